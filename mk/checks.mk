@@ -1,0 +1,27 @@
+# mk/checks.mk - the tree's own laws
+
+check-layers: ## includes go down only (mk/layers.txt)
+	$(Q)tools/check-layers mk/layers.txt
+
+check-headers: $(patsubst %.h,$(B)/%.hdr,$(sort $(wildcard lib/*/*.h))) ## every header compiles alone
+
+$(B)/%.hdr: %.h $(B)/flags
+	@mkdir -p $(@D)
+	$(Q)echo '#include "$(patsubst lib/%,%,$<)"' | $(CC) $(ALLC) -fsyntax-only -x c - && touch $@
+
+check-pure: $(PURE:%=$(B)/lib%.a) ## pure archives ask for nothing but mk/pure-symbols.txt
+	$(Q)tools/check-pure mk/pure-symbols.txt $(PURE:%=$(B)/lib%.a)
+
+check-closure: programs ## needed libraries and size of each program as mk/closure.txt says
+	$(Q)tools/check-closure mk/closure.txt $(PROGRAMS:%=$(B)/bin/%)
+
+check-format: ## clang-format would change nothing (files listed by git)
+	$(Q)git ls-files '*.c' '*.h' | xargs -r clang-format --dry-run -Werror
+
+format: ## apply clang-format
+	$(Q)git ls-files '*.c' '*.h' | xargs -r clang-format -i
+
+lint: compile_commands.json ## clang-tidy over everything that is built
+	$(Q)git ls-files 'lib/*.c' '*/*.c' | grep -v -e _fuzz.c | sort -u | xargs -P $(JOBS) -n 4 clang-tidy -p . --quiet
+
+.PHONY: check-layers check-headers check-pure check-closure check-format format lint

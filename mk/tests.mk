@@ -1,0 +1,96 @@
+# mk/tests.mk - unit tests, fuzz targets and their corpora, the larger suites
+
+# --- unit, vector and property tests: lib/*/x_test.c, each its own program -------------------------------------
+
+TESTS := $(sort $(wildcard lib/*/*_test.c containerboot/*_test.c operator/*_test.c cni/*_test.c coordinator/*_test.c tests/sim/*_test.c))
+TESTBIN := $(patsubst %_test.c,$(B)/test/%,$(TESTS))
+ALLMOD := $(foreach m,$(MODULES),$(if $(call srcs,lib/$(m)),$(m)))
+ALLAR = $(call archives,$(ALLMOD))
+# a program's sources except its main file can be tested too
+PROGOBJ = $(patsubst %.c,$(B)/%.o,$(filter-out %/main.c,$(call srcs,$(firstword $(subst /, ,$(1))))))
+TESTPKG = $(shell pkg-config --libs check $(call pkgs,$(ALLMOD)) $(foreach p,$(PROGRAMS),$(PROG_$(p)_PKG)) 2>/dev/null)
+
+.SECONDEXPANSION:
+$(B)/test/lib/%: $(B)/lib/%_test.o $(B)/tests/harness.o $$(ALLAR)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALLC) -pie $(ALLLD) -o $@ $(B)/lib/$*_test.o $(B)/tests/harness.o $(ALLAR) $(TESTPKG) -lm
+$(B)/test/tests/%: $(B)/tests/%_test.o $(B)/tests/harness.o $$(ALLAR) $$(SIMOBJ)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALLC) -pie $(ALLLD) -o $@ $(B)/tests/$*_test.o $(B)/tests/harness.o $(SIMOBJ) $(ALLAR) $(TESTPKG) -lm
+SIMOBJ = $(patsubst %.c,$(B)/%.o,$(call srcs,tests/sim))
+define program_test_rule
+$$(B)/test/$(1)/%: $$(B)/$(1)/%_test.o $$(B)/tests/harness.o $$$$(ALLAR) $$(call PROGOBJ,$(1)/x)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(ALLC) -pie $$(ALLLD) -o $$@ $$(B)/$(1)/$$*_test.o $$(B)/tests/harness.o $$(call PROGOBJ,$(1)/x) $$(ALLAR) $$(TESTPKG) -lm
+endef
+$(foreach d,containerboot operator cni coordinator,$(eval $(call program_test_rule,$(d))))
+
+# TEST=lib/wire/dns runs one
+check-unit: $(if $(TEST),$(B)/test/$(TEST),$(TESTBIN)) ## unit, vector and property tests (TEST=lib/x/y for one)
+	$(Q)tools/run-tests $(JOBS) $^
+
+# --- fuzzing: lib/*/x_fuzz.c, one target each; corpus in fuzz/corpus/x/ ----------------------------------------
+
+FUZZ := $(sort $(wildcard lib/*/*_fuzz.c containerboot/*_fuzz.c operator/*_fuzz.c cni/*_fuzz.c coordinator/*_fuzz.c))
+FUZZNAMES := $(notdir $(FUZZ:%_fuzz.c=%))
+FB := build/fuzz
+FUZZTIME ?= 60
+MIN ?= 5
+fuzzsrc = $(filter %/$(1)_fuzz.c,$(FUZZ))
+FUZZLIBSRC = $(foreach m,$(ALLMOD),$(call srcs,lib/$(m)))
+FUZZFLAGS = $(STD) -O1 -g -DFUZZING -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+
+$(FB)/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(FUZZFLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+define fuzz_rule
+$$(FB)/bin/$(1): $$(FB)/$$(patsubst %.c,%.o,$$(call fuzzsrc,$(1))) $$(patsubst %.c,$$(FB)/%.o,$$(FUZZLIBSRC)) \
+		$$(if $$(filter lib/%,$$(call fuzzsrc,$(1))),,$$(patsubst %.c,$$(FB)/%.o,$$(filter-out %/main.c,$$(call srcs,$$(firstword $$(subst /, ,$$(call fuzzsrc,$(1))))))))
+	@mkdir -p $$(@D)
+	$$(Q)$$(CLANG) -fsanitize=fuzzer,address,undefined -o $$@ $$^ $$(TESTPKG) -lm
+fuzz-$(1): $$(FB)/bin/$(1)
+	$$(Q)mkdir -p fuzz/corpus/$(1) build/fuzz/found/$(1)
+	$$(Q)cd build/fuzz && ./bin/$(1) -max_total_time=$$(FUZZTIME) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
+		-artifact_prefix=found/$(1)/ found/$(1) ../../fuzz/corpus/$(1)
+# the corpus replayed by an ordinary compiler
+$$(B)/replay/$(1): $$(B)/$$(patsubst %.c,%.o,$$(call fuzzsrc,$(1))) $$(B)/fuzz/replay.o $$$$(ALLAR) \
+		$$(if $$(filter lib/%,$$(call fuzzsrc,$(1))),,$$(call PROGOBJ,$$(call fuzzsrc,$(1))))
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(ALLC) -pie $$(ALLLD) -o $$@ $$(filter %.o,$$^) $$(ALLAR) $$(TESTPKG) -lm
+endef
+$(foreach f,$(FUZZNAMES),$(eval $(call fuzz_rule,$(f))))
+
+check-corpus: $(FUZZNAMES:%=$(B)/replay/%) ## every fuzz corpus, replayed
+	$(Q)tools/replay-corpora $(B)/replay fuzz/corpus $(FUZZNAMES)
+
+fuzz-all: $(FUZZNAMES:%=$(FB)/bin/%) ## all fuzz targets share MIN minutes
+	$(Q)tools/fuzz-all $(MIN) $(FUZZNAMES)
+
+-include $(shell find $(FB) -name '*.d' 2>/dev/null)
+
+# --- suites -----------------------------------------------------------------------------------------------------
+
+check: check-layers check-headers check-pure check-unit check-corpus ## no root, no network: laws, unit tests, corpora, simulation
+
+check-san: ## `check` under AddressSanitizer and UBSan
+	$(Q)$(MAKE) --no-print-directory SAN=address,undefined check-unit check-corpus
+
+check-netns: programs ## network-namespace tests (root)
+	$(Q)tools/run-suite tests/netns
+
+deps: ## install missing Debian packages (root or sudo)
+	$(Q)tools/deps mk/packages.txt
+
+test: ## README's test command: deps, check, check under sanitizers, network namespaces
+	$(Q)$(MAKE) --no-print-directory deps
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all check
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-san
+	$(Q)$(MAKE) --no-print-directory check-closure check-netns
+
+e2e: programs ## real peers: Headscale, tailscaled, derper (root; installs them on first use)
+	$(Q)tools/run-suite e2e
+
+bench: programs ## figures, with the peer measured in the same run
+	$(Q)bench/run
+
+.PHONY: check check-unit check-corpus check-san check-netns deps test e2e bench fuzz-all $(FUZZNAMES:%=fuzz-%)

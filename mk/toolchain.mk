@@ -1,0 +1,27 @@
+# mk/toolchain.mk - compiler, warnings, presets
+
+comma := ,
+CC_NAME := $(notdir $(firstword $(CC)))
+B := build/$(CC_NAME)$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wcast-qual \
+	-Wpointer-arith -Wundef -Wno-missing-field-initializers
+WARN_CONV := -Wconversion -Wno-sign-conversion
+ifdef CI
+WARN += -Werror
+endif
+
+ifeq ($(SAN),)
+OPT := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
+else
+OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all
+SANLD := -fsanitize=$(SAN)
+endif
+
+# -ffunction-sections with --gc-sections: a program carries only what it calls
+STD := -std=gnu17 -D_GNU_SOURCE -Ilib -I. -fPIE -ffunction-sections -fdata-sections
+ALLC = $(STD) $(OPT) $(WARN) $(CPPFLAGS) $(CFLAGS)
+ALLLD = $(SANLD) -Wl,--gc-sections -Wl,-z,relro,-z,now $(LDFLAGS)
+
+# clang for fuzzing, where it is there
+CLANG ?= clang

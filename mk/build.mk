@@ -2,7 +2,8 @@
 
 define module_rules
 LIBOBJ_$(1) := $$(patsubst %.c,$$(B)/%.o,$$(call srcs,lib/$(1)))
-$$(B)/lib$(1).a: $$(LIBOBJ_$(1)) lib/$(1)
+$$(B)/lib$(1).a: $$(LIBOBJ_$(1)) $$(wildcard lib/$(1))
+	@mkdir -p $$(@D)
 	$$(Q)rm -f $$@; ar crsD $$@ $$(LIBOBJ_$(1))
 endef
 $(foreach m,$(MODULES),$(eval $(call module_rules,$(m))))

@@ -1,0 +1,85 @@
+/* host/host.h - carries the effects of a node out: UDP sockets, streams, names, timers; joins flows
+ * with local sockets */
+#ifndef HOST_HOST_H
+#define HOST_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/ip.h"
+#include "node/node.h"
+
+struct loop;
+struct stream;
+struct host;
+struct tls_conf;
+struct proxy_settings;
+
+struct host_ops { /* what the program hears; each may be NULL */
+	void (*state)(void *ctx, enum node_state state);
+	void (*auth_url)(void *ctx, const char *url);
+	void (*persist_login)(void *ctx);
+	void (*persist_netmap)(void *ctx);
+	void (*health)(void *ctx);
+	void (*netmap)(void *ctx);
+	void (*pong)(void *ctx, const struct node_ping_result *r);
+	void (*logged_out)(void *ctx);
+	void (*fatal)(void *ctx, int code, const char *text);
+};
+
+struct host_conf {
+	struct loop *loop;
+	struct node_conf node;
+	uint16_t port; /* UDP; 0: any */
+	bool no_udp4, no_udp6;
+	struct ip dest; /* TS_DEST_IP; zero: loopback; the port stays the same */
+	unsigned
+	    proxy_protocol; /* 1 or 2: a PROXY header before every inbound TCP forward; 0: none */
+	const struct tls_conf *tls; /* trust roots; borrowed for the host's life; NULL: defaults */
+	const struct proxy_settings *proxy; /* HTTP CONNECT proxies; borrowed; NULL: none */
+	const struct host_ops *ops;
+	void *ctx;
+};
+
+struct host *host_new(const struct host_conf *conf, struct err *e); /* NULL: e says why */
+void host_free(struct host *h);
+void host_start(struct host *h);
+struct node *host_node(struct host *h);
+struct loop *host_loop(struct host *h);
+/* Call after touching the node from outside a host callback: its effects are carried out at the end
+ * of the turn. */
+void host_kick(struct host *h);
+
+/* --- flows into the tailnet --- */
+
+/* Called once: ok: established, and `id` is the caller's to splice; else `end` says why it failed.
+ */
+typedef void host_connect_fn(void *ctx, struct ns_id id, bool ok, enum ns_end end);
+struct host_connect; /* an attempt; gone when done was called */
+struct host_connect *host_connect(struct host *h, const struct ipport *to, host_connect_fn *done,
+				  void *ctx, struct err *e);
+void host_connect_cancel(struct host_connect *c);
+
+/* Joins an established flow and an open stream, both ways, with half-close and back-pressure and no
+ * buffer in between; owns both from now on. `early`: bytes already read from the stream, which
+ * enter the flow first. 0 or -ENOMEM (then both are closed) */
+MUST_USE int host_splice(struct host *h, struct ns_id id, struct stream *s, struct bytes early);
+size_t host_n_splices(const struct host *h);
+
+/* Datagrams from an own tailnet port; recv is called for each answer. */
+typedef void host_udp_fn(void *ctx, const struct ipport *remote, struct bytes data);
+struct host_udp;
+struct host_udp *host_udp_open(struct host *h, host_udp_fn *recv, void *ctx, struct err *e);
+MUST_USE int host_udp_send(struct host_udp *u, const struct ipport *to, struct bytes data);
+void host_udp_close(struct host_udp *u);
+
+/* A name as a proxy sees it: MagicDNS first, then the system's resolver. done is called once, never
+ * before the call returns; count 0: no such name. */
+typedef void host_lookup_fn(void *ctx, const struct ip *v, size_t count);
+struct host_lookup;
+struct host_lookup *host_lookup(struct host *h, const char *name, host_lookup_fn *done, void *ctx);
+void host_lookup_cancel(struct host_lookup *l);
+
+#endif

@@ -68,6 +68,12 @@ fuzz-all: $(FUZZNAMES:%=$(FB)/bin/%) ## all fuzz targets share MIN minutes
 
 -include $(shell find $(FB) -name '*.d' 2>/dev/null)
 
+# --- benches: lib/*/x_bench.c, each its own program with a main; `make build/gcc/bench/lib/x/y` ---------------------
+
+$(B)/bench/lib/%: $(B)/lib/%_bench.o $$(ALLAR)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALLC) -pie $(ALLLD) -o $@ $< $(ALLAR) $(TESTPKG) -lm
+
 # --- suites -----------------------------------------------------------------------------------------------------
 
 check: check-layers check-headers check-pure check-unit check-corpus ## no root, no network: laws, unit tests, corpora, simulation

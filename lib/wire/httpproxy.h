@@ -1,0 +1,74 @@
+/* wire/httpproxy.h - an HTTP/1.1 forward proxy between one client and its back ends, without
+ * sockets
+ *
+ * CONNECT becomes a tunnel; a request for an absolute http:// URL is rewritten to origin form and
+ * forwarded; anything else gets 400 (RFC 9110 7.6, RFC 9112 3.2). Hop-by-hop fields are removed
+ * both ways, bodies are framed anew, pipelined requests are answered in order. Each forwarded
+ * request has a back-end connection of its own; the client's stays open while both sides can tell
+ * where messages end. An upgrade (WebSocket) that the back end grants with 101 becomes a tunnel
+ * too.
+ *
+ * The caller: feeds bytes from either side (httpproxy_client, httpproxy_backend, which say how many
+ * they took: less when the other side is slow), sends what the two outputs hold, and asks
+ * httpproxy_next what to do until it says NONE.
+ *
+ *      head -> HTTPPROXY_DIAL -> httpproxy_dialed -> exchange -> HTTPPROXY_HANGUP -> head ...
+ *                                                 \-> HTTPPROXY_TUNNEL: outputs first, then bytes
+ * pass untouched, beginning with the two leftovers HTTPPROXY_CLOSE: close the client's connection
+ * once its output is sent
+ *
+ * A Via field is not added: it would tell servers about the proxy, and nobody can loop through a
+ * name of the tailnet.
+ */
+#ifndef WIRE_HTTPPROXY_H
+#define WIRE_HTTPPROXY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/bytes.h"
+
+struct httpproxy;
+
+enum {
+        HTTPPROXY_IN_MAX = 32 << 10, /* bytes held of each direction before they are understood;
+                                        above HTTP1_HEAD_MAX */
+        HTTPPROXY_OUT_MAX =
+            64 << 10, /* bytes held of each direction that wait to be sent before reading stops */
+        HTTPPROXY_HOST_MAX = 256,
+};
+
+enum httpproxy_event {
+        HTTPPROXY_NONE,
+        HTTPPROXY_DIAL,
+        HTTPPROXY_HANGUP,
+        HTTPPROXY_TUNNEL,
+        HTTPPROXY_CLOSE
+};
+
+struct httpproxy *httpproxy_new(void); /* NULL: out of memory */
+void httpproxy_free(struct httpproxy *p);
+
+size_t httpproxy_client(struct httpproxy *p, struct bytes in); /* bytes taken */
+void httpproxy_client_end(struct httpproxy *p);
+size_t httpproxy_backend(struct httpproxy *p, struct bytes in);
+void httpproxy_backend_end(struct httpproxy *p);
+
+enum httpproxy_event httpproxy_next(struct httpproxy *p);
+/* HTTPPROXY_DIAL: where to; then call httpproxy_dialed. status: 0 connected, else what the client
+ * is told (502, 504, 403). */
+const char *httpproxy_host(const struct httpproxy *p); /* name or address without brackets */
+uint16_t httpproxy_port(const struct httpproxy *p);
+void httpproxy_dialed(struct httpproxy *p, int status, const char *why);
+
+struct bytes httpproxy_to_client(const struct httpproxy *p);
+void httpproxy_client_sent(struct httpproxy *p, size_t n);
+struct bytes httpproxy_to_backend(const struct httpproxy *p);
+void httpproxy_backend_sent(struct httpproxy *p, size_t n);
+/* after HTTPPROXY_TUNNEL: bytes of either side that already belong to the tunnel */
+struct bytes httpproxy_client_left(const struct httpproxy *p);
+struct bytes httpproxy_backend_left(const struct httpproxy *p);
+
+#endif

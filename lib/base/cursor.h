@@ -168,10 +168,9 @@ static inline size_t wr_len(const struct wr *w) /* bytes written; 0 when it fail
 
 static inline void wr_put(struct wr *w, const void *data, size_t n)
 {
-        uint8_t *p = wr_room(w, n);
-
-        if (p && n > 0)
-                memcpy(p, data, n);
+        (void)wr_room(w, n);
+        if (!w->failed && n > 0) /* asks the flag: gcc 12 warns when the pointer is asked */
+                memcpy(w->p - n, data, n);
 }
 
 static inline void wr_zero(struct wr *w, size_t n)

@@ -52,6 +52,8 @@ void path_feed_udp(struct path *p, mono_t now, const struct ipport *from, const 
 void path_feed_derp(struct path *p, mono_t now, uint16_t region, const struct key_pub *from, const uint8_t *data, size_t len);
 /* A non-disco packet of the peer came over this region: reverse route. */
 void path_note_derp(struct path *p, mono_t now, uint32_t peer, uint16_t region);
+/* An authentic WireGuard packet of the peer came from this address. Moves the path of WireGuard-only peers, no other. */
+void path_note_udp(struct path *p, mono_t now, uint32_t peer, const struct ipport *from);
 void path_derp_gone(struct path *p, mono_t now, uint16_t region, const struct key_pub *key); /* PeerGone, or key NULL: region lost */
 void path_send_failed(struct path *p, mono_t now, const struct ipport *to); /* EHOSTUNREACH and the like */
 void path_link_changed(struct path *p, mono_t now); /* interfaces or addresses changed: every best address is doubted */
@@ -89,7 +91,8 @@ struct path_event {
 };
 bool path_next(struct path *p, struct path_event *ev);
 
-/* `tailscale ping`: one disco ping by the present route; the answer is an event with the token. */
+/* `tailscale ping`: one disco ping by the present route (two while a path is in doubt); the first answer is the event with
+ * the token. Counts as traffic, so discovery starts. size: of the whole IP packet, 0: as small as it is. */
 void path_ping(struct path *p, mono_t now, uint32_t peer, uint64_t token, size_t size);
 
 mono_t path_deadline(const struct path *p);

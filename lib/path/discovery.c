@@ -80,15 +80,19 @@ void discovery_round(struct path *p, mono_t now, struct live *l, bool call)
 
 void discovery_beat(struct path *p, mono_t now, struct live *l)
 {
+        const struct cand *best;
+
         if (!live_active(l, now) || p->derp_only) {
                 l->beat_at = MONO_NEVER;
                 return;
         }
         l->beat_at = mono_add(now, SPAN_S(HEARTBEAT_S));
-        if (is_direct(l))
-                (void)ping_send(p, now, l, &l->best.addr, 0, WHY_HEARTBEAT, 0, 0);
+        /* The round comes first: a lone best address then counts as pinged by it, and the call follows. */
         if (discovery_wanted(l, now))
                 discovery_round(p, now, l, true);
+        best = is_direct(l) ? cand_find(l, &l->best.addr) : NULL;
+        if (best && mono_before(best->last_ping, now))
+                (void)ping_send(p, now, l, &l->best.addr, 0, WHY_HEARTBEAT, 0, 0);
 }
 
 void discovery_called(struct path *p, mono_t now, struct live *l, struct rd endpoints, size_t n)

@@ -37,6 +37,10 @@ void netcheck_free(struct netcheck *nc);
 MUST_USE int netcheck_set_map(struct netcheck *nc, mono_t now, const struct netcheck_region *v, size_t n); /* copies; 0, -ENOMEM, -E2BIG */
 void netcheck_set_families(struct netcheck *nc, bool v4, bool v6); /* what the sockets can send */
 
+/* While control is away the home must not move: peers could not be told. A first home is still found. */
+void netcheck_hold_home(struct netcheck *nc, bool hold);
+void netcheck_want_full(struct netcheck *nc); /* the network changed: the next round asks every region */
+
 void netcheck_start(struct netcheck *nc, mono_t now); /* a round (full at first and every 5 min); no-op while one runs */
 bool netcheck_running(const struct netcheck *nc);
 /* true when data was a STUN answer (ours or not): it must not go to WireGuard */
@@ -61,6 +65,7 @@ void netcheck_tick(struct netcheck *nc, mono_t now);
 struct netcheck_latency {
         uint16_t region;
         span_t v4, v6;        /* 0: not measured */
+        span_t https;         /* when UDP is dead */
 };
 struct netcheck_report {
         mono_t at;

@@ -1,5 +1,5 @@
 /* path/path_test.c - the check list of data-plane.md 2.11 item by item, and the rules of 2.3 to 2.7 */
-#include "path/path_fixture.h"
+#include "tests/path_fixture.h"
 
 /* --- data-plane.md 2.11 ------------------------------------------------------------------------------------- */
 

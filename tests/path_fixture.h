@@ -1,6 +1,6 @@
-/* path/path_fixture.h - for tests: one path machine, peers that speak disco by the codec alone, and a log of what was sent */
-#ifndef PATH_PATH_FIXTURE_H
-#define PATH_PATH_FIXTURE_H
+/* tests/path_fixture.h - for tests: one path machine, peers that speak disco by the codec alone, and a log of what was sent */
+#ifndef TESTS_PATH_FIXTURE_H
+#define TESTS_PATH_FIXTURE_H
 
 #include <stdlib.h>
 

@@ -22,7 +22,9 @@
 /* What this version promises; docs/protocol/capability.md lists it, and each promise has a test. */
 enum { CONTROL_CAPABILITY_VERSION = 116 };
 
-enum { CONTROL_CONNS = 4 }; /* slots for streams: key fetch, Noise, plain ping, spare */
+/* Slots for streams: 0 carries the key fetch and, on the same stream where the server allows it, Noise; the others answer
+ * pings over plain HTTP. */
+enum { CONTROL_CONNS = 4 };
 
 struct control;
 
@@ -71,7 +73,9 @@ void control_map_applied(struct control *c, mono_t now);
 /* PingRequest of the map: answer it (HEAD, over Noise or plain; c2n echo). json: the PingRequest object */
 void control_ping_request(struct control *c, mono_t now, struct bytes json);
 
-/* Streams. */
+/* Streams. CONTROL_DIAL is answered by control_opened or control_closed; after CONTROL_HANGUP the caller closes and says
+ * nothing more about that stream: a later CONTROL_DIAL of the same slot is a new one. Bytes that come between an event
+ * being due and being fetched are ignored. */
 void control_opened(struct control *c, mono_t now, unsigned conn);
 void control_feed(struct control *c, mono_t now, wall_t wall, unsigned conn, struct bytes in);
 size_t control_pull(struct control *c, mono_t now, unsigned conn, uint8_t *buf, size_t cap);
@@ -96,6 +100,7 @@ struct control_event {
         const char *host;   /* borrowed until the next call */
         uint16_t port;
         bool tls, authorized, fatal;
+        bool is_first;      /* CONTROL_MAP_BEGIN: first frame of a new stream, which starts from nothing (netmap_stream_start) */
         struct bytes data;
         const char *text;
         struct key_priv node_key;

@@ -1,0 +1,139 @@
+/* ts2021/control_ping.c - answers pings that control asks for (control-protocol.md 5.2)
+ *
+ * Headscale takes an HA subnet router for dead after 5 s without the answer, so it goes out at once, on a stream of its own
+ * unless it belongs into Noise. With all slots busy a ping is dropped: control asks again.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ts2021/control_priv.h"
+#include "ts2021/ping.h"
+
+static_assert(ARRAY_LEN(((struct control *)0)->ping_deadline) == H2_PING_LAST - H2_PING + 1, "one deadline for each slot");
+
+static void ping_over_noise(struct control *c, struct ping *p)
+{
+	bool is_reply = p->kind == PING_REPLY;
+
+	if (c->conn[0].phase != CONN_NOISE)
+		return;
+	for (unsigned i = H2_PING; i <= H2_PING_LAST; i++) {
+		if (c->h2->rq[i].phase != H2_FREE)
+			continue;
+		if (h2_client_send(c->h2, i, is_reply ? "POST" : "HEAD", p->url.path, NULL, NULL, is_reply ? &p->reply : NULL) == 0)
+			c->ping_deadline[i - H2_PING] = mono_add(c->now, SPAN_S(CONTROL_PING_S));
+		return;
+	}
+}
+
+static void ping_plain(struct control *c, const struct ping *p)
+{
+	for (unsigned i = 1; i < CONTROL_CONNS; i++) {
+		struct conn *n = &c->conn[i];
+
+		if (n->phase != CONN_NONE || n->hangup_due)
+			continue;
+		free(n->url);
+		n->url = malloc(sizeof *n->url);
+		if (!n->url)
+			return;
+		*n->url = p->url;
+		n->phase = CONN_DIALING;
+		n->dial_due = true;
+		n->deadline = mono_add(c->now, SPAN_S(CONTROL_PING_S));
+		return;
+	}
+}
+
+void control_ping_request(struct control *c, mono_t now, struct bytes json)
+{
+	struct ping p;
+	char *url;
+
+	c->now = now;
+	if (c->goal != GOAL_RUN)
+		return;
+	ping_read(json, &p);
+	if (p.kind == PING_IGNORE)
+		goto out;
+	url = malloc(sizeof p.url.path + sizeof p.url.authority);
+	if (!url)
+		goto out;
+	memcpy(url, p.url.authority, strlen(p.url.authority));
+	memcpy(url + strlen(p.url.authority), p.url.path, strlen(p.url.path) + 1);
+	if (c->ping_url && strcmp(c->ping_url, url) == 0) { /* repeats are ignored */
+		free(url);
+		goto out;
+	}
+	free(c->ping_url);
+	c->ping_url = url;
+	if (p.over_noise)
+		ping_over_noise(c, &p);
+	else
+		ping_plain(c, &p);
+out:
+	buf_fini(&p.reply);
+}
+
+void control_ping_opened(struct control *c, unsigned conn)
+{
+	struct conn *n = &c->conn[conn];
+	struct http1_emit e = http1_emit_request(&n->out, "HEAD", bytes_str(n->url->path), bytes_str(n->url->authority));
+
+	http1_emit_field(&e, "User-Agent", "tailpod");
+	http1_emit_field(&e, "Connection", "close");
+	n->phase = CONN_PING;
+	if (!http1_emit_end(&e))
+		control_ping_close(c, conn, true);
+}
+
+void control_ping_close(struct control *c, unsigned conn, bool hangup)
+{
+	struct conn *n = &c->conn[conn];
+
+	if (n->phase == CONN_NONE)
+		return;
+	if (n->dial_due)
+		n->dial_due = false;
+	else
+		n->hangup_due = hangup;
+	n->phase = CONN_NONE;
+	n->deadline = MONO_NEVER;
+	n->output_told = false;
+	buf_fini(&n->out);
+	free(n->url);
+	n->url = NULL;
+}
+
+void control_ping_poll(struct control *c)
+{
+	if (!c->h2)
+		return;
+	for (unsigned i = H2_PING; i <= H2_PING_LAST; i++)
+		if (c->h2->rq[i].phase >= H2_ANSWERED) {
+			h2_client_drop(c->h2, i);
+			c->ping_deadline[i - H2_PING] = MONO_NEVER;
+		}
+}
+
+void control_ping_tick(struct control *c)
+{
+	for (unsigned i = 1; i < CONTROL_CONNS; i++)
+		if (mono_due(c->conn[i].deadline, c->now))
+			control_ping_close(c, i, true);
+	for (unsigned i = H2_PING; i <= H2_PING_LAST; i++)
+		if (mono_due(c->ping_deadline[i - H2_PING], c->now)) {
+			c->ping_deadline[i - H2_PING] = MONO_NEVER;
+			if (c->h2)
+				h2_client_drop(c->h2, i);
+		}
+}
+
+mono_t control_ping_deadline(const struct control *c)
+{
+	mono_t t = mono_min(c->ping_deadline[0], c->ping_deadline[1]);
+
+	for (unsigned i = 1; i < CONTROL_CONNS; i++)
+		t = mono_min(t, c->conn[i].deadline);
+	return t;
+}

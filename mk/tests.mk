@@ -93,7 +93,13 @@ test: ## README's test command: deps, check, check under sanitizers, network nam
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-san
 	$(Q)$(MAKE) --no-print-directory check-closure check-netns
 
-e2e: programs ## real peers: Headscale, tailscaled, derper (root; installs them on first use)
+# e2e/x.c: small programs that the e2e scripts run, over the libraries alone
+E2EBIN := $(patsubst %.c,$(B)/%,$(wildcard e2e/*.c))
+$(E2EBIN): $(B)/e2e/%: $(B)/e2e/%.o $$(ALLAR)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALLC) -pie $(ALLLD) -o $@ $< $(ALLAR) $(TESTPKG) -lm
+
+e2e: programs $(E2EBIN) ## real peers: Headscale, tailscaled, derper (root; installs them on first use)
 	$(Q)tools/run-suite e2e
 
 bench: programs ## figures, with the peer measured in the same run

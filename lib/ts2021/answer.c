@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-enum { ANSWER_IN_MAX = HTTP1_HEAD_MAX + (256 << 10) }; /* the head, and as much as one feed may bring behind it */
+enum {
+	ANSWER_IN_MAX = HTTP1_HEAD_MAX + (256 << 10)
+}; /* the head, and as much as one feed may bring behind it */
 
 void answer_init(struct answer *a, const char *method, const char *protocol)
 {
@@ -26,7 +28,8 @@ static enum answer_got read_body(struct answer *a)
 	size_t used;
 
 	for (;;) {
-		enum http1_body_result r = http1_body_feed(&a->body, buf_bytes(&a->in), &used, &piece);
+		enum http1_body_result r =
+		    http1_body_feed(&a->body, buf_bytes(&a->in), &used, &piece);
 		bool fits = r != HTTP1_BODY_DATA || buf_append(&a->content, piece.data, piece.len);
 
 		buf_consume(&a->in, used);
@@ -48,13 +51,15 @@ static enum answer_got read_head(struct answer *a)
 		return ANSWER_MORE;
 	if (r != HTTP1_OK)
 		return ANSWER_BAD;
-	if (a->head.status >= 100 && a->head.status < 200 && a->head.status != 101) { /* informational: the answer follows */
+	if (a->head.status >= 100 && a->head.status < 200 &&
+	    a->head.status != 101) { /* informational: the answer follows */
 		buf_consume(&a->in, a->head.len);
 		http1_response_init(&a->head, method);
 		return read_head(a);
 	}
 	a->has_head = true;
-	a->is_upgraded = a->head.status == 101 && a->protocol && http1_is_upgrade(&a->head, a->protocol);
+	a->is_upgraded =
+	    a->head.status == 101 && a->protocol && http1_is_upgrade(&a->head, a->protocol);
 	http1_body_init(&a->body, &a->head);
 	buf_consume(&a->in, a->head.len);
 	return a->head.status == 101 ? ANSWER_DONE : read_body(a);

@@ -1,7 +1,9 @@
 /* ts2021/backoff.c - see backoff.h */
 #include "ts2021/backoff.h"
 
-enum { BACKOFF_N_MAX = 55 }; /* 55 * 55 * 10 ms exceeds the longest wait: counting further changes nothing */
+enum {
+	BACKOFF_N_MAX = 55
+}; /* 55 * 55 * 10 ms exceeds the longest wait: counting further changes nothing */
 
 static span_t jitter(uint64_t ms, struct rng *rng)
 {

@@ -7,17 +7,19 @@
 #include "base/cursor.h"
 
 enum { /* control-protocol.md 2.4 */
-	FRAME_RESPONSE = 2,
-	FRAME_ERROR = 3,
-	FRAME_RECORD = 4,
-	FRAME_HEAD = 3,
-	FRAME_TAG = 16,
+       FRAME_RESPONSE = 2,
+       FRAME_ERROR = 3,
+       FRAME_RECORD = 4,
+       FRAME_HEAD = 3,
+       FRAME_TAG = 16,
 };
 
-static_assert(FRAME_HEAD + NOISE_PLAIN_MAX + FRAME_TAG == NOISE_FRAME_MAX, "the largest record fills a frame");
+static_assert(FRAME_HEAD + NOISE_PLAIN_MAX + FRAME_TAG == NOISE_FRAME_MAX,
+	      "the largest record fills a frame");
 
-bool channel_start(struct channel *c, uint16_t version, const struct key_priv *machine, const struct key_pub *control,
-		   struct rng *rng, uint8_t init[static NOISE_INIT_LEN])
+bool channel_start(struct channel *c, uint16_t version, const struct key_priv *machine,
+		   const struct key_pub *control, struct rng *rng,
+		   uint8_t init[static NOISE_INIT_LEN])
 {
 	memset(c, 0, sizeof *c);
 	c->machine = *machine;
@@ -28,11 +30,13 @@ bool channel_start(struct channel *c, uint16_t version, const struct key_priv *m
 	return true;
 }
 
-bool channel_accept(struct channel *c, const struct key_priv *control, const uint8_t init[static NOISE_INIT_LEN],
-		    struct rng *rng, uint16_t *version, struct key_pub *machine, uint8_t resp[static NOISE_RESP_LEN])
+bool channel_accept(struct channel *c, const struct key_priv *control,
+		    const uint8_t init[static NOISE_INIT_LEN], struct rng *rng, uint16_t *version,
+		    struct key_pub *machine, uint8_t resp[static NOISE_RESP_LEN])
 {
 	memset(c, 0, sizeof *c);
-	if (!noise_init_read(&c->hs, control, init, version, machine) || !noise_resp_emit(&c->hs, rng, resp, &c->keys)) {
+	if (!noise_init_read(&c->hs, control, init, version, machine) ||
+	    !noise_resp_emit(&c->hs, rng, resp, &c->keys)) {
 		channel_fini(c);
 		return false;
 	}
@@ -58,11 +62,13 @@ static enum channel_got dead(struct channel *c, const char *why)
 }
 
 /* A whole frame: head (type, length) already judged */
-static enum channel_got take_frame(struct channel *c, const uint8_t *frame, size_t len, uint8_t *plain, size_t *plain_len)
+static enum channel_got take_frame(struct channel *c, const uint8_t *frame, size_t len,
+				   uint8_t *plain, size_t *plain_len)
 {
 	if (c->state == CHANNEL_HANDSHAKE) {
 		if (!noise_resp_read(&c->hs, &c->machine, frame, &c->keys))
-			return dead(c, "the answer to the handshake is not from the holder of the control key");
+			return dead(c, "the answer to the handshake is not from the holder of the "
+				       "control key");
 		key_wipe(&c->machine);
 		c->state = CHANNEL_OPEN;
 		return CHANNEL_READY;
@@ -102,8 +108,10 @@ static void fill_part(struct channel *c, struct bytes *in, size_t want)
 	*in = bytes_of(in->data + n, in->len - n);
 }
 
-/* One frame or as much of it as is there; CHANNEL_MORE with input left means an empty record went by. */
-static enum channel_got read_one(struct channel *c, struct bytes *in, uint8_t *plain, size_t *plain_len)
+/* One frame or as much of it as is there; CHANNEL_MORE with input left means an empty record went
+ * by. */
+static enum channel_got read_one(struct channel *c, struct bytes *in, uint8_t *plain,
+				 size_t *plain_len)
 {
 	struct rd r;
 	uint8_t type;
@@ -127,7 +135,8 @@ static enum channel_got read_one(struct channel *c, struct bytes *in, uint8_t *p
 	return take_frame(c, c->part, FRAME_HEAD + len, plain, plain_len);
 }
 
-enum channel_got channel_read(struct channel *c, struct bytes *in, uint8_t plain[static NOISE_PLAIN_MAX], size_t *plain_len)
+enum channel_got channel_read(struct channel *c, struct bytes *in,
+			      uint8_t plain[static NOISE_PLAIN_MAX], size_t *plain_len)
 {
 	enum channel_got got;
 
@@ -139,7 +148,8 @@ enum channel_got channel_read(struct channel *c, struct bytes *in, uint8_t plain
 	return got;
 }
 
-size_t channel_write(struct channel *c, const uint8_t *plain, size_t len, uint8_t out[static NOISE_FRAME_MAX])
+size_t channel_write(struct channel *c, const uint8_t *plain, size_t len,
+		     uint8_t out[static NOISE_FRAME_MAX])
 {
 	assert(len <= NOISE_PLAIN_MAX);
 	if (c->state != CHANNEL_OPEN)

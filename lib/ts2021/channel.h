@@ -1,8 +1,9 @@
 /* ts2021/channel.h - Noise records over a byte stream, either end (control-protocol.md 2.4)
  *
- * After the HTTP upgrade a client expects the 51-byte response, then both ends speak records: type 4, u16 length,
- * ciphertext. Frames are at most 4096 bytes; empty records are legal and skipped; bytes may come cut anywhere. Whatever
- * fails (length, type, tag) kills the channel for good: no later byte is looked at.
+ * After the HTTP upgrade a client expects the 51-byte response, then both ends speak records: type
+ * 4, u16 length, ciphertext. Frames are at most 4096 bytes; empty records are legal and skipped;
+ * bytes may come cut anywhere. Whatever fails (length, type, tag) kills the channel for good: no
+ * later byte is looked at.
  */
 #ifndef TS2021_CHANNEL_H
 #define TS2021_CHANNEL_H
@@ -35,17 +36,22 @@ struct channel {
 };
 
 /* Client: emits the initiation; the response is awaited. false: the control key is not usable. */
-MUST_USE bool channel_start(struct channel *c, uint16_t version, const struct key_priv *machine, const struct key_pub *control,
-			    struct rng *rng, uint8_t init[static NOISE_INIT_LEN]);
+MUST_USE bool channel_start(struct channel *c, uint16_t version, const struct key_priv *machine,
+			    const struct key_pub *control, struct rng *rng,
+			    uint8_t init[static NOISE_INIT_LEN]);
 /* Server: reads the initiation and emits the response; open at once. false: refused. */
-MUST_USE bool channel_accept(struct channel *c, const struct key_priv *control, const uint8_t init[static NOISE_INIT_LEN],
-			     struct rng *rng, uint16_t *version, struct key_pub *machine,
+MUST_USE bool channel_accept(struct channel *c, const struct key_priv *control,
+			     const uint8_t init[static NOISE_INIT_LEN], struct rng *rng,
+			     uint16_t *version, struct key_pub *machine,
 			     uint8_t resp[static NOISE_RESP_LEN]);
 void channel_fini(struct channel *c); /* wipes keys */
 
 /* Takes from *in up to the end of one frame. */
-enum channel_got channel_read(struct channel *c, struct bytes *in, uint8_t plain[static NOISE_PLAIN_MAX], size_t *plain_len);
-/* One record of len <= NOISE_PLAIN_MAX bytes; out gets at most NOISE_FRAME_MAX. Returns its length; 0: the channel is dead. */
-size_t channel_write(struct channel *c, const uint8_t *plain, size_t len, uint8_t out[static NOISE_FRAME_MAX]);
+enum channel_got channel_read(struct channel *c, struct bytes *in,
+			      uint8_t plain[static NOISE_PLAIN_MAX], size_t *plain_len);
+/* One record of len <= NOISE_PLAIN_MAX bytes; out gets at most NOISE_FRAME_MAX. Returns its length;
+ * 0: the channel is dead. */
+size_t channel_write(struct channel *c, const uint8_t *plain, size_t len,
+		     uint8_t out[static NOISE_FRAME_MAX]);
 
 #endif

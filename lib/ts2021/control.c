@@ -1,4 +1,5 @@
-/* ts2021/control.c - the control client: life, events, deadlines; see control_priv.h for how it works */
+/* ts2021/control.c - the control client: life, events, deadlines; see control_priv.h for how it
+ * works */
 #include "ts2021/control.h"
 
 #include <assert.h>
@@ -12,14 +13,19 @@
 #include "ts2021/control_priv.h"
 
 static const char *const state_names[] = {
-	[STATE_OFF] = "off",		     [STATE_WAITING] = "waiting to retry",
-	[STATE_CONNECTING] = "connecting",   [STATE_REGISTERING] = "registering",
-	[STATE_FOLLOWUP] = "awaiting login", [STATE_STREAMING] = "streaming",
+	[STATE_OFF] = "off",
+	[STATE_WAITING] = "waiting to retry",
+	[STATE_CONNECTING] = "connecting",
+	[STATE_REGISTERING] = "registering",
+	[STATE_FOLLOWUP] = "awaiting login",
+	[STATE_STREAMING] = "streaming",
 	[STATE_LOGGING_OUT] = "logging out",
 };
 static_assert(ARRAY_LEN(state_names) == STATE_N, "every state has a name");
 
-/* --- life ------------------------------------------------------------------------------------------------------- */
+/* --- life
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 struct control *control_new(const struct control_conf *conf, struct err *e)
 {
@@ -31,7 +37,8 @@ struct control *control_new(const struct control_conf *conf, struct err *e)
 	for (size_t i = 0; i < CONTROL_CONNS; i++)
 		buf_init(&c->conn[i].out, LINK_OUT_MAX);
 	if (!url_parse(bytes_str(conf->url), &c->url) || strcmp(c->url.path, "/") != 0) {
-		err_say(e, EINVAL, "login server %.200s: not of the form http[s]://host[:port]", conf->url);
+		err_say(e, EINVAL, "login server %.200s: not of the form http[s]://host[:port]",
+			conf->url);
 		control_free(c);
 		return NULL;
 	}
@@ -44,7 +51,8 @@ struct control *control_new(const struct control_conf *conf, struct err *e)
 	key_public(&c->node_pub, &c->node);
 	c->pinned = conf->pinned;
 	c->plain_map = conf->plain_map;
-	c->retry_at = c->request_deadline = c->watchdog = c->lite_at = c->lite_deadline = MONO_NEVER;
+	c->retry_at = c->request_deadline = c->watchdog = c->lite_at = c->lite_deadline =
+	    MONO_NEVER;
 	c->ping_deadline[0] = c->ping_deadline[1] = MONO_NEVER;
 	for (size_t i = 0; i < CONTROL_CONNS; i++)
 		c->conn[i].deadline = MONO_NEVER;
@@ -80,7 +88,9 @@ void control_free(struct control *c)
 	free(c);
 }
 
-/* --- events ----------------------------------------------------------------------------------------------------- */
+/* --- events
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 void control_push(struct control *c, const struct control_event *ev, const char *text)
 {
@@ -202,7 +212,8 @@ bool control_next(struct control *c, struct control_event *ev)
 	return next_output_event(c, ev);
 }
 
-/* --- what happens next ------------------------------------------------------------------------------------------ */
+/* --- what happens next
+ * ------------------------------------------------------------------------------------------ */
 
 void control_enter(struct control *c, enum control_state state)
 {
@@ -309,7 +320,9 @@ void control_link_changed(struct control *c, mono_t now)
 	}
 }
 
-/* --- time ------------------------------------------------------------------------------------------------------- */
+/* --- time
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 mono_t control_deadline(const struct control *c)
 {
@@ -333,7 +346,8 @@ void control_tick(struct control *c, mono_t now, wall_t wall)
 		control_proceed(c);
 }
 
-/* --- what a node says about itself ------------------------------------------------------------------------------ */
+/* --- what a node says about itself
+ * ------------------------------------------------------------------------------ */
 
 int control_set_hostinfo(struct control *c, const struct control_hostinfo *hi)
 {
@@ -351,7 +365,8 @@ void control_set_netinfo(struct control *c, const struct control_netinfo *ni)
 		control_lite_want(c, false);
 }
 
-static bool same_endpoints(const struct control *c, const struct ipport *v, const enum control_ep *types, size_t n)
+static bool same_endpoints(const struct control *c, const struct ipport *v,
+			   const enum control_ep *types, size_t n)
 {
 	if (n != c->n_endpoints)
 		return false;
@@ -361,7 +376,8 @@ static bool same_endpoints(const struct control *c, const struct ipport *v, cons
 	return true;
 }
 
-int control_set_endpoints(struct control *c, const struct ipport *v, const enum control_ep *types, size_t n)
+int control_set_endpoints(struct control *c, const struct ipport *v, const enum control_ep *types,
+			  size_t n)
 {
 	struct ipport *ep;
 	enum control_ep *ty;
@@ -417,5 +433,6 @@ void control_stat(const struct control *c, struct control_stat *st)
 		.server_key = c->server_key,
 		.streaming = c->map_open && c->last_frame.ns != 0,
 		.last_frame = c->last_frame,
+		.updates = c->updates,
 	};
 }

@@ -114,6 +114,7 @@ struct control_stat {
         struct key_pub server_key;
         bool streaming;
         mono_t last_frame;
+        unsigned updates;      /* lite updates that were answered well */
 };
 void control_stat(const struct control *c, struct control_stat *st);
 

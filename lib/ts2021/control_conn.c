@@ -1,7 +1,8 @@
-/* ts2021/control_conn.c - the stream to control: dial, /key, upgrade, Noise; its loss, and the words for it
+/* ts2021/control_conn.c - the stream to control: dial, /key, upgrade, Noise; its loss, and the
+ * words for it
  *
- * The key fetch and the upgrade share one stream when the server keeps it open (one TLS handshake instead of two); where
- * that fails the upgrade is tried once more on a stream of its own.
+ * The key fetch and the upgrade share one stream when the server keeps it open (one TLS handshake
+ * instead of two); where that fails the upgrade is tried once more on a stream of its own.
  */
 #include <assert.h>
 #include <errno.h>
@@ -74,7 +75,9 @@ void control_dial(struct control *c)
 	enter_phase(c, CONN_DIALING, CONTROL_DIAL_S);
 }
 
-/* --- phases ----------------------------------------------------------------------------------------------------- */
+/* --- phases
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static bool new_answer(struct control *c, const char *method, const char *protocol)
 {
@@ -103,15 +106,17 @@ static void start_upgrade(struct control *c)
 	drop_h2(c);
 	c->h2 = malloc(sizeof *c->h2);
 	if (c->h2 && new_answer(c, "POST", UPGRADE_PROTOCOL))
-		r = h2_client_init(c->h2, CONTROL_CAPABILITY_VERSION, &c->machine, &c->server_key, c->rng, c->url.authority,
-				   init);
+		r = h2_client_init(c->h2, CONTROL_CAPABILITY_VERSION, &c->machine, &c->server_key,
+				   c->rng, c->url.authority, init);
 	if (r != 0) {
 		free(c->h2);
 		c->h2 = NULL;
 	}
 	if (r == -EINVAL) {
-		control_trouble(c, "control %s gave a key that no honest server has: check the login server URL",
-				c->url.authority);
+		control_trouble(
+		    c,
+		    "control %s gave a key that no honest server has: check the login server URL",
+		    c->url.authority);
 		c->refetch_key = true;
 		control_lost(c);
 	} else if (r != 0 || !upgrade_emit(&c->h2->link.out, c->url.authority, init)) {
@@ -121,10 +126,13 @@ static void start_upgrade(struct control *c)
 	}
 }
 
-/* A key that differs from the pinned one, or from the one that a running node already talked to, is refused. */
+/* A key that differs from the pinned one, or from the one that a running node already talked to, is
+ * refused. */
 static bool key_is_acceptable(struct control *c, const struct key_pub *key)
 {
-	const struct key_pub *want = !key_is_zero(&c->pinned) ? &c->pinned : c->key_proved ? &c->server_key : NULL;
+	const struct key_pub *want = !key_is_zero(&c->pinned) ? &c->pinned
+				     : c->key_proved          ? &c->server_key
+							      : NULL;
 	char was[20], is[20];
 
 	if (!want || key_eq(want, key))
@@ -133,12 +141,14 @@ static bool key_is_acceptable(struct control *c, const struct key_pub *key)
 	key_pub_short(KEY_MACHINE, key, is);
 	if (want == &c->pinned)
 		control_trouble(c,
-				"control %s has key %s, but %s is pinned: refused. Another server answers there, or its key "
+				"control %s has key %s, but %s is pinned: refused. Another server "
+				"answers there, or its key "
 				"was changed: correct the pinned key if that was intended",
 				c->url.authority, is, was);
 	else
 		control_trouble(c,
-				"control %s changed its key from %s to %s: refused, the node goes on with what it knows. "
+				"control %s changed its key from %s to %s: refused, the node goes "
+				"on with what it knows. "
 				"Restart the node if the server was set up anew on purpose",
 				c->url.authority, was, is);
 	return false;
@@ -152,19 +162,26 @@ static bool key_answer_read(struct control *c, struct key_pub *key)
 	case KEY_FETCH_OK:
 		return key_is_acceptable(c, key);
 	case KEY_FETCH_NOT_FOUND:
-		control_trouble(c, "%s answers 404 to /key: not a control server; check the login server URL",
-				c->url.authority);
+		control_trouble(
+		    c, "%s answers 404 to /key: not a control server; check the login server URL",
+		    c->url.authority);
 		return false;
 	case KEY_FETCH_STATUS:
-		control_trouble(c, "%s answers status %d to /key: check the login server URL, or the server's log",
-				c->url.authority, status);
+		control_trouble(
+		    c,
+		    "%s answers status %d to /key: check the login server URL, or the server's log",
+		    c->url.authority, status);
 		return false;
 	case KEY_FETCH_NOT_CONTROL:
-		control_trouble(c, "%s does not answer /key as a control server does: check the login server URL",
-				c->url.authority);
+		control_trouble(
+		    c,
+		    "%s does not answer /key as a control server does: check the login server URL",
+		    c->url.authority);
 		return false;
 	case KEY_FETCH_TOO_OLD:
-		control_trouble(c, "control %s gives no key for capability version %d: it may be too old or too new for us",
+		control_trouble(c,
+				"control %s gives no key for capability version %d: it may be too "
+				"old or too new for us",
 				c->url.authority, CONTROL_CAPABILITY_VERSION);
 		return false;
 	}
@@ -179,7 +196,8 @@ static void key_answered(struct control *c)
 
 	if (!key_answer_read(c, &key)) {
 		control_close_stream(c);
-		control_wait(c, backoff_fail_slow(c->is_logged_in ? &c->map_backoff : &c->login, c->rng));
+		control_wait(
+		    c, backoff_fail_slow(c->is_logged_in ? &c->map_backoff : &c->login, c->rng));
 		return;
 	}
 	c->server_key = key;
@@ -204,6 +222,8 @@ static void noise_feed(struct control *c, struct bytes in)
 		enter_phase(c, CONN_NOISE, 0);
 		control_proceed(c);
 	}
+	if (!c->h2) /* given up meanwhile */
+		return;
 	if (alive) {
 		control_login_poll(c);
 		control_map_poll(c);
@@ -211,12 +231,12 @@ static void noise_feed(struct control *c, struct bytes in)
 		return;
 	}
 	if (c->conn[0].phase == CONN_HANDSHAKE) {
-		control_trouble(c, "control %s failed the handshake: %s. Its key is fetched anew", c->url.authority,
-				c->h2->link.why);
+		control_trouble(c, "control %s failed the handshake: %s. Its key is fetched anew",
+				c->url.authority, c->h2->link.why);
 		c->refetch_key = true;
 	} else {
-		control_trouble(c, "connection to control %s given up: %s; connecting again", c->url.authority,
-				c->h2->link.why);
+		control_trouble(c, "connection to control %s given up: %s; connecting again",
+				c->url.authority, c->h2->link.why);
 	}
 	control_lost(c);
 }
@@ -228,7 +248,8 @@ static void upgrade_answered(struct control *c)
 	if (!c->answer->is_upgraded) {
 		control_trouble(c,
 				"%s answers status %d to the upgrade on " UPGRADE_PATH
-				": a proxy in between must let \"Upgrade: " UPGRADE_PROTOCOL "\" through",
+				": a proxy in between must let \"Upgrade: " UPGRADE_PROTOCOL
+				"\" through",
 				c->url.authority, c->answer->head.status);
 		c->refetch_key = true;
 		control_lost(c);
@@ -248,8 +269,10 @@ static void answer_got(struct control *c, enum answer_got got)
 	if (got == ANSWER_MORE)
 		return;
 	if (got == ANSWER_BAD) {
-		control_trouble(c, "%s does not speak HTTP as a control server does: check the login server URL",
-				c->url.authority);
+		control_trouble(
+		    c,
+		    "%s does not speak HTTP as a control server does: check the login server URL",
+		    c->url.authority);
 		c->refetch_key = true;
 		control_lost(c);
 	} else if (c->conn[0].phase == CONN_KEY) {
@@ -259,13 +282,15 @@ static void answer_got(struct control *c, enum answer_got got)
 	}
 }
 
-/* --- what the caller brings -------------------------------------------------------------------------------------- */
+/* --- what the caller brings
+ * -------------------------------------------------------------------------------------- */
 
 void control_opened(struct control *c, mono_t now, unsigned conn)
 {
 	assert(conn < CONTROL_CONNS);
 	c->now = now;
-	if (c->conn[conn].phase != CONN_DIALING || c->conn[conn].hangup_due || c->conn[conn].dial_due)
+	if (c->conn[conn].phase != CONN_DIALING || c->conn[conn].hangup_due ||
+	    c->conn[conn].dial_due)
 		return;
 	if (conn > 0)
 		control_ping_opened(c, conn);
@@ -322,8 +347,8 @@ size_t control_pull(struct control *c, mono_t now, unsigned conn, uint8_t *buf, 
 	}
 	len = link_pull(&c->h2->link, buf, cap);
 	if (c->h2->link.why) {
-		control_trouble(c, "connection to control %s given up: %s; connecting again", c->url.authority,
-				c->h2->link.why);
+		control_trouble(c, "connection to control %s given up: %s; connecting again",
+				c->url.authority, c->h2->link.why);
 		control_lost(c);
 	}
 	return len;
@@ -349,13 +374,17 @@ static void say_closed(struct control *c, const char *reason)
 	} else if (reason) {
 		control_trouble(c, "connection to control %s lost: %s", at, reason);
 	} else if (c->conn[0].phase == CONN_KEY) {
-		control_trouble(c, "%s closed the connection instead of answering /key: check the login server URL", at);
+		control_trouble(c,
+				"%s closed the connection instead of answering /key: check the "
+				"login server URL",
+				at);
 	} else if (c->conn[0].phase == CONN_UPGRADE) {
 		control_trouble(c, "control %s closed the connection instead of upgrading it", at);
 	} else if (c->conn[0].phase == CONN_HANDSHAKE) {
 		/* control-protocol.md 2.4: Headscale closes without a word */
 		control_trouble(c,
-				"control %s closed the connection during the handshake: it does not accept capability version "
+				"control %s closed the connection during the handshake: it does "
+				"not accept capability version "
 				"%d, or its key has changed",
 				at, CONTROL_CAPABILITY_VERSION);
 	} else {
@@ -367,7 +396,8 @@ static void closed(struct control *c, const char *reason)
 {
 	enum conn_phase phase = c->conn[0].phase;
 
-	if (phase == CONN_KEY && !reason && answer_eof(c->answer) == ANSWER_DONE) { /* a body that ends with the stream */
+	if (phase == CONN_KEY && !reason &&
+	    answer_eof(c->answer) == ANSWER_DONE) { /* a body that ends with the stream */
 		c->conn[0].phase = CONN_NONE;
 		key_answered(c);
 		return;
@@ -411,16 +441,19 @@ void control_conn_tick(struct control *c)
 		return;
 	switch (c->conn[0].phase) {
 	case CONN_DIALING:
-		control_trouble(c, "cannot reach control %s: no connection within %d s; check address, port and firewall",
+		control_trouble(c,
+				"cannot reach control %s: no connection within %d s; check "
+				"address, port and firewall",
 				c->url.authority, CONTROL_DIAL_S);
 		break;
 	case CONN_KEY:
-		control_trouble(c, "%s does not answer /key within %d s: check the login server URL", c->url.authority,
-				CONTROL_ANSWER_S);
+		control_trouble(c,
+				"%s does not answer /key within %d s: check the login server URL",
+				c->url.authority, CONTROL_ANSWER_S);
 		break;
 	default:
-		control_trouble(c, "control %s does not answer the handshake within %d s", c->url.authority,
-				CONTROL_ANSWER_S);
+		control_trouble(c, "control %s does not answer the handshake within %d s",
+				c->url.authority, CONTROL_ANSWER_S);
 		c->refetch_key = true;
 		break;
 	}

@@ -29,17 +29,21 @@ void control_login_send(struct control *c)
 
 	buf_init(&body, REGISTER_REQUEST_MAX);
 	h2_client_drop(c->h2, H2_REGISTER);
-	if (!register_emit(&body, &rq) ||
-	    h2_client_send(c->h2, H2_REGISTER, "POST", REGISTER_PATH, NULL, &c->node_pub, &body) != 0) {
+	if (!register_emit(&body, &rq) || h2_client_send(c->h2, H2_REGISTER, "POST", REGISTER_PATH,
+							 NULL, &c->node_pub, &body) != 0) {
 		if (body.data)
 			secret_wipe(body.data, body.cap);
 		buf_fini(&body);
-		control_trouble(c, "out of memory while registering at control %s", c->url.authority);
+		control_trouble(c, "out of memory while registering at control %s",
+				c->url.authority);
 		control_lost(c);
 		return;
 	}
-	control_enter(c, is_logout ? STATE_LOGGING_OUT : c->followup ? STATE_FOLLOWUP : STATE_REGISTERING);
-	c->request_deadline = mono_add(c->now, SPAN_S(c->followup && !is_logout ? CONTROL_FOLLOWUP_S : CONTROL_REGISTER_S));
+	control_enter(c, is_logout     ? STATE_LOGGING_OUT
+			 : c->followup ? STATE_FOLLOWUP
+				       : STATE_REGISTERING);
+	c->request_deadline = mono_add(
+	    c->now, SPAN_S(c->followup && !is_logout ? CONTROL_FOLLOWUP_S : CONTROL_REGISTER_S));
 }
 
 void control_relogin(struct control *c)
@@ -49,7 +53,9 @@ void control_relogin(struct control *c)
 	control_wait(c, backoff_fail(&c->login, c->rng));
 }
 
-/* --- answers ---------------------------------------------------------------------------------------------------- */
+/* --- answers
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static void tell_failure(struct control *c, bool is_fatal, const char *text)
 {
@@ -67,19 +73,21 @@ static void failed(struct control *c, const struct register_result *res)
 		/* control-protocol.md 3.4: Headscale takes tags from the key only */
 		c->tags_refused = true;
 		control_warn(c,
-			     "control %s refuses the requested tags with this auth key; registering without them: the tags of "
+			     "control %s refuses the requested tags with this auth key; "
+			     "registering without them: the tags of "
 			     "the key count, leave the requested ones out",
 			     c->url.authority);
 		control_login_send(c);
 		return;
 	}
 	tell_failure(c, res->is_hopeless, res->text);
-	control_wait(c, res->is_hopeless ? backoff_fail_slow(&c->login, c->rng) : backoff_fail(&c->login, c->rng));
+	control_wait(c, res->is_hopeless ? backoff_fail_slow(&c->login, c->rng)
+					 : backoff_fail(&c->login, c->rng));
 }
 
 static void expired(struct control *c)
 {
-	c->was_logged_in = true; /* the server knew this key */
+	c->was_logged_in = true;  /* the server knew this key */
 	if (c->has_renewed_key) { /* once */
 		tell_failure(c, false, "control calls the new node key expired too");
 		control_wait(c, backoff_fail_slow(&c->login, c->rng));
@@ -114,7 +122,9 @@ static void must_visit(struct control *c, const char *url)
 
 static void registered(struct control *c, bool is_authorized)
 {
-	struct control_event ev = { .type = CONTROL_REGISTERED, .authorized = is_authorized, .node_key = c->node };
+	struct control_event ev = { .type = CONTROL_REGISTERED,
+				    .authorized = is_authorized,
+				    .node_key = c->node };
 
 	free(c->followup);
 	c->followup = NULL;
@@ -132,7 +142,8 @@ static void logout_answered(struct control *c, const struct register_result *res
 {
 	struct control_event ev = { .type = CONTROL_LOGGED_OUT };
 
-	if (res->outcome == REGISTER_BUSY || (res->outcome == REGISTER_STATUS && res->text[0] == 0)) {
+	if (res->outcome == REGISTER_BUSY ||
+	    (res->outcome == REGISTER_STATUS && res->text[0] == 0)) {
 		control_wait(c, backoff_fail(&c->login, c->rng));
 		return;
 	}
@@ -141,7 +152,8 @@ static void logout_answered(struct control *c, const struct register_result *res
 	control_push(c, &ev, res->text[0] ? res->text : NULL);
 }
 
-static void answered(struct control *c, const struct register_result *res, unsigned status, span_t busy)
+static void answered(struct control *c, const struct register_result *res, unsigned status,
+		     span_t busy)
 {
 	const char *at = c->url.authority;
 
@@ -151,7 +163,8 @@ static void answered(struct control *c, const struct register_result *res, unsig
 		control_wait(c, busy);
 		break;
 	case REGISTER_STATUS:
-		control_trouble(c, "control %s refuses to register this node, status %u: %s", at, status, res->text);
+		control_trouble(c, "control %s refuses to register this node, status %u: %s", at,
+				status, res->text);
 		control_wait(c, backoff_fail(&c->login, c->rng));
 		break;
 	case REGISTER_MALFORMED:
@@ -163,7 +176,8 @@ static void answered(struct control *c, const struct register_result *res, unsig
 		break;
 	case REGISTER_SIGN:
 		control_warn(c,
-			     "tailnet lock is on at control %s: this node's key must be signed by a trusted node (tailscale "
+			     "tailnet lock is on at control %s: this node's key must be signed by "
+			     "a trusted node (tailscale "
 			     "lock sign) before others talk to it",
 			     at);
 		registered(c, true);
@@ -198,7 +212,8 @@ void control_login_poll(struct control *c)
 	}
 	status = rq->status;
 	register_read(status, buf_bytes(&rq->body), c->auth_key, &res);
-	busy = res.outcome == REGISTER_BUSY ? retry_after(rq->retry_after, c->wall, c->rng) : SPAN_S(0);
+	busy = res.outcome == REGISTER_BUSY ? retry_after(rq->retry_after, c->wall, c->rng)
+					    : SPAN_S(0);
 	h2_client_drop(c->h2, H2_REGISTER);
 	if (c->state == STATE_LOGGING_OUT)
 		logout_answered(c, &res);
@@ -212,7 +227,7 @@ void control_login_tick(struct control *c)
 		return;
 	c->request_deadline = MONO_NEVER;
 	if (c->state != STATE_FOLLOWUP)
-		control_trouble(c, "control %s does not answer the register request within %d s", c->url.authority,
-				CONTROL_REGISTER_S);
+		control_trouble(c, "control %s does not answer the register request within %d s",
+				c->url.authority, CONTROL_REGISTER_S);
 	control_lost(c);
 }

@@ -1,8 +1,10 @@
-/* ts2021/control_map.c - map stream, lite updates, and the clocks that watch them (control-protocol.md 4)
+/* ts2021/control_map.c - map stream, lite updates, and the clocks that watch them
+ * (control-protocol.md 4)
  *
- * Each stream is opened together with a lite update, since state goes up by those. Watchdog: 120 s without a complete
- * frame is the end of the connection. A stream that brings nothing but keep-alives for ten minutes is asked by a lite
- * update whether the node still exists: Headscale leaves the stream of a deleted node open without a word.
+ * Each stream is opened together with a lite update, since state goes up by those. Watchdog: 120 s
+ * without a complete frame is the end of the connection. A stream that brings nothing but
+ * keep-alives for ten minutes is asked by a lite update whether the node still exists: Headscale
+ * leaves the stream of a deleted node open without a word.
  */
 #include <string.h>
 
@@ -31,7 +33,8 @@ static bool send_map_request(struct control *c, enum h2_slot slot)
 	     h2_client_send(c->h2, slot, "POST", MAP_PATH, NULL, &c->node_pub, &body) == 0;
 	buf_fini(&body);
 	if (!ok) {
-		control_trouble(c, "out of memory while asking control %s for the map", c->url.authority);
+		control_trouble(c, "out of memory while asking control %s for the map",
+				c->url.authority);
 		control_lost(c);
 	}
 	return ok;
@@ -42,7 +45,8 @@ static void send_lite(struct control *c)
 	c->lite_due = false;
 	c->lite_at = MONO_NEVER;
 	if (send_map_request(c, H2_LITE))
-		c->lite_deadline = mono_add(c->now, SPAN_S(c->lite_is_probe ? CONTROL_PROBE_S : CONTROL_LITE_S));
+		c->lite_deadline =
+		    mono_add(c->now, SPAN_S(c->lite_is_probe ? CONTROL_PROBE_S : CONTROL_LITE_S));
 	c->lite_is_probe = false;
 }
 
@@ -124,8 +128,9 @@ bool control_map_next(struct control *c, struct control_event *ev)
 			ev->type = CONTROL_MAP_END;
 			return true;
 		case MAP_STREAM_BAD:
-			control_trouble(c, "control %s sent a map that cannot be read: %s; asking again", c->url.authority,
-					c->ms.why);
+			control_trouble(
+			    c, "control %s sent a map that cannot be read: %s; asking again",
+			    c->url.authority, c->ms.why);
 			map_ended(c);
 			return false;
 		case MAP_STREAM_MORE:
@@ -140,23 +145,28 @@ bool control_map_next(struct control *c, struct control_event *ev)
 	return false;
 }
 
-/* --- answers that are not the stream ----------------------------------------------------------------------------- */
+/* --- answers that are not the stream
+ * ----------------------------------------------------------------------------- */
 
 static void node_unknown(struct control *c)
 {
 	control_map_drop(c);
-	control_trouble(c, "control %s does not know this node any more (deleted or expired): registering again",
-			c->url.authority);
+	control_trouble(
+	    c,
+	    "control %s does not know this node any more (deleted or expired): registering again",
+	    c->url.authority);
 	control_relogin(c);
 }
 
 static void map_refused(struct control *c, const struct h2_request *rq)
 {
-	span_t d = rq->status == 429 ? retry_after(rq->retry_after, c->wall, c->rng) : backoff_fail(&c->map_backoff, c->rng);
+	span_t d = rq->status == 429 ? retry_after(rq->retry_after, c->wall, c->rng)
+				     : backoff_fail(&c->map_backoff, c->rng);
 	char text[FOREIGN_TEXT_MAX];
 
 	foreign_text(buf_bytes(&rq->body), c->auth_key, text);
-	control_trouble(c, "control %s refuses the map, status %u: %s", c->url.authority, rq->status, text);
+	control_trouble(c, "control %s refuses the map, status %u: %s", c->url.authority,
+			rq->status, text);
 	control_map_drop(c);
 	control_wait(c, d);
 }
@@ -164,7 +174,8 @@ static void map_refused(struct control *c, const struct h2_request *rq)
 static void lite_answered(struct control *c)
 {
 	struct h2_request *rq = &c->h2->rq[H2_LITE];
-	bool is_unknown = rq->phase == H2_ENDED && rq->status == 404, is_good = rq->phase == H2_ENDED && rq->status == 200;
+	bool is_unknown = rq->phase == H2_ENDED && rq->status == 404,
+	     is_good = rq->phase == H2_ENDED && rq->status == 200;
 	span_t d = rq->status == 429 ? retry_after(rq->retry_after, c->wall, c->rng) : SPAN_S(0);
 
 	h2_client_drop(c->h2, H2_LITE);
@@ -173,6 +184,7 @@ static void lite_answered(struct control *c)
 		node_unknown(c);
 	} else if (is_good) {
 		backoff_reset(&c->update);
+		c->updates++;
 		c->last_news = c->now;
 		if (c->lite_due)
 			send_lite(c);
@@ -202,12 +214,15 @@ void control_map_poll(struct control *c)
 		map_refused(c, map);
 	} else if (map->body.len == 0 && !(c->ms.in_frame && c->ms.is_zstd && c->ms.left == 0)) {
 		/* what had come is decoded */
-		control_trouble(c, "control %s ended the map stream; asking again", c->url.authority);
+		control_trouble(c, "control %s ended the map stream; asking again",
+				c->url.authority);
 		map_ended(c);
 	}
 }
 
-/* --- clocks ------------------------------------------------------------------------------------------------------ */
+/* --- clocks
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 void control_lite_want(struct control *c, bool is_probe)
 {
@@ -230,22 +245,24 @@ void control_map_tick(struct control *c)
 	if (!c->map_open)
 		return;
 	if (mono_due(c->lite_deadline, c->now)) {
-		control_trouble(c, "control %s does not answer; connecting again", c->url.authority);
+		control_trouble(c, "control %s does not answer; connecting again",
+				c->url.authority);
 		control_lost(c);
 		return;
 	}
 	if (mono_due(c->watchdog, c->now)) {
-		if (c->h2->rq[H2_MAP].body.len > 0) { /* it came; the caller has yet to ask for it */
+		if (c->h2->rq[H2_MAP].body.len >
+		    0) { /* it came; the caller has yet to ask for it */
 			c->watchdog = mono_add(c->now, SPAN_S(CONTROL_WATCHDOG_S));
 			return;
 		}
-		control_trouble(c, "nothing from control %s for %d s; connecting again", c->url.authority,
-				CONTROL_WATCHDOG_S);
+		control_trouble(c, "nothing from control %s for %d s; connecting again",
+				c->url.authority, CONTROL_WATCHDOG_S);
 		control_lost(c);
 		return;
 	}
-	if (mono_due(mono_add(c->last_news, SPAN_S(CONTROL_SILENT_S)), c->now) && c->h2->rq[H2_LITE].phase == H2_FREE &&
-	    !c->lite_due)
+	if (mono_due(mono_add(c->last_news, SPAN_S(CONTROL_SILENT_S)), c->now) &&
+	    c->h2->rq[H2_LITE].phase == H2_FREE && !c->lite_due)
 		control_lite_want(c, false);
 	if (c->lite_due && mono_due(c->lite_at, c->now) && c->h2->rq[H2_LITE].phase == H2_FREE)
 		send_lite(c);

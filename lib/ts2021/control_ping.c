@@ -1,15 +1,18 @@
 /* ts2021/control_ping.c - answers pings that control asks for (control-protocol.md 5.2)
  *
- * Headscale takes an HA subnet router for dead after 5 s without the answer, so it goes out at once, on a stream of its own
- * unless it belongs into Noise. With all slots busy a ping is dropped: control asks again.
+ * Headscale takes an HA subnet router for dead after 5 s without the answer, so it goes out at
+ * once, on a stream of its own unless it belongs into Noise. With all slots busy a ping is dropped:
+ * control asks again.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ts2021/control_priv.h"
 #include "ts2021/ping.h"
 
-static_assert(ARRAY_LEN(((struct control *)0)->ping_deadline) == H2_PING_LAST - H2_PING + 1, "one deadline for each slot");
+static_assert(ARRAY_LEN(((struct control *)0)->ping_deadline) == H2_PING_LAST - H2_PING + 1,
+	      "one deadline for each slot");
 
 static void ping_over_noise(struct control *c, struct ping *p)
 {
@@ -20,7 +23,8 @@ static void ping_over_noise(struct control *c, struct ping *p)
 	for (unsigned i = H2_PING; i <= H2_PING_LAST; i++) {
 		if (c->h2->rq[i].phase != H2_FREE)
 			continue;
-		if (h2_client_send(c->h2, i, is_reply ? "POST" : "HEAD", p->url.path, NULL, NULL, is_reply ? &p->reply : NULL) == 0)
+		if (h2_client_send(c->h2, i, is_reply ? "POST" : "HEAD", p->url.path, NULL, NULL,
+				   is_reply ? &p->reply : NULL) == 0)
 			c->ping_deadline[i - H2_PING] = mono_add(c->now, SPAN_S(CONTROL_PING_S));
 		return;
 	}
@@ -78,7 +82,8 @@ out:
 void control_ping_opened(struct control *c, unsigned conn)
 {
 	struct conn *n = &c->conn[conn];
-	struct http1_emit e = http1_emit_request(&n->out, "HEAD", bytes_str(n->url->path), bytes_str(n->url->authority));
+	struct http1_emit e = http1_emit_request(&n->out, "HEAD", bytes_str(n->url->path),
+						 bytes_str(n->url->authority));
 
 	http1_emit_field(&e, "User-Agent", "tailpod");
 	http1_emit_field(&e, "Connection", "close");

@@ -1,17 +1,18 @@
 /* ts2021/control_priv.h - the client's parts among themselves
  *
- * Theory of operation. One stream (slot 0) goes through phases: dialing, key fetch, upgrade, Noise. Above it the machine has
- * a goal (run, log out) and a state:
+ * Theory of operation. One stream (slot 0) goes through phases: dialing, key fetch, upgrade, Noise.
+ * Above it the machine has a goal (run, log out) and a state:
  *
  *      WAITING ----> CONNECTING ----> REGISTERING <--> FOLLOWUP
  *         ^              |                 |
  *         |   any loss   v                 v
  *         +--------- (control_lost) <-- STREAMING            LOGGING_OUT --> OFF
  *
- * `control_proceed` is the one place that decides what comes next: dial when there is no Noise stream, register when not
- * logged in, else stream. Failures count in one of three back-offs (login, map, update) and lead to WAITING with or
- * without a stream. Events are queued (few, with their text) or made when asked for: map data are decoded by
- * control_next, one piece a call, so that nothing decoded is held.
+ * `control_proceed` is the one place that decides what comes next: dial when there is no Noise
+ * stream, register when not logged in, else stream. Failures count in one of three back-offs
+ * (login, map, update) and lead to WAITING with or without a stream. Events are queued (few, with
+ * their text) or made when asked for: map data are decoded by control_next, one piece a call, so
+ * that nothing decoded is held.
  *
  *      control.c         life, events, deadlines, what a node says about itself
  *      control_conn.c    the stream: dial, /key, upgrade, loss, and the words for users
@@ -34,18 +35,18 @@
 #include "ts2021/url.h"
 
 enum { /* seconds; watchdog: control-protocol.md 4.3, ping: 5.2, the others ours */
-	CONTROL_DIAL_S = 10,     /* until the stream is open */
-	CONTROL_ANSWER_S = 10,   /* each of /key, upgrade and handshake */
-	CONTROL_REGISTER_S = 60,
-	CONTROL_FOLLOWUP_S = 300, /* then it is asked again, lest a dead path holds the login up */
-	CONTROL_LITE_S = 30,
-	CONTROL_PROBE_S = 10,    /* a lite update after the link changed */
-	CONTROL_WATCHDOG_S = 120,
-	CONTROL_SILENT_S = 600,  /* without news a lite update asks whether we still exist */
-	CONTROL_PING_S = 15,
+       CONTROL_DIAL_S = 10,   /* until the stream is open */
+       CONTROL_ANSWER_S = 10, /* each of /key, upgrade and handshake */
+       CONTROL_REGISTER_S = 60,
+       CONTROL_FOLLOWUP_S = 300, /* then it is asked again, lest a dead path holds the login up */
+       CONTROL_LITE_S = 30,
+       CONTROL_PROBE_S = 10, /* a lite update after the link changed */
+       CONTROL_WATCHDOG_S = 120,
+       CONTROL_SILENT_S = 600, /* without news a lite update asks whether we still exist */
+       CONTROL_PING_S = 15,
 };
-enum { CONTROL_NEWS_MIN = 64 };      /* a shorter frame is a keep-alive */
-enum { CONTROL_EVENTS_MAX = 32 };    /* queued; the oldest is dropped */
+enum { CONTROL_NEWS_MIN = 64 };   /* a shorter frame is a keep-alive */
+enum { CONTROL_EVENTS_MAX = 32 }; /* queued; the oldest is dropped */
 enum { CONTROL_TEXT_MAX = 512 };
 
 enum control_goal { GOAL_OFF, GOAL_RUN, GOAL_LOGOUT };
@@ -61,14 +62,22 @@ enum control_state {
 	STATE_N,
 };
 
-enum conn_phase { CONN_NONE, CONN_DIALING, CONN_KEY, CONN_UPGRADE, CONN_HANDSHAKE, CONN_NOISE, CONN_PING };
+enum conn_phase {
+	CONN_NONE,
+	CONN_DIALING,
+	CONN_KEY,
+	CONN_UPGRADE,
+	CONN_HANDSHAKE,
+	CONN_NOISE,
+	CONN_PING
+};
 
 struct conn {
 	enum conn_phase phase;
 	bool dial_due, hangup_due; /* events not fetched yet */
 	bool output_told;
-	struct url *url;           /* of a plain ping */
-	struct buf out;            /* clear bytes: key fetch, plain ping */
+	struct url *url; /* of a plain ping */
+	struct buf out;  /* clear bytes: key fetch, plain ping */
 	mono_t deadline;
 };
 
@@ -101,8 +110,8 @@ struct control {
 	enum control_goal goal;
 	enum control_state state;
 	bool is_logged_in, was_logged_in, tags_refused, has_renewed_key;
-	char *followup;            /* AuthURL being waited for */
-	bool wants_login_told;     /* CONTROL_NEEDS_LOGIN was given for this loss */
+	char *followup;        /* AuthURL being waited for */
+	bool wants_login_told; /* CONTROL_NEEDS_LOGIN was given for this loss */
 	mono_t retry_at, request_deadline;
 	struct backoff login, map_backoff, update;
 
@@ -117,14 +126,15 @@ struct control {
 	/* map */
 	struct map_stream ms;
 	bool map_open, in_frame, stream_is_new;
-	size_t map_used;           /* of the body, lent to the caller by the last event */
+	size_t map_used; /* of the body, lent to the caller by the last event */
 	size_t largest_map;
 	mono_t last_frame, last_news, watchdog;
 	bool lite_due, lite_is_probe;
 	mono_t lite_at, lite_deadline;
+	unsigned updates;
 
 	/* pings */
-	char *ping_url;            /* the last one: repeats are ignored */
+	char *ping_url; /* the last one: repeats are ignored */
 	mono_t ping_deadline[2];
 
 	/* events */
@@ -139,13 +149,14 @@ void control_enter(struct control *c, enum control_state state);
 void control_proceed(struct control *c);
 void control_push(struct control *c, const struct control_event *ev, const char *text);
 void control_trouble(struct control *c, const char *fmt, ...) PRINTF(2, 3);
-void control_warn(struct control *c, const char *fmt, ...) PRINTF(2, 3); /* stays said until control_unwarn */
+void control_warn(struct control *c, const char *fmt, ...)
+    PRINTF(2, 3); /* stays said until control_unwarn */
 void control_well(struct control *c);
 void control_wait(struct control *c, span_t d); /* then control_proceed */
 
 /* control_conn.c */
 void control_dial(struct control *c);
-void control_lost(struct control *c); /* the stream is gone or given up; back-off follows */
+void control_lost(struct control *c);         /* the stream is gone or given up; back-off follows */
 void control_close_stream(struct control *c); /* hang up without consequences */
 void control_conn_tick(struct control *c);
 mono_t control_conn_deadline(const struct control *c);
@@ -154,7 +165,8 @@ mono_t control_conn_deadline(const struct control *c);
 void control_login_send(struct control *c);
 void control_login_poll(struct control *c);
 void control_login_tick(struct control *c);
-void control_relogin(struct control *c); /* the node is unknown or expired: register again, after a while */
+void control_relogin(
+    struct control *c); /* the node is unknown or expired: register again, after a while */
 void control_new_node_key(struct control *c);
 
 /* control_map.c */

@@ -21,7 +21,8 @@ static size_t secret_len(struct bytes in, const char *secret)
 			n = strlen(prefixes[i]);
 	if (n == 0)
 		return 0;
-	while (n < in.len && in.data[n] > ' ' && in.data[n] != '"' && in.data[n] != ',' && in.data[n] < 0x7f)
+	while (n < in.len && in.data[n] > ' ' && in.data[n] != '"' && in.data[n] != ',' &&
+	       in.data[n] < 0x7f)
 		n++;
 	return n;
 }

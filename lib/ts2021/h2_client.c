@@ -15,8 +15,9 @@ static struct h2_request *request_of(struct h2_client *h, int32_t id)
 	return NULL;
 }
 
-static int on_header(nghttp2_session *s, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
-		     const uint8_t *value, size_t value_len, uint8_t flags, void *user)
+static int on_header(nghttp2_session *s, const nghttp2_frame *frame, const uint8_t *name,
+		     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
+		     void *user)
 {
 	struct h2_request *rq = request_of(user, frame->hd.stream_id);
 	struct bytes key = bytes_of(name, name_len), v = bytes_of(value, value_len);
@@ -57,7 +58,8 @@ static bool is_flow(const struct h2_client *h, const struct h2_request *rq)
 	return rq == &h->rq[H2_MAP] && rq->status == 200;
 }
 
-static int on_data(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *user)
+static int on_data(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t *data, size_t len,
+		   void *user)
 {
 	struct h2_client *h = user;
 	struct h2_request *rq = request_of(h, id);
@@ -108,7 +110,8 @@ static int new_session(struct h2_client *h)
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_close);
 	if (nghttp2_session_client_new2(&h->link.h2, cb, h, opt) != 0)
 		goto out;
-	if (nghttp2_submit_settings(h->link.h2, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) != 0 ||
+	if (nghttp2_submit_settings(h->link.h2, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) !=
+		0 ||
 	    nghttp2_session_set_local_window_size(h->link.h2, NGHTTP2_FLAG_NONE, 0,
 						  H2_MAP_WINDOW + H2_SPARE_WINDOW) != 0)
 		goto out;
@@ -119,8 +122,9 @@ out:
 	return r;
 }
 
-int h2_client_init(struct h2_client *h, uint16_t version, const struct key_priv *machine, const struct key_pub *control,
-		   struct rng *rng, const char *authority, uint8_t init[static NOISE_INIT_LEN])
+int h2_client_init(struct h2_client *h, uint16_t version, const struct key_priv *machine,
+		   const struct key_pub *control, struct rng *rng, const char *authority,
+		   uint8_t init[static NOISE_INIT_LEN])
 {
 	int r;
 
@@ -172,8 +176,8 @@ bool h2_client_feed(struct h2_client *h, struct bytes in, bool *ready)
 	return !h->link.why;
 }
 
-static ssize_t read_body(nghttp2_session *s, int32_t id, uint8_t *buf, size_t cap, uint32_t *flags, nghttp2_data_source *src,
-			 void *user)
+static ssize_t read_body(nghttp2_session *s, int32_t id, uint8_t *buf, size_t cap, uint32_t *flags,
+			 nghttp2_data_source *src, void *user)
 {
 	struct h2_request *rq = src->ptr;
 	size_t n;
@@ -198,12 +202,12 @@ static ssize_t read_body(nghttp2_session *s, int32_t id, uint8_t *buf, size_t ca
 
 static nghttp2_nv field(const char *name, const char *value)
 {
-	return (nghttp2_nv){ (uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name), strlen(value),
-			     NGHTTP2_NV_FLAG_NONE };
+	return (nghttp2_nv){ (uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name),
+			     strlen(value), NGHTTP2_NV_FLAG_NONE };
 }
 
-int h2_client_send(struct h2_client *h, enum h2_slot slot, const char *method, const char *path, const char *type,
-		   const struct key_pub *lb, struct buf *body)
+int h2_client_send(struct h2_client *h, enum h2_slot slot, const char *method, const char *path,
+		   const char *type, const struct key_pub *lb, struct buf *body)
 {
 	struct h2_request *rq = &h->rq[slot];
 	nghttp2_data_provider src = { .source.ptr = rq, .read_callback = read_body };
@@ -242,10 +246,12 @@ void h2_client_drop(struct h2_client *h, enum h2_slot slot)
 
 	if (rq->phase == H2_FREE)
 		return;
-	if (slot == H2_MAP && rq->body.len > 0) /* its bytes still weigh on the connection's window */
+	if (slot == H2_MAP &&
+	    rq->body.len > 0) /* its bytes still weigh on the connection's window */
 		(void)nghttp2_session_consume_connection(h->link.h2, rq->body.len);
 	if (rq->phase == H2_SENT || rq->phase == H2_ANSWERED)
-		(void)nghttp2_submit_rst_stream(h->link.h2, NGHTTP2_FLAG_NONE, rq->id, NGHTTP2_CANCEL);
+		(void)nghttp2_submit_rst_stream(h->link.h2, NGHTTP2_FLAG_NONE, rq->id,
+						NGHTTP2_CANCEL);
 	free_request(rq);
 }
 

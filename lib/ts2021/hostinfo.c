@@ -99,7 +99,8 @@ static bool emit_tags(struct buf *out, const struct control_hostinfo *hi)
 	return jsonw_ok(&w);
 }
 
-int hostinfo_set(struct hostinfo *h, const char *version, const struct control_hostinfo *hi, bool *changed)
+int hostinfo_set(struct hostinfo *h, const char *version, const struct control_hostinfo *hi,
+		 bool *changed)
 {
 	struct hostinfo fresh;
 
@@ -120,8 +121,9 @@ int hostinfo_set(struct hostinfo *h, const char *version, const struct control_h
 bool hostinfo_set_net(struct hostinfo *h, const struct control_netinfo *net)
 {
 	const struct control_netinfo *o = &h->net;
-	bool same = h->has_net && o->working_udp == net->working_udp && o->working_v6 == net->working_v6 &&
-		    o->varies_by_dest == net->varies_by_dest && o->os_has_v6 == net->os_has_v6 && o->home == net->home;
+	bool same = h->has_net && o->working_udp == net->working_udp &&
+		    o->working_v6 == net->working_v6 && o->varies_by_dest == net->varies_by_dest &&
+		    o->os_has_v6 == net->os_has_v6 && o->home == net->home;
 
 	h->net = *net;
 	if (h->net.n_latency > ARRAY_LEN(h->net.latency))
@@ -151,7 +153,8 @@ static void emit_net(struct jsonw *w, const struct control_netinfo *n)
 		jsonw_key(w, "DERPLatency");
 		jsonw_obj(w);
 		for (size_t i = 0; i < n->n_latency; i++) {
-			snprintf(key, sizeof key, "%u-v%c", n->latency[i].region, n->latency[i].v6 ? '6' : '4');
+			snprintf(key, sizeof key, "%u-v%c", n->latency[i].region,
+				 n->latency[i].v6 ? '6' : '4');
 			jsonw_key(w, key);
 			jsonw_f64(w, n->latency[i].seconds);
 		}

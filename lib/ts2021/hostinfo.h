@@ -20,7 +20,8 @@ struct hostinfo {
 void hostinfo_init(struct hostinfo *h);
 void hostinfo_fini(struct hostinfo *h);
 /* 0 or -ENOMEM (unchanged then); *changed tells whether anything differs from before */
-MUST_USE int hostinfo_set(struct hostinfo *h, const char *version, const struct control_hostinfo *hi, bool *changed);
+MUST_USE int hostinfo_set(struct hostinfo *h, const char *version,
+			  const struct control_hostinfo *hi, bool *changed);
 /* Whether it differs in more than latency */
 bool hostinfo_set_net(struct hostinfo *h, const struct control_netinfo *net);
 void hostinfo_emit(const struct hostinfo *h, struct jsonw *w, bool with_tags);

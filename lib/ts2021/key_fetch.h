@@ -1,4 +1,5 @@
-/* ts2021/key_fetch.h - GET /key?v=N: which static key the control server has (control-protocol.md 2.1) */
+/* ts2021/key_fetch.h - GET /key?v=N: which static key the control server has
+ * (control-protocol.md 2.1) */
 #ifndef TS2021_KEY_FETCH_H
 #define TS2021_KEY_FETCH_H
 
@@ -10,7 +11,7 @@ enum key_fetch_result {
 	KEY_FETCH_NOT_FOUND,   /* 404 */
 	KEY_FETCH_STATUS,      /* another status than 200 */
 	KEY_FETCH_NOT_CONTROL, /* 200, but not a control server's JSON */
-	KEY_FETCH_TOO_OLD,     /* 200 without a body or with a zero key: our version is not wanted */
+	KEY_FETCH_TOO_OLD, /* 200 without a body or with a zero key: our version is not wanted */
 };
 
 MUST_USE bool key_fetch_emit(struct buf *out, const char *authority, unsigned version);

@@ -39,7 +39,8 @@ static bool to_h2(struct link *l, struct bytes in)
 static bool early_matches(struct link *l, struct bytes *in)
 {
 	while (l->early_len < LINK_EARLY_HEAD && in->len > 0) {
-		if (l->early_len < sizeof link_early_magic && in->data[0] != link_early_magic[l->early_len])
+		if (l->early_len < sizeof link_early_magic &&
+		    in->data[0] != link_early_magic[l->early_len])
 			return false;
 		l->early[l->early_len++] = in->data[0];
 		*in = bytes_of(in->data + 1, in->len - 1);
@@ -159,5 +160,6 @@ bool link_has_output(const struct link *l)
 {
 	if (l->out.len > 0)
 		return true;
-	return !l->why && l->h2 && l->ch.state == CHANNEL_OPEN && (l->rest_len > 0 || nghttp2_session_want_write(l->h2));
+	return !l->why && l->h2 && l->ch.state == CHANNEL_OPEN &&
+	       (l->rest_len > 0 || nghttp2_session_want_write(l->h2));
 }

@@ -1,8 +1,9 @@
 /* ts2021/link.h - HTTP/2 inside Noise records: what both ends share
  *
- * Plain text of records goes to an nghttp2 session, what that wants to send leaves as records. A client looks for the
- * early payload in front (control-protocol.md 2.5): magic, u32 length, JSON that nobody uses; it is skipped without being
- * stored. Bytes that are not the magic are HTTP/2 already.
+ * Plain text of records goes to an nghttp2 session, what that wants to send leaves as records. A
+ * client looks for the early payload in front (control-protocol.md 2.5): magic, u32 length, JSON
+ * that nobody uses; it is skipped without being stored. Bytes that are not the magic are HTTP/2
+ * already.
  */
 #ifndef TS2021_LINK_H
 #define TS2021_LINK_H
@@ -18,9 +19,9 @@ extern const uint8_t link_early_magic[5];
 struct link {
 	struct channel ch;
 	nghttp2_session *h2;
-	const char *why;      /* static; set when the link is dead */
-	struct buf out;       /* sealed or clear bytes that did not fit the caller's buffer */
-	const uint8_t *rest;  /* of nghttp2_session_mem_send, valid until its next call */
+	const char *why;     /* static; set when the link is dead */
+	struct buf out;      /* sealed or clear bytes that did not fit the caller's buffer */
+	const uint8_t *rest; /* of nghttp2_session_mem_send, valid until its next call */
 	size_t rest_len;
 	uint8_t early[LINK_EARLY_HEAD];
 	size_t early_len;
@@ -32,7 +33,8 @@ enum { LINK_OUT_MAX = 64 << 10 };
 
 void link_init(struct link *l, bool is_client);
 void link_fini(struct link *l); /* h2 is deleted */
-/* All bytes go through; false: dead, l->why says why. *ready becomes true when the handshake completed in this call. */
+/* All bytes go through; false: dead, l->why says why. *ready becomes true when the handshake
+ * completed in this call. */
 MUST_USE bool link_feed(struct link *l, struct bytes in, bool *ready);
 /* At most cap bytes of what has to leave. 0: nothing, or the link died (l->why). */
 size_t link_pull(struct link *l, uint8_t *buf, size_t cap);

@@ -1,7 +1,7 @@
 /* ts2021/map_request.c - see map_request.h
  *
- * Headscale replaces what it has by what a request says, so each one carries all: disco key, Hostinfo with NetInfo,
- * endpoints. State goes up by lite updates; a stream request repeats it.
+ * Headscale replaces what it has by what a request says, so each one carries all: disco key,
+ * Hostinfo with NetInfo, endpoints. State goes up by lite updates; a stream request repeats it.
  */
 #include "ts2021/map_request.h"
 

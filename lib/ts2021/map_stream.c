@@ -7,7 +7,8 @@
 
 #include "base/cursor.h"
 
-static_assert(1 << MAP_STREAM_WINDOW_LOG == MAP_STREAM_PLAIN_MAX, "no window larger than what may be decoded");
+static_assert(1 << MAP_STREAM_WINDOW_LOG == MAP_STREAM_PLAIN_MAX,
+	      "no window larger than what may be decoded");
 
 void map_stream_init(struct map_stream *ms, bool is_zstd)
 {
@@ -53,7 +54,8 @@ static enum map_stream_got begin_frame(struct map_stream *ms)
 	ms->zstd = ZSTD_createDCtx();
 	ms->piece = malloc(MAP_STREAM_PIECE);
 	if (!ms->zstd || !ms->piece ||
-	    ZSTD_isError(ZSTD_DCtx_setParameter(ms->zstd, ZSTD_d_windowLogMax, MAP_STREAM_WINDOW_LOG)))
+	    ZSTD_isError(
+		ZSTD_DCtx_setParameter(ms->zstd, ZSTD_d_windowLogMax, MAP_STREAM_WINDOW_LOG)))
 		return bad(ms, "out of memory");
 	return MAP_STREAM_BEGIN;
 }
@@ -67,7 +69,8 @@ static enum map_stream_got end_frame(struct map_stream *ms)
 	return MAP_STREAM_END;
 }
 
-static enum map_stream_got plain_step(struct map_stream *ms, struct bytes in, size_t *used, struct bytes *data)
+static enum map_stream_got plain_step(struct map_stream *ms, struct bytes in, size_t *used,
+				      struct bytes *data)
 {
 	size_t n = in.len < ms->left ? in.len : ms->left;
 
@@ -84,7 +87,8 @@ static enum map_stream_got plain_step(struct map_stream *ms, struct bytes in, si
 	return MAP_STREAM_DATA;
 }
 
-static enum map_stream_got zstd_step(struct map_stream *ms, struct bytes in, size_t *used, struct bytes *data)
+static enum map_stream_got zstd_step(struct map_stream *ms, struct bytes in, size_t *used,
+				     struct bytes *data)
 {
 	ZSTD_inBuffer src = { in.data, in.len < ms->left ? in.len : ms->left, 0 };
 	ZSTD_outBuffer dst = { ms->piece, MAP_STREAM_PIECE, 0 };
@@ -112,7 +116,8 @@ static enum map_stream_got zstd_step(struct map_stream *ms, struct bytes in, siz
 	return MAP_STREAM_MORE;
 }
 
-enum map_stream_got map_stream_next(struct map_stream *ms, struct bytes in, size_t *used, struct bytes *data)
+enum map_stream_got map_stream_next(struct map_stream *ms, struct bytes in, size_t *used,
+				    struct bytes *data)
 {
 	*used = 0;
 	if (ms->why)

@@ -71,7 +71,8 @@ static bool c2n_answer(struct bytes request, struct buf *reply)
 
 	buf_init(&body, PING_PAYLOAD_MAX);
 	http1_request_init(&h);
-	if (http1_head_feed(&h, request) != HTTP1_OK || !http1_target_parse(h.method, h.target, &t) ||
+	if (http1_head_feed(&h, request) != HTTP1_OK ||
+	    !http1_target_parse(h.method, h.target, &t) ||
 	    !body_read(&h, bytes_of(request.data + h.len, request.len - h.len), &body))
 		ok = http1_emit_answer(reply, 400, "text/plain", bytes_str(broken), false);
 	else if (!bytes_eq_str(t.path, "/echo"))
@@ -88,7 +89,8 @@ static void c2n_read(const struct fields *f, struct ping *out)
 	uint8_t *raw = malloc(PING_PAYLOAD_MAX);
 	size_t n;
 
-	if (raw && base64_parse(text, BASE64_STD, raw, PING_PAYLOAD_MAX, &n) && c2n_answer(bytes_of(raw, n), &out->reply)) {
+	if (raw && base64_parse(text, BASE64_STD, raw, PING_PAYLOAD_MAX, &n) &&
+	    c2n_answer(bytes_of(raw, n), &out->reply)) {
 		out->kind = PING_REPLY;
 		out->over_noise = true; /* whatever URLIsNoise says */
 	}

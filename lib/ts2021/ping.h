@@ -1,6 +1,8 @@
-/* ts2021/ping.h - PingRequest: prove that we live, or answer a c2n request (control-protocol.md 5.2)
+/* ts2021/ping.h - PingRequest: prove that we live, or answer a c2n request
+ * (control-protocol.md 5.2)
  *
- * HEAD pings and c2n /echo are answered; other c2n paths get 400; pings of peers (Types disco, TSMP ...) are not for us.
+ * HEAD pings and c2n /echo are answered; other c2n paths get 400; pings of peers (Types disco, TSMP
+ * ...) are not for us.
  */
 #ifndef TS2021_PING_H
 #define TS2021_PING_H

@@ -6,7 +6,9 @@
 
 #include "base/text.h"
 
-enum { REGISTER_ROOM = 16 << 10 }; /* taken at once, so that a growing buffer leaves no copies of the auth key behind */
+enum {
+	REGISTER_ROOM = 16 << 10
+}; /* taken at once, so that a growing buffer leaves no copies of the auth key behind */
 enum { LOCK_KEY_LEN = 64, LOCK_SIG_MAX = 4096 }; /* Ed25519 private key; its signature in CBOR */
 
 bool register_emit(struct buf *out, const struct register_request *rq)
@@ -23,7 +25,9 @@ bool register_emit(struct buf *out, const struct register_request *rq)
 	if (rq->old_node)
 		jsonw_kstr(&w, "OldNodeKey", key_pub_text(KEY_NODE, rq->old_node, key));
 	if (rq->is_logout)
-		jsonw_kstr(&w, "Expiry", "1970-01-01T00:02:03Z"); /* any past time logs out; this one is customary */
+		jsonw_kstr(
+		    &w, "Expiry",
+		    "1970-01-01T00:02:03Z"); /* any past time logs out; this one is customary */
 	if (rq->followup && *rq->followup)
 		jsonw_kstr(&w, "Followup", rq->followup);
 	jsonw_key(&w, "Hostinfo");
@@ -72,11 +76,17 @@ static bool fields_read(struct bytes body, struct answer_fields *f)
 	return json_done(&j);
 }
 
-/* Errors of Headscale and of the service after which the same key fails again: control-protocol.md 3.4 */
+/* Errors of Headscale and of the service after which the same key fails again:
+ * control-protocol.md 3.4 */
 static bool is_hopeless(const char *error)
 {
-	static const char *const marks[] = { "auth key", "authkey", "auth-key", "different machine key",
-					     "in use by another machine", "invalid key", "tags" };
+	static const char *const marks[] = { "auth key",
+					     "authkey",
+					     "auth-key",
+					     "different machine key",
+					     "in use by another machine",
+					     "invalid key",
+					     "tags" };
 
 	for (size_t i = 0; i < ARRAY_LEN(marks); i++)
 		if (strstr(error, marks[i]))
@@ -107,7 +117,8 @@ static void judge(const struct answer_fields *f, const char *auth_key, struct re
 	}
 }
 
-void register_read(unsigned status, struct bytes body, const char *auth_key, struct register_result *out)
+void register_read(unsigned status, struct bytes body, const char *auth_key,
+		   struct register_result *out)
 {
 	struct answer_fields f = { 0 };
 

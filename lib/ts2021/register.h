@@ -1,4 +1,5 @@
-/* ts2021/register.h - POST /machine/register: what is asked, and what an answer means (control-protocol.md 3) */
+/* ts2021/register.h - POST /machine/register: what is asked, and what an answer means
+ * (control-protocol.md 3) */
 #ifndef TS2021_REGISTER_H
 #define TS2021_REGISTER_H
 
@@ -22,14 +23,14 @@ struct register_request {
 MUST_USE bool register_emit(struct buf *out, const struct register_request *rq);
 
 enum register_outcome { /* in the order in which they are looked for: control-protocol.md 3.2 */
-	REGISTER_BUSY,      /* 429 */
-	REGISTER_STATUS,    /* another status than 200; text */
-	REGISTER_MALFORMED,
-	REGISTER_ERROR,     /* text */
-	REGISTER_SIGN,      /* tailnet lock wants the new node key signed */
-	REGISTER_EXPIRED,   /* a new node key is wanted */
-	REGISTER_AUTH_URL,  /* url */
-	REGISTER_OK,
+			REGISTER_BUSY,   /* 429 */
+			REGISTER_STATUS, /* another status than 200; text */
+			REGISTER_MALFORMED,
+			REGISTER_ERROR,    /* text */
+			REGISTER_SIGN,     /* tailnet lock wants the new node key signed */
+			REGISTER_EXPIRED,  /* a new node key is wanted */
+			REGISTER_AUTH_URL, /* url */
+			REGISTER_OK,
 };
 struct register_result {
 	enum register_outcome outcome;
@@ -39,9 +40,11 @@ struct register_result {
 	char text[FOREIGN_TEXT_MAX];
 	char url[REGISTER_URL_MAX];
 };
-void register_read(unsigned status, struct bytes body, const char *auth_key, struct register_result *out);
+void register_read(unsigned status, struct bytes body, const char *auth_key,
+		   struct register_result *out);
 
-/* Length of the key proper: a tailnet lock suffix "--TL<signature>-<key>" is not for the server (control-protocol.md 3.3) */
+/* Length of the key proper: a tailnet lock suffix "--TL<signature>-<key>" is not for the server
+ * (control-protocol.md 3.3) */
 size_t register_auth_key_len(const char *key);
 
 #endif

@@ -10,7 +10,7 @@
 static bool date_parse(const char *text, wall_t *out)
 {
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	char iso[32], month[4] = { 0 };
+	char iso[48], month[4] = { 0 };
 	const char *m;
 	size_t at;
 
@@ -32,7 +32,9 @@ span_t retry_after(const char *text, wall_t now, struct rng *rng)
 
 	if (text_u64(bytes_str(text), &s) && s > 0 && s <= RETRY_AFTER_MAX_S)
 		return SPAN_S(s);
-	if (date_parse(text, &when) && now.ns > 0 && when.ns > now.ns && when.ns - now.ns <= RETRY_AFTER_MAX_S * NS_PER_S)
+	if (date_parse(text, &when) && now.ns > 0 && when.ns > now.ns &&
+	    when.ns - now.ns <= RETRY_AFTER_MAX_S * NS_PER_S)
 		return SPAN_NS(when.ns - now.ns);
-	return SPAN_MS(RETRY_AFTER_LOW_S * 1000 + rng_below(rng, (RETRY_AFTER_HIGH_S - RETRY_AFTER_LOW_S) * 1000));
+	return SPAN_MS(RETRY_AFTER_LOW_S * 1000 +
+		       rng_below(rng, (RETRY_AFTER_HIGH_S - RETRY_AFTER_LOW_S) * 1000));
 }

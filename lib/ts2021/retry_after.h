@@ -7,7 +7,8 @@
 
 enum { RETRY_AFTER_MAX_S = 3600, RETRY_AFTER_LOW_S = 5, RETRY_AFTER_HIGH_S = 10 };
 
-/* text: the Retry-After field, seconds or an HTTP date ("" when absent). Absent, malformed, past or more than an hour: 5..10 s */
+/* text: the Retry-After field, seconds or an HTTP date ("" when absent). Absent, malformed, past or
+ * more than an hour: 5..10 s */
 span_t retry_after(const char *text, wall_t now, struct rng *rng);
 
 #endif

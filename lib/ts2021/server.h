@@ -18,7 +18,7 @@
 
 struct ts2021_server;
 
-enum { TS2021_BODY_MAX = 1 << 20, TS2021_PATH_MAX = 512 };
+enum { TS2021_BODY_MAX = 1 << 20, TS2021_PATH_MAX = 512, TS2021_QUEUE_MAX = (16 << 20) + (64 << 10) /* a stream: one largest frame */ };
 
 /* init: the decoded X-Tailscale-Handshake. The 101 head comes first out of pull. NULL: handshake refused or no memory. */
 struct ts2021_server *ts2021_server_new(struct rng *rng, const struct key_priv *control,
@@ -29,6 +29,7 @@ uint16_t ts2021_server_version(const struct ts2021_server *s);
 
 void ts2021_server_feed(struct ts2021_server *s, mono_t now, struct bytes in);
 size_t ts2021_server_pull(struct ts2021_server *s, mono_t now, uint8_t *buf, size_t cap);
+bool ts2021_server_has_output(const struct ts2021_server *s);
 
 enum ts2021_server_event_type {
         TS2021_REQUEST,  /* stream, method, path, body: complete */
@@ -43,7 +44,8 @@ struct ts2021_server_event {
         struct bytes body; /* borrowed until the next call */
 };
 bool ts2021_server_next(struct ts2021_server *s, struct ts2021_server_event *ev);
-/* status and headers once, then body bytes; end closes the stream. 0, -ENOMEM, -ENOENT (stream gone), -ENOBUFS (over queue_max) */
+/* status and headers once, then body bytes; end closes the stream. 0, -ENOMEM, -ENOENT (stream gone), -ENOBUFS (over TS2021_QUEUE_MAX),
+ * -EINVAL (answered already, not yet, or ended) */
 MUST_USE int ts2021_server_answer(struct ts2021_server *s, int32_t stream, unsigned status, const char *content_type, bool has_body);
 MUST_USE int ts2021_server_send(struct ts2021_server *s, int32_t stream, const void *data, size_t len, bool end);
 size_t ts2021_server_queued(const struct ts2021_server *s, int32_t stream); /* bytes not yet pulled */

@@ -7,7 +7,8 @@
 bool upgrade_emit(struct buf *out, const char *authority, const uint8_t init[static NOISE_INIT_LEN])
 {
 	char text[(NOISE_INIT_LEN + 2) / 3 * 4 + 1];
-	struct http1_emit e = http1_emit_request(out, "POST", bytes_str(UPGRADE_PATH), bytes_str(authority));
+	struct http1_emit e =
+	    http1_emit_request(out, "POST", bytes_str(UPGRADE_PATH), bytes_str(authority));
 
 	base64_emit(init, NOISE_INIT_LEN, BASE64_STD, text);
 	http1_emit_field(&e, "User-Agent", "tailpod");

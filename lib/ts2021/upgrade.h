@@ -9,7 +9,8 @@
 #define UPGRADE_PATH "/ts2021"
 #define UPGRADE_FIELD "X-Tailscale-Handshake"
 
-MUST_USE bool upgrade_emit(struct buf *out, const char *authority, const uint8_t init[static NOISE_INIT_LEN]);
+MUST_USE bool upgrade_emit(struct buf *out, const char *authority,
+			   const uint8_t init[static NOISE_INIT_LEN]);
 /* Server: the 101 head, directly before the Noise response */
 MUST_USE bool upgrade_answer_emit(struct buf *out);
 

@@ -21,7 +21,8 @@ bool url_parse(struct bytes text, struct url *out)
 	else
 		return false;
 	out->port = out->tls ? 443 : 80;
-	if (!http1_authority_parse(t.authority, &host, &out->port) || host.len == 0 || out->port == 0)
+	if (!http1_authority_parse(t.authority, &host, &out->port) || host.len == 0 ||
+	    out->port == 0)
 		return false;
 	if (!bytes_to_str(host, out->host, sizeof out->host))
 		return false;
@@ -29,10 +30,12 @@ bool url_parse(struct bytes text, struct url *out)
 	if (out->port == (out->tls ? 443 : 80))
 		n = snprintf(out->authority, sizeof out->authority, v6 ? "[%s]" : "%s", out->host);
 	else
-		n = snprintf(out->authority, sizeof out->authority, v6 ? "[%s]:%u" : "%s:%u", out->host, out->port);
+		n = snprintf(out->authority, sizeof out->authority, v6 ? "[%s]:%u" : "%s:%u",
+			     out->host, out->port);
 	if (n < 0 || (size_t)n >= sizeof out->authority)
 		return false;
-	n = snprintf(out->path, sizeof out->path, "%.*s%s%.*s", (int)t.path.len, (const char *)t.path.data,
-		     t.has_query ? "?" : "", (int)t.query.len, t.query.len ? (const char *)t.query.data : "");
+	n = snprintf(out->path, sizeof out->path, "%.*s%s%.*s", (int)t.path.len,
+		     (const char *)t.path.data, t.has_query ? "?" : "", (int)t.query.len,
+		     t.query.len ? (const char *)t.query.data : "");
 	return n > 0 && (size_t)n < sizeof out->path;
 }

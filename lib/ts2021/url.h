@@ -14,7 +14,8 @@ struct url {
 	bool tls;
 	uint16_t port;
 	char host[URL_HOST_MAX];           /* without brackets */
-	char authority[URL_AUTHORITY_MAX]; /* host[:port] as Host and :authority want it; brackets around IPv6 */
+	char authority[URL_AUTHORITY_MAX]; /* host[:port] as Host and :authority want it; brackets
+					      around IPv6 */
 	char path[URL_PATH_MAX];           /* with the query; at least "/" */
 };
 

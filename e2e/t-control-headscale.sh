@@ -1,0 +1,44 @@
+#!/bin/bash
+# Our control client against a real Headscale: pre-auth key, first map (zstd and plain), lite updates, logout; tags that
+# Headscale refuses; a bad key; another key than the pinned one.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+work=$(mktemp -d) || exit 1
+. e2e/headscale.sh
+trap 'headscale_stop; rm -rf "$work"' EXIT
+probe=${TAILPOD_BUILD:-build/gcc}/e2e/control_probe
+[ -x "$probe" ] || { echo "$probe is not built: make $probe"; exit 1; }
+fail() { echo "FAILED: $*"; cat "$work/out"; tail -n 20 "$work/hs/log"; exit 1; }
+run() { timeout 60 "$probe" "$HS_URL" "$@" > "$work/out" 2>&1; }
+has() { grep -q -e "$1" "$work/out" || fail "no '$1' in the probe's output"; }
+nodes() { hs nodes list -o json 2>/dev/null; }
+
+headscale_start || exit 1
+headscale_key --reusable --ephemeral > "$work/key"; [ -s "$work/key" ] || fail "no key"
+
+run --auth-key-file "$work/key" || fail "zstd run"
+has '^registered authorized=1'; has '^map frame 1: [0-9]\{3,\} bytes'; has '^lite updates answered: 2'; has '^logged-out'
+[ "$(grep -c '^dial 0' "$work/out")" = 1 ] || fail "key fetch and upgrade did not share one stream"
+! grep -q '^trouble' "$work/out" || fail "trouble in an untroubled run"
+nodes | grep -q probe && fail "an ephemeral node is still there after its logout"
+echo "figure: first map, zstd: $(sed -n 's/^map frame 1: //p' "$work/out")"
+
+run --auth-key-file "$work/key" --plain || fail "plain run"
+has '^map frame 1: [0-9]\{3,\} bytes'
+
+run --auth-key-file "$work/key" --tag tag:x || fail "a run with tags that the key does not allow"
+has '^trouble .*refuses the requested tags'
+
+headscale_key --reusable > "$work/key2"
+run --auth-key-file "$work/key2" --keep || fail "run that stays"
+nodes | tr -d ' \n' | grep -q '"name":"probe"' || fail "the node is not listed"
+nodes | tr -d ' \n' | grep -q '"disco_key":"discokey:[0-9a-f]*[1-9a-f]' || fail "its disco key did not arrive"
+
+echo "hskey-auth-aaaaaaaaaaaa-$(printf 'b%.0s' $(seq 64))" > "$work/bad"
+run --auth-key-file "$work/bad" --seconds 4 && fail "a bad key was accepted"
+has '^login-failed fatal=1'
+grep -q -e 'bbbb' "$work/out" && fail "the auth key is shown"
+
+run --auth-key-file "$work/key" --seconds 4 --pinned "mkey:$(printf '12%.0s' $(seq 32))" && fail "a wrong control key was accepted"
+has '^trouble .*pinned: refused'
+echo ok

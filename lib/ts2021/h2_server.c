@@ -41,7 +41,7 @@ static void del_stream(struct h2_server *h, struct h2s_stream *s)
 static int on_begin(nghttp2_session *ss, const nghttp2_frame *frame, void *user)
 {
 	struct h2_server *h = user;
-	struct h2s_stream *s;
+	struct h2s_stream *s, **p;
 
 	(void)ss;
 	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
@@ -52,8 +52,9 @@ static int on_begin(nghttp2_session *ss, const nghttp2_frame *frame, void *user)
 	s->id = frame->hd.stream_id;
 	buf_init(&s->body, TS2021_BODY_MAX);
 	buf_init(&s->send, TS2021_QUEUE_MAX);
-	s->next = h->streams;
-	h->streams = s;
+	for (p = &h->streams; *p; p = &(*p)->next) /* in the order of arrival */
+		;
+	*p = s;
 	return 0;
 }
 

@@ -3,7 +3,7 @@
 #include "ts2021/control.h"
 
 #include "ts2021/control_priv.h"
-#include "ts2021/world_test.h"
+#include "tests/ts2021_world.h"
 
 static bool is_streaming(const struct world *w)
 {

@@ -1,12 +1,12 @@
-/* world_test.h - a control client and a control server in one process: in-memory streams cut into
+/* ts2021_world.h - a control client and a control server in one process: in-memory streams cut into
  * random pieces, virtual time
  *
  * The server side is server.h plus a few lines of HTTP for /key and /ts2021. What the client says
  * about pings over plain HTTP arrives at the same place. Tests set `handle` to answer requests
  * otherwise than the default does.
  */
-#ifndef TS2021_WORLD_TEST_H
-#define TS2021_WORLD_TEST_H
+#ifndef TESTS_TS2021_WORLD_H
+#define TESTS_TS2021_WORLD_H
 
 #include <stdlib.h>
 #include <zstd.h>

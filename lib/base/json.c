@@ -67,7 +67,7 @@ enum json_type json_type(struct json *j)
         }
 }
 
-bool json_null(struct json *j)
+bool json_take_null(struct json *j)
 {
         return json_type(j) == JSON_NULL && literal(j, "null");
 }

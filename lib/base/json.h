@@ -67,7 +67,11 @@ size_t json_str(struct json *j, char *out, size_t cap);
  * or with an embedded NUL. */
 struct bytes json_strb(struct json *j, char *tmp, size_t cap);
 char *json_strdup(struct json *j, size_t max); /* malloc'd, at most max bytes; null gives ""; NULL on failure (reader failed) */
-bool json_null(struct json *j);                /* consumes a null and says so */
+bool json_take_null(struct json *j);           /* consumes a null and says so */
+static inline bool json_null(struct json *j)   /* the same; inline, since jansson exports a function of this name */
+{
+        return json_take_null(j);
+}
 struct bytes json_raw(struct json *j);         /* the whole value as its text; borrowed */
 void json_skip(struct json *j);
 bool json_ok(const struct json *j);

@@ -20,6 +20,19 @@
 struct netmap;
 
 enum { NETMAP_NAME_MAX = 256, NETMAP_PEERS_MAX = 100000, NETMAP_REGIONS_MAX = 256, NETMAP_ADDRS_MAX = 8 };
+enum { /* ours; what is beyond a limit of lists is dropped, a longer text spoils its peer */
+        NETMAP_ROUTES_MAX = 1024,          /* AllowedIPs, PrimaryRoutes of a node */
+        NETMAP_ENDPOINTS_MAX = 64,
+        NETMAP_TAGS_MAX = 64,
+        NETMAP_VALUE_MAX = 8 << 20,        /* text of one member of a frame */
+        NETMAP_ELEM_MAX = 256 << 10,       /* text of one peer, patch or user */
+        NETMAP_FILTERS_MAX = 256,          /* named parts */
+        NETMAP_FILTER_BYTES_MAX = 16 << 20,
+        NETMAP_DNS_MAX = 16384,            /* resolvers, routes, domains, records: each */
+        NETMAP_HEALTH_MAX = 64,
+        NETMAP_USERS_MAX = 100000,
+        NETMAP_MEMORY_MAX = 256 << 20,     /* peers and users, staged ones included */
+};
 
 struct netmap_node { /* strings and arrays belong to the netmap and live until the peer changes */
         int64_t id, user;
@@ -72,7 +85,8 @@ void netmap_abort(struct netmap *nm);
 bool netmap_was_keepalive(const struct netmap *nm); /* of the last applied frame */
 
 enum netmap_change_type {
-        NETMAP_SELF, NETMAP_PEER, NETMAP_PEER_REMOVED /* peer is still readable until the next begin */,
+        NETMAP_SELF, NETMAP_PEER,
+        NETMAP_PEER_REMOVED /* still readable by its number until netmap_next_change says false, or the next begin */,
         NETMAP_DERPMAP, NETMAP_FILTER, NETMAP_DNS, NETMAP_USERS, NETMAP_HEALTH, NETMAP_PING_REQUEST /* text: JSON */,
         NETMAP_OPEN_URL /* text */, NETMAP_DEBUG_EXIT,
 };
@@ -87,6 +101,7 @@ struct netmap_change {
         struct bytes text;
         int value;
 };
+/* Pull until false before the next begin: what is left then is lost. Memory of removed and replaced nodes is given back at false. */
 bool netmap_next_change(struct netmap *nm, struct netmap_change *ch);
 
 const struct netmap_node *netmap_self(const struct netmap *nm);              /* NULL before the first map */
@@ -104,18 +119,21 @@ const char *netmap_magic_suffix(const struct netmap *nm); /* without dots around
 const char *const *netmap_health(const struct netmap *nm, size_t *n);
 span_t netmap_clock_skew(const struct netmap *nm);        /* control's clock minus ours, when beyond 1 min */
 
-/* Local enforcement of expiry: marks what has expired by now (changes come out as usual); returns when to call next. */
+/* Local enforcement of expiry: marks what has expired by now (changes come out as usual: NETMAP_P_OTHER and whatever was
+ * hidden); an expired peer shows no endpoints and no relay. Returns when to call next, {INT64_MAX}: never. */
 wall_t netmap_expire(struct netmap *nm, wall_t now);
 
 /* DNS */
 struct netmap_resolver { struct ipport addr; const char *url; bool use_with_exit; };
+/* names: lower case, no dots around */
 struct netmap_route { const char *suffix; const struct netmap_resolver *v; size_t n; }; /* n 0: answer locally */
 struct netmap_record { const char *name; struct ip ip; };
 struct netmap_dns {
         const struct netmap_resolver *resolvers; size_t n_resolvers;
         const struct netmap_route *routes; size_t n_routes;
         const char *const *domains; size_t n_domains;
-        const struct netmap_record *records; size_t n_records;
+        const struct netmap_record *records; size_t n_records; /* sorted by name; A and AAAA only */
+        const struct netmap_resolver *fallback; size_t n_fallback;
         const char *const *cert_domains; size_t n_cert_domains;
         bool proxied;
 };
@@ -128,7 +146,10 @@ bool netmap_has_filter(const struct netmap *nm); /* false until control sent one
 
 /* The whole state as one JSON MapResponse that netmap_feed takes back: the cached netmap. 0, -ENOMEM */
 MUST_USE int netmap_emit(const struct netmap *nm, struct buf *out);
-struct netmap_stat { uint64_t frames, bad_peers, skipped_big, unknown_patches; size_t memory; };
+struct netmap_stat {
+        uint64_t frames, bad_peers /* peers and patches */, bad_values /* sections that were ignored */, skipped_big, unknown_patches;
+        size_t memory; /* bytes of peers, users and indexes */
+};
 void netmap_stat(const struct netmap *nm, struct netmap_stat *st);
 
 #endif

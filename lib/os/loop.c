@@ -1,10 +1,12 @@
 /* os/loop.c - see loop.h
  *
- * A turn by libuv's names: poll (descriptors, signals), check (deadlines, deferred), prepare (flush, arming), poll.
+ * A turn by libuv's names: poll (descriptors, signals), check (deadlines, deferred), prepare
+ * (flush, arming), poll.
  *
- * Deadlines: the earliest one decides how long to sleep. Far ones use a uv_timer, which is the time-out of epoll_wait
- * and costs no system call; those nearer than FINE_NS use a timerfd, since the time-out counts in milliseconds. A timerfd
- * armed for a deadline that was moved away is left alone: one idle wake-up is cheaper than a system call a turn.
+ * Deadlines: the earliest one decides how long to sleep. Far ones use a uv_timer, which is the
+ * time-out of epoll_wait and costs no system call; those nearer than FINE_NS use a timerfd, since
+ * the time-out counts in milliseconds. A timerfd armed for a deadline that was moved away is left
+ * alone: one idle wake-up is cheaper than a system call a turn.
  *
  * `awake` is a uv_idle: while it is active, poll does not sleep.
  */
@@ -42,18 +44,21 @@ struct loop {
         uv_timer_t coarse;
         int fine_fd;
         struct loop_poll fine;
-        mono_t fine_at; /* what the timerfd is armed for; MONO_NEVER: it has fired or was never armed */
+        mono_t fine_at; /* what the timerfd is armed for; MONO_NEVER: it has fired or was never
+                           armed */
         mono_t now;
         bool now_is_fresh;
         struct loop_timer *timers;
-        struct loop_timer due;   /* ring of timers about to be called, in order */
-        struct loop_defer defer; /* ring */
-        struct loop_flush flush; /* ring */
+        struct loop_timer due;       /* ring of timers about to be called, in order */
+        struct loop_defer defer;     /* ring */
+        struct loop_flush flush;     /* ring */
         struct loop_flush *flush_at; /* next to be called while flushing */
         struct signal_watch *signals[LOOP_SIGNALS];
 };
 
-/* --- time ---------------------------------------------------------------------------------------------------- */
+/* --- time
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 mono_t loop_clock(void)
 {
@@ -80,7 +85,9 @@ wall_t loop_wall(void)
         return (wall_t){ (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec };
 }
 
-/* --- deadlines ----------------------------------------------------------------------------------------------- */
+/* --- deadlines
+ * -----------------------------------------------------------------------------------------------
+ */
 
 void loop_timer_init(struct loop *loop, struct loop_timer *t, void (*fn)(void *ctx), void *ctx)
 {
@@ -118,7 +125,8 @@ void loop_timer_fini(struct loop_timer *t)
         timer_disarm(t);
 }
 
-/* First all that are due are collected, so that one which sets itself to the past waits for the next turn. */
+/* First all that are due are collected, so that one which sets itself to the past waits for the
+ * next turn. */
 static void run_deadlines(struct loop *loop)
 {
         struct loop_timer *t;
@@ -160,7 +168,8 @@ static void stay_awake(uv_idle_t *h)
 
 static void arm_fine(struct loop *loop, mono_t at, mono_t now)
 {
-        struct itimerspec its = { .it_value = { .tv_sec = at.ns / NS_PER_S, .tv_nsec = at.ns % NS_PER_S } };
+        struct itimerspec its = { .it_value = { .tv_sec = at.ns / NS_PER_S,
+                                                .tv_nsec = at.ns % NS_PER_S } };
 
         if (!mono_before(at, loop->fine_at) && mono_before(now, loop->fine_at))
                 return; /* it wakes us early enough */
@@ -189,7 +198,8 @@ static void arm(struct loop *loop)
         uv_timer_start(&loop->coarse, coarse_fired, (uint64_t)ns, 0);
 }
 
-/* --- end of the turn ----------------------------------------------------------------------------------------- */
+/* --- end of the turn
+ * ----------------------------------------------------------------------------------------- */
 
 void loop_defer_init(struct loop_defer *d, void (*fn)(void *ctx), void *ctx)
 {
@@ -293,7 +303,8 @@ static void on_prepare(uv_prepare_t *h)
         loop->now_is_fresh = false; /* the next thing is sleep */
 }
 
-/* --- descriptors --------------------------------------------------------------------------------------------- */
+/* --- descriptors
+ * --------------------------------------------------------------------------------------------- */
 
 static int uv_events(int events)
 {
@@ -309,10 +320,11 @@ static void on_poll(uv_poll_t *h, int status, int events)
                 return;
         if (status == 0) {
                 p->fn(p->ctx, ((events & UV_READABLE) ? LOOP_READ : 0) |
-                                      ((events & UV_WRITABLE) ? LOOP_WRITE : 0));
+                                  ((events & UV_WRITABLE) ? LOOP_WRITE : 0));
                 return;
         }
-        /* libuv stops a descriptor that reports an error; the owner's next system call says which */
+        /* libuv stops a descriptor that reports an error; the owner's next system call says which
+         */
         p->fn(p->ctx, LOOP_READ | LOOP_WRITE);
         if (w->owner && w->owner->events)
                 (void)uv_poll_start(h, uv_events(w->owner->events), on_poll);
@@ -323,7 +335,8 @@ static void poll_closed(uv_handle_t *h)
         free(CONTAINER_OF(h, struct poll_watch, uv));
 }
 
-int loop_poll_open(struct loop *loop, struct loop_poll *p, int fd, void (*fn)(void *ctx, int events), void *ctx)
+int loop_poll_open(struct loop *loop, struct loop_poll *p, int fd,
+                   void (*fn)(void *ctx, int events), void *ctx)
 {
         struct poll_watch *w = calloc(1, sizeof *w);
         int ret;
@@ -348,7 +361,8 @@ void loop_poll_set(struct loop_poll *p, int events)
                 return;
         p->events = events;
         if (events)
-                (void)uv_poll_start(&w->uv, uv_events(events), on_poll); /* fails only for closing handles */
+                (void)uv_poll_start(&w->uv, uv_events(events),
+                                    on_poll); /* fails only for closing handles */
         else
                 uv_poll_stop(&w->uv);
 }
@@ -365,7 +379,9 @@ void loop_poll_close(struct loop_poll *p)
         uv_close((uv_handle_t *)&w->uv, poll_closed); /* the descriptor leaves epoll at once */
 }
 
-/* --- signals ------------------------------------------------------------------------------------------------- */
+/* --- signals
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void on_signal(uv_signal_t *h, int signo)
 {
@@ -425,7 +441,9 @@ int loop_on_signal(struct loop *loop, int signo, void (*fn)(void *ctx, int signo
         return 0;
 }
 
-/* --- life ---------------------------------------------------------------------------------------------------- */
+/* --- life
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static int start_fine(struct loop *loop)
 {

@@ -1,7 +1,8 @@
 /* os/loop_heap.c - see loop_heap.h
  *
- * `child` is the first child, `next` the right sibling, `prev` the left sibling or, for a first child, the parent; the
- * root has neither sibling nor parent. Adding is constant, taking the least logarithmic over time.
+ * `child` is the first child, `next` the right sibling, `prev` the left sibling or, for a first
+ * child, the parent; the root has neither sibling nor parent. Adding is constant, taking the least
+ * logarithmic over time.
  */
 #include "os/loop_heap.h"
 
@@ -26,8 +27,8 @@ static struct loop_timer *meld(struct loop_timer *a, struct loop_timer *b)
         return a;
 }
 
-/* One heap out of a list of siblings: pairs from left to right, then the pairs from right to left. No recursion: the
- * list may be as long as there are timers. */
+/* One heap out of a list of siblings: pairs from left to right, then the pairs from right to left.
+ * No recursion: the list may be as long as there are timers. */
 static struct loop_timer *meld_siblings(struct loop_timer *list)
 {
         struct loop_timer *pairs = NULL, *root = NULL;

@@ -1,8 +1,8 @@
 /* os/udp.c - see udp.h: opening, receiving, giving memory back
  *
- * Receive memory is reserved address space; pages appear when the kernel writes to them. A wake-up that took more than
- * BUSY_BYTES is busy; GIVE_BACK_S after the last busy one the pages go back, by one timer that is not armed at all
- * while only keep-alives arrive (those touch a page or two).
+ * Receive memory is reserved address space; pages appear when the kernel writes to them. A wake-up
+ * that took more than BUSY_BYTES is busy; GIVE_BACK_S after the last busy one the pages go back, by
+ * one timer that is not armed at all while only keep-alives arrive (those touch a page or two).
  */
 #include "os/udp.h"
 
@@ -26,7 +26,9 @@ enum {
         CONTROL_MAX = CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint32_t)),
 };
 
-/* --- receiving ----------------------------------------------------------------------------------------------- */
+/* --- receiving
+ * -----------------------------------------------------------------------------------------------
+ */
 
 struct rx {
         struct mmsghdr msg[UDP_RX_SLOTS];
@@ -171,11 +173,14 @@ static void on_readable(void *ctx, int events)
                 note_load(u, u->stats.rx_bytes - bytes);
 }
 
-/* --- life ---------------------------------------------------------------------------------------------------- */
+/* --- life
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static void set_option(int fd, int level, int name, int value)
 {
-        (void)setsockopt(fd, level, name, &value, sizeof value); /* each is an improvement, none is needed */
+        (void)setsockopt(fd, level, name, &value,
+                         sizeof value); /* each is an improvement, none is needed */
 }
 
 static void set_buffers(int fd)
@@ -199,7 +204,8 @@ static void set_options(struct udp *u)
         u->stats.has_gso = getsockopt(u->fd, SOL_UDP, UDP_SEGMENT, &v, &len) == 0;
         if (u->family == AF_INET6)
                 set_option(u->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-        else /* no DF: where a link is too narrow and ICMP is blocked, routers fragment instead of dropping */
+        else /* no DF: where a link is too narrow and ICMP is blocked, routers fragment instead of
+                dropping */
                 set_option(u->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
 }
 
@@ -216,7 +222,8 @@ static int start(struct udp *u, const struct sockaddr_storage *ss, socklen_t len
         set_options(u);
         if (!sockaddr_to(ss, &at) || bind(u->fd, (const struct sockaddr *)ss, len) < 0)
                 return err_set(err, errno, "bind UDP port %u", at.port);
-        if (getsockname(u->fd, (struct sockaddr *)&local, &local_len) < 0 || !sockaddr_to(&local, &at))
+        if (getsockname(u->fd, (struct sockaddr *)&local, &local_len) < 0 ||
+            !sockaddr_to(&local, &at))
                 return err_set(err, errno, "ask for the UDP port");
         u->port = at.port;
         u->mem = mmap(NULL, (size_t)UDP_RX_SLOTS * UDP_RX_SLOT, PROT_READ | PROT_WRITE,
@@ -232,8 +239,8 @@ static int start(struct udp *u, const struct sockaddr_storage *ss, socklen_t len
         return 0;
 }
 
-static struct udp *open_at(struct loop *loop, int family, const struct sockaddr_storage *ss, socklen_t len,
-                           const struct udp_ops *ops, void *ctx, struct err *err)
+static struct udp *open_at(struct loop *loop, int family, const struct sockaddr_storage *ss,
+                           socklen_t len, const struct udp_ops *ops, void *ctx, struct err *err)
 {
         struct udp *u = calloc(1, sizeof *u);
 
@@ -250,7 +257,8 @@ static struct udp *open_at(struct loop *loop, int family, const struct sockaddr_
         return u;
 }
 
-struct udp *udp_open(struct loop *loop, int family, uint16_t port, const struct udp_ops *ops, void *ctx, struct err *err)
+struct udp *udp_open(struct loop *loop, int family, uint16_t port, const struct udp_ops *ops,
+                     void *ctx, struct err *err)
 {
         struct sockaddr_storage ss = { 0 };
         struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
@@ -261,11 +269,12 @@ struct udp *udp_open(struct loop *loop, int family, uint16_t port, const struct 
                 memcpy(&ss, &in, sizeof in);
         else
                 memcpy(&ss, &in6, sizeof in6);
-        return open_at(loop, family, &ss, family == AF_INET ? sizeof in : sizeof in6, ops, ctx, err);
+        return open_at(loop, family, &ss, family == AF_INET ? sizeof in : sizeof in6, ops, ctx,
+                       err);
 }
 
-struct udp *udp_open_at(struct loop *loop, const struct ipport *local, const struct udp_ops *ops, void *ctx,
-                        struct err *err)
+struct udp *udp_open_at(struct loop *loop, const struct ipport *local, const struct udp_ops *ops,
+                        void *ctx, struct err *err)
 {
         struct sockaddr_storage ss = { 0 };
         socklen_t len = sockaddr_from(local, &ss);

@@ -1,12 +1,11 @@
 /* os/udp_send.c - see udp.h: sending
  *
- * A call becomes messages: a run of packets of one size is one message with UDP_SEGMENT (its last packet may be
- * shorter), the rest are single; all leave by one sendmmsg. The kernel stops at the first message that fails, and what
- * the failure means decides how to go on:
- *      EIO on a run: this interface cannot segment (no checksum offload): never again on this socket;
- *      EINVAL, EMSGSIZE on a run: too large for this path: singly for the rest of this call;
- *      EMSGSIZE on a single packet: it is lost, the next may be smaller;
- *      EAGAIN, ENOBUFS: full: the rest is dropped and counted;
+ * A call becomes messages: a run of packets of one size is one message with UDP_SEGMENT (its last
+ * packet may be shorter), the rest are single; all leave by one sendmmsg. The kernel stops at the
+ * first message that fails, and what the failure means decides how to go on: EIO on a run: this
+ * interface cannot segment (no checksum offload): never again on this socket; EINVAL, EMSGSIZE on a
+ * run: too large for this path: singly for the rest of this call; EMSGSIZE on a single packet: it
+ * is lost, the next may be smaller; EAGAIN, ENOBUFS: full: the rest is dropped and counted;
  *      anything else concerns the address: the rest would fail likewise.
  */
 #include <errno.h>
@@ -53,8 +52,8 @@ static void set_segment(struct msghdr *h, void *control, uint16_t size)
         memcpy(CMSG_DATA(c), &size, sizeof size);
 }
 
-static void tx_build(struct tx *tx, struct sockaddr_storage *ss, socklen_t len, const struct pkt *v, size_t n,
-                     bool with_runs)
+static void tx_build(struct tx *tx, struct sockaddr_storage *ss, socklen_t len, const struct pkt *v,
+                     size_t n, bool with_runs)
 {
         tx->n = 0;
         for (size_t i = 0; i < n;) {
@@ -73,7 +72,8 @@ static void tx_build(struct tx *tx, struct sockaddr_storage *ss, socklen_t len, 
         }
 }
 
-/* What the failure of the message at the front means; false: go no further. `skip` packets are given up. */
+/* What the failure of the message at the front means; false: go no further. `skip` packets are
+ * given up. */
 static bool go_on(struct udp *u, int error, size_t packets, bool *with_runs, size_t *skip)
 {
         *skip = 0;
@@ -94,8 +94,8 @@ static bool go_on(struct udp *u, int error, size_t packets, bool *with_runs, siz
 }
 
 /* n <= BURST_MAX; *sent grows; 0: all tried; -errno: stopped. */
-static int send_some(struct udp *u, struct sockaddr_storage *ss, socklen_t len, const struct pkt *v, size_t n,
-                     size_t *sent)
+static int send_some(struct udp *u, struct sockaddr_storage *ss, socklen_t len, const struct pkt *v,
+                     size_t n, size_t *sent)
 {
         bool with_runs = u->stats.has_gso;
         int last = 0;

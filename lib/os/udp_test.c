@@ -1,4 +1,5 @@
-/* os/udp_test.c - bundles both ways over loopback, fall-backs, closing from callbacks, memory given back */
+/* os/udp_test.c - bundles both ways over loopback, fall-backs, closing from callbacks, memory given
+ * back */
 #include "os/udp.h"
 
 #include <errno.h>
@@ -35,7 +36,8 @@ static void on_recv(void *ctx, const struct ipport *from, struct pkt *v, size_t 
                 }
                 s->n++;
                 s->bytes += v[i].len;
-                memset(v[i].data - v[i].head, 0xee, v[i].head + v[i].len + v[i].tail); /* ours to write */
+                memset(v[i].data - v[i].head, 0xee,
+                       v[i].head + v[i].len + v[i].tail); /* ours to write */
         }
         if (s->close_at_once)
                 udp_close(s->u);

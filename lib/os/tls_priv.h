@@ -9,8 +9,8 @@
 struct tls_client {
         SSL_CTX *ssl;
         BIO_METHOD *bio;
-        char *file;     /* bundle to fall back on; NULL: the usual places */
-        char *dirs;     /* whose files are read when hashes did not help; NULL: none */
+        char *file; /* bundle to fall back on; NULL: the usual places */
+        char *dirs; /* whose files are read when hashes did not help; NULL: none */
 };
 
 struct tls_server {
@@ -27,10 +27,10 @@ int tls_err(struct err *err, int code, const char *what);
 
 /* What one connection expects; the SSL's app data. */
 struct tls_check {
-        char *host, *name;   /* dialled; verified (host or CertName) */
+        char *host, *name; /* dialled; verified (host or CertName) */
         bool is_insecure, is_pinned;
         uint8_t pin[32];
-        char failure[384];   /* filled by the verification: words for the user */
+        char failure[384]; /* filled by the verification: words for the user */
 };
 int tls_verify(X509_STORE_CTX *store, void *client); /* SSL_CTX_set_cert_verify_callback */
 

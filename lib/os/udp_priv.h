@@ -5,7 +5,7 @@
 #include "os/udp.h"
 
 enum {
-        UDP_RX_SLOTS = 8,                             /* messages a recvmmsg; each may be a bundle of 64 KiB */
+        UDP_RX_SLOTS = 8,           /* messages a recvmmsg; each may be a bundle of 64 KiB */
         UDP_RX_SLOT = 65536 + 4096, /* whole pages; PKT_HEAD and PKT_TAIL are in the last 4096 */
 };
 

@@ -13,9 +13,16 @@
 
 struct filter;
 
-enum { FILTER_FLOWS_DEFAULT = 65536, FILTER_RULES_MAX = 65536 };
+enum {
+        FILTER_FLOWS_DEFAULT = 65536,
+        FILTER_FLOW_BYTES = 88,     /* at most, for each flow that the table may hold; it grows with use */
+        FILTER_FLOW_TTL_S = 300,    /* a flow unused for so long is gone */
+        FILTER_RULES_MAX = 65536,   /* what is beyond these allows nothing */
+        FILTER_RANGES_MAX = 262144, /* address ranges of sources, and of destinations */
+        FILTER_LOCAL_MAX = 256,
+};
 
-struct filter *filter_new(size_t max_flows); /* denies everything; NULL: out of memory */
+struct filter *filter_new(size_t max_flows); /* denies everything until the first filter_set_rules; NULL: out of memory */
 void filter_free(struct filter *f);
 
 /* Replaces the rules; rules: n JSON arrays of FilterRule (control-protocol.md 4.10). Unreadable entries spoil only themselves.
@@ -37,5 +44,8 @@ enum filter_verdict filter_out(struct filter *f, mono_t now, const uint8_t *data
 /* Application capabilities that src has towards dst, as a JSON object text appended to out (whois). */
 MUST_USE int filter_caps(const struct filter *f, const struct ip *src, const struct ip *dst, struct buf *out);
 size_t filter_flows(const struct filter *f);
+/* Forgets flows that timed out and gives their memory back; for an idle moment. */
+void filter_trim(struct filter *f, mono_t now);
+size_t filter_memory(const struct filter *f); /* bytes of rules and flows */
 
 #endif

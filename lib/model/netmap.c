@@ -682,6 +682,13 @@ void netmap_stat(const struct netmap *nm, struct netmap_stat *st)
  * ---------------------------------------------------------------------------------------------------------------
  */
 
+int64_t nm_control_ns(const struct netmap *nm, wall_t now)
+{
+        int64_t t;
+
+        return __builtin_add_overflow(now.ns, nm->skew.ns, &t) ? INT64_MAX : t;
+}
+
 static void expire_one(struct netmap *nm, struct nm_rec *r, int64_t control_now, int64_t *next)
 {
         int64_t at = r->n.key_expiry.ns;
@@ -691,7 +698,7 @@ static void expire_one(struct netmap *nm, struct nm_rec *r, int64_t control_now,
         if (r->n.expired == (r->sent_expired || (at > 0 && at <= control_now)))
                 return;
         if (!nm_changes_reserve(nm, 1)) { /* soon again */
-                *next = control_now + NS_PER_S;
+                *next = control_now < INT64_MAX - NS_PER_S ? control_now + NS_PER_S : control_now;
                 return;
         }
         nm_rec_expire(r, control_now);
@@ -704,12 +711,14 @@ static void expire_one(struct netmap *nm, struct nm_rec *r, int64_t control_now,
 
 wall_t netmap_expire(struct netmap *nm, wall_t now)
 {
-        int64_t next = INT64_MAX, control_now = now.ns + nm->skew.ns;
+        int64_t next = INT64_MAX, control_now = nm_control_ns(nm, now), out;
 
         for (uint32_t i = 0; i < nm->limit; i++)
                 if (nm->peers[i] && !nm->peers[i]->removed)
                         expire_one(nm, nm->peers[i], control_now, &next);
         if (nm->self)
                 expire_one(nm, nm->self, control_now, &next);
-        return (wall_t){ next == INT64_MAX ? next : next - nm->skew.ns };
+        if (next == INT64_MAX || __builtin_sub_overflow(next, nm->skew.ns, &out))
+                return (wall_t){ INT64_MAX };
+        return (wall_t){ out };
 }

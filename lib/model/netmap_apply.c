@@ -477,7 +477,7 @@ int nm_apply(struct netmap *nm, struct nm_stage *st, wall_t now, struct err *e)
         r = st->url_len > 0 && !url ? -ENOMEM : plan_make(nm, &p, st, now);
         if (r == 0) {
                 set_always(nm, st, &url, now);
-                control_now = now.ns + nm->skew.ns;
+                control_now = nm_control_ns(nm, now);
                 nm->keepalive = st->keepalive;
                 nm->stat.frames++;
         }

@@ -11,21 +11,10 @@
 #define MODEL_NETMAP_PRIV_H
 
 #include "base/json.h"
+#include "model/arena.h"
 #include "model/netmap.h"
 
 #define NO_PEER UINT32_MAX
-
-/* --- small memory: a section's structs and strings, freed together --------------------------------------------- */
-
-struct arena_chunk;
-struct arena {
-        struct arena_chunk *head;
-        size_t bytes;
-        bool failed;
-};
-void *arena_alloc(struct arena *a, size_t size); /* zeroed, aligned for pointers; NULL and failed */
-char *arena_str(struct arena *a, struct bytes s);
-void arena_free(struct arena *a);
 
 /* --- nodes ------------------------------------------------------------------------------------------------------ */
 
@@ -55,6 +44,7 @@ bool nm_patch_decode(struct bytes text, const struct nm_rec *base, struct nm_scr
 void nm_scratch_load(struct nm_scratch *s, const struct nm_rec *base);
 struct nm_rec *nm_rec_pack(const struct netmap_node *n);                            /* NULL: out of memory */
 unsigned nm_node_diff(const struct nm_rec *old, const struct netmap_node *n);       /* bits of NETMAP_P_, 0: the same */
+int64_t nm_control_ns(const struct netmap *nm, wall_t now); /* now by control's clock */
 bool nm_rec_expire(struct nm_rec *r, int64_t control_now_ns);                       /* whether it changed */
 
 /* --- other sections ---------------------------------------------------------------------------------------------- */

@@ -56,13 +56,12 @@ struct region {
 
 struct probe {
         uint16_t region, node;
-        bool v6, sent, answered;
+        bool v6, sent, answered, dead;
         mono_t due, sent_at;
 };
 struct seen { /* an own address in an answer */
         struct ipport addr, server; /* server: the first that said so */
         unsigned count;
-        size_t order; /* of first sight */
 };
 
 struct netcheck {

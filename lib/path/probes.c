@@ -134,7 +134,9 @@ struct node *probe_unnamed(struct netcheck *nc, const struct probe *pr)
         struct node *n = &nc->regions[pr->region].nodes[pr->node];
         struct ipport to;
 
-        return probe_address(nc, pr, &to) ? NULL : n;
+        if (probe_address(nc, pr, &to) || n->name == NAME_KNOWN || n->name == NAME_NONE)
+                return NULL;
+        return n;
 }
 
 /* 4.2: a second answer of a family tells nothing new, except that two v4 servers tell whether the mapping varies */
@@ -142,12 +144,8 @@ bool probe_is_open(const struct netcheck *nc, const struct probe *pr)
 {
         const struct region *r = &nc->regions[pr->region];
 
-        const struct node *n = &r->nodes[pr->node];
-
-        if (pr->sent)
+        if (pr->sent || pr->dead)
                 return false;
-        if ((n->name == NAME_KNOWN || n->name == NAME_NONE) && ip_is_zero(pr->v6 ? &n->v6 : &n->v4))
-                return false; /* no address of this family */
         if (pr->v6 ? r->v6.ns > 0 : r->v4.ns > 0)
                 return !pr->v6 && nc->n_v4_servers < 2 && r->n_nodes > 1;
         return true;

@@ -75,6 +75,7 @@ static inline bool json_null(struct json *j)   /* the same; inline, since jansso
 struct bytes json_raw(struct json *j);         /* the whole value as its text; borrowed */
 void json_skip(struct json *j);
 bool json_ok(const struct json *j);
+bool json_is_utf8(struct bytes s); /* RFC 8259 8.1; the reader does not insist on it, who writes again what it read should */
 bool json_done(struct json *j); /* not failed and only white space is left */
 
 /* Splitter: bytes of one big object arrive in any pieces; out come members of the top-level object, and for members

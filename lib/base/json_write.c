@@ -81,6 +81,16 @@ static size_t utf8_len(const uint8_t *p, size_t left)
         return n;
 }
 
+bool json_is_utf8(struct bytes s)
+{
+        size_t n;
+
+        for (; s.len > 0; s.data += n, s.len -= n)
+                if ((n = utf8_len(s.data, s.len)) == 0)
+                        return false;
+        return true;
+}
+
 static void put_escaped(struct jsonw *w, uint8_t c)
 {
         static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";

@@ -152,6 +152,8 @@ static int read_fields(struct prefs *p, struct bytes json, const bool *mask, str
         const struct prefs_field *f;
         struct bytes key;
 
+        if (!json_is_utf8(json)) /* it would be written differently from how it was read */
+                return err_say(e, EBADMSG, "preferences: not UTF-8");
         json_obj(&j);
         while (json_key(&j, &key)) {
                 f = field_named(key);

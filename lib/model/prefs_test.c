@@ -160,7 +160,7 @@ TEST(malformed_or_oversized_preferences_are_refused_and_change_nothing)
                                            "{\"AdvertiseTags\":[\"a,b\"]}",
                                            "{\"AdvertiseTags\":\"tag:a\"}",
                                            "{\"NetfilterMode\":99999999999}",
-                                           "{\"Hostname\":\"x\"" };
+                                           "{\"Hostname\":\"x\"", "{\"Hostname\":\"\x9a\"}" };
 
         prefs_default(&p);
         prefs_default(&q);

@@ -91,7 +91,7 @@ static int read_profile(struct bytes json, struct state_node *n, const char *nam
 {
         struct json j = json_of(json);
         struct bytes key;
-        bool ok = true;
+        bool ok = json_is_utf8(json);
 
         json_obj(&j);
         while (json_key(&j, &key)) {
@@ -157,7 +157,7 @@ static int read_profiles(struct bytes json, struct state_node *n, struct err *e)
                 else
                         json_skip(&j);
         }
-        return json_done(&j) ? 0 : bad(e, STATE_PROFILES, "is malformed");
+        return json_done(&j) && json_is_utf8(json) ? 0 : bad(e, STATE_PROFILES, "is malformed");
 }
 
 static bool profile_id(struct bytes name, char *id)

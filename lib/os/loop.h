@@ -32,11 +32,16 @@ struct loop_timer {
         struct loop *loop;
         void (*fn)(void *ctx); /* the timer is disarmed when called and may be set again */
         void *ctx;
-        mono_t at; /* MONO_NEVER: not armed */
+        mono_t at;             /* meaningful while armed */
         struct loop_timer *child, *next, *prev;
+        enum { LOOP_TIMER_IDLE, LOOP_TIMER_ARMED, LOOP_TIMER_DUE } state;
 };
 void loop_timer_init(struct loop *loop, struct loop_timer *t, void (*fn)(void *ctx), void *ctx);
 void loop_timer_set(struct loop_timer *t, mono_t deadline); /* MONO_NEVER disarms; the past: this turn or the next */
+static inline bool loop_timer_is_set(const struct loop_timer *t)
+{
+        return t->state != LOOP_TIMER_IDLE;
+}
 void loop_timer_fini(struct loop_timer *t); /* also of a zeroed timer that was never initialised */
 
 /* Done once at the end of the turn, also when asked for several times; a deferred thing may defer again (next turn). */

@@ -7,6 +7,7 @@
 #ifndef OS_UDP_H
 #define OS_UDP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -20,8 +21,8 @@
 struct udp;
 
 struct udp_ops {
-        /* n <= BURST_MAX packets from one sender, borrowed for the call. The first of a bundle has PKT_HEAD and PKT_TAIL
-         * around it; the others lie back to back and have no room. */
+        /* n <= BURST_MAX packets from one sender, none empty, borrowed for the call. The first of a bundle has PKT_HEAD in
+         * front, the last PKT_TAIL behind; in between they lie back to back and have no room. */
         void (*recv)(void *ctx, const struct ipport *from, struct pkt *v, size_t n);
         void (*done)(void *ctx); /* end of a wake-up in which something was received; may be NULL */
 };

@@ -230,7 +230,9 @@ static int cmp_seen(const void *a, const void *b)
 
         if (x6 != y6)
                 return x6 ? 1 : -1;
-        return x->count > y->count ? -1 : x->count < y->count;
+        if (x->count != y->count)
+                return x->count > y->count ? -1 : 1;
+        return x->order < y->order ? -1 : 1;
 }
 
 /* 2.6: the best of each family, and whatever was seen more than once */
@@ -355,9 +357,7 @@ static bool next_probe(struct netcheck *nc, mono_t now, struct netcheck_want *w)
                         return true;
                 }
                 unnamed = probe_unnamed(nc, pr);
-                if (!unnamed) {
-                        pr->dead = true; /* its name has no address of this family */
-                } else if (unnamed->name == NAME_UNKNOWN) {
+                if (unnamed && unnamed->name == NAME_UNKNOWN) {
                         unnamed->name = NAME_ASKED;
                         w->type = NETCHECK_WANT_NAME;
                         (void)bytes_to_str(bytes_str(unnamed->host), w->host, sizeof w->host);
@@ -388,7 +388,6 @@ bool netcheck_next(struct netcheck *nc, mono_t now, struct netcheck_want *w)
         netcheck_tick(nc, now);
         if (nc->phase == STUN && next_probe(nc, now, w))
                 return true;
-        netcheck_tick(nc, now); /* that look may have found the last probe dead */
         if (nc->phase == HTTPS && next_https(nc, w))
                 return true;
         if (!nc->done)
@@ -417,7 +416,7 @@ static void note_own(struct netcheck *nc, const struct ipport *mapped, const str
         if (i == NETCHECK_ENDPOINTS_MAX)
                 return;
         if (i == nc->n_seen)
-                nc->seen[nc->n_seen++] = (struct seen){ .addr = *mapped, .server = *server };
+                nc->seen[nc->n_seen++] = (struct seen){ .addr = *mapped, .server = *server, .order = i };
         nc->seen[i].count++;
 }
 
@@ -495,7 +494,7 @@ void netcheck_name(struct netcheck *nc, mono_t now, const char *host, const stru
                         }
                 }
         }
-        (void)now;
+        netcheck_tick(nc, now); /* it may have been the last hope of the round */
 }
 
 void netcheck_derp_heard(struct netcheck *nc, mono_t now, uint16_t region)

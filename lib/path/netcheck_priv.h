@@ -56,12 +56,13 @@ struct region {
 
 struct probe {
         uint16_t region, node;
-        bool v6, sent, answered, dead;
+        bool v6, sent, answered;
         mono_t due, sent_at;
 };
 struct seen { /* an own address in an answer */
         struct ipport addr, server; /* server: the first that said so */
         unsigned count;
+        size_t order; /* of first sight */
 };
 
 struct netcheck {

@@ -134,9 +134,7 @@ struct node *probe_unnamed(struct netcheck *nc, const struct probe *pr)
         struct node *n = &nc->regions[pr->region].nodes[pr->node];
         struct ipport to;
 
-        if (probe_address(nc, pr, &to) || n->name == NAME_KNOWN || n->name == NAME_NONE)
-                return NULL;
-        return n;
+        return probe_address(nc, pr, &to) ? NULL : n;
 }
 
 /* 4.2: a second answer of a family tells nothing new, except that two v4 servers tell whether the mapping varies */
@@ -144,8 +142,12 @@ bool probe_is_open(const struct netcheck *nc, const struct probe *pr)
 {
         const struct region *r = &nc->regions[pr->region];
 
-        if (pr->sent || pr->dead)
+        const struct node *n = &r->nodes[pr->node];
+
+        if (pr->sent)
                 return false;
+        if ((n->name == NAME_KNOWN || n->name == NAME_NONE) && ip_is_zero(pr->v6 ? &n->v6 : &n->v4))
+                return false; /* no address of this family */
         if (pr->v6 ? r->v6.ns > 0 : r->v4.ns > 0)
                 return !pr->v6 && nc->n_v4_servers < 2 && r->n_nodes > 1;
         return true;

@@ -2,8 +2,8 @@
  * virtual time */
 #include "ts2021/control.h"
 
-#include "ts2021/control_priv.h"
 #include "tests/ts2021_world.h"
+#include "ts2021/control_priv.h"
 
 static bool is_streaming(const struct world *w)
 {

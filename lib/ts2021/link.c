@@ -75,6 +75,14 @@ static bool take_plain(struct link *l, struct bytes in)
 	return to_h2(l, bytes_of(in.data + n, in.len - n));
 }
 
+/* nghttp2 answers a fault of the other end by GOAWAY and is then done with it */
+static void look_for_end(struct link *l)
+{
+	if (l->h2 && !l->why && l->rest_len == 0 && !nghttp2_session_want_read(l->h2) &&
+	    !nghttp2_session_want_write(l->h2))
+		l->why = "the HTTP/2 session ended";
+}
+
 bool link_feed(struct link *l, struct bytes in, bool *ready)
 {
 	uint8_t plain[NOISE_PLAIN_MAX];
@@ -83,7 +91,7 @@ bool link_feed(struct link *l, struct bytes in, bool *ready)
 	while (in.len > 0 && !l->why) {
 		switch (channel_read(&l->ch, &in, plain, &n)) {
 		case CHANNEL_MORE:
-			return true;
+			break;
 		case CHANNEL_READY:
 			*ready = true;
 			break;
@@ -96,6 +104,7 @@ bool link_feed(struct link *l, struct bytes in, bool *ready)
 			return false;
 		}
 	}
+	look_for_end(l);
 	return !l->why;
 }
 
@@ -153,6 +162,7 @@ size_t link_pull(struct link *l, uint8_t *buf, size_t cap)
 		}
 		done += take_out(l, buf + done, cap - done);
 	}
+	look_for_end(l);
 	return done;
 }
 

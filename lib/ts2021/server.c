@@ -100,12 +100,8 @@ void ts2021_server_feed(struct ts2021_server *s, mono_t now, struct bytes in)
 {
 	bool ready = false;
 
-	if (s->h2.link.why)
-		return;
-	if (link_feed(&s->h2.link, in, &ready) && !nghttp2_session_want_read(s->h2.link.h2) &&
-	    !nghttp2_session_want_write(s->h2.link.h2))
-		s->h2.link.why = "the client said good-bye";
-	look_at_deadline(s, now);
+	if (!s->h2.link.why && link_feed(&s->h2.link, in, &ready))
+		look_at_deadline(s, now);
 }
 
 size_t ts2021_server_pull(struct ts2021_server *s, mono_t now, uint8_t *buf, size_t cap)

@@ -1,4 +1,5 @@
-/* tests/path_fixture.h - for tests: one path machine, peers that speak disco by the codec alone, and a log of what was sent */
+/* tests/path_fixture.h - for tests: one path machine, peers that speak disco by the codec alone,
+ * and a log of what was sent */
 #ifndef TESTS_PATH_FIXTURE_H
 #define TESTS_PATH_FIXTURE_H
 
@@ -79,7 +80,8 @@ static inline struct ipport at(const char *text)
         return a;
 }
 
-static inline void peer_set(struct world *w, uint32_t peer, int remote, const struct ipport *eps, size_t n)
+static inline void peer_set(struct world *w, uint32_t peer, int remote, const struct ipport *eps,
+                            size_t n)
 {
         const struct path_peer conf = { .node = w->r[remote].node,
                                         .disco = w->r[remote].disco_pub,
@@ -101,7 +103,11 @@ static inline void drain(struct world *w)
                 struct sent *t = &w->log[w->n_log++];
 
                 ck_assert_uint_le(w->n_log, WORLD_LOG);
-                *t = (struct sent){ .at = w->now, .udp = s.udp, .derp = s.derp, .derp_to = s.derp_to, .len = s.len };
+                *t = (struct sent){ .at = w->now,
+                                    .udp = s.udp,
+                                    .derp = s.derp,
+                                    .derp_to = s.derp_to,
+                                    .len = s.len };
                 t->remote = -1;
                 for (int i = 0; i < WORLD_REMOTES && t->remote < 0; i++) {
                         if (!disco_open(s.data, s.len, w->r[i].shared, plain, &n))
@@ -147,7 +153,8 @@ static inline size_t n_udp(const struct world *w, uint8_t type, const struct ipp
         size_t n = 0;
 
         for (size_t i = 0; i < w->n_log; i++)
-                n += w->log[i].msg.type == type && w->log[i].derp == 0 && (!to || ipport_eq(&w->log[i].udp, to));
+                n += w->log[i].msg.type == type && w->log[i].derp == 0 &&
+                     (!to || ipport_eq(&w->log[i].udp, to));
         return n;
 }
 
@@ -164,7 +171,8 @@ static inline size_t n_derp(const struct world *w, uint8_t type)
 static inline const struct sent *last_ping(const struct world *w, const struct ipport *to)
 {
         for (size_t i = w->n_log; i-- > 0;)
-                if (w->log[i].msg.type == DISCO_PING && w->log[i].derp == 0 && ipport_eq(&w->log[i].udp, to))
+                if (w->log[i].msg.type == DISCO_PING && w->log[i].derp == 0 &&
+                    ipport_eq(&w->log[i].udp, to))
                         return &w->log[i];
         ck_abort_msg("no ping was sent there");
         return NULL;
@@ -179,7 +187,8 @@ static inline size_t n_events(const struct world *w, enum path_event_type type)
         return n;
 }
 
-static inline size_t remote_seal(struct world *w, int remote, const uint8_t *plain, size_t n, uint8_t *out)
+static inline size_t remote_seal(struct world *w, int remote, const uint8_t *plain, size_t n,
+                                 uint8_t *out)
 {
         uint8_t nonce[BOX_NONCE];
 
@@ -188,7 +197,8 @@ static inline size_t remote_seal(struct world *w, int remote, const uint8_t *pla
 }
 
 /* from NULL: over the relay HOME */
-static inline void feed_plain(struct world *w, int remote, const struct ipport *from, const uint8_t *plain, size_t n)
+static inline void feed_plain(struct world *w, int remote, const struct ipport *from,
+                              const uint8_t *plain, size_t n)
 {
         uint8_t packet[DISCO_PACKET_MAX];
         size_t len = remote_seal(w, remote, plain, n, packet);
@@ -209,7 +219,8 @@ static inline void feed_ping(struct world *w, int remote, const struct ipport *f
         feed_plain(w, remote, from, plain, n);
 }
 
-static inline void feed_pong(struct world *w, int remote, const struct ipport *from, const uint8_t *txid)
+static inline void feed_pong(struct world *w, int remote, const struct ipport *from,
+                             const uint8_t *txid)
 {
         const struct ipport src = { ip_v4(198, 51, 100, 1), 1 };
         uint8_t plain[64];
@@ -218,7 +229,8 @@ static inline void feed_pong(struct world *w, int remote, const struct ipport *f
         feed_plain(w, remote, from, plain, n);
 }
 
-static inline void feed_call(struct world *w, int remote, const struct ipport *from, const struct ipport *v, size_t n)
+static inline void feed_call(struct world *w, int remote, const struct ipport *from,
+                             const struct ipport *v, size_t n)
 {
         uint8_t plain[DISCO_PLAIN_MAX];
 

@@ -1,7 +1,8 @@
 /* path/better.c - see better.h
  *
- * Points are percent: the faster address has as many as it is faster, and the nature of an address is worth some more. So
- * IPv6 is taken unless IPv4 is over 10 % faster, a private address unless it is over 20 % slower.
+ * Points are percent: the faster address has as many as it is faster, and the nature of an address
+ * is worth some more. So IPv6 is taken unless IPv4 is over 10 % faster, a private address unless it
+ * is over 20 % slower.
  */
 #include "path/better.h"
 

@@ -10,7 +10,8 @@ bool cand_usable(const struct ipport *addr)
         const struct ip *a = &addr->ip;
 
         /* link-local: we have no zone; the others cannot be a peer */
-        return addr->port != 0 && !ip_is_unspecified(a) && !ip_is_link_local(a) && !ip_is_multicast(a);
+        return addr->port != 0 && !ip_is_unspecified(a) && !ip_is_link_local(a) &&
+               !ip_is_multicast(a);
 }
 
 struct cand *cand_find(const struct live *l, const struct ipport *addr)
@@ -61,7 +62,8 @@ static bool is_recent(mono_t t, mono_t now)
 /* The best address stays while it answers, even when nobody names it any more. */
 static bool is_in_use(const struct live *l, const struct cand *c, mono_t now)
 {
-        return ipport_eq(&l->best.addr, &c->addr) && (live_trusted(l, now) || is_recent(c->last_pong, now));
+        return ipport_eq(&l->best.addr, &c->addr) &&
+               (live_trusted(l, now) || is_recent(c->last_pong, now));
 }
 
 void cand_prune(struct path *p, mono_t now, struct live *l)
@@ -75,7 +77,8 @@ void cand_prune(struct path *p, mono_t now, struct live *l)
         }
 }
 
-/* The one we can best do without: not named by control, silent for longest. NULL: all are needed. */
+/* The one we can best do without: not named by control, silent for longest. NULL: all are needed.
+ */
 static struct cand *least_useful(struct live *l, mono_t now, bool only_learned)
 {
         struct cand *worst = NULL;
@@ -146,7 +149,8 @@ struct cand *cand_learn(struct path *p, mono_t now, struct live *l, const struct
         if (!c && cand_usable(addr)) {
                 for (size_t i = 0; i < l->n_cands; i++)
                         n += !l->cands[i].netmap && !l->cands[i].called;
-                if (n >= LEARNED_MAX) { /* the oldest makes room: it may be a NAT that gives new ports all the time */
+                if (n >= LEARNED_MAX) { /* the oldest makes room: it may be a NAT that gives new
+                                           ports all the time */
                         struct cand *worst = least_useful(l, now, true);
 
                         path_drop(p, PATH_DROP_ENDPOINT_LIMIT);
@@ -218,7 +222,8 @@ void path_send_failed(struct path *p, mono_t now, const struct ipport *to)
                 c->last_pong = LONG_AGO;
                 if (ipport_eq(&l->best.addr, to))
                         live_doubt(p, l);
-                /* the others may be tried at once; this one keeps its gap, or each packet would ping it again */
+                /* the others may be tried at once; this one keeps its gap, or each packet would
+                 * ping it again */
                 c->last_ping = mono_max(c->last_ping, now);
                 l->next_full = LONG_AGO;
                 live_rearm(p, now, l);

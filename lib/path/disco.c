@@ -56,8 +56,8 @@ size_t disco_seal(uint8_t *out, const struct key_pub *sender, const uint8_t nonc
         return wr_len(&w);
 }
 
-bool disco_open(const uint8_t *data, size_t len, const uint8_t shared[static BOX_SHARED], uint8_t *plain,
-                size_t *plain_len)
+bool disco_open(const uint8_t *data, size_t len, const uint8_t shared[static BOX_SHARED],
+                uint8_t *plain, size_t *plain_len)
 {
         struct rd r = rd_of(data, len);
 
@@ -137,8 +137,8 @@ static void endpoint_emit(struct wr *w, const struct ipport *e)
         wr_be16(w, e->port);
 }
 
-size_t disco_ping_emit(uint8_t *out, size_t cap, const uint8_t txid[static DISCO_TXID], const struct key_pub *node,
-                       size_t padding)
+size_t disco_ping_emit(uint8_t *out, size_t cap, const uint8_t txid[static DISCO_TXID],
+                       const struct key_pub *node, size_t padding)
 {
         struct wr w = head_emit(out, cap, DISCO_PING);
 
@@ -148,7 +148,8 @@ size_t disco_ping_emit(uint8_t *out, size_t cap, const uint8_t txid[static DISCO
         return wr_len(&w);
 }
 
-size_t disco_pong_emit(uint8_t *out, size_t cap, const uint8_t txid[static DISCO_TXID], const struct ipport *src)
+size_t disco_pong_emit(uint8_t *out, size_t cap, const uint8_t txid[static DISCO_TXID],
+                       const struct ipport *src)
 {
         struct wr w = head_emit(out, cap, DISCO_PONG);
 

@@ -1,5 +1,6 @@
-/* path/disco_fuzz.c - the disco codec on any bytes, and the path machine driven by them: packets of two peers (sealed
- * here, so that they pass), raw packets, traffic, time, netmap changes. State must stay within its limits. */
+/* path/disco_fuzz.c - the disco codec on any bytes, and the path machine driven by them: packets of
+ * two peers (sealed here, so that they pass), raw packets, traffic, time, netmap changes. State
+ * must stay within its limits. */
 #include <assert.h>
 #include <string.h>
 
@@ -43,7 +44,9 @@ static struct ipport take_addr(struct rd *in)
 static void take_peer(struct drive *d, uint32_t peer)
 {
         struct ipport eps[4];
-        struct path_peer conf = { .endpoints = eps, .n_endpoints = rd_u8(&d->in) % 5, .home_derp = 1 };
+        struct path_peer conf = { .endpoints = eps,
+                                  .n_endpoints = rd_u8(&d->in) % 5,
+                                  .home_derp = 1 };
         uint8_t how = rd_u8(&d->in);
 
         conf.node = d->node[peer];

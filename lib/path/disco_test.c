@@ -19,9 +19,12 @@ static struct {
 
 static void vector_load(void)
 {
-        harness_unhex("0002030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f60", v.a.b, KEY_LEN);
-        harness_unhex("4042434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f60", v.b.b, KEY_LEN);
-        harness_unhex("f8d48c0771b2fab0580110626883f7671e7d0001a6823f3ad9e93d8ef177e8fc", v.shared, BOX_SHARED);
+        harness_unhex("0002030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f60", v.a.b,
+                      KEY_LEN);
+        harness_unhex("4042434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f60", v.b.b,
+                      KEY_LEN);
+        harness_unhex("f8d48c0771b2fab0580110626883f7671e7d0001a6823f3ad9e93d8ef177e8fc", v.shared,
+                      BOX_SHARED);
         harness_unhex("808182838485868788898a8b8c8d8e8f9091929394959697", v.nonce, BOX_NONCE);
         key_public(&v.a_pub, &v.a);
         key_public(&v.b_pub, &v.b);
@@ -136,7 +139,8 @@ TEST(disco_pong_carries_the_observed_source_and_may_be_longer)
 
 TEST(disco_call_me_maybe_lists_endpoints_and_may_be_empty)
 {
-        const struct ipport eps[2] = { { ip_v4(192, 0, 2, 1), 1 }, { { { 0xfd, [15] = 1 } }, 65535 } };
+        const struct ipport eps[2] = { { ip_v4(192, 0, 2, 1), 1 },
+                                       { { { 0xfd, [15] = 1 } }, 65535 } };
         uint8_t plain[64];
         struct disco_msg msg;
         struct ipport got;

@@ -1,8 +1,10 @@
-/* path/discovery.c - when to ping what, and when to ask the peer to ping us (data-plane.md 2.4, 2.5, 2.12)
+/* path/discovery.c - when to ping what, and when to ask the peer to ping us
+ * (data-plane.md 2.4, 2.5, 2.12)
  *
- * Our pings open our own firewall and NAT; the call-me-maybe, sent after them through the relay, makes the peer do the same
- * towards us. It lists our endpoints, so they must be fresh: if they are older than 27 s the host is asked for a STUN
- * round first, and what waits goes out with path_set_endpoints.
+ * Our pings open our own firewall and NAT; the call-me-maybe, sent after them through the relay,
+ * makes the peer do the same towards us. It lists our endpoints, so they must be fresh: if they are
+ * older than 27 s the host is asked for a STUN round first, and what waits goes out with
+ * path_set_endpoints.
  */
 #include "path/path_priv.h"
 
@@ -17,7 +19,8 @@ bool discovery_wanted(const struct live *l, mono_t now)
 {
         if (!is_direct(l) || !live_trusted(l, now) || l->last_full.ns == LONG_AGO.ns)
                 return true;
-        return l->best.latency.ns > GOOD_LATENCY.ns && mono_sub(now, l->last_full).ns >= SPAN_S(UPGRADE_S).ns;
+        return l->best.latency.ns > GOOD_LATENCY.ns &&
+               mono_sub(now, l->last_full).ns >= SPAN_S(UPGRADE_S).ns;
 }
 
 static void call_send(struct path *p, const struct live *l)
@@ -25,7 +28,8 @@ static void call_send(struct path *p, const struct live *l)
         const uint16_t derp = known_derp(&p->peers[l->peer]);
 
         if (derp != 0)
-                (void)out_push(p, &(struct out){ .type = DISCO_CALL_ME_MAYBE, .peer = l->peer, .derp = derp });
+                (void)out_push(
+                    p, &(struct out){ .type = DISCO_CALL_ME_MAYBE, .peer = l->peer, .derp = derp });
 }
 
 static void call_want(struct path *p, mono_t now, struct live *l)
@@ -87,7 +91,8 @@ void discovery_beat(struct path *p, mono_t now, struct live *l)
                 return;
         }
         l->beat_at = mono_add(now, SPAN_S(HEARTBEAT_S));
-        /* The round comes first: a lone best address then counts as pinged by it, and the call follows. */
+        /* The round comes first: a lone best address then counts as pinged by it, and the call
+         * follows. */
         if (discovery_wanted(l, now))
                 discovery_round(p, now, l, true);
         best = is_direct(l) ? cand_find(l, &l->best.addr) : NULL;

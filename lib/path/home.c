@@ -1,7 +1,8 @@
 /* path/home.c - which relay is home (data-plane.md 3.6)
  *
- * The fastest by what was measured in the last five minutes, among those that answered in this round; the old home stays
- * unless the new one is clearly better, since a move costs every peer an update.
+ * The fastest by what was measured in the last five minutes, among those that answered in this
+ * round; the old home stays unless the new one is clearly better, since a move costs every peer an
+ * update.
  */
 #include "path/netcheck_priv.h"
 
@@ -60,7 +61,8 @@ static bool keep_old(const struct region *old, mono_t now, double candidate)
 
         if (latency == 0) /* no answer, yet it may have spoken just now */
                 return heard_within(old, now, HEARD_MS);
-        return latency - candidate < (double)SPAN_MS(HOME_MARGIN_MS).ns || candidate > latency / 3 * 2;
+        return latency - candidate < (double)SPAN_MS(HOME_MARGIN_MS).ns ||
+               candidate > latency / 3 * 2;
 }
 
 /* Nothing is known: any region will do, but always the same one. */

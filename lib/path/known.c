@@ -30,7 +30,8 @@ struct known *known_by_node(const struct path *p, const struct key_pub *node, ui
         return NULL;
 }
 
-size_t known_by_disco(const struct path *p, const struct key_pub *disco, uint32_t *peers, size_t cap)
+size_t known_by_disco(const struct path *p, const struct key_pub *disco, uint32_t *peers,
+                      size_t cap)
 {
         uint32_t hash = key_hash(p, disco), id;
         size_t pos = LOOKUP_START, n = 0;
@@ -121,7 +122,8 @@ static int eps_set(struct path *p, mono_t now, struct known *k, const struct pat
 }
 
 /* The peer has another disco key: what was proven with the old one counts no more. */
-static int disco_set(struct path *p, mono_t now, uint32_t peer, struct known *k, const struct key_pub *disco)
+static int disco_set(struct path *p, mono_t now, uint32_t peer, struct known *k,
+                     const struct key_pub *disco)
 {
         if (key_eq(&k->disco, disco))
                 return 0;

@@ -1,4 +1,5 @@
-/* path/limits_test.c - what peers, strangers and sheer numbers can make the path machine hold; each limit at its limit */
+/* path/limits_test.c - what peers, strangers and sheer numbers can make the path machine hold; each
+ * limit at its limit */
 #include <malloc.h>
 
 #include "path/path_priv.h"
@@ -132,7 +133,9 @@ static void set_many(struct world *w, uint32_t n)
         struct ipport eps[4];
 
         for (uint32_t i = 0; i < n; i++) {
-                struct path_peer conf = { .endpoints = eps, .n_endpoints = ARRAY_LEN(eps), .home_derp = HOME };
+                struct path_peer conf = { .endpoints = eps,
+                                          .n_endpoints = ARRAY_LEN(eps),
+                                          .home_derp = HOME };
 
                 for (unsigned k = 0; k < ARRAY_LEN(eps); k++)
                         eps[k] = address(i * 4 + k);

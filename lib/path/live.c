@@ -1,7 +1,8 @@
 /* path/live.c - peers in use: best address, trust, and one heap of deadlines
  *
- * The key of a peer in the heap may be earlier than its real need, never later: traffic moves deadlines away without
- * touching the heap, and the tick that comes too early only looks and re-arms.
+ * The key of a peer in the heap may be earlier than its real need, never later: traffic moves
+ * deadlines away without touching the heap, and the tick that comes too early only looks and
+ * re-arms.
  */
 #include "path/path_priv.h"
 
@@ -22,7 +23,8 @@ static void heap_fix(struct path *p, struct live *l)
         for (; i > 0 && mono_before(l->due, p->heap[(i - 1) / 2]->due); i = (i - 1) / 2)
                 heap_put(p, i, p->heap[(i - 1) / 2]);
         for (size_t child; (child = 2 * i + 1) < p->n_heap; i = child) {
-                if (child + 1 < p->n_heap && mono_before(p->heap[child + 1]->due, p->heap[child]->due))
+                if (child + 1 < p->n_heap &&
+                    mono_before(p->heap[child + 1]->due, p->heap[child]->due))
                         child++;
                 if (!mono_before(p->heap[child]->due, l->due))
                         break;
@@ -125,7 +127,8 @@ static void say_relayed(struct path *p, struct live *l)
                                           .derp = known_derp(&p->peers[l->peer]) });
 }
 
-void live_trust(struct path *p, mono_t now, struct live *l, const struct path_quality *q, span_t trust)
+void live_trust(struct path *p, mono_t now, struct live *l, const struct path_quality *q,
+                span_t trust)
 {
         bool is_new = !l->announced || !ipport_eq(&l->best.addr, &q->addr);
 

@@ -24,7 +24,8 @@ uint32_t lookup_hash(uint64_t seed, const void *data, size_t len)
 
                 word = 0;
                 memcpy(&word, p, n);
-                h = fold(h ^ word ^ UINT64_C(0x9e3779b97f4a7c15), seed | UINT64_C(0x8000000000000001));
+                h = fold(h ^ word ^ UINT64_C(0x9e3779b97f4a7c15),
+                         seed | UINT64_C(0x8000000000000001));
                 p += n;
                 left -= n;
         }
@@ -75,8 +76,8 @@ bool lookup_next(const struct lookup *l, uint32_t hash, size_t *pos, uint32_t *i
 {
         if (l->cap == 0)
                 return false;
-        for (size_t i = *pos == LOOKUP_START ? hash & (l->cap - 1) : (*pos + 1) & (l->cap - 1); l->v[i].id != EMPTY;
-             i = (i + 1) & (l->cap - 1)) {
+        for (size_t i = *pos == LOOKUP_START ? hash & (l->cap - 1) : (*pos + 1) & (l->cap - 1);
+             l->v[i].id != EMPTY; i = (i + 1) & (l->cap - 1)) {
                 if (l->v[i].hash == hash) {
                         *pos = i;
                         *id = l->v[i].id;

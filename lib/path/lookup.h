@@ -1,6 +1,8 @@
-/* path/lookup.h - hash of bytes -> numbers; several numbers may stand under one hash, the caller compares the keys
+/* path/lookup.h - hash of bytes -> numbers; several numbers may stand under one hash, the caller
+ * compares the keys
  *
- * Hashes are seeded, since peers choose keys and addresses. Memory is 8 bytes a slot, at most half of them filled.
+ * Hashes are seeded, since peers choose keys and addresses. Memory is 8 bytes a slot, at most half
+ * of them filled.
  */
 #ifndef PATH_LOOKUP_H
 #define PATH_LOOKUP_H
@@ -24,7 +26,8 @@ MUST_USE int lookup_add(struct lookup *l, uint32_t hash, uint32_t id); /* 0, -EN
 void lookup_del(struct lookup *l, uint32_t hash, uint32_t id);         /* nothing when absent */
 void lookup_fini(struct lookup *l);
 
-/* One number after the other: size_t pos = LOOKUP_START; while (lookup_next(l, hash, &pos, &id)) ... */
+/* One number after the other: size_t pos = LOOKUP_START; while (lookup_next(l, hash, &pos, &id))
+ * ... */
 #define LOOKUP_START SIZE_MAX
 bool lookup_next(const struct lookup *l, uint32_t hash, size_t *pos, uint32_t *id);
 

@@ -1,13 +1,14 @@
 /* path/netcheck.c - rounds of STUN probes and the report made from them
  *
- * A round plans its probes (probes.c), hands them out when they are due, and ends when three regions (or all that were
- * asked) have answered and the slow ones have had their grace, when nothing is left to wait for, or after 3 s. When not
- * one answer came, UDP is dead: the regions are then measured over HTTPS by the caller until 5 s after the start. The
- * home is chosen at the end (home.c). ICMP and captive-portal probes are left out: containers have no raw socket, and
- * nobody who could click.
+ * A round plans its probes (probes.c), hands them out when they are due, and ends when three
+ * regions (or all that were asked) have answered and the slow ones have had their grace, when
+ * nothing is left to wait for, or after 3 s. When not one answer came, UDP is dead: the regions are
+ * then measured over HTTPS by the caller until 5 s after the start. The home is chosen at the end
+ * (home.c). ICMP and captive-portal probes are left out: containers have no raw socket, and nobody
+ * who could click.
  *
- * The transaction id names the probe in its last two bytes; the other ten are random, so an answer is found without a
- * search and cannot be guessed.
+ * The transaction id names the probe in its last two bytes; the other ten are random, so an answer
+ * is found without a search and cannot be guessed.
  */
 #include "path/netcheck_priv.h"
 
@@ -198,7 +199,8 @@ void netcheck_start(struct netcheck *nc, mono_t now)
 {
         if (netcheck_running(nc))
                 return;
-        nc->is_full = nc->want_full || !nc->report || mono_sub(now, nc->last_full).ns >= SPAN_MS(FULL_EVERY_MS).ns;
+        nc->is_full = nc->want_full || !nc->report ||
+                      mono_sub(now, nc->last_full).ns >= SPAN_MS(FULL_EVERY_MS).ns;
         for (size_t i = 0; i < nc->n_regions; i++) {
                 struct region *r = &nc->regions[i];
 
@@ -264,7 +266,7 @@ static void report_latencies(struct netcheck *nc, mono_t now, struct netcheck_re
                 rep->v6 |= r->v6.ns > 0;
                 if (region_best(r).ns > 0)
                         rep->latency[rep->n_latency++] =
-                                (struct netcheck_latency){ r->id, r->v4, r->v6, r->https };
+                            (struct netcheck_latency){ r->id, r->v4, r->v6, r->https };
         }
         rep->udp = rep->v4 || rep->v6;
 }
@@ -402,12 +404,14 @@ static void note_own(struct netcheck *nc, const struct ipport *mapped, const str
         size_t i = 0;
 
         if (ip_is_v4(&mapped->ip)) {
-                if (nc->n_v4_servers == 0 || (nc->n_v4_servers == 1 && !ip_eq(&nc->v4_server, &server->ip)))
+                if (nc->n_v4_servers == 0 ||
+                    (nc->n_v4_servers == 1 && !ip_eq(&nc->v4_server, &server->ip)))
                         nc->n_v4_servers++;
                 if (nc->n_v4_servers == 1)
                         nc->v4_server = server->ip;
                 for (size_t k = 0; k < nc->n_seen; k++)
-                        if (ip_is_v4(&nc->seen[k].addr.ip) && !ipport_eq(&nc->seen[k].addr, mapped) &&
+                        if (ip_is_v4(&nc->seen[k].addr.ip) &&
+                            !ipport_eq(&nc->seen[k].addr, mapped) &&
                             !ip_eq(&nc->seen[k].server.ip, &server->ip))
                                 nc->varies = true;
         }
@@ -416,11 +420,13 @@ static void note_own(struct netcheck *nc, const struct ipport *mapped, const str
         if (i == NETCHECK_ENDPOINTS_MAX)
                 return;
         if (i == nc->n_seen)
-                nc->seen[nc->n_seen++] = (struct seen){ .addr = *mapped, .server = *server, .order = i };
+                nc->seen[nc->n_seen++] =
+                    (struct seen){ .addr = *mapped, .server = *server, .order = i };
         nc->seen[i].count++;
 }
 
-/* 4.2: enough regions answered, so the rest gets as long as the slowest took (twice that in a full round) */
+/* 4.2: enough regions answered, so the rest gets as long as the slowest took (twice that in a full
+ * round) */
 static void stop_early(struct netcheck *nc, mono_t now)
 {
         span_t slowest = { 0 };
@@ -458,7 +464,8 @@ static void answered(struct netcheck *nc, mono_t now, struct probe *pr, const st
         netcheck_tick(nc, now);
 }
 
-bool netcheck_feed(struct netcheck *nc, mono_t now, const struct ipport *from, const uint8_t *data, size_t len)
+bool netcheck_feed(struct netcheck *nc, mono_t now, const struct ipport *from, const uint8_t *data,
+                   size_t len)
 {
         uint8_t txid[STUN_TXID];
         struct ipport mapped;
@@ -470,8 +477,8 @@ bool netcheck_feed(struct netcheck *nc, mono_t now, const struct ipport *from, c
         if (stun_answer_parse(data, len, txid, &mapped) != STUN_OK || nc->phase != STUN)
                 return true;
         i = (size_t)txid[STUN_TXID - 2] << 8 | txid[STUN_TXID - 1];
-        if (memcmp(txid, nc->txid, STUN_TXID - 2) != 0 || i >= nc->n_probes || !nc->probes[i].sent ||
-            nc->probes[i].answered)
+        if (memcmp(txid, nc->txid, STUN_TXID - 2) != 0 || i >= nc->n_probes ||
+            !nc->probes[i].sent || nc->probes[i].answered)
                 return true;
         answered(nc, now, &nc->probes[i], &mapped);
         return true;

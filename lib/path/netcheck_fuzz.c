@@ -1,4 +1,5 @@
-/* path/netcheck_fuzz.c - rounds driven by any bytes: answers right and wrong, names, maps, time. Every round ends. */
+/* path/netcheck_fuzz.c - rounds driven by any bytes: answers right and wrong, names, maps, time.
+ * Every round ends. */
 #include <assert.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* path/netcheck_priv.h - what netcheck.c (rounds), probes.c (who is asked when) and home.c (which relay is home) share */
+/* path/netcheck_priv.h - what netcheck.c (rounds), probes.c (who is asked) and home.c (the choice) share */
 #ifndef PATH_NETCHECK_PRIV_H
 #define PATH_NETCHECK_PRIV_H
 

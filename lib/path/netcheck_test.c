@@ -1,4 +1,5 @@
-/* path/netcheck_test.c - rounds, early stop, home with hysteresis (data-plane.md 3.6, 4.2), against relays in memory */
+/* path/netcheck_test.c - rounds, early stop, home with hysteresis (data-plane.md 3.6, 4.2), against
+ * relays in memory */
 #include "path/netcheck.h"
 
 #include <errno.h>
@@ -10,10 +11,10 @@
 enum { RELAYS = 8, PENDING = 2048 };
 
 struct relay {
-        int64_t rtt_ms;     /* 0: dead */
-        uint16_t nat_port;  /* what it sees of us; 0: 41641 */
-        int lose;           /* probes still to be lost */
-        size_t n_v4, n_v6;  /* probes received */
+        int64_t rtt_ms;    /* 0: dead */
+        uint16_t nat_port; /* what it sees of us; 0: 41641 */
+        int lose;          /* probes still to be lost */
+        size_t n_v4, n_v6; /* probes received */
 };
 struct answer {
         mono_t at;
@@ -38,8 +39,8 @@ struct world {
 
 static struct ip relay_ip(size_t i, bool v6)
 {
-        return v6 ? (struct ip){ { 0x20, 0x01, 0x0d, 0xb8, [15] = (uint8_t)(i + 1) } } :
-                    ip_v4(192, 0, 2, (uint8_t)(i + 1));
+        return v6 ? (struct ip){ { 0x20, 0x01, 0x0d, 0xb8, [15] = (uint8_t)(i + 1) } }
+                  : ip_v4(192, 0, 2, (uint8_t)(i + 1));
 }
 
 static struct world *world_new(const int64_t *rtt_ms, size_t n)
@@ -113,7 +114,8 @@ static void drain(struct world *w)
                 case NETCHECK_WANT_HTTPS:
                         w->n_https++;
                         if (w->https_ms[want.region - 1])
-                                netcheck_derp_rtt(w->nc, w->now, want.region, SPAN_MS(w->https_ms[want.region - 1]));
+                                netcheck_derp_rtt(w->nc, w->now, want.region,
+                                                  SPAN_MS(w->https_ms[want.region - 1]));
                         break;
                 case NETCHECK_DONE:
                         w->n_done++;
@@ -386,7 +388,8 @@ TEST(netcheck_mapping_that_differs_between_servers_is_told_and_one_answer_tells_
         wait_s(w, 20);
         round_of(w);
         ck_assert_int_eq(report(w)->varies_by_dest, 1);
-        ck_assert_uint_eq(report(w)->global[0].port, 41641); /* seen twice, so best; 1111 was seen once */
+        ck_assert_uint_eq(report(w)->global[0].port,
+                          41641); /* seen twice, so best; 1111 was seen once */
         ck_assert_uint_eq(report(w)->n_global, 1);
         w->r[1].rtt_ms = w->r[2].rtt_ms = 0;
         wait_s(w, 20);
@@ -497,7 +500,8 @@ TEST(netcheck_ignores_answers_to_nothing_and_leaves_other_packets_alone)
         run(w);
         ck_assert_uint_eq(report(w)->n_global, 1);
         ck_assert_uint_eq(report(w)->global[0].port, 41641);
-        ck_assert(netcheck_feed(w->nc, w->now, &from, forged, n)); /* between rounds: still not WireGuard's */
+        ck_assert(netcheck_feed(w->nc, w->now, &from, forged,
+                                n)); /* between rounds: still not WireGuard's */
         world_free(w);
 }
 

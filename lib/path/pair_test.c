@@ -1,10 +1,12 @@
-/* path/pair_test.c - two path machines, each behind its NAT, with a relay between them, on virtual time
+/* path/pair_test.c - two path machines, each behind its NAT, with a relay between them, on virtual
+ * time
  *
  *    a (10.0.0.2) -- NAT 198.51.100.1 --+-- NAT 198.51.100.2 -- b (10.0.1.2)
  *                                       +-- relay, 15 ms from either
  *
- * The NATs map endpoint-independently and filter by remote address, for 30 s. Both ends send data every 100 ms by
- * path_route; what arrives is counted by way. Loss, latency and the death of UDP are the net's.
+ * The NATs map endpoint-independently and filter by remote address, for 30 s. Both ends send data
+ * every 100 ms by path_route; what arrives is counted by way. Loss, latency and the death of UDP
+ * are the net's.
  */
 #include <stdlib.h>
 
@@ -29,7 +31,7 @@ struct host {
 };
 struct flight {
         mono_t at;
-        int from, to;        /* hosts; to -1: by address */
+        int from, to; /* hosts; to -1: by address */
         struct ipport src, dst;
         bool relayed;
         size_t len;
@@ -59,9 +61,11 @@ static void tell_peer(struct net *net, int i)
 {
         const struct host *h = &net->h[i];
         const struct ipport eps[2] = { h->outside, h->inside };
-        const struct path_peer conf = {
-                .node = h->node, .disco = h->disco, .endpoints = eps, .n_endpoints = 2, .home_derp = RELAY
-        };
+        const struct path_peer conf = { .node = h->node,
+                                        .disco = h->disco,
+                                        .endpoints = eps,
+                                        .n_endpoints = 2,
+                                        .home_derp = RELAY };
 
         ck_assert_int_eq(path_peer_set(net->h[!i].p, net->now, (uint32_t)i, &conf), 0);
 }
@@ -84,7 +88,8 @@ static struct net *net_new(uint64_t seed)
                 h->p = path_new(&conf);
                 ck_assert_ptr_nonnull(h->p);
                 h->inside = (struct ipport){ ip_v4(10, 0, (uint8_t)i, 2), 41641 };
-                h->outside = (struct ipport){ ip_v4(198, 51, 100, (uint8_t)(i + 1)), (uint16_t)(50000 + i) };
+                h->outside =
+                    (struct ipport){ ip_v4(198, 51, 100, (uint8_t)(i + 1)), (uint16_t)(50000 + i) };
                 h->stun_at = MONO_NEVER;
                 h->last_got = net->now;
         }
@@ -119,7 +124,8 @@ static bool may_pass(struct net *net, struct host *h, const struct ip *remote, b
         return true;
 }
 
-static void fly(struct net *net, int from, const struct ipport *udp, const uint8_t *data, size_t len)
+static void fly(struct net *net, int from, const struct ipport *udp, const uint8_t *data,
+                size_t len)
 {
         struct host *h = &net->h[from];
         struct flight *f;
@@ -132,7 +138,9 @@ static void fly(struct net *net, int from, const struct ipport *udp, const uint8
         ck_assert_uint_lt(net->n, FLIGHT_MAX);
         ck_assert_uint_le(len, sizeof net->f[0].data);
         f = &net->f[net->n++];
-        *f = (struct flight){ .from = from, .to = !from, .relayed = !udp, .src = h->outside, .len = len };
+        *f = (struct flight){
+                .from = from, .to = !from, .relayed = !udp, .src = h->outside, .len = len
+        };
         f->at = mono_add(net->now, SPAN_MS(udp ? 10 : 30));
         if (udp)
                 f->dst = *udp;
@@ -154,7 +162,8 @@ static void land(struct net *net, const struct flight *f)
 {
         struct host *h = &net->h[f->to];
 
-        if (!f->relayed && (!ipport_eq(&f->dst, &h->outside) || !may_pass(net, h, &f->src.ip, false)))
+        if (!f->relayed &&
+            (!ipport_eq(&f->dst, &h->outside) || !may_pass(net, h, &f->src.ip, false)))
                 return; /* a private address, an old mapping, or filtered */
         if (!path_is_disco(f->data, f->len)) {
                 if (f->relayed)

@@ -1,14 +1,17 @@
 /* path/path.c - the machine's door: making it, the choice of a path for each burst, time
  *
- * Theory of operation. A peer of the netmap is a row in a table (known.c) and costs no timer. With its first traffic, or an
- * authentic disco packet from it, it gets a `struct live` (live.c): candidate addresses (candidate.c), the best one, and
- * until when that is trusted. Traffic starts heartbeats (discovery.c): every 3 s the best address is pinged, and as long
- * as it is missing, untrusted or slow all candidates are, followed by a call-me-maybe through the relay. A pong (receive.c)
- * proves the address that the ping was sent to and gives 6.5 s of trust; two lost heartbeats thus lose it, and traffic then
- * goes both ways, to the address and through the relay, until a pong or the ping's time-out decides. 45 s after the last
- * traffic heartbeats stop; 540 s after it the candidates are freed.
+ * Theory of operation. A peer of the netmap is a row in a table (known.c) and costs no timer. With
+ * its first traffic, or an authentic disco packet from it, it gets a `struct live` (live.c):
+ * candidate addresses (candidate.c), the best one, and until when that is trusted. Traffic starts
+ * heartbeats (discovery.c): every 3 s the best address is pinged, and as long as it is missing,
+ * untrusted or slow all candidates are, followed by a call-me-maybe through the relay. A pong
+ * (receive.c) proves the address that the ping was sent to and gives 6.5 s of trust; two lost
+ * heartbeats thus lose it, and traffic then goes both ways, to the address and through the relay,
+ * until a pong or the ping's time-out decides. 45 s after the last traffic heartbeats stop; 540 s
+ * after it the candidates are freed.
  *
- * Nothing but a pong moves traffic to an address. What peers can make us hold has its limits in path_priv.h.
+ * Nothing but a pong moves traffic to an address. What peers can make us hold has its limits in
+ * path_priv.h.
  */
 #include "path/path_priv.h"
 
@@ -82,7 +85,8 @@ void path_set_endpoints(struct path *p, mono_t now, const struct ipport *v, size
 void path_link_changed(struct path *p, mono_t now)
 {
         p->own_at = LONG_AGO;
-        for (size_t i = 0; i < p->n_heap; i++) { /* order does not matter; deadlines are set below */
+        for (size_t i = 0; i < p->n_heap;
+             i++) { /* order does not matter; deadlines are set below */
                 struct live *l = p->heap[i];
 
                 l->trust_until = LONG_AGO;
@@ -98,7 +102,8 @@ void path_link_changed(struct path *p, mono_t now)
 }
 
 /* data-plane.md 1.5: no disco; an untried address gets a second, one we hear from five */
-static struct path_route route_wireguard_only(struct path *p, mono_t now, const struct known *k, struct live *l)
+static struct path_route route_wireguard_only(struct path *p, mono_t now, const struct known *k,
+                                              struct live *l)
 {
         if (!live_trusted(l, now) && k->n_eps > 0) {
                 l->best.addr = k->eps[rng_below(p->rng, k->n_eps)];

@@ -1,7 +1,9 @@
-/* path/path_test.c - the check list of data-plane.md 2.11 item by item, and the rules of 2.3 to 2.7 */
+/* path/path_test.c - the check list of data-plane.md 2.11 item by item, and the rules of 2.3 to 2.7
+ */
 #include "tests/path_fixture.h"
 
-/* --- data-plane.md 2.11 ------------------------------------------------------------------------------------- */
+/* --- data-plane.md 2.11
+ * ------------------------------------------------------------------------------------- */
 
 TEST(checklist_1_only_the_current_disco_key_of_a_peer_is_heard_and_spoken_to)
 {
@@ -70,7 +72,8 @@ TEST(checklist_4_a_call_me_maybe_makes_us_ping_all_listed_and_all_netmap_endpoin
 {
         struct world *w = world_new(false);
         const struct ipport netmap[2] = { at("192.0.2.1:1"), at("192.0.2.2:2") };
-        const struct ipport listed[3] = { at("198.51.100.1:1"), at("[2001:db8::2]:2"), at("192.0.2.2:2") };
+        const struct ipport listed[3] = { at("198.51.100.1:1"), at("[2001:db8::2]:2"),
+                                          at("192.0.2.2:2") };
 
         peer_set(w, 1, 0, netmap, 2);
         send_to(w, 1); /* pinged just now: the gap of 5 s does not count against the call */
@@ -88,7 +91,8 @@ TEST(checklist_4_a_call_me_maybe_makes_us_ping_all_listed_and_all_netmap_endpoin
 TEST(checklist_5_with_traffic_endpoints_are_pinged_first_and_call_me_maybe_follows)
 {
         struct world *w = world_new(false);
-        const struct ipport eps[2] = { at("192.0.2.1:1"), at("192.0.2.2:2") }, own = at("198.51.100.9:9");
+        const struct ipport eps[2] = { at("192.0.2.1:1"), at("192.0.2.2:2") },
+                            own = at("198.51.100.9:9");
 
         peer_set(w, 1, 0, eps, 2);
         path_set_endpoints(w->p, w->now, &own, 1);
@@ -164,7 +168,8 @@ TEST(checklist_8_our_node_key_is_in_every_ping)
         world_free(w);
 }
 
-/* --- 2.3: what comes in ------------------------------------------------------------------------------------- */
+/* --- 2.3: what comes in
+ * ------------------------------------------------------------------------------------- */
 
 TEST(a_duplicate_of_a_ping_is_not_answered_twice_over_udp_nor_over_a_relay)
 {
@@ -196,7 +201,7 @@ TEST(a_pong_counts_only_for_an_outstanding_transaction_of_that_peer_and_that_way
         feed_pong(w, 0, &ep, txid); /* never sent */
         ck_assert_uint_eq(path_drops(w->p)[PATH_DROP_UNKNOWN_TXID], 1);
         memcpy(txid, last_ping(w, &ep)->msg.txid, sizeof txid);
-        feed_pong(w, 1, &ep, txid); /* another peer claims it */
+        feed_pong(w, 1, &ep, txid);  /* another peer claims it */
         feed_pong(w, 0, NULL, txid); /* the answer to a ping over UDP came through the relay */
         ck_assert_uint_eq(path_drops(w->p)[PATH_DROP_UNKNOWN_TXID], 3);
         ck_assert(path_peer_stat(w->p, w->now, 1, &st) && !st.trusted);
@@ -226,7 +231,8 @@ TEST(call_me_maybe_skips_link_local_and_forgets_what_only_an_earlier_one_named)
 {
         struct world *w = world_new(false);
         const struct ipport netmap = at("192.0.2.1:1");
-        const struct ipport first[3] = { at("[fe80::1]:1"), at("198.51.100.1:1"), at("169.254.1.1:5") };
+        const struct ipport first[3] = { at("[fe80::1]:1"), at("198.51.100.1:1"),
+                                         at("169.254.1.1:5") };
         const struct ipport second = at("198.51.100.2:2");
 
         peer_set(w, 1, 0, &netmap, 1);
@@ -336,9 +342,11 @@ TEST(nodes_that_share_a_disco_key_are_told_apart_by_the_node_key_in_the_ping)
         world_free(w);
 }
 
-/* --- 2.4, 2.5, 2.7: time and choice ------------------------------------------------------------------------- */
+/* --- 2.4, 2.5, 2.7: time and choice
+ * ------------------------------------------------------------------------- */
 
-TEST(traffic_goes_to_udp_and_relay_while_trust_is_expired_and_only_to_the_relay_when_the_ping_timed_out)
+TEST(
+    traffic_goes_to_udp_and_relay_while_trust_is_expired_and_only_to_the_relay_when_the_ping_timed_out)
 {
         struct world *w = world_new(false);
         struct ipport ep = make_direct(w);
@@ -408,7 +416,8 @@ TEST(a_full_round_is_repeated_every_60_s_on_a_slow_trusted_path_and_never_on_a_f
 TEST(call_me_maybe_waits_for_a_fresh_stun_when_own_endpoints_are_older_than_27_s)
 {
         struct world *w = world_new(false);
-        struct ipport ep = at("192.0.2.10:41641"), old = at("198.51.100.1:1"), fresh = at("198.51.100.2:2");
+        struct ipport ep = at("192.0.2.10:41641"), old = at("198.51.100.1:1"),
+                      fresh = at("198.51.100.2:2");
 
         peer_set(w, 1, 0, &ep, 1);
         path_set_endpoints(w->p, w->now, &old, 1);
@@ -461,7 +470,8 @@ TEST(a_failed_send_clears_the_best_address_and_the_others_are_tried_at_once)
         ck_assert_uint_eq(n_udp(w, DISCO_PING, &eps[1]), 1);
         ck_assert_uint_eq(n_udp(w, DISCO_PING, &eps[0]), 0);
         ck_assert_uint_eq(n_events(w, PATH_EV_RELAYED), 1);
-        for (int i = 0; i < 100; i++) { /* an unreachable address costs a ping per gap, not per packet */
+        for (int i = 0; i < 100;
+             i++) { /* an unreachable address costs a ping per gap, not per packet */
                 path_send_failed(w->p, w->now, &eps[0]);
                 send_to(w, 1);
         }
@@ -469,7 +479,8 @@ TEST(a_failed_send_clears_the_best_address_and_the_others_are_tried_at_once)
         world_free(w);
 }
 
-TEST(a_changed_link_doubts_every_best_address_and_active_peers_are_probed_without_waiting_for_traffic)
+TEST(
+    a_changed_link_doubts_every_best_address_and_active_peers_are_probed_without_waiting_for_traffic)
 {
         struct world *w = world_new(false);
         struct ipport ep = make_direct(w);
@@ -565,7 +576,8 @@ TEST(a_wireguard_only_peer_gets_no_disco_and_follows_where_it_is_heard_from)
         world_free(w);
 }
 
-/* --- path_ping ---------------------------------------------------------------------------------------------- */
+/* --- path_ping
+ * ---------------------------------------------------------------------------------------------- */
 
 TEST(path_ping_reports_the_answer_of_the_present_route_once_with_its_token)
 {

@@ -1,7 +1,7 @@
 /* path/ping.c - outstanding pings: found by transaction id, timed out in the order they were sent
  *
- * All wait equally long, so the oldest is always the first to time out and no heap is needed. The table is freed when
- * nothing is outstanding.
+ * All wait equally long, so the oldest is always the first to time out and no heap is needed. The
+ * table is freed when nothing is outstanding.
  */
 #include "path/path_priv.h"
 
@@ -98,8 +98,8 @@ static uint32_t slot_new(struct path *p, const struct ping *g)
         return slot;
 }
 
-bool ping_send(struct path *p, mono_t now, struct live *l, const struct ipport *to, uint16_t derp, enum why why,
-               uint64_t token, size_t padding)
+bool ping_send(struct path *p, mono_t now, struct live *l, const struct ipport *to, uint16_t derp,
+               enum why why, uint64_t token, size_t padding)
 {
         struct ping g = { .peer = l->peer, .derp = derp, .why = why, .token = token, .at = now };
         struct out o = { .type = DISCO_PING, .peer = l->peer, .derp = derp, .padding = padding };
@@ -172,15 +172,18 @@ void ping_forget(struct path *p, uint32_t peer)
 
 static bool has_twin(const struct path *p, const struct ping *g)
 {
-        for (uint32_t i = p->n_cli_pings > 0 ? p->ping_oldest : NO_PING; i != NO_PING; i = p->pings[i].next)
-                if (p->pings[i].why == WHY_CLI && p->pings[i].peer == g->peer && p->pings[i].token == g->token)
+        for (uint32_t i = p->n_cli_pings > 0 ? p->ping_oldest : NO_PING; i != NO_PING;
+             i = p->pings[i].next)
+                if (p->pings[i].why == WHY_CLI && p->pings[i].peer == g->peer &&
+                    p->pings[i].token == g->token)
                         return true;
         return false;
 }
 
 void ping_settle(struct path *p, uint32_t peer, uint64_t token)
 {
-        for (uint32_t i = p->n_cli_pings > 0 ? p->ping_oldest : NO_PING; i != NO_PING; i = p->pings[i].next) {
+        for (uint32_t i = p->n_cli_pings > 0 ? p->ping_oldest : NO_PING; i != NO_PING;
+             i = p->pings[i].next) {
                 struct ping *g = &p->pings[i];
 
                 if (g->why == WHY_CLI && g->peer == peer && g->token == token) {
@@ -201,7 +204,7 @@ static void timed_out(struct path *p, mono_t now, const struct ping *g)
         }
         if (g->why == WHY_CLI && !has_twin(p, g))
                 path_say(p, &(struct path_event){
-                                    .type = PATH_EV_PING_TIMEOUT, .peer = g->peer, .token = g->token });
+                                .type = PATH_EV_PING_TIMEOUT, .peer = g->peer, .token = g->token });
 }
 
 void ping_tick(struct path *p, mono_t now)
@@ -215,14 +218,16 @@ void ping_tick(struct path *p, mono_t now)
 
 mono_t ping_deadline(const struct path *p)
 {
-        return p->ping_oldest == NO_PING ? MONO_NEVER :
-                                           mono_add(p->pings[p->ping_oldest].at, SPAN_S(PING_TIMEOUT_S));
+        return p->ping_oldest == NO_PING
+                   ? MONO_NEVER
+                   : mono_add(p->pings[p->ping_oldest].at, SPAN_S(PING_TIMEOUT_S));
 }
 
 /* Nothing could be sent: the one who asked hears it at once. */
 static void ping_impossible(struct path *p, uint32_t peer, uint64_t token)
 {
-        path_say(p, &(struct path_event){ .type = PATH_EV_PING_TIMEOUT, .peer = peer, .token = token });
+        path_say(
+            p, &(struct path_event){ .type = PATH_EV_PING_TIMEOUT, .peer = peer, .token = token });
 }
 
 /* Bytes behind a ping so that the whole IP packet has the size asked for */

@@ -56,7 +56,8 @@ static size_t fastest_after(const struct netcheck *nc, const size_t *taken, size
 
                 for (size_t k = 0; k < n_taken; k++)
                         is_taken |= taken[k] == i;
-                if (!is_taken && (best == nc->n_regions || nc->regions[i].last.ns < nc->regions[best].last.ns))
+                if (!is_taken &&
+                    (best == nc->n_regions || nc->regions[i].last.ns < nc->regions[best].last.ns))
                         best = i;
         }
         return best;
@@ -105,7 +106,8 @@ static void plan_incremental(struct netcheck *nc, mono_t now)
 
 int probes_plan(struct netcheck *nc, mono_t now)
 {
-        size_t max = nc->n_regions * (FULL_TRIES * 2 + 1) + (INCREMENTAL_REGIONS + 1) * HOME_TRIES * 2;
+        size_t max =
+            nc->n_regions * (FULL_TRIES * 2 + 1) + (INCREMENTAL_REGIONS + 1) * HOME_TRIES * 2;
 
         nc->n_probes = 0;
         nc->probes = calloc(max, sizeof *nc->probes);
@@ -137,7 +139,8 @@ struct node *probe_unnamed(struct netcheck *nc, const struct probe *pr)
         return probe_address(nc, pr, &to) ? NULL : n;
 }
 
-/* 4.2: a second answer of a family tells nothing new, except that two v4 servers tell whether the mapping varies */
+/* 4.2: a second answer of a family tells nothing new, except that two v4 servers tell whether the
+ * mapping varies */
 bool probe_is_open(const struct netcheck *nc, const struct probe *pr)
 {
         const struct region *r = &nc->regions[pr->region];

@@ -17,6 +17,7 @@ void queue_init(struct queue *q, size_t item, size_t max);
 void queue_fini(struct queue *q);
 MUST_USE bool queue_push(struct queue *q, const void *item); /* false: full, or no memory */
 bool queue_pop(struct queue *q, void *item);
-void *queue_at(const struct queue *q, size_t i); /* i < n, counted from the head; valid until the next push or pop */
+void *queue_at(const struct queue *q,
+               size_t i); /* i < n, counted from the head; valid until the next push or pop */
 
 #endif

@@ -1,6 +1,7 @@
 /* path/receive.c - disco packets that came in, over UDP or through a relay (data-plane.md 2.3)
  *
- * Order: whose key is it (table look-up), is the box authentic, is the message one we know. Only then is anything stored.
+ * Order: whose key is it (table look-up), is the box authentic, is the message one we know. Only
+ * then is anything stored.
  */
 #include "path/path_priv.h"
 
@@ -9,16 +10,21 @@
 struct arrival {
         const struct ipport *from; /* NULL: through a relay */
         uint16_t derp;
-        uint32_t peers[SHARED_DISCO_MAX]; /* whose disco key it is; one when it came through a relay */
+        uint32_t
+            peers[SHARED_DISCO_MAX]; /* whose disco key it is; one when it came through a relay */
         size_t n_peers;
 };
 
-static const struct ip derp_magic = { { [10] = 0xff, 0xff, 127, 3, 3, 40 } }; /* 3.5: stands for a relay */
+static const struct ip derp_magic = {
+        { [10] = 0xff, 0xff, 127, 3, 3, 40 }
+}; /* 3.5: stands for a relay */
 
-static bool node_named(const struct path *p, const struct arrival *a, const struct disco_msg *m, uint32_t *peer)
+static bool node_named(const struct path *p, const struct arrival *a, const struct disco_msg *m,
+                       uint32_t *peer)
 {
         for (size_t i = 0; i < a->n_peers; i++) {
-                if (a->n_peers == 1 || (m->has_node && key_eq(&p->peers[a->peers[i]].node, &m->node))) {
+                if (a->n_peers == 1 ||
+                    (m->has_node && key_eq(&p->peers[a->peers[i]].node, &m->node))) {
                         *peer = a->peers[i];
                         return true;
                 }
@@ -27,7 +33,8 @@ static bool node_named(const struct path *p, const struct arrival *a, const stru
 }
 
 /* true: this very ping was seen before */
-static bool ping_noted(struct path *p, mono_t now, const struct arrival *a, struct live *l, const struct disco_msg *m)
+static bool ping_noted(struct path *p, mono_t now, const struct arrival *a, struct live *l,
+                       const struct disco_msg *m)
 {
         struct cand *c = NULL;
         uint8_t *last = l->derp_txid;
@@ -76,8 +83,10 @@ static void got_ping(struct path *p, mono_t now, const struct arrival *a, const 
         (void)out_push(p, &o);
 }
 
-/* The peer answers from the address, so packets arrive there and come back: it may become the best one. */
-static void proven(struct path *p, mono_t now, struct live *l, const struct arrival *a, const struct ping *g)
+/* The peer answers from the address, so packets arrive there and come back: it may become the best
+ * one. */
+static void proven(struct path *p, mono_t now, struct live *l, const struct arrival *a,
+                   const struct ping *g)
 {
         const struct path_quality q = { g->to, mono_sub(now, g->at) };
         struct cand *c = cand_find(l, &g->to), *source = cand_find(l, a->from);
@@ -137,8 +146,9 @@ static void got_call(struct path *p, mono_t now, const struct arrival *a, struct
         }
 }
 
-static enum path_drop open_and_parse(struct path *p, const struct arrival *a, const uint8_t *data, size_t len,
-                                     uint8_t plain[static DISCO_PLAIN_MAX], struct disco_msg *m)
+static enum path_drop open_and_parse(struct path *p, const struct arrival *a, const uint8_t *data,
+                                     size_t len, uint8_t plain[static DISCO_PLAIN_MAX],
+                                     struct disco_msg *m)
 {
         const uint8_t *shared = known_shared(p, &p->peers[a->peers[0]]);
         size_t n;
@@ -161,7 +171,8 @@ static enum path_drop open_and_parse(struct path *p, const struct arrival *a, co
         return PATH_DROP_TYPE;
 }
 
-static void feed(struct path *p, mono_t now, const struct arrival *a, const uint8_t *data, size_t len)
+static void feed(struct path *p, mono_t now, const struct arrival *a, const uint8_t *data,
+                 size_t len)
 {
         uint8_t plain[DISCO_PLAIN_MAX];
         struct disco_msg m;
@@ -186,7 +197,8 @@ static void feed(struct path *p, mono_t now, const struct arrival *a, const uint
         }
 }
 
-void path_feed_udp(struct path *p, mono_t now, const struct ipport *from, const uint8_t *data, size_t len)
+void path_feed_udp(struct path *p, mono_t now, const struct ipport *from, const uint8_t *data,
+                   size_t len)
 {
         struct arrival a = { .from = from };
         struct key_pub sender;
@@ -205,8 +217,8 @@ void path_feed_udp(struct path *p, mono_t now, const struct ipport *from, const 
                 feed(p, now, &a, data, len);
 }
 
-void path_feed_derp(struct path *p, mono_t now, uint16_t region, const struct key_pub *from, const uint8_t *data,
-                    size_t len)
+void path_feed_derp(struct path *p, mono_t now, uint16_t region, const struct key_pub *from,
+                    const uint8_t *data, size_t len)
 {
         struct arrival a = { .derp = region, .n_peers = 1 };
         const struct known *k;

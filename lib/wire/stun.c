@@ -6,7 +6,12 @@
 
 #include "base/cursor.h"
 
-enum { FINGERPRINT_XOR = 0x5354554e, ATTR_HEADER = 4, FAMILY_V4 = 1, FAMILY_V6 = 2 }; /* RFC 8489 14.7, 14.1 */
+enum {
+        FINGERPRINT_XOR = 0x5354554e,
+        ATTR_HEADER = 4,
+        FAMILY_V4 = 1,
+        FAMILY_V6 = 2
+}; /* RFC 8489 14.7, 14.1 */
 
 static const uint8_t software[8] = { 't', 'a', 'i', 'l', 'n', 'o', 'd', 'e' };
 
@@ -141,7 +146,8 @@ enum stun_fault stun_answer_parse(const uint8_t *data, size_t len, uint8_t txid[
         if (fault != STUN_OK)
                 return fault;
         while (!has_xored && attrs.left > 0 && attr_next(&attrs, &type, &value)) {
-                if (type == STUN_ATTR_XOR_MAPPED_ADDRESS || type == STUN_ATTR_XOR_MAPPED_ADDRESS_OLD)
+                if (type == STUN_ATTR_XOR_MAPPED_ADDRESS ||
+                    type == STUN_ATTR_XOR_MAPPED_ADDRESS_OLD)
                         has_xored = address_parse(value, true, tx, &xored);
                 else if (type == STUN_ATTR_MAPPED_ADDRESS && !has_plain)
                         has_plain = address_parse(value, false, tx, &plain);
@@ -204,6 +210,8 @@ size_t stun_answer_emit(const uint8_t txid[static STUN_TXID], const struct ippor
         wr_u8(&w, v4 ? FAMILY_V4 : FAMILY_V6);
         wr_be16(&w, from->port ^ (uint16_t)(STUN_MAGIC >> 16));
         for (size_t i = 0; i < addr_len; i++)
-                wr_u8(&w, addr[i] ^ out[4 + i]); /* cookie and transaction id, as they stand in the header */
+                wr_u8(&w,
+                      addr[i] ^
+                          out[4 + i]); /* cookie and transaction id, as they stand in the header */
         return wr_len(&w);
 }

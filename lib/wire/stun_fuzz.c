@@ -1,4 +1,5 @@
-/* wire/stun_fuzz.c - both ends of STUN on any bytes; what parses as an answer survives emit and parse */
+/* wire/stun_fuzz.c - both ends of STUN on any bytes; what parses as an answer survives emit and
+ * parse */
 #include "wire/stun.h"
 
 #include <assert.h>

@@ -1,13 +1,14 @@
 /* wire/stun_test.c - vectors: data-plane.md 10 (request), RFC 5769 2.2 and 2.3 (answers) */
-#include "wire/stun.h"
 #include "tests/harness.h"
+#include "wire/stun.h"
 
 static const char request_hex[] = "000100142112a4420102030405060708090a0b0c"
                                   "802200087461696c6e6f6465"
                                   "80280004b32c370f";
 static const uint8_t txid_1_to_12[STUN_TXID] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
 
-/* RFC 5769 2.2: answer with the address 192.0.2.1:32853, integrity and fingerprint of no interest here */
+/* RFC 5769 2.2: answer with the address 192.0.2.1:32853, integrity and fingerprint of no interest
+ * here */
 static const char rfc5769_v4[] = "0101003c2112a442b7e7a701bc34d686fa87dfae"
                                  "8022000b7465737420766563746f7220"
                                  "002000080001a147e112a643"

@@ -534,3 +534,33 @@ TEST(netcheck_without_a_map_ends_at_once_without_a_home)
         ck_assert(mono_is_never(netcheck_deadline(w->nc)));
         world_free(w);
 }
+
+TEST(netcheck_home_is_chosen_by_the_best_of_five_minutes_and_not_by_older_latencies)
+{
+        struct world *w = world_new((int64_t[]){ 100, 20 }, 2);
+
+        round_of(w);
+        ck_assert_uint_eq(report(w)->home, 2);
+        w->r[1].rtt_ms = 300;
+        wait_s(w, 120);
+        round_of(w);
+        ck_assert_uint_eq(report(w)->home, 2); /* it was at 20 ms two minutes ago */
+        wait_s(w, 190);
+        round_of(w);
+        ck_assert_uint_eq(report(w)->home, 1); /* now that is forgotten */
+        world_free(w);
+}
+
+TEST(netcheck_asks_a_second_node_of_a_region_when_only_that_can_tell_whether_the_mapping_varies)
+{
+        struct world *w = world_new((int64_t[]){ 150, 150 }, 2);
+
+        w->map[0].n_nodes = 2;
+        w->map[0].nodes[1] = w->map[1].nodes[0];
+        w->r[1].nat_port = 2222;
+        ck_assert_int_eq(netcheck_set_map(w->nc, w->now, w->map, 1), 0);
+        round_of(w);
+        ck_assert_uint_ge(w->r[1].n_v4, 1);
+        ck_assert_int_eq(report(w)->varies_by_dest, 1);
+        world_free(w);
+}

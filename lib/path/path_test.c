@@ -631,3 +631,39 @@ TEST(path_ping_without_an_answer_times_out_once_though_two_ways_were_tried)
         ck_assert_uint_eq(n_events(w, PATH_EV_PING_TIMEOUT), 2);
         world_free(w);
 }
+
+TEST(a_best_address_that_nobody_names_any_more_stays_while_it_answers_and_goes_when_it_does_not)
+{
+        struct world *w = world_new(false);
+        const struct ipport ep = make_direct(w), next = at("192.0.2.20:41641");
+        struct path_route r;
+
+        peer_set(w, 1, 0, &next, 1);
+        for (int i = 0; i < 40; i++) { /* two minutes, rounds at 60 s included: the path is slow */
+                send_to(w, 1);
+                advance(w, 3000);
+                answer(w, 0, &ep, 10);
+                r = send_to(w, 1);
+                ck_assert(ipport_eq(&r.udp, &ep));
+        }
+        advance(w, 60000);
+        forget_log(w);
+        send_to(w, 1);
+        ck_assert_uint_eq(n_udp(w, DISCO_PING, &ep), 0);
+        ck_assert_uint_eq(n_udp(w, DISCO_PING, &next), 1);
+        world_free(w);
+}
+
+TEST(a_new_home_of_the_peer_outdates_the_relay_it_was_heard_on)
+{
+        struct world *w = world_new(false);
+        struct path_peer conf = { .home_derp = 9 };
+
+        peer_set(w, 1, 0, NULL, 0);
+        path_note_derp(w->p, w->now, 1, 3);
+        conf.node = w->r[0].node;
+        conf.disco = w->r[0].disco_pub;
+        ck_assert_int_eq(path_peer_set(w->p, w->now, 1, &conf), 0);
+        ck_assert_uint_eq(send_to(w, 1).derp, 9);
+        world_free(w);
+}

@@ -141,19 +141,24 @@ struct node *probe_unnamed(struct netcheck *nc, const struct probe *pr)
 
 /* 4.2: a second answer of a family tells nothing new, except that two v4 servers tell whether the
  * mapping varies */
-bool probe_is_open(const struct netcheck *nc, const struct probe *pr)
+static bool would_tell(const struct netcheck *nc, const struct probe *pr)
 {
         const struct region *r = &nc->regions[pr->region];
 
-        const struct node *n = &r->nodes[pr->node];
+        if ((pr->v6 ? r->v6.ns : r->v4.ns) == 0)
+                return true;
+        return !pr->v6 && nc->n_v4_servers < 2 && r->n_nodes > 1;
+}
+
+bool probe_is_open(const struct netcheck *nc, const struct probe *pr)
+{
+        const struct node *n = &nc->regions[pr->region].nodes[pr->node];
 
         if (pr->sent)
                 return false;
         if ((n->name == NAME_KNOWN || n->name == NAME_NONE) && ip_is_zero(pr->v6 ? &n->v6 : &n->v4))
                 return false; /* no address of this family */
-        if (pr->v6 ? r->v6.ns > 0 : r->v4.ns > 0)
-                return !pr->v6 && nc->n_v4_servers < 2 && r->n_nodes > 1;
-        return true;
+        return would_tell(nc, pr);
 }
 
 bool probes_all_answered(const struct netcheck *nc)
@@ -174,11 +179,8 @@ bool probes_exhausted(const struct netcheck *nc)
 {
         for (size_t i = 0; i < nc->n_probes; i++) {
                 const struct probe *pr = &nc->probes[i];
-                const struct region *r = &nc->regions[pr->region];
 
-                if (probe_is_open(nc, pr))
-                        return false;
-                if (pr->sent && !pr->answered && (pr->v6 ? r->v6.ns : r->v4.ns) == 0)
+                if (probe_is_open(nc, pr) || (pr->sent && !pr->answered && would_tell(nc, pr)))
                         return false;
         }
         return true;

@@ -31,7 +31,10 @@ struct channel {
 	struct noise_handshake hs;
 	struct key_priv machine;
 	struct noise_keys keys;
-	uint8_t part[NOISE_FRAME_MAX]; /* the beginning of a frame that was cut off */
+	uint8_t head[3]; /* type and length of the frame under way */
+	size_t head_len;
+	uint8_t *part; /* owned: what came of a frame that was cut off; NULL otherwise, so that an
+			  idle channel holds none */
 	size_t part_len;
 };
 

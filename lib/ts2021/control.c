@@ -95,7 +95,10 @@ void control_free(struct control *c)
 void control_push(struct control *c, const struct control_event *ev, const char *text)
 {
 	struct queued_event *q;
+	char *copy = text ? strdup(text) : NULL;
 
+	if (text && !copy)
+		return;                       /* without its words it would mean something else */
 	if (c->q_len == CONTROL_EVENTS_MAX) { /* only a caller that never asks gets here */
 		free(c->queue[c->q_head].text);
 		c->q_head = (c->q_head + 1) % CONTROL_EVENTS_MAX;
@@ -103,7 +106,7 @@ void control_push(struct control *c, const struct control_event *ev, const char 
 	}
 	q = &c->queue[(c->q_head + c->q_len++) % CONTROL_EVENTS_MAX];
 	q->ev = *ev;
-	q->text = text ? strdup(text) : NULL;
+	q->text = copy;
 }
 
 static void tell_trouble(struct control *c, const char *text) /* NULL: well */
@@ -431,7 +434,7 @@ void control_stat(const struct control *c, struct control_stat *st)
 	*st = (struct control_stat){
 		.state = c->conn[0].phase == CONN_KEY ? "fetching key" : state_names[c->state],
 		.server_key = c->server_key,
-		.streaming = c->map_open && c->last_frame.ns != 0,
+		.streaming = c->map_open && !c->stream_is_new,
 		.last_frame = c->last_frame,
 		.updates = c->updates,
 	};

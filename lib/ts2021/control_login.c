@@ -6,7 +6,8 @@
 
 void control_new_node_key(struct control *c)
 {
-	c->old_node_pub = c->node_pub;
+	if (key_is_zero(&c->old_node_pub)) /* the one that control knows */
+		c->old_node_pub = c->node_pub;
 	key_gen(&c->node, c->rng);
 	key_public(&c->node_pub, &c->node);
 }

@@ -212,7 +212,7 @@ void control_map_poll(struct control *c)
 		node_unknown(c);
 	} else if (map->status != 200 && map->phase == H2_ENDED) {
 		map_refused(c, map);
-	} else if (map->body.len == 0 && !(c->ms.in_frame && c->ms.is_zstd && c->ms.left == 0)) {
+	} else if (map->body.len == 0 && !(c->ms.in_frame && c->ms.left == 0)) {
 		/* what had come is decoded */
 		control_trouble(c, "control %s ended the map stream; asking again",
 				c->url.authority);

@@ -1,5 +1,5 @@
-/* ts2021/h2_server_fuzz.c - a hostile client's plain text at the server end, with answers that go out
- * while it comes */
+/* ts2021/h2_server_fuzz.c - a hostile client's plain text at the server end, with answers that go
+ * out while it comes */
 #include <stdlib.h>
 
 #include "ts2021/channel.h"

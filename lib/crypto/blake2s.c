@@ -1,11 +1,10 @@
 /* crypto/blake2s.c - BLAKE2s-256, HMAC, HKDF and the keyed MAC over OpenSSL's EVP
  *
- * Fetching an algorithm and making a context cost several times the hash of a short message, and
- * may fail. So the contexts are made once per thread, at first use, and only re-initialised
- * afterwards: no allocation, no lock, no failure from then on. They hold nothing of any node
- * between calls but the key of the last keyed MAC (WireGuard: hashes of public keys, and cookies,
- * which are worthless after two minutes). That first use can fail only when memory is out at start;
- * the process ends then.
+ * Fetching an algorithm costs several times the hash of a short message, so it is done once per thread, at first use; the
+ * contexts are re-initialised afterwards. They hold nothing of any node between calls but the key of the last keyed MAC
+ * (WireGuard: hashes of public keys, and cookies, which are worthless after two minutes). OpenSSL 3.0 makes a new state of
+ * some 200 bytes for every hash all the same. A caller could do nothing sensible without a hash, so when even that
+ * much memory is not to be had the process ends; nothing on the packet path hashes.
  */
 #include "crypto/blake2s.h"
 

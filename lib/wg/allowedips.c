@@ -12,12 +12,12 @@
 
 enum { CAP_MIN = 8, V4_BITS = 96 };
 
-void allowed_init(struct allowed *a, struct rng *rng)
+void wg_allowed_init(struct allowed *a, struct rng *rng)
 {
 	*a = (struct allowed){ .seed = { rng_u64(rng), rng_u64(rng) } };
 }
 
-void allowed_fini(struct allowed *a)
+void wg_allowed_fini(struct allowed *a)
 {
 	free(a->v);
 	a->v = NULL;
@@ -45,7 +45,7 @@ static struct allowed_slot *slot_of(const struct allowed *a, const struct ip *ip
 	return &a->v[i];
 }
 
-bool allowed_reserve(struct allowed *a, size_t extra)
+bool wg_allowed_reserve(struct allowed *a, size_t extra)
 {
 	struct allowed old = *a;
 	size_t want, cap = a->cap ? a->cap : CAP_MIN;
@@ -71,7 +71,7 @@ bool allowed_reserve(struct allowed *a, size_t extra)
 	return true;
 }
 
-void allowed_put(struct allowed *a, const struct ipprefix *p, uint32_t peer)
+void wg_allowed_put(struct allowed *a, const struct ipprefix *p, uint32_t peer)
 {
 	struct ipprefix q = ipprefix_of(&p->ip, p->bits);
 	struct allowed_slot *s = slot_of(a, &q.ip, q.bits);
@@ -104,7 +104,7 @@ static void slot_clear(struct allowed *a, size_t gap)
 	a->v[gap].peer = ALLOWED_NONE;
 }
 
-void allowed_del(struct allowed *a, const struct ipprefix *p, uint32_t peer)
+void wg_allowed_del(struct allowed *a, const struct ipprefix *p, uint32_t peer)
 {
 	struct ipprefix q = ipprefix_of(&p->ip, p->bits);
 	struct allowed_slot *s;
@@ -121,7 +121,7 @@ void allowed_del(struct allowed *a, const struct ipprefix *p, uint32_t peer)
 		a->used[q.bits / 64] &= ~(UINT64_C(1) << q.bits % 64);
 }
 
-uint32_t allowed_look(const struct allowed *a, const struct ip *ip)
+uint32_t wg_allowed_look(const struct allowed *a, const struct ip *ip)
 {
 	int least = ip_is_v4(ip) ? V4_BITS : 0; /* ::/0 is no route for IPv4 */
 
@@ -147,11 +147,11 @@ uint32_t allowed_look(const struct allowed *a, const struct ip *ip)
 	return ALLOWED_NONE;
 }
 
-uint32_t allowed_find(struct allowed *a, const struct ip *ip)
+uint32_t wg_allowed_find(struct allowed *a, const struct ip *ip)
 {
 	if (!a->last_valid || !ip_eq(&a->last, ip)) {
 		a->last = *ip;
-		a->last_peer = allowed_look(a, ip);
+		a->last_peer = wg_allowed_look(a, ip);
 		a->last_valid = true;
 	}
 	return a->last_peer;

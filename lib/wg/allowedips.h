@@ -29,16 +29,16 @@ struct allowed {
 	bool last_valid;
 };
 
-void allowed_init(struct allowed *a, struct rng *rng);
-void allowed_fini(struct allowed *a);
-MUST_USE bool allowed_reserve(struct allowed *a,
-			      size_t extra); /* false: out of memory; then nothing changed */
-void allowed_put(struct allowed *a, const struct ipprefix *p,
-		 uint32_t peer); /* reserved; takes it from who had it */
-void allowed_del(struct allowed *a, const struct ipprefix *p,
-		 uint32_t peer); /* unless it is another's */
-uint32_t allowed_look(const struct allowed *a, const struct ip *ip);
-uint32_t allowed_find(struct allowed *a,
-		      const struct ip *ip); /* the same, remembers the last answer */
+void wg_allowed_init(struct allowed *a, struct rng *rng);
+void wg_allowed_fini(struct allowed *a);
+MUST_USE bool wg_allowed_reserve(struct allowed *a,
+				 size_t extra); /* false: out of memory; then nothing changed */
+void wg_allowed_put(struct allowed *a, const struct ipprefix *p,
+		    uint32_t peer); /* reserved; takes it from who had it */
+void wg_allowed_del(struct allowed *a, const struct ipprefix *p,
+		    uint32_t peer); /* unless it is another's */
+uint32_t wg_allowed_look(const struct allowed *a, const struct ip *ip);
+uint32_t wg_allowed_find(struct allowed *a,
+			 const struct ip *ip); /* the same, remembers the last answer */
 
 #endif

@@ -80,15 +80,15 @@ TEST(longest_match_agrees_with_a_list_searched_whole)
 
 		m.n = 0;
 		seed_rng_init(&rng, seed);
-		allowed_init(&a, &rng.rng);
+		wg_allowed_init(&a, &rng.rng);
 		for (int step = 0; step < 3000; step++) {
 			struct ipprefix p = random_prefix(&rng.rng);
 			uint32_t peer = (uint32_t)rng_below(&rng.rng, PEERS);
 			struct ip ip = random_ip(&rng.rng);
 
 			if (rng_below(&rng.rng, 5) < 3 && m.n < MODEL - 1) {
-				ck_assert(allowed_reserve(&a, 1));
-				allowed_put(&a, &p, peer);
+				ck_assert(wg_allowed_reserve(&a, 1));
+				wg_allowed_put(&a, &p, peer);
 				model_put(&m, p, peer);
 			} else if (m.n > 0) {
 				size_t i = rng_below(&rng.rng, m.n);
@@ -97,15 +97,15 @@ TEST(longest_match_agrees_with_a_list_searched_whole)
 					p = m.p[i];
 					peer = m.peer[i];
 				}
-				allowed_del(&a, &p, peer);
+				wg_allowed_del(&a, &p, peer);
 				model_del(&m, p, peer);
 			}
 			ck_assert_uint_eq(a.n, m.n);
 			for (int k = 0; k < 3; k++)
-				ck_assert_msg(allowed_find(&a, &ip) == model_find(&m, &ip),
+				ck_assert_msg(wg_allowed_find(&a, &ip) == model_find(&m, &ip),
 					      "seed %d step %d", (int)seed, step);
 		}
-		allowed_fini(&a);
+		wg_allowed_fini(&a);
 	}
 }
 
@@ -117,11 +117,11 @@ TEST(an_ipv6_default_route_takes_no_ipv4)
 	struct ip v4 = ip_v4(1, 2, 3, 4), v6 = { { 0x20, 1 } };
 
 	seed_rng_init(&rng, 1);
-	allowed_init(&a, &rng.rng);
-	ck_assert_uint_eq(allowed_find(&a, &v6), ALLOWED_NONE);
-	ck_assert(allowed_reserve(&a, 1));
-	allowed_put(&a, &all, 7);
-	ck_assert_uint_eq(allowed_find(&a, &v4), ALLOWED_NONE);
-	ck_assert_uint_eq(allowed_find(&a, &v6), 7);
-	allowed_fini(&a);
+	wg_allowed_init(&a, &rng.rng);
+	ck_assert_uint_eq(wg_allowed_find(&a, &v6), ALLOWED_NONE);
+	ck_assert(wg_allowed_reserve(&a, 1));
+	wg_allowed_put(&a, &all, 7);
+	ck_assert_uint_eq(wg_allowed_find(&a, &v4), ALLOWED_NONE);
+	ck_assert_uint_eq(wg_allowed_find(&a, &v6), 7);
+	wg_allowed_fini(&a);
 }

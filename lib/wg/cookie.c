@@ -18,23 +18,23 @@
 #include "crypto/blake2s.h"
 #include "crypto/key.h"
 
-void cookie_guard_init(struct cookie_guard *g, struct rng *rng)
+void wg_cookie_guard_init(struct cookie_guard *g, struct rng *rng)
 {
 	*g = (struct cookie_guard){ .seed = { rng_u64(rng), rng_u64(rng) } };
 }
 
-void cookie_guard_fini(struct cookie_guard *g)
+void wg_cookie_guard_fini(struct cookie_guard *g)
 {
 	free(g->rate);
 	secret_wipe(g, sizeof *g);
 }
 
-bool cookie_under_load(const struct cookie_guard *g, mono_t now)
+bool wg_cookie_under_load(const struct cookie_guard *g, mono_t now)
 {
 	return g->started && mono_before(now, g->load_until);
 }
 
-bool cookie_note_load(struct cookie_guard *g, mono_t now)
+bool wg_cookie_note_load(struct cookie_guard *g, mono_t now)
 {
 	if (!g->started) {
 		g->started = true;
@@ -50,7 +50,7 @@ bool cookie_note_load(struct cookie_guard *g, mono_t now)
 		g->level_ns += NS_PER_S / LOAD_DRAIN_PER_S;
 	if (g->level_ns >= LOAD_LEVEL * (NS_PER_S / LOAD_DRAIN_PER_S))
 		g->load_until = mono_add(now, SPAN_MS(LOAD_STICKY_MS));
-	return cookie_under_load(g, now);
+	return wg_cookie_under_load(g, now);
 }
 
 /* IPv4 whole, IPv6 by /64: who has one address there has them all */
@@ -63,7 +63,8 @@ static uint64_t source_of(const struct cookie_guard *g, const struct ip *from)
 	return ((uint64_t)m ^ (uint64_t)(m >> 64)) | 1;
 }
 
-bool cookie_rate_allows(struct cookie_guard *g, mono_t now, const struct ip *from, bool *no_memory)
+bool wg_cookie_rate_allows(struct cookie_guard *g, mono_t now, const struct ip *from,
+			   bool *no_memory)
 {
 	const int64_t cost = NS_PER_S / RATE_PER_S;
 	uint64_t source = source_of(g, from);
@@ -96,9 +97,9 @@ bool cookie_rate_allows(struct cookie_guard *g, mono_t now, const struct ip *fro
 	return true;
 }
 
-void cookie_guard_idle(struct cookie_guard *g, mono_t now)
+void wg_cookie_guard_idle(struct cookie_guard *g, mono_t now)
 {
-	if (g->rate && !cookie_under_load(g, now)) {
+	if (g->rate && !wg_cookie_under_load(g, now)) {
 		free(g->rate);
 		g->rate = NULL;
 	}
@@ -115,7 +116,7 @@ static bool mac_eq(const uint8_t *a, const uint8_t *b)
 #endif
 }
 
-bool mac1_check(const uint8_t mac1_key[static 32], const uint8_t *msg, size_t macs)
+bool wg_mac1_check(const uint8_t mac1_key[static 32], const uint8_t *msg, size_t macs)
 {
 	uint8_t mac[MAC_LEN];
 
@@ -139,8 +140,8 @@ static void cookie_of(struct cookie_guard *g, mono_t now, struct rng *rng,
 	blake2s_mac16(out, bytes_of(g->secret, sizeof g->secret), bytes_of(source, sizeof source));
 }
 
-bool mac2_check(struct cookie_guard *g, mono_t now, struct rng *rng, const struct ipport *from,
-		const uint8_t *msg, size_t macs)
+bool wg_mac2_check(struct cookie_guard *g, mono_t now, struct rng *rng, const struct ipport *from,
+		   const uint8_t *msg, size_t macs)
 {
 	uint8_t cookie[COOKIE_LEN], mac[MAC_LEN];
 
@@ -149,9 +150,9 @@ bool mac2_check(struct cookie_guard *g, mono_t now, struct rng *rng, const struc
 	return mac_eq(mac, msg + macs + MAC_LEN);
 }
 
-void cookie_emit(struct cookie_guard *g, mono_t now, struct rng *rng, const struct ipport *from,
-		 const uint8_t cookie_key[static 32], uint32_t receiver,
-		 const uint8_t mac1[static MAC_LEN], uint8_t out[static MSG_COOKIE_LEN])
+void wg_cookie_emit(struct cookie_guard *g, mono_t now, struct rng *rng, const struct ipport *from,
+		    const uint8_t cookie_key[static 32], uint32_t receiver,
+		    const uint8_t mac1[static MAC_LEN], uint8_t out[static MSG_COOKIE_LEN])
 {
 	uint8_t cookie[COOKIE_LEN];
 
@@ -163,8 +164,8 @@ void cookie_emit(struct cookie_guard *g, mono_t now, struct rng *rng, const stru
 		   bytes_of(mac1, MAC_LEN));
 }
 
-bool cookie_read(struct cookie *c, mono_t now, const uint8_t cookie_key[static 32],
-		 const uint8_t mac1[static MAC_LEN], const uint8_t in[static MSG_COOKIE_LEN])
+bool wg_cookie_read(struct cookie *c, mono_t now, const uint8_t cookie_key[static 32],
+		    const uint8_t mac1[static MAC_LEN], const uint8_t in[static MSG_COOKIE_LEN])
 {
 	uint8_t cookie[COOKIE_LEN];
 
@@ -177,8 +178,8 @@ bool cookie_read(struct cookie *c, mono_t now, const uint8_t cookie_key[static 3
 	return true;
 }
 
-void macs_put(uint8_t *msg, size_t macs, const uint8_t mac1_key[static 32], const struct cookie *c,
-	      mono_t now)
+void wg_macs_put(uint8_t *msg, size_t macs, const uint8_t mac1_key[static 32],
+		 const struct cookie *c, mono_t now)
 {
 	blake2s_mac16(msg + macs, bytes_of(mac1_key, 32), bytes_of(msg, macs));
 	if (c->valid && mono_before(now, c->until))

@@ -39,24 +39,25 @@ struct cookie_guard { /* our side as the one who may demand cookies */
 	struct rate_slot *rate; /* RATE_SETS * RATE_WAYS, only while needed */
 };
 
-void cookie_guard_init(struct cookie_guard *g, struct rng *rng);
-void cookie_guard_fini(struct cookie_guard *g);
-bool cookie_under_load(const struct cookie_guard *g, mono_t now);
+void wg_cookie_guard_init(struct cookie_guard *g, struct rng *rng);
+void wg_cookie_guard_fini(struct cookie_guard *g);
+bool wg_cookie_under_load(const struct cookie_guard *g, mono_t now);
 /* one more handshake message with a right mac1 has come: are we under load? */
-bool cookie_note_load(struct cookie_guard *g, mono_t now);
+bool wg_cookie_note_load(struct cookie_guard *g, mono_t now);
 /* one more from this address, with a right mac2: may it be worked on? *no_memory: refused for want
  * of memory */
-bool cookie_rate_allows(struct cookie_guard *g, mono_t now, const struct ip *from, bool *no_memory);
-void cookie_guard_idle(struct cookie_guard *g,
-		       mono_t now); /* gives memory back when the flood is over */
+bool wg_cookie_rate_allows(struct cookie_guard *g, mono_t now, const struct ip *from,
+			   bool *no_memory);
+void wg_cookie_guard_idle(struct cookie_guard *g,
+			  mono_t now); /* gives memory back when the flood is over */
 
-bool mac1_check(const uint8_t mac1_key[static 32], const uint8_t *msg, size_t macs);
-bool mac2_check(struct cookie_guard *g, mono_t now, struct rng *rng, const struct ipport *from,
-		const uint8_t *msg, size_t macs);
+bool wg_mac1_check(const uint8_t mac1_key[static 32], const uint8_t *msg, size_t macs);
+bool wg_mac2_check(struct cookie_guard *g, mono_t now, struct rng *rng, const struct ipport *from,
+		   const uint8_t *msg, size_t macs);
 /* The reply to a message without a right mac2; receiver: the message's sender index. */
-void cookie_emit(struct cookie_guard *g, mono_t now, struct rng *rng, const struct ipport *from,
-		 const uint8_t cookie_key[static 32], uint32_t receiver,
-		 const uint8_t mac1[static MAC_LEN], uint8_t out[static MSG_COOKIE_LEN]);
+void wg_cookie_emit(struct cookie_guard *g, mono_t now, struct rng *rng, const struct ipport *from,
+		    const uint8_t cookie_key[static 32], uint32_t receiver,
+		    const uint8_t mac1[static MAC_LEN], uint8_t out[static MSG_COOKIE_LEN]);
 
 struct cookie { /* the other side: what a peer has given us */
 	uint8_t value[COOKIE_LEN];
@@ -65,10 +66,10 @@ struct cookie { /* the other side: what a peer has given us */
 };
 
 /* false: forged, or no answer to the message whose mac1 was that */
-bool cookie_read(struct cookie *c, mono_t now, const uint8_t cookie_key[static 32],
-		 const uint8_t mac1[static MAC_LEN], const uint8_t in[static MSG_COOKIE_LEN]);
+bool wg_cookie_read(struct cookie *c, mono_t now, const uint8_t cookie_key[static 32],
+		    const uint8_t mac1[static MAC_LEN], const uint8_t in[static MSG_COOKIE_LEN]);
 /* Writes both MACs at msg + macs. */
-void macs_put(uint8_t *msg, size_t macs, const uint8_t mac1_key[static 32], const struct cookie *c,
-	      mono_t now);
+void wg_macs_put(uint8_t *msg, size_t macs, const uint8_t mac1_key[static 32],
+		 const struct cookie *c, mono_t now);
 
 #endif

@@ -14,24 +14,24 @@ static bool admit(struct wg *wg, mono_t now, const struct ipport *from, const ui
 {
 	bool no_memory;
 
-	if (!mac1_check(wg->me.mac1_key, msg, macs)) {
+	if (!wg_mac1_check(wg->me.mac1_key, msg, macs)) {
 		drop(wg, WG_DROP_MAC1);
 		return false;
 	}
-	if (!cookie_note_load(&wg->guard, now))
+	if (!wg_cookie_note_load(&wg->guard, now))
 		return true;
-	if (!mac2_check(&wg->guard, now, wg->rng, from, msg, macs)) {
+	if (!wg_mac2_check(&wg->guard, now, wg->rng, from, msg, macs)) {
 		drop(wg, WG_DROP_MAC2);
 		if (wg->n_cookies < COOKIES_MAX) {
 			struct cookie_out *c = &wg->cookies[wg->n_cookies++];
 
 			c->to = *from;
-			cookie_emit(&wg->guard, now, wg->rng, from, wg->me.cookie_key,
-				    le32_get(msg + INIT_SENDER), msg + macs, c->msg);
+			wg_cookie_emit(&wg->guard, now, wg->rng, from, wg->me.cookie_key,
+				       le32_get(msg + INIT_SENDER), msg + macs, c->msg);
 		}
 		return false;
 	}
-	if (!cookie_rate_allows(&wg->guard, now, &from->ip, &no_memory)) {
+	if (!wg_cookie_rate_allows(&wg->guard, now, &from->ip, &no_memory)) {
 		drop(wg, no_memory ? WG_DROP_NO_MEMORY : WG_DROP_RATE);
 		return false;
 	}
@@ -46,27 +46,27 @@ static bool is_soon(const struct live *l, mono_t now)
 static enum wg_drop answer(struct wg *wg, mono_t now, wall_t wall, struct live *l,
 			   struct initiation *it)
 {
-	uint32_t index = index_add(&wg->indices, wg->rng, l->peer);
+	uint32_t index = wg_index_add(&wg->indices, wg->rng, l->peer);
 	struct session_keys keys;
 	struct keypair *k;
 
 	if (index == 0)
 		return WG_DROP_NO_MEMORY;
-	if (!resp_emit(it, index, wg->rng, l->resp, &keys)) {
-		index_del(&wg->indices, index);
+	if (!wg_resp_emit(it, index, wg->rng, l->resp, &keys)) {
+		wg_index_del(&wg->indices, index);
 		return WG_DROP_FORGED;
 	}
-	k = keypair_new(&keys, now, index, it->sender, false);
+	k = wg_keypair_new(&keys, now, index, it->sender, false);
 	secret_wipe(&keys, sizeof keys);
 	if (!k) {
-		index_del(&wg->indices, index);
+		wg_index_del(&wg->indices, index);
 		return WG_DROP_NO_MEMORY;
 	}
 	memcpy(wg->peers[l->peer].ts, it->ts, TS_LEN);
 	l->init_taken = now;
 	l->has_taken = l->has_resp = true;
-	session_install(wg, l, k, now, wall);
-	ready_add(wg, l);
+	wg_session_install(wg, l, k, now, wall);
+	wg_ready_add(wg, l);
 	return WG_DROP_NONE;
 }
 
@@ -78,15 +78,15 @@ static enum wg_drop take_init(struct wg *wg, mono_t now, wall_t wall, const uint
 	bool is_new;
 	enum wg_drop why;
 
-	if (!init_read_static(&it, &wg->me, msg))
+	if (!wg_init_read_static(&it, &wg->me, msg))
 		return WG_DROP_FORGED;
 	if (!wg_peer_find(wg, &it.peer, &peer))
 		return WG_DROP_UNKNOWN_KEY;
 	is_new = !wg->peers[peer].live;
-	l = live_get(wg, peer);
+	l = wg_live_get(wg, peer);
 	if (!l)
 		return WG_DROP_NO_MEMORY;
-	if (!init_read_time(&it, l->ss, msg))
+	if (!wg_init_read_time(&it, l->ss, msg))
 		why = WG_DROP_FORGED;
 	else if (memcmp(it.ts, wg->peers[peer].ts, TS_LEN) <= 0)
 		why = WG_DROP_OLD_TIMESTAMP;
@@ -95,7 +95,7 @@ static enum wg_drop take_init(struct wg *wg, mono_t now, wall_t wall, const uint
 	else
 		why = answer(wg, now, wall, l, &it);
 	if (why != WG_DROP_NONE && is_new)
-		live_free(wg, l);
+		wg_live_free(wg, l);
 	secret_wipe(&it, sizeof it);
 	return why;
 }
@@ -107,21 +107,21 @@ static enum wg_drop take_resp(struct wg *wg, mono_t now, wall_t wall, const uint
 	struct keypair *k;
 	struct live *l;
 
-	if (!index_find(&wg->indices, index, &peer))
+	if (!wg_index_find(&wg->indices, index, &peer))
 		return WG_DROP_UNKNOWN_INDEX;
 	l = wg->peers[peer].live;
 	if (l->hs_index != index) /* a session: the response came twice */
 		return WG_DROP_UNKNOWN_INDEX;
-	if (!resp_read(&l->hs, &wg->me, msg, &keys))
+	if (!wg_resp_read(&l->hs, &wg->me, msg, &keys))
 		return WG_DROP_FORGED;
-	k = keypair_new(&keys, now, index, le32_get(msg + RESP_SENDER), true);
+	k = wg_keypair_new(&keys, now, index, le32_get(msg + RESP_SENDER), true);
 	secret_wipe(&keys, sizeof keys);
 	if (!k)
 		return WG_DROP_NO_MEMORY;
 	l->hs_index = 0; /* the keypair has it now */
 	secret_wipe(&l->hs, sizeof l->hs);
-	timers_received(l, now, false);
-	session_install(wg, l, k, now, wall);
+	wg_timers_received(l, now, false);
+	wg_session_install(wg, l, k, now, wall);
 	return WG_DROP_NONE;
 }
 
@@ -131,12 +131,12 @@ static enum wg_drop take_cookie(struct wg *wg, mono_t now, const uint8_t *msg)
 	struct live *l;
 	const uint8_t *mac1;
 
-	if (!index_find(&wg->indices, index, &peer))
+	if (!wg_index_find(&wg->indices, index, &peer))
 		return WG_DROP_UNKNOWN_INDEX;
 	l = wg->peers[peer].live;
 	mac1 = l->hs_index == index ? l->init_mac1 : l->resp_mac1;
-	return cookie_read(&l->cookie, now, l->cookie_key, mac1, msg) ? WG_DROP_NONE
-								      : WG_DROP_FORGED;
+	return wg_cookie_read(&l->cookie, now, l->cookie_key, mac1, msg) ? WG_DROP_NONE
+									 : WG_DROP_FORGED;
 }
 
 static void feed_handshake(struct wg *wg, mono_t now, wall_t wall, const struct ipport *from,
@@ -175,7 +175,7 @@ size_t wg_feed(struct wg *wg, mono_t now, wall_t wall, const struct ipport *from
 		       le32_get(v[i + run].data) == MSG_DATA)
 			run++;
 		if (run > 0) {
-			n_out += session_open(wg, now, wall, v + i, run, out + n_out);
+			n_out += wg_session_open(wg, now, wall, v + i, run, out + n_out);
 			i += run;
 			continue;
 		}

@@ -77,19 +77,19 @@ static void start(struct symmetric *s, const struct key_pub *responder)
 	mix_hash(s, responder->b, KEY_LEN);
 }
 
-void identity_mac_keys(const struct key_pub *pub, uint8_t mac1_key[static 32],
-		       uint8_t cookie_key[static 32])
+void wg_identity_mac_keys(const struct key_pub *pub, uint8_t mac1_key[static 32],
+			  uint8_t cookie_key[static 32])
 {
 	blake2s_2(mac1_key, bytes_str("mac1----"), bytes_of(pub->b, KEY_LEN));
 	blake2s_2(cookie_key, bytes_str("cookie--"), bytes_of(pub->b, KEY_LEN));
 }
 
-void identity_init(struct identity *me, const struct key_priv *key)
+void wg_identity_init(struct identity *me, const struct key_priv *key)
 {
 	me->priv = *key;
 	key_clamp(&me->priv);
 	key_public(&me->pub, &me->priv);
-	identity_mac_keys(&me->pub, me->mac1_key, me->cookie_key);
+	wg_identity_mac_keys(&me->pub, me->mac1_key, me->cookie_key);
 }
 
 enum { TS_STEP = 1 << 24 }; /* ns: finer would tell strangers about our clock and load */
@@ -102,7 +102,7 @@ static void timestamp_put(uint64_t seconds, uint32_t ns, uint8_t out[static TS_L
 		out[8 + i] = (uint8_t)(ns >> (24 - 8 * i));
 }
 
-void timestamp_emit(wall_t wall, uint8_t out[static TS_LEN])
+void wg_timestamp_emit(wall_t wall, uint8_t out[static TS_LEN])
 {
 	int64_t ns = wall.ns > 0 ? wall.ns : 0;
 
@@ -111,7 +111,7 @@ void timestamp_emit(wall_t wall, uint8_t out[static TS_LEN])
 		      (uint32_t)(ns % NS_PER_S) & ~(uint32_t)(TS_STEP - 1), out);
 }
 
-void timestamp_next(uint8_t ts[static TS_LEN])
+void wg_timestamp_next(uint8_t ts[static TS_LEN])
 {
 	struct rd r = rd_of(ts, TS_LEN);
 	uint64_t seconds = rd_be64(&r);
@@ -124,9 +124,9 @@ void timestamp_next(uint8_t ts[static TS_LEN])
 	timestamp_put(seconds, ns, ts);
 }
 
-bool init_emit(struct handshake *hs, const struct identity *me, const struct key_pub *peer,
-	       const uint8_t ss[static 32], uint32_t sender, const uint8_t ts[static TS_LEN],
-	       struct rng *rng, uint8_t out[static MSG_INIT_LEN])
+bool wg_init_emit(struct handshake *hs, const struct identity *me, const struct key_pub *peer,
+		  const uint8_t ss[static 32], uint32_t sender, const uint8_t ts[static TS_LEN],
+		  struct rng *rng, uint8_t out[static MSG_INIT_LEN])
 {
 	struct symmetric s;
 	struct key_pub e;
@@ -151,8 +151,8 @@ bool init_emit(struct handshake *hs, const struct identity *me, const struct key
 	return ok;
 }
 
-bool init_read_static(struct initiation *it, const struct identity *me,
-		      const uint8_t in[static MSG_INIT_LEN])
+bool wg_init_read_static(struct initiation *it, const struct identity *me,
+			 const uint8_t in[static MSG_INIT_LEN])
 {
 	struct symmetric s;
 	bool ok;
@@ -169,8 +169,8 @@ bool init_read_static(struct initiation *it, const struct identity *me,
 	return ok;
 }
 
-bool init_read_time(struct initiation *it, const uint8_t ss[static 32],
-		    const uint8_t in[static MSG_INIT_LEN])
+bool wg_init_read_time(struct initiation *it, const uint8_t ss[static 32],
+		       const uint8_t in[static MSG_INIT_LEN])
 {
 	struct symmetric s;
 	bool ok;
@@ -185,8 +185,8 @@ bool init_read_time(struct initiation *it, const uint8_t ss[static 32],
 	return ok;
 }
 
-bool resp_emit(struct initiation *it, uint32_t sender, struct rng *rng,
-	       uint8_t out[static MSG_RESP_LEN], struct session_keys *keys)
+bool wg_resp_emit(struct initiation *it, uint32_t sender, struct rng *rng,
+		  uint8_t out[static MSG_RESP_LEN], struct session_keys *keys)
 {
 	struct symmetric s;
 	struct key_priv e;
@@ -213,8 +213,8 @@ bool resp_emit(struct initiation *it, uint32_t sender, struct rng *rng,
 	return ok;
 }
 
-bool resp_read(const struct handshake *hs, const struct identity *me,
-	       const uint8_t in[static MSG_RESP_LEN], struct session_keys *keys)
+bool wg_resp_read(const struct handshake *hs, const struct identity *me,
+		  const uint8_t in[static MSG_RESP_LEN], struct session_keys *keys)
 {
 	struct symmetric s;
 	struct key_pub e;

@@ -5,7 +5,7 @@
 
 enum { CAP_MIN = 16 };
 
-void index_fini(struct index_table *t)
+void wg_index_fini(struct index_table *t)
 {
 	free(t->v);
 	*t = (struct index_table){ 0 };
@@ -37,7 +37,7 @@ static bool grow(struct index_table *t)
 	return true;
 }
 
-uint32_t index_add(struct index_table *t, struct rng *rng, uint32_t peer)
+uint32_t wg_index_add(struct index_table *t, struct rng *rng, uint32_t peer)
 {
 	struct index_slot *s;
 	uint32_t index;
@@ -53,7 +53,7 @@ uint32_t index_add(struct index_table *t, struct rng *rng, uint32_t peer)
 	return index;
 }
 
-void index_del(struct index_table *t, uint32_t index)
+void wg_index_del(struct index_table *t, uint32_t index)
 {
 	size_t mask = t->cap - 1, gap;
 	struct index_slot *s;
@@ -76,7 +76,7 @@ void index_del(struct index_table *t, uint32_t index)
 	t->n--;
 }
 
-bool index_find(const struct index_table *t, uint32_t index, uint32_t *peer)
+bool wg_index_find(const struct index_table *t, uint32_t index, uint32_t *peer)
 {
 	const struct index_slot *s;
 

@@ -19,10 +19,10 @@ struct index_table {
 	size_t cap, n;
 };
 
-void index_fini(struct index_table *t);
+void wg_index_fini(struct index_table *t);
 /* A fresh random index for peer, not zero; 0: out of memory. */
-MUST_USE uint32_t index_add(struct index_table *t, struct rng *rng, uint32_t peer);
-void index_del(struct index_table *t, uint32_t index); /* 0 is fine */
-bool index_find(const struct index_table *t, uint32_t index, uint32_t *peer);
+MUST_USE uint32_t wg_index_add(struct index_table *t, struct rng *rng, uint32_t peer);
+void wg_index_del(struct index_table *t, uint32_t index); /* 0 is fine */
+bool wg_index_find(const struct index_table *t, uint32_t index, uint32_t *peer);
 
 #endif

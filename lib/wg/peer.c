@@ -9,7 +9,7 @@
 
 enum { BY_KEY_MIN = 16, PEERS_MIN = 8 };
 
-struct peer *peer_of(const struct wg *wg, uint32_t peer)
+struct peer *wg_peer_of(const struct wg *wg, uint32_t peer)
 {
 	return peer < wg->n_slots && wg->peers[peer].known ? &wg->peers[peer] : NULL;
 }
@@ -102,7 +102,7 @@ int wg_peer_add(struct wg *wg, uint32_t peer, const struct key_pub *key)
 
 	if (peer >= wg->max_peers)
 		return -ENOSPC;
-	if (peer_of(wg, peer) || wg_peer_find(wg, key, &other))
+	if (wg_peer_of(wg, peer) || wg_peer_find(wg, key, &other))
 		return -EEXIST;
 	if (!peers_reach(wg, peer) || (2 * (wg->n_known + 1) > wg->by_key_cap && !by_key_grow(wg)))
 		return -ENOMEM;
@@ -120,7 +120,7 @@ static void allowed_clear(struct wg *wg, uint32_t peer)
 	struct peer *p = &wg->peers[peer];
 
 	for (size_t i = 0; i < p->n_allowed; i++)
-		allowed_del(&wg->allowed, &p->allowed[i], peer);
+		wg_allowed_del(&wg->allowed, &p->allowed[i], peer);
 	free(p->allowed);
 	p->allowed = NULL;
 	p->n_allowed = 0;
@@ -128,11 +128,11 @@ static void allowed_clear(struct wg *wg, uint32_t peer)
 
 void wg_peer_del(struct wg *wg, uint32_t peer)
 {
-	struct peer *p = peer_of(wg, peer);
+	struct peer *p = wg_peer_of(wg, peer);
 
 	if (!p)
 		return;
-	live_free(wg, p->live);
+	wg_live_free(wg, p->live);
 	allowed_clear(wg, peer);
 	by_key_del(wg, &p->key);
 	wg->n_known--;
@@ -142,11 +142,11 @@ void wg_peer_del(struct wg *wg, uint32_t peer)
 
 int wg_peer_allow(struct wg *wg, uint32_t peer, const struct ipprefix *v, size_t n)
 {
-	struct peer *p = peer_of(wg, peer);
+	struct peer *p = wg_peer_of(wg, peer);
 	struct ipprefix *copy = NULL;
 
 	assert(p);
-	if (!allowed_reserve(&wg->allowed, n))
+	if (!wg_allowed_reserve(&wg->allowed, n))
 		return -ENOMEM;
 	if (n > 0) {
 		copy = reallocarray(NULL, n, sizeof *copy);
@@ -158,13 +158,13 @@ int wg_peer_allow(struct wg *wg, uint32_t peer, const struct ipprefix *v, size_t
 	p->allowed = copy;
 	p->n_allowed = n;
 	for (size_t i = 0; i < n; i++)
-		allowed_put(&wg->allowed, &v[i], peer);
+		wg_allowed_put(&wg->allowed, &v[i], peer);
 	return 0;
 }
 
-struct live *live_get(struct wg *wg, uint32_t peer)
+struct live *wg_live_get(struct wg *wg, uint32_t peer)
 {
-	struct peer *p = peer_of(wg, peer);
+	struct peer *p = wg_peer_of(wg, peer);
 	struct live *l;
 
 	assert(p);
@@ -176,32 +176,32 @@ struct live *live_get(struct wg *wg, uint32_t peer)
 	l->peer = peer;
 	l->staged_end = &l->staged;
 	l->retry_at = l->keepalive_at = l->stale_at = l->zero_at = MONO_NEVER;
-	if (!key_dh(l->ss, &wg->me.priv, &p->key) || !timers_add(wg, l)) {
+	if (!key_dh(l->ss, &wg->me.priv, &p->key) || !wg_timers_add(wg, l)) {
 		secret_wipe(l, sizeof *l);
 		free(l);
 		return NULL;
 	}
-	identity_mac_keys(&p->key, l->mac1_key, l->cookie_key);
+	wg_identity_mac_keys(&p->key, l->mac1_key, l->cookie_key);
 	p->live = l;
 	return l;
 }
 
-void live_free(struct wg *wg, struct live *l)
+void wg_live_free(struct wg *wg, struct live *l)
 {
 	if (!l)
 		return;
 	for (enum slot s = 0; s < SLOT_N; s++)
-		keypair_drop(wg, l, s);
-	index_del(&wg->indices, l->hs_index);
-	stage_flush(wg, l);
-	ready_del(wg, l);
-	timers_del(wg, l);
+		wg_keypair_drop(wg, l, s);
+	wg_index_del(&wg->indices, l->hs_index);
+	wg_stage_flush(wg, l);
+	wg_ready_del(wg, l);
+	wg_timers_del(wg, l);
 	wg->peers[l->peer].live = NULL;
 	secret_wipe(l, sizeof *l);
 	free(l);
 }
 
-void ready_add(struct wg *wg, struct live *l)
+void wg_ready_add(struct wg *wg, struct live *l)
 {
 	if (l->is_ready)
 		return;
@@ -215,7 +215,7 @@ void ready_add(struct wg *wg, struct live *l)
 	wg->ready_tail = l;
 }
 
-void ready_del(struct wg *wg, struct live *l)
+void wg_ready_del(struct wg *wg, struct live *l)
 {
 	if (!l->is_ready)
 		return;
@@ -232,7 +232,7 @@ void ready_del(struct wg *wg, struct live *l)
 
 /* Events of one kind and one peer merge: the queue is a list through the table and never grows
  * beyond it. */
-void event_put(struct wg *wg, uint32_t peer, enum wg_event_type type, bool first)
+void wg_event_put(struct wg *wg, uint32_t peer, enum wg_event_type type, bool first)
 {
 	struct peer *p = &wg->peers[peer];
 

@@ -7,7 +7,7 @@
 
 #include <assert.h>
 
-bool replay_accept(struct replay *r, uint64_t counter)
+bool wg_replay_accept(struct replay *r, uint64_t counter)
 {
 	uint64_t word = counter / 64, bit = UINT64_C(1) << (counter % 64);
 

@@ -14,6 +14,6 @@ struct replay {       /* zero: nothing was seen */
 };
 
 /* Call after the packet proved authentic. false: seen before, or too far behind to tell. */
-bool replay_accept(struct replay *r, uint64_t counter);
+bool wg_replay_accept(struct replay *r, uint64_t counter);
 
 #endif

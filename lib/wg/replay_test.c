@@ -9,16 +9,16 @@ TEST(replay_rejects_a_counter_seen_before_and_one_behind_the_window)
 {
 	struct replay r = { 0 };
 
-	ck_assert(replay_accept(&r, 0));
-	ck_assert(!replay_accept(&r, 0));
-	ck_assert(replay_accept(&r, REPLAY_WINDOW));
-	ck_assert(!replay_accept(&r, 0)); /* exactly the window behind */
-	ck_assert(replay_accept(&r, 1));  /* the oldest inside */
-	ck_assert(!replay_accept(&r, 1));
-	ck_assert(replay_accept(&r, UINT64_MAX - 1));
-	ck_assert(!replay_accept(&r, UINT64_MAX - 1));
-	ck_assert(replay_accept(&r, UINT64_MAX - 1 - (REPLAY_WINDOW - 1)));
-	ck_assert(!replay_accept(&r, UINT64_MAX - 1 - REPLAY_WINDOW));
+	ck_assert(wg_replay_accept(&r, 0));
+	ck_assert(!wg_replay_accept(&r, 0));
+	ck_assert(wg_replay_accept(&r, REPLAY_WINDOW));
+	ck_assert(!wg_replay_accept(&r, 0)); /* exactly the window behind */
+	ck_assert(wg_replay_accept(&r, 1));  /* the oldest inside */
+	ck_assert(!wg_replay_accept(&r, 1));
+	ck_assert(wg_replay_accept(&r, UINT64_MAX - 1));
+	ck_assert(!wg_replay_accept(&r, UINT64_MAX - 1));
+	ck_assert(wg_replay_accept(&r, UINT64_MAX - 1 - (REPLAY_WINDOW - 1)));
+	ck_assert(!wg_replay_accept(&r, UINT64_MAX - 1 - REPLAY_WINDOW));
 }
 
 TEST(replay_agrees_with_a_list_of_all_counters_seen)
@@ -46,7 +46,7 @@ TEST(replay_agrees_with_a_list_of_all_counters_seen)
 			if (c >= SPAN)
 				break;
 			want = !seen[c] && (c >= top || top - 1 - c < REPLAY_WINDOW);
-			ck_assert_msg(replay_accept(&r, c) == want, "seed %d step %d counter %d",
+			ck_assert_msg(wg_replay_accept(&r, c) == want, "seed %d step %d counter %d",
 				      (int)seed, i, (int)c);
 			if (want)
 				seen[c] = true;

@@ -11,8 +11,8 @@
 #include "base/cursor.h"
 #include "wg/wg_priv.h"
 
-struct keypair *keypair_new(const struct session_keys *keys, mono_t now, uint32_t local,
-			    uint32_t remote, bool is_initiator)
+struct keypair *wg_keypair_new(const struct session_keys *keys, mono_t now, uint32_t local,
+			       uint32_t remote, bool is_initiator)
 {
 	struct keypair *k = calloc(1, sizeof *k);
 
@@ -33,13 +33,13 @@ struct keypair *keypair_new(const struct session_keys *keys, mono_t now, uint32_
 	return k;
 }
 
-void keypair_drop(struct wg *wg, struct live *l, enum slot slot)
+void wg_keypair_drop(struct wg *wg, struct live *l, enum slot slot)
 {
 	struct keypair *k = TAKE_PTR(l->slot[slot]);
 
 	if (!k)
 		return;
-	index_del(&wg->indices, k->local);
+	wg_index_del(&wg->indices, k->local);
 	aead_key_free(k->send);
 	aead_key_free(k->recv);
 	secret_wipe(k, sizeof *k);
@@ -51,7 +51,7 @@ static bool is_older(const struct keypair *k, mono_t now, int seconds)
 	return mono_due(mono_add(k->born, SPAN_S(seconds)), now);
 }
 
-bool keypair_may_send(const struct keypair *k, mono_t now)
+bool wg_keypair_may_send(const struct keypair *k, mono_t now)
 {
 	return k && !is_older(k, now, REJECT_AFTER_S) && k->send_n < REJECT_AFTER_MESSAGES;
 }
@@ -62,25 +62,25 @@ static void usable(struct wg *wg, struct live *l, bool first, wall_t wall)
 	l->handshaking = l->want_init = false;
 	l->attempts = 0;
 	l->retry_at = MONO_NEVER;
-	event_put(wg, l->peer, WG_EV_SESSION, first);
-	ready_add(wg, l);
+	wg_event_put(wg, l->peer, WG_EV_SESSION, first);
+	wg_ready_add(wg, l);
 }
 
-void session_install(struct wg *wg, struct live *l, struct keypair *k, mono_t now, wall_t wall)
+void wg_session_install(struct wg *wg, struct live *l, struct keypair *k, mono_t now, wall_t wall)
 {
 	l->zero_at = mono_add(now, SPAN_S(ZERO_AFTER_S));
 	if (!k->is_initiator) {
 		/* a current pair stays in use; an older unconfirmed one was never used by anybody
 		 */
-		keypair_drop(wg, l, SLOT_NEXT);
+		wg_keypair_drop(wg, l, SLOT_NEXT);
 		l->slot[SLOT_NEXT] = k;
 	} else {
-		bool first = !keypair_may_send(l->slot[SLOT_CURRENT], now);
+		bool first = !wg_keypair_may_send(l->slot[SLOT_CURRENT], now);
 
-		keypair_drop(wg, l, SLOT_PREVIOUS);
+		wg_keypair_drop(wg, l, SLOT_PREVIOUS);
 		if (l->slot[SLOT_NEXT]) { /* both began at once: the peer may use what it began */
 			l->slot[SLOT_PREVIOUS] = TAKE_PTR(l->slot[SLOT_NEXT]);
-			keypair_drop(wg, l, SLOT_CURRENT);
+			wg_keypair_drop(wg, l, SLOT_CURRENT);
 		} else {
 			l->slot[SLOT_PREVIOUS] = TAKE_PTR(l->slot[SLOT_CURRENT]);
 		}
@@ -88,20 +88,20 @@ void session_install(struct wg *wg, struct live *l, struct keypair *k, mono_t no
 		l->want_keepalive = true; /* confirms the key to the responder, unless data does */
 		usable(wg, l, first, wall);
 	}
-	timers_touch(wg, l);
+	wg_timers_touch(wg, l);
 }
 
-void session_confirm(struct wg *wg, struct live *l, mono_t now, wall_t wall)
+void wg_session_confirm(struct wg *wg, struct live *l, mono_t now, wall_t wall)
 {
-	bool first = !keypair_may_send(l->slot[SLOT_CURRENT], now);
+	bool first = !wg_keypair_may_send(l->slot[SLOT_CURRENT], now);
 
-	keypair_drop(wg, l, SLOT_PREVIOUS);
+	wg_keypair_drop(wg, l, SLOT_PREVIOUS);
 	l->slot[SLOT_PREVIOUS] = TAKE_PTR(l->slot[SLOT_CURRENT]);
 	l->slot[SLOT_CURRENT] = TAKE_PTR(l->slot[SLOT_NEXT]);
 	usable(wg, l, first, wall);
 }
 
-void session_start(struct wg *wg, struct live *l, mono_t now)
+void wg_session_start(struct wg *wg, struct live *l, mono_t now)
 {
 	mono_t earliest = l->has_sent ? mono_add(l->init_sent, SPAN_S(REKEY_TIMEOUT_S)) : now;
 
@@ -109,12 +109,12 @@ void session_start(struct wg *wg, struct live *l, mono_t now)
 		return;
 	if (mono_before(now, earliest)) { /* never two within 5 s: begin when they are over */
 		l->retry_at = earliest;
-		timers_touch(wg, l);
+		wg_timers_touch(wg, l);
 		return;
 	}
 	l->handshaking = l->want_init = true;
 	l->attempts = 0;
-	ready_add(wg, l);
+	wg_ready_add(wg, l);
 }
 
 static void seal_prepare(struct keypair *k, struct pkt *p, struct aead_job *job)
@@ -134,7 +134,7 @@ static void seal_prepare(struct keypair *k, struct pkt *p, struct aead_job *job)
 	wr_le64(&w, k->send_n++);
 }
 
-void session_seal(struct wg *wg, struct live *l, mono_t now, struct pkt *v, size_t n)
+void wg_session_seal(struct wg *wg, struct live *l, mono_t now, struct pkt *v, size_t n)
 {
 	struct keypair *k = l->slot[SLOT_CURRENT];
 	struct peer *p = &wg->peers[l->peer];
@@ -150,11 +150,11 @@ void session_seal(struct wg *wg, struct live *l, mono_t now, struct pkt *v, size
 	p->tx_packets += n;
 	aead_seal_batch(k->send, jobs, n);
 	l->want_keepalive = false;
-	timers_sent(l, now, wg->rng, data);
-	timers_touch(wg, l);
+	wg_timers_sent(l, now, wg->rng, data);
+	wg_timers_touch(wg, l);
 	if (k->send_n >= REKEY_AFTER_MESSAGES ||
 	    (k->is_initiator && is_older(k, now, REKEY_AFTER_S)))
-		session_start(wg, l, now);
+		wg_session_start(wg, l, now);
 }
 
 static struct keypair *keypair_of(const struct live *l, uint32_t index, enum slot *slot)
@@ -200,7 +200,7 @@ static bool inner_ok(struct wg *wg, uint32_t peer, struct pkt *p)
 			return false;
 		}
 	}
-	if (allowed_find(&wg->allowed, &src) != peer) {
+	if (wg_allowed_find(&wg->allowed, &src) != peer) {
 		drop(wg, WG_DROP_INNER_SOURCE);
 		return false;
 	}
@@ -215,13 +215,13 @@ static void received(struct wg *wg, struct live *l, mono_t now, wall_t wall, enu
 	struct keypair *k = l->slot[slot];
 
 	if (slot == SLOT_NEXT)
-		session_confirm(wg, l, now, wall);
-	timers_received(l, now, data);
+		wg_session_confirm(wg, l, now, wall);
+	wg_timers_received(l, now, data);
 	if (k->is_initiator && !k->rekeyed_on_receive && is_older(k, now, REKEY_ON_RECEIVE_S)) {
 		k->rekeyed_on_receive = true;
-		session_start(wg, l, now);
+		wg_session_start(wg, l, now);
 	}
-	timers_touch(wg, l);
+	wg_timers_touch(wg, l);
 }
 
 /* n packets for one receiver index, at most BURST_MAX */
@@ -230,7 +230,7 @@ static size_t open_run(struct wg *wg, mono_t now, wall_t wall, uint32_t index, s
 {
 	struct aead_job jobs[BURST_MAX];
 	uint32_t peer = WG_NO_PEER;
-	struct live *l = index_find(&wg->indices, index, &peer) ? wg->peers[peer].live : NULL;
+	struct live *l = wg_index_find(&wg->indices, index, &peer) ? wg->peers[peer].live : NULL;
 	enum slot slot = SLOT_CURRENT;
 	struct keypair *k = keypair_of(l, index, &slot);
 	bool authentic = false, data = false;
@@ -258,7 +258,7 @@ static size_t open_run(struct wg *wg, mono_t now, wall_t wall, uint32_t index, s
 			drop(wg, WG_DROP_EXPIRED);
 			continue;
 		}
-		if (!replay_accept(&k->replay, jobs[i].counter)) {
+		if (!wg_replay_accept(&k->replay, jobs[i].counter)) {
 			drop(wg, WG_DROP_REPLAY);
 			continue;
 		}
@@ -278,8 +278,8 @@ static size_t open_run(struct wg *wg, mono_t now, wall_t wall, uint32_t index, s
 	return n_out;
 }
 
-size_t session_open(struct wg *wg, mono_t now, wall_t wall, struct pkt *v, size_t n,
-		    struct wg_plain *out)
+size_t wg_session_open(struct wg *wg, mono_t now, wall_t wall, struct pkt *v, size_t n,
+		       struct wg_plain *out)
 {
 	size_t n_out = 0;
 

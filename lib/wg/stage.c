@@ -9,7 +9,7 @@ static size_t cost(const struct staged *s)
 	return sizeof *s + PKT_HEAD + s->len + PKT_TAIL;
 }
 
-struct staged *stage_take(struct wg *wg, struct live *l)
+struct staged *wg_stage_take(struct wg *wg, struct live *l)
 {
 	struct staged *s = l->staged;
 
@@ -25,7 +25,7 @@ struct staged *stage_take(struct wg *wg, struct live *l)
 
 static bool drop_oldest(struct wg *wg, struct live *l)
 {
-	struct staged *s = stage_take(wg, l);
+	struct staged *s = wg_stage_take(wg, l);
 
 	if (!s)
 		return false;
@@ -34,15 +34,15 @@ static bool drop_oldest(struct wg *wg, struct live *l)
 	return true;
 }
 
-void stage_flush(struct wg *wg, struct live *l)
+void wg_stage_flush(struct wg *wg, struct live *l)
 {
 	struct staged *s;
 
-	while ((s = stage_take(wg, l)))
+	while ((s = wg_stage_take(wg, l)))
 		free(s);
 }
 
-void stage_put(struct wg *wg, struct live *l, const struct pkt *p)
+void wg_stage_put(struct wg *wg, struct live *l, const struct pkt *p)
 {
 	size_t need = sizeof(struct staged) + PKT_HEAD + p->len + PKT_TAIL;
 	struct staged *s;

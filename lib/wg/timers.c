@@ -54,7 +54,7 @@ static void sift_down(struct wg *wg, struct live *l)
 	put(wg, i, l);
 }
 
-bool timers_add(struct wg *wg, struct live *l)
+bool wg_timers_add(struct wg *wg, struct live *l)
 {
 	if (wg->n_heap == wg->heap_cap) {
 		size_t cap = wg->heap_cap ? 2 * wg->heap_cap : 8;
@@ -71,7 +71,7 @@ bool timers_add(struct wg *wg, struct live *l)
 	return true;
 }
 
-void timers_del(struct wg *wg, struct live *l)
+void wg_timers_del(struct wg *wg, struct live *l)
 {
 	struct live *last = wg->heap[--wg->n_heap];
 
@@ -82,7 +82,7 @@ void timers_del(struct wg *wg, struct live *l)
 	sift_down(wg, last);
 }
 
-void timers_touch(struct wg *wg, struct live *l)
+void wg_timers_touch(struct wg *wg, struct live *l)
 {
 	mono_t at = earliest(l);
 
@@ -98,20 +98,20 @@ static mono_t jittered(mono_t from, int seconds, struct rng *rng)
 			SPAN_MS(rng_below(rng, REKEY_JITTER_MS + 1)));
 }
 
-void timers_arm_retry(struct wg *wg, struct live *l, mono_t from)
+void wg_timers_arm_retry(struct wg *wg, struct live *l, mono_t from)
 {
 	l->retry_at = jittered(from, REKEY_TIMEOUT_S, wg->rng);
-	timers_touch(wg, l);
+	wg_timers_touch(wg, l);
 }
 
-void timers_sent(struct live *l, mono_t now, struct rng *rng, bool data)
+void wg_timers_sent(struct live *l, mono_t now, struct rng *rng, bool data)
 {
 	l->keepalive_at = MONO_NEVER;
 	if (data && mono_is_never(l->stale_at))
 		l->stale_at = jittered(now, STALE_S, rng);
 }
 
-void timers_received(struct live *l, mono_t now, bool data)
+void wg_timers_received(struct live *l, mono_t now, bool data)
 {
 	l->stale_at = MONO_NEVER;
 	if (data && mono_is_never(l->keepalive_at))
@@ -124,20 +124,20 @@ static bool retry(struct wg *wg, struct live *l)
 	l->retry_at = MONO_NEVER;
 	if (l->handshaking && l->attempts > ATTEMPTS_MAX) {
 		l->handshaking = l->want_init = false;
-		index_del(&wg->indices, l->hs_index);
+		wg_index_del(&wg->indices, l->hs_index);
 		l->hs_index = 0;
 		secret_wipe(&l->hs, sizeof l->hs);
-		stage_flush(wg, l);
-		event_put(wg, l->peer, WG_EV_GAVE_UP, false);
+		wg_stage_flush(wg, l);
+		wg_event_put(wg, l->peer, WG_EV_GAVE_UP, false);
 		if (mono_is_never(l->zero_at)) { /* there never was a session */
-			live_free(wg, l);
+			wg_live_free(wg, l);
 			return false;
 		}
 		return true;
 	}
 	l->attempts = l->handshaking ? l->attempts + 1 : 0;
 	l->handshaking = l->want_init = true;
-	ready_add(wg, l);
+	wg_ready_add(wg, l);
 	return true;
 }
 
@@ -146,22 +146,22 @@ static void fire(struct wg *wg, struct live *l, mono_t now)
 	if (mono_due(l->zero_at, now)) {
 		if (l->handshaking) { /* somebody still wants the peer: only the old keys go */
 			for (enum slot s = 0; s < SLOT_N; s++)
-				keypair_drop(wg, l, s);
+				wg_keypair_drop(wg, l, s);
 			l->zero_at = MONO_NEVER;
 		} else {
-			event_put(wg, l->peer, WG_EV_FORGOTTEN, false);
-			live_free(wg, l);
+			wg_event_put(wg, l->peer, WG_EV_FORGOTTEN, false);
+			wg_live_free(wg, l);
 			return;
 		}
 	}
 	if (mono_due(l->keepalive_at, now)) {
 		l->keepalive_at = MONO_NEVER;
 		l->want_keepalive = true;
-		ready_add(wg, l);
+		wg_ready_add(wg, l);
 	}
 	if (mono_due(l->stale_at, now)) {
 		l->stale_at = MONO_NEVER;
-		session_start(wg, l, now);
+		wg_session_start(wg, l, now);
 	}
 	if (mono_due(l->retry_at, now) && !retry(wg, l))
 		return;
@@ -172,7 +172,7 @@ static void fire(struct wg *wg, struct live *l, mono_t now)
 void wg_tick(struct wg *wg, mono_t now, wall_t wall)
 {
 	(void)wall; /* initiations take their timestamp when they are pulled */
-	cookie_guard_idle(&wg->guard, now);
+	wg_cookie_guard_idle(&wg->guard, now);
 	while (wg->n_heap > 0 && mono_due(wg->heap[0]->heap_at, now))
 		fire(wg, wg->heap[0], now);
 }

@@ -39,9 +39,9 @@ struct wg *wg_new(const struct wg_conf *conf)
 	wg->staged_max = conf->staged_bytes;
 	wg->event_head = wg->event_tail = WG_NO_PEER;
 	rng_fill(wg->rng, wg->key_seed, sizeof wg->key_seed);
-	identity_init(&wg->me, &conf->key);
-	allowed_init(&wg->allowed, wg->rng);
-	cookie_guard_init(&wg->guard, wg->rng);
+	wg_identity_init(&wg->me, &conf->key);
+	wg_allowed_init(&wg->allowed, wg->rng);
+	wg_cookie_guard_init(&wg->guard, wg->rng);
 	return wg;
 }
 
@@ -58,7 +58,7 @@ static void lent_free(struct wg *wg)
 static void sessions_end(struct wg *wg)
 {
 	while (wg->n_heap > 0)
-		live_free(wg, wg->heap[wg->n_heap - 1]);
+		wg_live_free(wg, wg->heap[wg->n_heap - 1]);
 }
 
 void wg_free(struct wg *wg)
@@ -72,9 +72,9 @@ void wg_free(struct wg *wg)
 	free(wg->peers);
 	free(wg->by_key);
 	free(wg->heap);
-	index_fini(&wg->indices);
-	allowed_fini(&wg->allowed);
-	cookie_guard_fini(&wg->guard);
+	wg_index_fini(&wg->indices);
+	wg_allowed_fini(&wg->allowed);
+	wg_cookie_guard_fini(&wg->guard);
 	secret_wipe(wg, sizeof *wg);
 	free(wg);
 }
@@ -82,18 +82,18 @@ void wg_free(struct wg *wg)
 void wg_set_key(struct wg *wg, const struct key_priv *key)
 {
 	sessions_end(wg);
-	identity_init(&wg->me, key);
+	wg_identity_init(&wg->me, key);
 	wg->n_cookies = 0;
 }
 
 uint32_t wg_route(const struct wg *wg, const struct ip *dst)
 {
-	return allowed_look(&wg->allowed, dst);
+	return wg_allowed_look(&wg->allowed, dst);
 }
 
 void wg_peer_nudge(struct wg *wg, mono_t now, uint32_t peer)
 {
-	struct peer *p = peer_of(wg, peer);
+	struct peer *p = wg_peer_of(wg, peer);
 	struct live *l = p ? p->live : NULL;
 	mono_t spaced;
 
@@ -102,7 +102,7 @@ void wg_peer_nudge(struct wg *wg, mono_t now, uint32_t peer)
 	l->attempts = 0;
 	spaced = mono_add(l->init_sent, SPAN_MS(NUDGE_SPACING_MS));
 	l->retry_at = mono_min(l->retry_at, mono_max(spaced, now));
-	timers_touch(wg, l);
+	wg_timers_touch(wg, l);
 	wg_tick(wg, now, WALL_ZERO);
 }
 
@@ -111,26 +111,26 @@ size_t wg_seal(struct wg *wg, mono_t now, wall_t wall, uint32_t peer, struct pkt
 	struct live *l;
 
 	(void)wall;
-	if (!peer_of(wg, peer)) {
+	if (!wg_peer_of(wg, peer)) {
 		wg->drops[WG_DROP_UNKNOWN_KEY] += n;
 		return 0;
 	}
-	l = live_get(wg, peer);
+	l = wg_live_get(wg, peer);
 	if (!l) {
 		wg->drops[WG_DROP_NO_MEMORY] += n;
 		return 0;
 	}
-	if (!l->staged && keypair_may_send(l->slot[SLOT_CURRENT], now)) {
+	if (!l->staged && wg_keypair_may_send(l->slot[SLOT_CURRENT], now)) {
 		for (size_t i = 0; i < n; i += BURST_MAX)
-			session_seal(wg, l, now, v + i, MIN_OF(n - i, BURST_MAX));
+			wg_session_seal(wg, l, now, v + i, MIN_OF(n - i, BURST_MAX));
 		return n;
 	}
 	for (size_t i = 0; i < n; i++)
-		stage_put(wg, l, &v[i]);
-	if (keypair_may_send(l->slot[SLOT_CURRENT], now))
-		ready_add(wg, l); /* behind packets that are staged already */
+		wg_stage_put(wg, l, &v[i]);
+	if (wg_keypair_may_send(l->slot[SLOT_CURRENT], now))
+		wg_ready_add(wg, l); /* behind packets that are staged already */
 	else
-		session_start(wg, l, now);
+		wg_session_start(wg, l, now);
 	return 0;
 }
 
@@ -147,24 +147,24 @@ static bool pull_init(struct wg *wg, struct live *l, mono_t now, wall_t wall, st
 	uint8_t ts[TS_LEN], *msg = wg->out_mem + PKT_HEAD;
 
 	l->want_init = false;
-	index_del(&wg->indices, l->hs_index); /* an answer to the one before comes too late */
-	l->hs_index = index_add(&wg->indices, wg->rng, l->peer);
-	timers_arm_retry(wg, l, now);
+	wg_index_del(&wg->indices, l->hs_index); /* an answer to the one before comes too late */
+	l->hs_index = wg_index_add(&wg->indices, wg->rng, l->peer);
+	wg_timers_arm_retry(wg, l, now);
 	if (l->hs_index == 0) {
 		drop(wg, WG_DROP_NO_MEMORY);
 		return false;
 	}
-	timestamp_emit(wall, ts);
+	wg_timestamp_emit(wall, ts);
 	if (memcmp(ts, wg->last_ts, TS_LEN) <= 0) {
 		memcpy(ts, wg->last_ts, TS_LEN);
-		timestamp_next(ts);
+		wg_timestamp_next(ts);
 	}
 	memcpy(wg->last_ts, ts, TS_LEN);
 	/* cannot fail: live_get refused keys of low order */
-	if (!init_emit(&l->hs, &wg->me, &wg->peers[l->peer].key, l->ss, l->hs_index, ts, wg->rng,
-		       msg))
+	if (!wg_init_emit(&l->hs, &wg->me, &wg->peers[l->peer].key, l->ss, l->hs_index, ts, wg->rng,
+			  msg))
 		return false;
-	macs_put(msg, INIT_MACS, l->mac1_key, &l->cookie, now);
+	wg_macs_put(msg, INIT_MACS, l->mac1_key, &l->cookie, now);
 	memcpy(l->init_mac1, msg + INIT_MACS, MAC_LEN);
 	l->init_sent = now;
 	l->has_sent = true;
@@ -178,7 +178,7 @@ static void pull_resp(struct wg *wg, struct live *l, mono_t now, struct wg_out *
 
 	l->has_resp = false;
 	memcpy(msg, l->resp, MSG_RESP_LEN);
-	macs_put(msg, RESP_MACS, l->mac1_key, &l->cookie, now);
+	wg_macs_put(msg, RESP_MACS, l->mac1_key, &l->cookie, now);
 	memcpy(l->resp_mac1, msg + RESP_MACS, MAC_LEN);
 	out_one(wg, l->peer, MSG_RESP_LEN, out);
 }
@@ -189,20 +189,20 @@ static void pull_staged(struct wg *wg, struct live *l, mono_t now, struct wg_out
 	size_t n = 0;
 
 	while (n < BURST_MAX && l->staged) {
-		struct staged *s = stage_take(wg, l);
+		struct staged *s = wg_stage_take(wg, l);
 
 		s->next = NULL;
 		*end = s;
 		end = &s->next;
 		wg->out_v[n++] = (struct pkt){ s->mem + PKT_HEAD, s->len, PKT_HEAD, PKT_TAIL };
 	}
-	session_seal(wg, l, now, wg->out_v, n);
+	wg_session_seal(wg, l, now, wg->out_v, n);
 	*out = (struct wg_out){ .peer = l->peer, .v = wg->out_v, .n = n };
 }
 
 static bool pull_live(struct wg *wg, struct live *l, mono_t now, wall_t wall, struct wg_out *out)
 {
-	bool may_send = keypair_may_send(l->slot[SLOT_CURRENT], now);
+	bool may_send = wg_keypair_may_send(l->slot[SLOT_CURRENT], now);
 
 	if (l->has_resp) {
 		pull_resp(wg, l, now, out);
@@ -216,7 +216,7 @@ static bool pull_live(struct wg *wg, struct live *l, mono_t now, wall_t wall, st
 	}
 	if (l->want_keepalive && may_send) {
 		out_one(wg, l->peer, 0, out);
-		session_seal(wg, l, now, wg->out_v, 1);
+		wg_session_seal(wg, l, now, wg->out_v, 1);
 		return true;
 	}
 	l->want_keepalive = false;
@@ -239,14 +239,14 @@ bool wg_pull(struct wg *wg, mono_t now, wall_t wall, struct wg_out *out)
 
 		if (pull_live(wg, l, now, wall, out))
 			return true;
-		ready_del(wg, l);
+		wg_ready_del(wg, l);
 	}
 	return false;
 }
 
 bool wg_peer_stat(const struct wg *wg, uint32_t peer, struct wg_peer_stat *st)
 {
-	const struct peer *p = peer_of(wg, peer);
+	const struct peer *p = wg_peer_of(wg, peer);
 
 	if (!p)
 		return false;

@@ -119,41 +119,41 @@ struct wg {
 };
 
 /* peer.c */
-struct peer *peer_of(const struct wg *wg, uint32_t peer); /* NULL: unknown */
-struct live *live_get(struct wg *wg,
-		      uint32_t peer);          /* makes it; NULL: out of memory or a hostile key */
-void live_free(struct wg *wg, struct live *l); /* wipes; NULL is fine */
-void event_put(struct wg *wg, uint32_t peer, enum wg_event_type type, bool first);
-void ready_add(struct wg *wg, struct live *l);
-void ready_del(struct wg *wg, struct live *l);
+struct peer *wg_peer_of(const struct wg *wg, uint32_t peer); /* NULL: unknown */
+struct live *wg_live_get(struct wg *wg,
+			 uint32_t peer); /* makes it; NULL: out of memory or a hostile key */
+void wg_live_free(struct wg *wg, struct live *l); /* wipes; NULL is fine */
+void wg_event_put(struct wg *wg, uint32_t peer, enum wg_event_type type, bool first);
+void wg_ready_add(struct wg *wg, struct live *l);
+void wg_ready_del(struct wg *wg, struct live *l);
 
 /* session.c */
-struct keypair *keypair_new(const struct session_keys *keys, mono_t now, uint32_t local,
-			    uint32_t remote, bool is_initiator);
-void keypair_drop(struct wg *wg, struct live *l, enum slot slot);
-bool keypair_may_send(const struct keypair *k, mono_t now);
-void session_install(struct wg *wg, struct live *l, struct keypair *k, mono_t now, wall_t wall);
-void session_confirm(struct wg *wg, struct live *l, mono_t now,
-		     wall_t wall); /* next proved itself */
-void session_start(struct wg *wg, struct live *l,
-		   mono_t now); /* an initiation, unless one was sent just now */
+struct keypair *wg_keypair_new(const struct session_keys *keys, mono_t now, uint32_t local,
+			       uint32_t remote, bool is_initiator);
+void wg_keypair_drop(struct wg *wg, struct live *l, enum slot slot);
+bool wg_keypair_may_send(const struct keypair *k, mono_t now);
+void wg_session_install(struct wg *wg, struct live *l, struct keypair *k, mono_t now, wall_t wall);
+void wg_session_confirm(struct wg *wg, struct live *l, mono_t now,
+			wall_t wall); /* next proved itself */
+void wg_session_start(struct wg *wg, struct live *l,
+		      mono_t now); /* an initiation, unless one was sent just now */
 /* n packets with room in place; the caller checked keypair_may_send */
-void session_seal(struct wg *wg, struct live *l, mono_t now, struct pkt *v, size_t n);
-size_t session_open(struct wg *wg, mono_t now, wall_t wall, struct pkt *v, size_t n,
-		    struct wg_plain *out);
+void wg_session_seal(struct wg *wg, struct live *l, mono_t now, struct pkt *v, size_t n);
+size_t wg_session_open(struct wg *wg, mono_t now, wall_t wall, struct pkt *v, size_t n,
+		       struct wg_plain *out);
 
 /* stage.c */
-void stage_put(struct wg *wg, struct live *l, const struct pkt *p);
-struct staged *stage_take(struct wg *wg, struct live *l);
-void stage_flush(struct wg *wg, struct live *l);
+void wg_stage_put(struct wg *wg, struct live *l, const struct pkt *p);
+struct staged *wg_stage_take(struct wg *wg, struct live *l);
+void wg_stage_flush(struct wg *wg, struct live *l);
 
 /* timers.c */
-MUST_USE bool timers_add(struct wg *wg, struct live *l); /* false: out of memory */
-void timers_del(struct wg *wg, struct live *l);
-void timers_touch(struct wg *wg, struct live *l); /* after a deadline changed */
-void timers_arm_retry(struct wg *wg, struct live *l, mono_t from);
-void timers_sent(struct live *l, mono_t now, struct rng *rng, bool data);
-void timers_received(struct live *l, mono_t now, bool data);
+MUST_USE bool wg_timers_add(struct wg *wg, struct live *l); /* false: out of memory */
+void wg_timers_del(struct wg *wg, struct live *l);
+void wg_timers_touch(struct wg *wg, struct live *l); /* after a deadline changed */
+void wg_timers_arm_retry(struct wg *wg, struct live *l, mono_t from);
+void wg_timers_sent(struct live *l, mono_t now, struct rng *rng, bool data);
+void wg_timers_received(struct live *l, mono_t now, bool data);
 
 static inline void drop(struct wg *wg, enum wg_drop why)
 {

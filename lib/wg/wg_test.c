@@ -719,12 +719,12 @@ static void hand_init(struct net *t, const struct key_priv *from, int64_t wall_m
 	struct handshake hs;
 	uint8_t ss[32], ts[TS_LEN];
 
-	identity_init(&me, from);
-	identity_init(&it, &t->key[B]);
+	wg_identity_init(&me, from);
+	wg_identity_init(&it, &t->key[B]);
 	ck_assert(key_dh(ss, from, &it.pub));
-	timestamp_emit((wall_t){ wall0.ns + wall_ms * 1000000 }, ts);
-	ck_assert(init_emit(&hs, &me, &it.pub, ss, 77, ts, &t->rng.rng, msg));
-	macs_put(msg, INIT_MACS, it.mac1_key, c, t->now);
+	wg_timestamp_emit((wall_t){ wall0.ns + wall_ms * 1000000 }, ts);
+	ck_assert(wg_init_emit(&hs, &me, &it.pub, ss, 77, ts, &t->rng.rng, msg));
+	wg_macs_put(msg, INIT_MACS, it.mac1_key, c, t->now);
 }
 
 TEST(initiations_of_one_peer_within_20_ms_are_refused)
@@ -844,7 +844,7 @@ static void flood(struct net *t, int n) /* from many strangers' addresses, with 
 	struct wg_out drained;
 	uint8_t msg[MSG_INIT_LEN];
 
-	identity_init(&it, &t->key[B]);
+	wg_identity_init(&it, &t->key[B]);
 	for (int i = 0; i < n; i++) {
 		struct pkt p = { mem + PKT_HEAD, sizeof msg, PKT_HEAD, PKT_TAIL };
 		struct ipport from = { ip_v4(203, 0, (uint8_t)rng_u32(&t->rng.rng), (uint8_t)i),
@@ -852,7 +852,7 @@ static void flood(struct net *t, int n) /* from many strangers' addresses, with 
 
 		rng_fill(&t->rng.rng, msg, sizeof msg);
 		le32_put(msg, MSG_INIT);
-		macs_put(msg, INIT_MACS, it.mac1_key, &none, t->now);
+		wg_macs_put(msg, INIT_MACS, it.mac1_key, &none, t->now);
 		memcpy(p.data, msg, sizeof msg);
 		ck_assert_uint_eq(wg_feed(t->wg[B], t->now, wall(t), &from, &p, 1, out), 0);
 	}
@@ -920,21 +920,21 @@ TEST(under_load_a_source_gets_five_at_once_and_twenty_a_second)
 	int n = 0;
 
 	seed_rng_init(&rng, 1);
-	cookie_guard_init(&g, &rng.rng);
+	wg_cookie_guard_init(&g, &rng.rng);
 	for (int i = 0; i < 10; i++)
-		n += cookie_rate_allows(&g, now, &a, &no_memory);
+		n += wg_cookie_rate_allows(&g, now, &a, &no_memory);
 	ck_assert_int_eq(n, RATE_BURST);
-	ck_assert(cookie_rate_allows(&g, now, &b, &no_memory));
+	ck_assert(wg_cookie_rate_allows(&g, now, &b, &no_memory));
 	for (n = 0; now.ns < 10 * NS_PER_S; now = mono_add(now, SPAN_MS(1)))
-		n += cookie_rate_allows(&g, now, &a, &no_memory);
+		n += wg_cookie_rate_allows(&g, now, &a, &no_memory);
 	ck_assert_int_ge(n, 10 * RATE_PER_S - 1);
 	ck_assert_int_le(n, 10 * RATE_PER_S + 1);
 	for (int i = 0; i < RATE_BURST; i++) {
 		same.b[15] = (uint8_t)i; /* one /64 is one source */
-		ck_assert(cookie_rate_allows(&g, now, &same, &no_memory));
+		ck_assert(wg_cookie_rate_allows(&g, now, &same, &no_memory));
 	}
-	ck_assert(!cookie_rate_allows(&g, now, &v6, &no_memory));
-	cookie_guard_fini(&g);
+	ck_assert(!wg_cookie_rate_allows(&g, now, &v6, &no_memory));
+	wg_cookie_guard_fini(&g);
 }
 
 TEST(load_begins_at_its_limit_and_ends_a_second_after_the_last_excess)
@@ -944,15 +944,15 @@ TEST(load_begins_at_its_limit_and_ends_a_second_after_the_last_excess)
 	mono_t now = { 5 };
 
 	seed_rng_init(&rng, 1);
-	cookie_guard_init(&g, &rng.rng);
+	wg_cookie_guard_init(&g, &rng.rng);
 	for (int i = 1; i < LOAD_LEVEL; i++)
-		ck_assert(!cookie_note_load(&g, now));
-	ck_assert(cookie_note_load(&g, now));
+		ck_assert(!wg_cookie_note_load(&g, now));
+	ck_assert(wg_cookie_note_load(&g, now));
 	now = mono_add(now, SPAN_MS(LOAD_STICKY_MS - 1));
-	ck_assert(cookie_under_load(&g, now));
+	ck_assert(wg_cookie_under_load(&g, now));
 	now = mono_add(now, SPAN_MS(1));
-	ck_assert(!cookie_under_load(&g, now));
-	cookie_guard_fini(&g);
+	ck_assert(!wg_cookie_under_load(&g, now));
+	wg_cookie_guard_fini(&g);
 }
 
 TEST(a_cookie_serves_its_address_and_port_for_two_minutes)
@@ -966,25 +966,25 @@ TEST(a_cookie_serves_its_address_and_port_for_two_minutes)
 	mono_t now = { 5 };
 
 	seed_rng_init(&rng, 1);
-	cookie_guard_init(&g, &rng.rng);
-	macs_put(msg, INIT_MACS, mac1_key, &c, now);
-	ck_assert(!mac2_check(&g, now, &rng.rng, &from, msg, INIT_MACS));
-	cookie_emit(&g, now, &rng.rng, &from, key, 9, msg + INIT_MACS, reply);
+	wg_cookie_guard_init(&g, &rng.rng);
+	wg_macs_put(msg, INIT_MACS, mac1_key, &c, now);
+	ck_assert(!wg_mac2_check(&g, now, &rng.rng, &from, msg, INIT_MACS));
+	wg_cookie_emit(&g, now, &rng.rng, &from, key, 9, msg + INIT_MACS, reply);
 	reply[40] ^= 1;
-	ck_assert(!cookie_read(&c, now, key, msg + INIT_MACS, reply));
+	ck_assert(!wg_cookie_read(&c, now, key, msg + INIT_MACS, reply));
 	reply[40] ^= 1;
-	ck_assert(cookie_read(&c, now, key, msg + INIT_MACS, reply));
+	ck_assert(wg_cookie_read(&c, now, key, msg + INIT_MACS, reply));
 	msg[20] = 7; /* the next message */
-	macs_put(msg, INIT_MACS, mac1_key, &c, now);
-	ck_assert(mac2_check(&g, now, &rng.rng, &from, msg, INIT_MACS));
+	wg_macs_put(msg, INIT_MACS, mac1_key, &c, now);
+	ck_assert(wg_mac2_check(&g, now, &rng.rng, &from, msg, INIT_MACS));
 	moved.port++;
-	ck_assert(!mac2_check(&g, now, &rng.rng, &moved, msg, INIT_MACS));
+	ck_assert(!wg_mac2_check(&g, now, &rng.rng, &moved, msg, INIT_MACS));
 	now = mono_add(now, SPAN_S(COOKIE_LIFE_S));
-	ck_assert(!mac2_check(&g, now, &rng.rng, &from, msg, INIT_MACS));
-	macs_put(msg, INIT_MACS, mac1_key, &c, now);
+	ck_assert(!wg_mac2_check(&g, now, &rng.rng, &from, msg, INIT_MACS));
+	wg_macs_put(msg, INIT_MACS, mac1_key, &c, now);
 	for (int i = 0; i < MAC_LEN; i++)
 		ck_assert_uint_eq(msg[INIT_MACS + MAC_LEN + i], 0);
-	cookie_guard_fini(&g);
+	wg_cookie_guard_fini(&g);
 }
 
 /* --- limits

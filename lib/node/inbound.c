@@ -1,0 +1,118 @@
+/* node/inbound.c - from a datagram to the IP stack: demultiplex, decrypt, filter
+ *
+ * data-plane.md 1.6 gives the order of tests; a WireGuard message is recognised first here because
+ * nothing else can look like one (type 1-4, three zero bytes), and it is what comes in bursts.
+ */
+#include <string.h>
+
+#include "node/node_priv.h"
+
+static bool is_wireguard(const struct pkt *p)
+{
+	return p->len >= 32 && p->data[0] >= 1 && p->data[0] <= 4 && p->data[1] == 0 &&
+	       p->data[2] == 0 && p->data[3] == 0;
+}
+
+/* One decrypted packet; true when the stack shall have it. */
+static bool admit(struct node *n, mono_t now, uint32_t peer, const struct pkt *p)
+{
+	const struct netmap_node *from = netmap_peer(n->netmap, peer);
+	struct packet facts;
+	enum filter_verdict v;
+
+	if (!from)
+		return false;
+	v = filter_in(n->filter, now, p->data, p->len, from->jailed, &facts);
+	if (v != FILTER_ACCEPT) {
+		n->counters.in_dropped[v]++;
+		return false;
+	}
+	if (facts.proto != PROTO_TSMP)
+		return true;
+	ping_tsmp(n, now, peer, &facts,
+		  bytes_of(p->data + facts.transport_off, facts.total_len - facts.transport_off));
+	return false;
+}
+
+void node_wg_input(struct node *n, mono_t now, wall_t wall, const struct ipport *from,
+		   enum node_path_kind kind, struct pkt *v, size_t count)
+{
+	while (count > 0) {
+		size_t part = count < BURST_MAX ? count : BURST_MAX, plain, take = 0;
+
+		for (size_t i = 0; i < part; i++)
+			n->counters.in_bytes[kind] += v[i].len;
+		n->counters.in_packets[kind] += part;
+		plain = wg_feed(n->wg, now, wall, from, v, part, n->plain);
+		for (size_t i = 0; i < plain; i++)
+			if (admit(n, now, n->plain[i].peer, n->plain[i].pkt))
+				n->accepted[take++] = *n->plain[i].pkt;
+		if (take > 0)
+			netstack_feed(n->netstack, now, n->accepted, take);
+		v += part;
+		count -= part;
+	}
+	node_note_active(n, now);
+}
+
+void node_udp_recv(struct node *n, mono_t now, wall_t wall, const struct ipport *from,
+		   struct pkt *v, size_t count)
+{
+	size_t i = 0;
+
+	if (!n->want_running)
+		return;
+	while (i < count) {
+		size_t run = 0;
+
+		while (i + run < count && is_wireguard(&v[i + run]))
+			run++;
+		if (run > 0)
+			node_wg_input(n, now, wall, from,
+				      ip_is_v4(&from->ip) ? NODE_DIRECT4 : NODE_DIRECT6, v + i,
+				      run);
+		i += run;
+		if (i == count)
+			break;
+		if (path_is_disco(v[i].data, v[i].len))
+			path_feed_udp(n->path, now, from, v[i].data, v[i].len);
+		else
+			netcheck_feed(n->netcheck, now, from, v[i].data, v[i].len);
+		i++;
+	}
+}
+
+void node_udp_failed(struct node *n, mono_t now, const struct ipport *to, int code)
+{
+	(void)code;
+	path_send_failed(n->path, now, to);
+}
+
+void node_relay_packet(struct node *n, mono_t now, wall_t wall, uint16_t region,
+		       const struct key_pub *from, struct bytes data)
+{
+	const struct netmap_node *peer = netmap_by_key(n->netmap, from);
+	struct ipport pseudo;
+	struct pkt *p;
+
+	n->counters.in_packets[NODE_DERP]++; /* disco and strangers too: it came over the wire */
+	n->counters.in_bytes[NODE_DERP] += data.len;
+	if (path_is_disco(data.data, data.len)) {
+		path_feed_derp(n->path, now, region, from, data.data, data.len);
+		return;
+	}
+	if (!peer || peer->peer == UINT32_MAX)
+		return;
+	burst_reset(&n->in);
+	p = burst_add(&n->in, (uint32_t)data.len);
+	if (!p)
+		return;
+	memcpy(p->data, data.data, data.len);
+	if (!is_wireguard(p))
+		return;
+	path_note_derp(n->path, now, peer->peer, region);
+	pseudo = relay_pseudo(peer->peer, region);
+	n->counters.in_packets[NODE_DERP]--;
+	n->counters.in_bytes[NODE_DERP] -= data.len; /* counted by node_wg_input */
+	node_wg_input(n, now, wall, &pseudo, NODE_DERP, p, 1);
+}

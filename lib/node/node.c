@@ -1,0 +1,692 @@
+/* node/node.c - the object: birth, death, the order in which effects come out, state and health
+ *
+ * node_next is the pump. Cheap notifications wait in a small queue; everything with packets in it
+ * is made on demand, one effect at a time, so that a packet is never copied to wait: first what
+ * control, relays and probes want to send, then disco, then WireGuard's own messages, then events
+ * of the IP stack, then its segments.
+ */
+#include "node/node.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/node_priv.h"
+
+const char *const node_state_names[NODE_STATE_N] = {
+	[NODE_NO_STATE] = "NoState",       [NODE_IN_USE] = "InUseOtherUser",
+	[NODE_NEEDS_LOGIN] = "NeedsLogin", [NODE_NEEDS_APPROVAL] = "NeedsMachineAuth",
+	[NODE_STOPPED] = "Stopped",        [NODE_STARTING] = "Starting",
+	[NODE_RUNNING] = "Running",
+};
+
+static bool make_parts(struct node *n, const struct node_conf *conf, struct err *e)
+{
+	struct wg_conf wg = { .key = conf->node,
+			      .rng = n->rng,
+			      .max_peers = NETMAP_PEERS_MAX,
+			      .staged_bytes = NODE_STAGED_BYTES };
+	struct path_conf path = {
+		.rng = n->rng, .disco = conf->disco, .node = n->pub, .derp_only = conf->derp_only
+	};
+	struct netstack_conf ns = {
+		.rng = n->rng, .mtu = NODE_MTU, .cc = conf->cc, .memory = conf->memory
+	};
+	struct control_conf ctl = { .rng = n->rng,
+				    .url = conf->control_url,
+				    .machine = conf->machine,
+				    .node = conf->node,
+				    .pinned = conf->control_key,
+				    .user_agent_version = "1.102.5",
+				    .plain_map = conf->plain_map };
+
+	n->control = control_new(&ctl, e);
+	secret_wipe(&ctl, sizeof ctl);
+	if (!n->control)
+		return false;
+	n->netmap = netmap_new();
+	n->filter = filter_new(FILTER_FLOWS_DEFAULT);
+	n->wg = wg_new(&wg);
+	n->path = path_new(&path);
+	n->netcheck = netcheck_new(n->rng);
+	n->netstack = netstack_new(&ns);
+	secret_wipe(&wg, sizeof wg);
+	secret_wipe(&path, sizeof path);
+	if (!n->netmap || !n->filter || !n->wg || !n->path || !n->netcheck || !n->netstack ||
+	    burst_init(&n->out) != 0 || burst_init(&n->made) != 0 || burst_init(&n->in) != 0) {
+		err_set(e, ENOMEM, "start node");
+		return false;
+	}
+	control_set_disco(n->control, &n->disco_pub);
+	control_set_ephemeral(n->control, conf->ephemeral);
+	if (control_set_hostinfo(n->control, &conf->hostinfo) != 0 ||
+	    control_set_auth_key(n->control, conf->auth_key) != 0) {
+		err_set(e, ENOMEM, "start node");
+		return false;
+	}
+	filter_set_shields(n->filter, conf->shields_up);
+	return true;
+}
+
+struct node *node_new(const struct node_conf *conf, struct err *e)
+{
+	struct node *n = calloc(1, sizeof *n);
+
+	if (!n) {
+		err_set(e, ENOMEM, "start node");
+		return NULL;
+	}
+	n->rng = conf->rng;
+	n->key = conf->node;
+	n->disco = conf->disco;
+	key_public(&n->pub, &n->key);
+	key_public(&n->disco_pub, &n->disco);
+	n->accept_routes = conf->accept_routes;
+	n->derp_only = conf->derp_only;
+	n->derp_http = conf->derp_http;
+	n->home_wanted = conf->home;
+	n->want_running = true;
+	n->authorized = true;
+	n->restun_at = n->store_at = MONO_NEVER;
+	n->expire_at = (wall_t){ INT64_MAX };
+	n->last_active = (mono_t){ INT64_MIN / 2 };
+	if (!make_parts(n, conf, e)) {
+		node_free(n);
+		return NULL;
+	}
+	return n;
+}
+
+void node_free(struct node *n)
+{
+	if (!n)
+		return;
+	relays_free(n);
+	control_free(n->control);
+	netmap_free(n->netmap);
+	filter_free(n->filter);
+	wg_free(n->wg);
+	path_free(n->path);
+	netcheck_free(n->netcheck);
+	netstack_free(n->netstack);
+	burst_fini(&n->out);
+	burst_fini(&n->made);
+	burst_fini(&n->in);
+	secret_wipe(n, sizeof *n);
+	free(n);
+}
+
+/* --- effects that wait --- */
+
+struct node_effect *node_push(struct node *n, enum node_effect_type type)
+{
+	struct node_effect *ef;
+
+	/* notifications coalesce: one of a kind is enough until it is taken */
+	if (type != NODE_PONG && type != NODE_FATAL && type != NODE_AUTH_URL)
+		for (size_t i = 0; i < n->q_len; i++) {
+			ef = &n->queue[(n->q_head + i) % NODE_QUEUE_MAX];
+			if (ef->type == type)
+				return ef;
+		}
+	if (n->q_len == NODE_QUEUE_MAX) /* only pongs can pile up: the oldest gives way */
+		n->q_head = (n->q_head + 1) % NODE_QUEUE_MAX, n->q_len--;
+	ef = &n->queue[(n->q_head + n->q_len++) % NODE_QUEUE_MAX];
+	*ef = (struct node_effect){ .type = type };
+	return ef;
+}
+
+static bool queue_next(struct node *n, struct node_effect *ef)
+{
+	if (n->q_len == 0)
+		return false;
+	*ef = n->queue[n->q_head];
+	n->q_head = (n->q_head + 1) % NODE_QUEUE_MAX;
+	n->q_len--;
+	return true;
+}
+
+/* --- state and health --- */
+
+static enum node_state state_of(const struct node *n)
+{
+	if (!n->started)
+		return NODE_NO_STATE;
+	if (!n->want_running)
+		return NODE_STOPPED;
+	if (n->needs_login)
+		return NODE_NEEDS_LOGIN;
+	if (n->registered && !n->authorized)
+		return NODE_NEEDS_APPROVAL;
+	if (n->have_map && n->n_addrs > 0)
+		return NODE_RUNNING;
+	return NODE_STARTING;
+}
+
+void node_state_update(struct node *n)
+{
+	enum node_state s = state_of(n);
+
+	if (s == n->state)
+		return;
+	log_info("node: %s", node_state_names[s]);
+	n->state = s;
+	node_push(n, NODE_STATE);
+}
+
+void node_health_set(struct node *n, const char *key, const char *text)
+{
+	struct health *slot = NULL;
+
+	for (size_t i = 0; i < NODE_HEALTH_MAX; i++) {
+		struct health *h = &n->health[i];
+
+		if (h->key && strcmp(h->key, key) == 0) {
+			if (text && strcmp(h->text, text) == 0)
+				return;
+			slot = h;
+			break;
+		}
+		if (!h->key && !slot)
+			slot = h;
+	}
+	if (!slot || (!text && !slot->key))
+		return;
+	slot->key = text ? key : NULL;
+	if (text)
+		snprintf(slot->text, sizeof slot->text, "%s", text);
+	node_push(n, NODE_HEALTH);
+}
+
+size_t node_health(const struct node *n, const char **v, size_t max)
+{
+	const char *const *more;
+	size_t count = 0, n_more;
+
+	for (size_t i = 0; i < NODE_HEALTH_MAX && count < max; i++)
+		if (n->health[i].key)
+			v[count++] = n->health[i].text;
+	more = netmap_health(n->netmap, &n_more);
+	for (size_t i = 0; i < n_more && count < max; i++)
+		v[count++] = more[i];
+	return count;
+}
+
+/* --- start, stop, login --- */
+
+void node_start(struct node *n, mono_t now, wall_t wall)
+{
+	n->started = true;
+	if (n->want_running)
+		control_start(n->control, now, wall);
+	node_state_update(n);
+}
+
+void node_set_running(struct node *n, mono_t now, wall_t wall, bool want)
+{
+	if (want == n->want_running)
+		return;
+	n->want_running = want;
+	if (n->started) {
+		if (want) {
+			control_start(n->control, now, wall);
+			relay_ensure_home(n, now);
+		} else {
+			control_stop(n->control);
+			relays_restart(n, now);
+		}
+	}
+	node_state_update(n);
+}
+
+void node_logout(struct node *n, mono_t now)
+{
+	control_logout(n->control, now);
+}
+
+void node_login(struct node *n, mono_t now, const char *auth_key)
+{
+	if (auth_key && control_set_auth_key(n->control, auth_key) != 0)
+		return;
+	n->needs_login = false;
+	control_login(n->control, now, false);
+	node_state_update(n);
+}
+
+/* --- control's events --- */
+
+static void rotate_key(struct node *n, mono_t now, const struct key_priv *key)
+{
+	if (secret_eq(key->b, n->key.b, KEY_LEN))
+		return;
+	n->key = *key;
+	key_public(&n->pub, key);
+	wg_set_key(n->wg, key);
+	path_set_node_key(n->path, &n->pub);
+	relays_restart(n, now);
+}
+
+static void on_registered(struct node *n, mono_t now, const struct control_event *ev)
+{
+	rotate_key(n, now, &ev->node_key);
+	n->registered = true;
+	n->needs_login = false;
+	n->authorized = ev->authorized;
+	n->auth_url[0] = 0;
+	node_health_set(n, "login", NULL);
+	node_health_set(n, "approval",
+			ev->authorized
+			    ? NULL
+			    : "This node needs approval: an administrator of the tailnet must "
+			      "authorize it.");
+	node_push(n, NODE_PERSIST_LOGIN);
+}
+
+static void on_map_end(struct node *n, mono_t now, wall_t wall)
+{
+	struct err e = { 0 };
+
+	if (!n->in_frame)
+		return;
+	n->in_frame = false;
+	if (netmap_end(n->netmap, wall, &e) != 0) {
+		log_warn("node: map refused: %s", e.text);
+		node_health_set(n, "map", e.text);
+		control_link_changed(n->control, now);
+		return;
+	}
+	node_health_set(n, "map", NULL);
+	n->map_is_live = true;
+	control_map_applied(n->control, now);
+	node_apply_changes(n, now, wall);
+}
+
+static void on_map_bytes(struct node *n, mono_t now, const struct control_event *ev)
+{
+	if (!n->in_frame || netmap_feed(n->netmap, ev->data) == 0)
+		return;
+	netmap_abort(n->netmap);
+	n->in_frame = false;
+	log_warn("node: a map frame is malformed; asking for the whole map again");
+	control_link_changed(n->control, now);
+}
+
+static void on_login_failed(struct node *n, const struct control_event *ev)
+{
+	node_health_set(n, "login", ev->text);
+	if (ev->fatal) {
+		n->needs_login = true;
+		snprintf(n->fatal, sizeof n->fatal, "%s", ev->text);
+		node_push(n, NODE_FATAL)->text = n->fatal;
+	}
+}
+
+/* One event of control; true when it is an effect for the host. */
+static bool control_effect(struct node *n, mono_t now, wall_t wall, const struct control_event *ev,
+			   struct node_effect *ef)
+{
+	*ef = (struct node_effect){ .stream = ev->conn };
+	switch (ev->type) {
+	case CONTROL_DIAL:
+		ef->type = NODE_DIAL;
+		ef->host = ev->host;
+		ef->port = ev->port;
+		ef->tls = ev->tls;
+		return true;
+	case CONTROL_HANGUP:
+		ef->type = NODE_STREAM_CLOSE;
+		return true;
+	case CONTROL_OUTPUT:
+		ef->type = NODE_STREAM_OUTPUT;
+		return true;
+	case CONTROL_AUTH_URL:
+		snprintf(n->auth_url, sizeof n->auth_url, "%s", ev->text);
+		n->needs_login = true;
+		ef->type = NODE_AUTH_URL;
+		ef->text = n->auth_url;
+		node_state_update(n);
+		return true;
+	case CONTROL_REGISTERED:
+		on_registered(n, now, ev);
+		break;
+	case CONTROL_MAP_BEGIN:
+		if (ev->is_first)
+			netmap_stream_start(n->netmap);
+		netmap_begin(n->netmap);
+		n->in_frame = true;
+		break;
+	case CONTROL_MAP_DATA:
+		on_map_bytes(n, now, ev);
+		break;
+	case CONTROL_MAP_END:
+		on_map_end(n, now, wall);
+		break;
+	case CONTROL_MAP_ABORT:
+		if (n->in_frame)
+			netmap_abort(n->netmap);
+		n->in_frame = false;
+		break;
+	case CONTROL_LOGIN_FAILED:
+		on_login_failed(n, ev);
+		break;
+	case CONTROL_NEEDS_LOGIN:
+		n->needs_login = true;
+		node_health_set(n, "login",
+				ev->text ? ev->text
+					 : "This node is logged out; a new auth key is needed.");
+		break;
+	case CONTROL_TROUBLE:
+		node_health_set(n, "control", ev->text);
+		break;
+	case CONTROL_LOGGED_OUT:
+		n->registered = false;
+		n->needs_login = true;
+		node_push(n, NODE_LOGGED_OUT);
+		break;
+	}
+	node_state_update(n);
+	return false;
+}
+
+static bool control_pump(struct node *n, mono_t now, wall_t wall, struct node_effect *ef)
+{
+	struct control_event ev;
+	bool is_effect = false;
+
+	while (!is_effect && control_next(n->control, &ev)) {
+		is_effect = control_effect(n, now, wall, &ev, ef);
+		if (ev.type == CONTROL_REGISTERED)
+			key_wipe(&ev.node_key);
+	}
+	return is_effect;
+}
+
+/* --- events of paths, WireGuard and the stack --- */
+
+static void path_pump(struct node *n, mono_t now)
+{
+	struct path_event ev;
+
+	while (path_next(n->path, &ev)) {
+		switch (ev.type) {
+		case PATH_EV_DIRECT:
+			greet_heard(n, now, ev.peer);
+			break;
+		case PATH_EV_RELAYED:
+			break;
+		case PATH_EV_PONG:
+		case PATH_EV_PING_TIMEOUT:
+			if (ev.token != GREET_TOKEN)
+				ping_pong(n, now, &ev);
+			else if (ev.type == PATH_EV_PONG)
+				greet_heard(n, now, ev.peer);
+			break;
+		case PATH_EV_WANT_STUN:
+			netcheck_start(n->netcheck, now);
+			break;
+		}
+	}
+}
+
+static void wg_pump(struct node *n, mono_t now)
+{
+	struct wg_event ev;
+
+	while (wg_next(n->wg, &ev)) {
+		if (ev.type == WG_EV_SESSION)
+			greet_stop(n, ev.peer);
+		else if (ev.type == WG_EV_GAVE_UP)
+			log_debug("node: peer %u does not answer", ev.peer);
+	}
+	(void)now;
+}
+
+static bool flow_pump(struct node *n, mono_t now, struct node_effect *ef)
+{
+	struct ns_event ev;
+
+	while (netstack_next(n->netstack, &ev)) {
+		if (ev.type == NS_ECHO_REPLY) {
+			ping_echo_reply(n, now, &ev);
+			continue;
+		}
+		*ef = (struct node_effect){ .type = NODE_FLOW, .flow = ev };
+		return true;
+	}
+	return false;
+}
+
+bool node_next(struct node *n, mono_t now, wall_t wall, struct node_effect *ef)
+{
+	if (control_pump(n, now, wall, ef) || relays_next(n, now, wall, ef))
+		return true;
+	path_pump(n, now);
+	wg_pump(n, now);
+	if (queue_next(n, ef) || probe_next(n, now, ef) || flow_pump(n, now, ef) ||
+	    node_pump_out(n, now, wall, ef))
+		return true;
+	return relays_next(n, now, wall, ef); /* the pump may have given relays something */
+}
+
+/* --- time --- */
+
+mono_t node_deadline(const struct node *n)
+{
+	mono_t d = control_deadline(n->control);
+
+	d = mono_min(d, wg_deadline(n->wg));
+	d = mono_min(d, path_deadline(n->path));
+	d = mono_min(d, netstack_deadline(n->netstack));
+	d = mono_min(d, probe_deadline(n));
+	d = mono_min(d, relays_deadline(n));
+	d = mono_min(d, greet_deadline(n));
+	d = mono_min(d, ping_deadline(n));
+	return mono_min(d, n->store_at);
+}
+
+void node_tick(struct node *n, mono_t now, wall_t wall)
+{
+	control_tick(n->control, now, wall);
+	wg_tick(n->wg, now, wall);
+	path_tick(n->path, now);
+	netstack_tick(n->netstack, now);
+	probe_tick(n, now);
+	relays_tick(n, now);
+	greet_tick(n, now);
+	ping_tick(n, now);
+	if (mono_due(n->store_at, now)) {
+		n->store_at = MONO_NEVER;
+		node_push(n, NODE_PERSIST_NETMAP);
+	}
+	if (n->expire_at.ns <= wall.ns) {
+		n->expire_at = netmap_expire(n->netmap, wall);
+		node_apply_changes(n, now, wall);
+	}
+}
+
+/* --- streams --- */
+
+void node_stream_opened(struct node *n, mono_t now, uint32_t stream)
+{
+	struct relay *r = relay_of_stream(n, stream);
+
+	if (r)
+		relay_opened(n, now, r);
+	else
+		control_opened(n->control, now, stream);
+}
+
+void node_stream_feed(struct node *n, mono_t now, wall_t wall, uint32_t stream, struct bytes in)
+{
+	struct relay *r = relay_of_stream(n, stream);
+
+	if (!r) {
+		control_feed(n->control, now, wall, stream, in);
+	} else if (r->client) {
+		derp_client_feed(r->client, now, in);
+		r->want_output = true;
+	}
+}
+
+size_t node_stream_pull(struct node *n, mono_t now, uint32_t stream, uint8_t *buf, size_t cap)
+{
+	struct relay *r = relay_of_stream(n, stream);
+
+	if (!r)
+		return control_pull(n->control, now, stream, buf, cap);
+	return r->client ? derp_client_pull(r->client, now, buf, cap) : 0;
+}
+
+void node_stream_closed(struct node *n, mono_t now, uint32_t stream, const char *why)
+{
+	struct relay *r = relay_of_stream(n, stream);
+
+	if (r)
+		relay_closed(n, now, r, why);
+	else
+		control_closed(n->control, now, stream, why);
+}
+
+void node_resolved(struct node *n, mono_t now, const char *host, const struct ip *v, size_t count)
+{
+	netcheck_name(n->netcheck, now, host, v, count);
+}
+
+void node_link_changed(struct node *n, mono_t now)
+{
+	path_link_changed(n->path, now);
+	control_link_changed(n->control, now);
+	relays_restart(n, now);
+	relay_ensure_home(n, now);
+	netcheck_start(n->netcheck, now);
+}
+
+int node_load_netmap(struct node *n, mono_t now, wall_t wall, struct bytes json, struct err *e)
+{
+	int ret;
+
+	netmap_stream_start(n->netmap);
+	netmap_begin(n->netmap);
+	ret = netmap_feed(n->netmap, json);
+	if (ret != 0) {
+		netmap_abort(n->netmap);
+		return err_say(e, -ret,
+			       "the stored netmap is malformed; waiting for control instead");
+	}
+	ret = netmap_end(n->netmap, wall, e);
+	if (ret != 0)
+		return ret;
+	node_apply_changes(n, now, wall);
+	return 0;
+}
+
+/* --- looking in --- */
+
+struct netstack *node_netstack(struct node *n)
+{
+	return n->netstack;
+}
+
+struct netmap *node_netmap(struct node *n)
+{
+	return n->netmap;
+}
+
+enum node_state node_state(const struct node *n)
+{
+	return n->state;
+}
+
+const char *node_auth_url(const struct node *n)
+{
+	return n->auth_url;
+}
+
+bool node_ip(const struct node *n, bool v6, struct ip *out)
+{
+	for (size_t i = 0; i < n->n_addrs; i++)
+		if (ip_is_v4(&n->addrs[i]) != v6) {
+			*out = n->addrs[i];
+			return true;
+		}
+	return false;
+}
+
+const struct key_priv *node_key(const struct node *n)
+{
+	return &n->key;
+}
+
+const struct key_pub *node_public(const struct node *n)
+{
+	return &n->pub;
+}
+
+const struct key_pub *node_disco(const struct node *n)
+{
+	return &n->disco_pub;
+}
+
+uint16_t node_home(const struct node *n)
+{
+	return n->home;
+}
+
+bool node_relay_up(const struct node *n, uint16_t region)
+{
+	for (size_t i = 0; i < NODE_RELAYS_MAX; i++)
+		if (n->relays[i].region == region && n->relays[i].ready)
+			return true;
+	return false;
+}
+
+bool node_routes(const struct node *n, const struct ip *dst)
+{
+	for (size_t i = 0; i < n->n_addrs; i++)
+		if (ip_eq(&n->addrs[i], dst))
+			return true;
+	return wg_route(n->wg, dst) != WG_NO_PEER;
+}
+
+size_t node_endpoints(const struct node *n, struct ipport *v, size_t max)
+{
+	size_t count = n->n_endpoints < max ? n->n_endpoints : max;
+
+	memcpy(v, n->endpoints, count * sizeof *v);
+	return count;
+}
+
+int node_caps(const struct node *n, const struct ip *src, struct buf *out)
+{
+	struct ip self;
+
+	if (!node_ip(n, !ip_is_v4(src), &self))
+		return buf_append(out, "{}", 2) ? 0 : -ENOMEM;
+	return filter_caps(n->filter, src, &self, out);
+}
+
+void node_peer_stat(const struct node *n, mono_t now, uint32_t peer, struct node_peer_stat *st)
+{
+	struct wg_peer_stat ws;
+	struct path_peer_stat ps;
+
+	*st = (struct node_peer_stat){ 0 };
+	if (wg_peer_stat(n->wg, peer, &ws)) {
+		st->rx_bytes = ws.rx_bytes;
+		st->tx_bytes = ws.tx_bytes;
+		st->last_handshake = ws.last_handshake;
+	}
+	if (path_peer_stat(n->path, now, peer, &ps)) {
+		if (ps.trusted)
+			st->addr = ps.best;
+		st->derp = ps.derp;
+		st->active = ps.active;
+	}
+}
+
+const struct node_counters *node_counters(const struct node *n)
+{
+	return &n->counters;
+}

@@ -1,0 +1,185 @@
+/* node/node_priv.h - what the files of lib/node share */
+#ifndef NODE_NODE_PRIV_H
+#define NODE_NODE_PRIV_H
+
+#include "base/log.h"
+#include "base/pkt.h"
+#include "derp/client.h"
+#include "model/filter.h"
+#include "node/node.h"
+#include "path/netcheck.h"
+#include "path/path.h"
+#include "wg/wg.h"
+
+enum {
+	NODE_QUEUE_MAX = 64, /* effects that wait for node_next; a full queue drops the newest
+				notification, never a dial */
+	NODE_HOST_MAX = 256,
+	NODE_GREETS_MAX = 64, /* peers whose first handshake is being helped */
+	NODE_PINGS_MAX = 32,  /* TSMP and ICMP pings under way */
+	NODE_STAGED_BYTES = 1 << 20,
+	NODE_GREET_MS = 250, /* ours: how often a peer that may not know us yet is asked */
+	NODE_GREET_S = 20,
+	NODE_RELAY_IDLE_S = 60,       /* data-plane.md 2.4 */
+	NODE_RELAY_BACKOFF_MS = 5000, /* data-plane.md 3.3 */
+	NODE_RESTUN_S = 20,
+	NODE_RESTUN_SPREAD_MS = 6000, /* data-plane.md 2.4: 20-26 s while active */
+	NODE_ACTIVE_S = 45,
+	NODE_NETMAP_STORE_S = 2, /* ours: changes are stored together */
+};
+
+/* One relay region: its connection, or the wait before the next try. */
+struct relay {
+	uint16_t region; /* 0: the slot is free */
+	unsigned node_index, failures;
+	bool dialing, open, ready, want_dial, want_close, want_output;
+	bool tls, insecure;
+	struct derp_client *client; /* NULL: waiting for retry_at */
+	mono_t retry_at, last_used, dialed_at;
+	char host[NODE_HOST_MAX], cert_name[NODE_HOST_MAX];
+	uint16_t port;
+	struct ip addr;
+};
+
+struct greet { /* a peer without a session to which something waits */
+	uint32_t peer;
+	mono_t next, end;
+};
+
+struct pending_ping {
+	bool used;
+	enum node_ping_kind kind;
+	uint64_t token;
+	uint32_t peer;
+	mono_t sent;
+	uint8_t id[8];
+};
+
+struct health {
+	const char *key; /* static text that names the problem; NULL: free */
+	char text[ERR_TEXT_MAX];
+};
+
+struct node {
+	struct rng *rng;
+	struct key_priv key, disco;
+	struct key_pub pub, disco_pub;
+	bool accept_routes, derp_only, derp_http;
+
+	struct control *control;
+	struct netmap *netmap;
+	struct filter *filter;
+	struct wg *wg;
+	struct path *path;
+	struct netcheck *netcheck;
+	struct netstack *netstack;
+	struct relay relays[NODE_RELAYS_MAX];
+
+	enum node_state state;
+	bool want_running, started, registered, authorized, needs_login, have_map, map_is_live,
+	    in_frame;
+	char resolve_host[NETCHECK_HOST_MAX], auth_url[512], fatal[ERR_TEXT_MAX];
+	uint16_t home, home_wanted;
+	struct health health[NODE_HEALTH_MAX];
+
+	struct ip local[NODE_ENDPOINTS_MAX];
+	size_t n_local;
+	uint16_t port4, port6;
+	struct ipport endpoints[NODE_ENDPOINTS_MAX];
+	size_t n_endpoints;
+	struct ip addrs[NETMAP_ADDRS_MAX]; /* ours, as netstack has them */
+	size_t n_addrs;
+
+	mono_t last_active, restun_at, store_at;
+	wall_t expire_at;
+	bool store_pending;
+
+	struct greet greets[NODE_GREETS_MAX];
+	size_t n_greets;
+	struct pending_ping pings[NODE_PINGS_MAX];
+
+	struct node_effect queue[NODE_QUEUE_MAX];
+	size_t q_head, q_len;
+
+	struct burst out; /* from netstack, on their way to peers */
+	size_t out_pos;
+	uint32_t out_peer[BURST_MAX];
+	struct burst made; /* inner packets that we make ourselves (TSMP), for the next pump */
+	struct burst
+	    in; /* packets of relays, decrypted in place; copies of single datagrams to send */
+	struct wg_plain plain[BURST_MAX];
+	struct pkt accepted[BURST_MAX];
+
+	struct node_counters counters;
+};
+
+/* node.c */
+struct node_effect *node_push(struct node *n,
+			      enum node_effect_type type); /* never NULL; the caller fills it in */
+void node_state_update(struct node *n);
+void node_health_set(struct node *n, const char *key,
+		     const char *text); /* text NULL: the problem is gone */
+
+/* peers.c: netmap changes to wg, path, filter, netstack, relays */
+void node_apply_changes(struct node *n, mono_t now, wall_t wall);
+
+/* relay.c */
+void relay_send(struct node *n, mono_t now, uint16_t region, const struct key_pub *to,
+		const uint8_t *data, size_t len);
+void relay_ensure_home(struct node *n, mono_t now);
+void relay_probe(struct node *n, mono_t now,
+		 uint16_t region); /* connects, so that its time to be ready is known */
+void relays_map_changed(struct node *n, mono_t now);
+void relays_restart(struct node *n, mono_t now); /* node key changed, or the link did */
+void relays_tick(struct node *n, mono_t now);
+mono_t relays_deadline(const struct node *n);
+bool relays_next(struct node *n, mono_t now, wall_t wall, struct node_effect *ef);
+struct relay *relay_of_stream(struct node *n, uint32_t stream);
+void relay_opened(struct node *n, mono_t now, struct relay *r);
+void relay_closed(struct node *n, mono_t now, struct relay *r, const char *why);
+void relays_free(struct node *n);
+
+/* inbound.c */
+void node_wg_input(struct node *n, mono_t now, wall_t wall, const struct ipport *from,
+		   enum node_path_kind kind, struct pkt *v, size_t count);
+void node_relay_packet(struct node *n, mono_t now, wall_t wall, uint16_t region,
+		       const struct key_pub *from, struct bytes data);
+
+/* outbound.c */
+bool node_pump_out(struct node *n, mono_t now, wall_t wall, struct node_effect *ef);
+void node_send_inner(struct node *n, const uint8_t *data,
+		     size_t len); /* an inner IP packet; dropped when 64 wait */
+void node_send_one(struct node *n, const struct ipport *to, const uint8_t *data, size_t len,
+		   struct node_effect *ef);
+void node_note_active(struct node *n, mono_t now);
+/* the pseudo-address of a peer behind a relay, and back (cookie replies) */
+struct ipport relay_pseudo(uint32_t peer, uint16_t region);
+bool relay_pseudo_parse(const struct ipport *a, uint32_t *peer, uint16_t *region);
+
+/* probe.c: netcheck, endpoints, home */
+void probe_map_changed(struct node *n, mono_t now);
+void probe_tick(struct node *n, mono_t now);
+mono_t probe_deadline(const struct node *n);
+bool probe_next(struct node *n, mono_t now, struct node_effect *ef);
+void probe_publish_endpoints(struct node *n, mono_t now);
+
+/* greet.c */
+void greet_start(struct node *n, mono_t now, uint32_t peer);
+void greet_heard(struct node *n, mono_t now,
+		 uint32_t peer); /* the peer knows us: repeat the handshake now */
+void greet_stop(struct node *n, uint32_t peer);
+void greet_tick(struct node *n, mono_t now);
+mono_t greet_deadline(const struct node *n);
+enum {
+	GREET_TOKEN = 1
+}; /* path_ping token of greetings; callers of node_ping use others (the top bit set inside) */
+
+/* ping.c */
+void ping_pong(struct node *n, mono_t now, const struct path_event *ev);
+void ping_tsmp(struct node *n, mono_t now, uint32_t peer, const struct packet *pkt,
+	       struct bytes body); /* an inbound TSMP packet */
+void ping_echo_reply(struct node *n, mono_t now, const struct ns_event *ev);
+void ping_tick(struct node *n, mono_t now);
+mono_t ping_deadline(const struct node *n);
+
+#endif

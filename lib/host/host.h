@@ -14,8 +14,9 @@
 struct loop;
 struct stream;
 struct host;
-struct tls_conf;
-struct proxy_settings;
+struct tls_client;
+struct proxy_env;
+struct resolver;
 
 struct host_ops { /* what the program hears; each may be NULL */
 	void (*state)(void *ctx, enum node_state state);
@@ -66,6 +67,11 @@ void host_connect_cancel(struct host_connect *c);
  * buffer in between; owns both from now on. `early`: bytes already read from the stream, which
  * enter the flow first. 0 or -ENOMEM (then both are closed) */
 MUST_USE int host_splice(struct host *h, struct ns_id id, struct stream *s, struct bytes early);
+/* A stream that carries `before` (copied, at most HOST_BEFORE_MAX) ahead of the flow's bytes: a
+ * PROXY header. */
+enum { HOST_BEFORE_MAX = 128 };
+MUST_USE int host_splice_after(struct host *h, struct ns_id id, struct stream *s,
+			       struct bytes before);
 size_t host_n_splices(const struct host *h);
 
 /* Datagrams from an own tailnet port; recv is called for each answer. */

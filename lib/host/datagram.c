@@ -1,0 +1,258 @@
+/* host/datagram.c - UDP flows: inbound ones to the same port on loopback (or TS_DEST_IP), and ports
+ * of proxies
+ *
+ * One connected socket per inbound flow, no thread and no buffer of its own; a flow ends after two
+ * idle minutes (DNS: 30 s). A refused datagram is answered by an ICMP port unreachable, which the
+ * stock client does not do.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/host_priv.h"
+
+enum { DATAGRAM_MAX = 65535, DATAGRAM_READS = 32 /* of one flow in one wake-up */ };
+
+struct udp_flow {
+	struct host *host;
+	struct udp_flow *next;
+	struct ipport local, remote; /* as the peer sees them */
+	int fd;
+	struct loop_poll poll;
+	mono_t last;
+};
+
+struct host_udp {
+	struct host *host;
+	struct host_udp *next;
+	uint16_t port;
+	host_udp_fn *recv;
+	void *ctx;
+};
+
+static size_t bucket(const struct host *h, const struct ipport *local, const struct ipport *remote)
+{
+	uint64_t x = h->udp_seed ^ ((uint64_t)local->port << 16 | remote->port);
+
+	for (int i = 0; i < 16; i++)
+		x = (x ^ remote->ip.b[i]) * UINT64_C(0x100000001b3);
+	for (int i = 0; i < 16; i++)
+		x = (x ^ local->ip.b[i]) * UINT64_C(0x100000001b3);
+	return (size_t)((x ^ x >> 32) % HOST_UDP_BUCKETS);
+}
+
+static void flow_free(struct udp_flow *f)
+{
+	struct udp_flow **pp = &f->host->udp_buckets[bucket(f->host, &f->local, &f->remote)];
+
+	while (*pp != f)
+		pp = &(*pp)->next;
+	*pp = f->next;
+	loop_poll_close(&f->poll);
+	close(f->fd);
+	f->host->n_udp_flows--;
+	free(f);
+}
+
+static void flow_readable(void *ctx, int events)
+{
+	struct udp_flow *f = ctx;
+	struct host *h = f->host;
+	uint8_t *buf = h->read_buf;
+
+	(void)events;
+	for (int i = 0; i < DATAGRAM_READS; i++) {
+		ssize_t n = recv(f->fd, buf, HOST_READ_MAX, MSG_DONTWAIT);
+
+		if (n < 0 && errno == ECONNREFUSED) {
+			ns_udp_refuse(node_netstack(h->node), loop_now(h->loop), &f->local,
+				      &f->remote);
+			host_kick(h);
+			flow_free(f);
+			return;
+		}
+		if (n < 0)
+			return;
+		f->last = loop_now(h->loop);
+		if (ns_udp_send(node_netstack(h->node), &f->local, &f->remote,
+				bytes_of(buf, (size_t)n)) != 0)
+			return; /* the stack's queue is full: UDP may lose */
+		host_kick(h);
+	}
+}
+
+static int connect_local(const struct host *h, uint16_t port)
+{
+	struct sockaddr_in a4 = { .sin_family = AF_INET,
+				  .sin_port = htons(port),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	bool v6 = !ip_is_zero(&h->dest) && !ip_is_v4(&h->dest);
+	int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	if (!ip_is_zero(&h->dest) && !v6)
+		memcpy(&a4.sin_addr, h->dest.b + 12, 4);
+	memcpy(&a6.sin6_addr, h->dest.b, 16);
+	ret = v6 ? connect(fd, (struct sockaddr *)&a6, sizeof a6)
+		 : connect(fd, (struct sockaddr *)&a4, sizeof a4);
+	if (ret == 0)
+		return fd;
+	ret = -errno;
+	close(fd);
+	return ret;
+}
+
+static int64_t idle_s(const struct udp_flow *f)
+{
+	return f->local.port == 53 ? HOST_UDP_IDLE_DNS_S : HOST_UDP_IDLE_S;
+}
+
+static void sweep(void *ctx)
+{
+	struct host *h = ctx;
+	mono_t now = loop_now(h->loop);
+
+	for (size_t i = 0; i < HOST_UDP_BUCKETS; i++)
+		for (struct udp_flow *f = h->udp_buckets[i], *next; f; f = next) {
+			next = f->next;
+			if (mono_due(mono_add(f->last, SPAN_S(idle_s(f))), now))
+				flow_free(f);
+		}
+	if (h->n_udp_flows > 0)
+		loop_timer_set(&h->udp_sweep, mono_add(now, SPAN_S(HOST_UDP_SWEEP_S)));
+}
+
+static struct udp_flow *flow_new(struct host *h, const struct ipport *local,
+				 const struct ipport *remote)
+{
+	struct udp_flow *f, **head = &h->udp_buckets[bucket(h, local, remote)];
+	int fd;
+
+	if (h->n_udp_flows == HOST_UDP_FLOWS_MAX)
+		return NULL;
+	fd = connect_local(h, local->port);
+	f = fd >= 0 ? calloc(1, sizeof *f) : NULL;
+	if (!f) {
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	*f = (struct udp_flow){
+		.host = h, .next = *head, .local = *local, .remote = *remote, .fd = fd
+	};
+	*head = f;
+	h->n_udp_flows++;
+	if (loop_poll_open(h->loop, &f->poll, fd, flow_readable, f) != 0) {
+		flow_free(f);
+		return NULL;
+	}
+	loop_poll_set(&f->poll, LOOP_READ);
+	if (h->n_udp_flows == 1) {
+		loop_timer_init(h->loop, &h->udp_sweep, sweep, h);
+		loop_timer_set(&h->udp_sweep,
+			       mono_add(loop_now(h->loop), SPAN_S(HOST_UDP_SWEEP_S)));
+	}
+	return f;
+}
+
+static void forward_datagram(struct host *h, const struct ns_event *ev)
+{
+	struct udp_flow *f = h->udp_buckets[bucket(h, &ev->local, &ev->remote)];
+
+	while (f && !(ipport_eq(&f->local, &ev->local) && ipport_eq(&f->remote, &ev->remote)))
+		f = f->next;
+	if (!f)
+		f = flow_new(h, &ev->local, &ev->remote);
+	if (!f)
+		return;
+	f->last = loop_now(h->loop);
+	if (send(f->fd, ev->data.data, ev->data.len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+	    errno == ECONNREFUSED) {
+		ns_udp_refuse(node_netstack(h->node), loop_now(h->loop), &ev->local, &ev->remote);
+		flow_free(f);
+	}
+}
+
+void datagram_event(struct host *h, const struct ns_event *ev)
+{
+	if (ev->type != NS_UDP_RECV)
+		return;
+	for (struct host_udp *u = h->udp_ports; u; u = u->next)
+		if (u->port == ev->local.port) {
+			u->recv(u->ctx, &ev->remote, ev->data);
+			return;
+		}
+	forward_datagram(h, ev);
+}
+
+/* --- ports of proxies --- */
+
+static bool port_taken(const struct host *h, uint16_t port)
+{
+	for (const struct host_udp *u = h->udp_ports; u; u = u->next)
+		if (u->port == port)
+			return true;
+	return false;
+}
+
+struct host_udp *host_udp_open(struct host *h, host_udp_fn *recv_fn, void *ctx, struct err *e)
+{
+	struct host_udp *u;
+	uint16_t port = (uint16_t)(49152 + h->udp_seed % 8192);
+
+	if (h->n_udp_ports == HOST_UDP_PORTS_MAX) {
+		err_set(e, ENOBUFS, "open a tailnet UDP port (%d are open)", HOST_UDP_PORTS_MAX);
+		return NULL;
+	}
+	u = calloc(1, sizeof *u);
+	if (!u) {
+		err_set(e, ENOMEM, "open a tailnet UDP port");
+		return NULL;
+	}
+	while (port_taken(h, port))
+		port++; /* at most HOST_UDP_PORTS_MAX steps */
+	*u = (struct host_udp){
+		.host = h, .next = h->udp_ports, .port = port, .recv = recv_fn, .ctx = ctx
+	};
+	h->udp_ports = u;
+	h->n_udp_ports++;
+	return u;
+}
+
+int host_udp_send(struct host_udp *u, const struct ipport *to, struct bytes data)
+{
+	const struct ipport from = { .port = u->port };
+
+	host_kick(u->host);
+	return ns_udp_send(node_netstack(u->host->node), &from, to, data);
+}
+
+void host_udp_close(struct host_udp *u)
+{
+	struct host_udp **pp;
+
+	if (!u)
+		return;
+	pp = &u->host->udp_ports;
+	while (*pp != u)
+		pp = &(*pp)->next;
+	*pp = u->next;
+	u->host->n_udp_ports--;
+	free(u);
+}
+
+void datagram_free(struct host *h)
+{
+	for (size_t i = 0; i < HOST_UDP_BUCKETS; i++)
+		while (h->udp_buckets[i])
+			flow_free(h->udp_buckets[i]);
+	loop_timer_fini(&h->udp_sweep);
+	while (h->udp_ports)
+		host_udp_close(h->udp_ports);
+}

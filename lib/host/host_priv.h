@@ -1,0 +1,85 @@
+/* host/host_priv.h - what the files of lib/host share */
+#ifndef HOST_HOST_PRIV_H
+#define HOST_HOST_PRIV_H
+
+#include "base/log.h"
+#include "host/host.h"
+#include "os/link.h"
+#include "os/loop.h"
+#include "os/proxy_env.h"
+#include "os/resolve.h"
+#include "os/stream.h"
+#include "os/tls.h"
+#include "os/udp.h"
+
+enum {
+	HOST_STREAMS_MAX = CONTROL_CONNS + NODE_RELAYS_MAX,
+	HOST_READ_MAX = 32 * 1024,  /* one read of a node's stream */
+	HOST_WRITE_MAX = 16 * 1024, /* taken from the node at once, kept until sent */
+	HOST_EFFECTS_MAX = 4096, /* effects carried out in one turn; the rest waits for the next */
+	HOST_CONNECT_S = 15,
+	HOST_UDP_FLOWS_MAX = 4096,
+	HOST_UDP_BUCKETS = 1024, /* inbound datagram flows */
+	HOST_UDP_IDLE_S = 120,
+	HOST_UDP_IDLE_DNS_S = 30, /* data-plane.md 6.4 */
+	HOST_UDP_SWEEP_S = 10,
+	HOST_UDP_PORTS_MAX = 1024, /* ports open for proxies */
+};
+
+/* Whoever holds a connection of the stack is told of its events; ns_tcp_set_user points here. */
+struct flow {
+	void (*event)(struct flow *f, const struct ns_event *ev);
+};
+
+/* A stream that the node asked for. */
+struct node_stream {
+	struct host *host;
+	uint32_t number;
+	struct stream *s; /* NULL: closed */
+	uint8_t *out;     /* HOST_WRITE_MAX while something is unsent */
+	size_t out_off, out_len;
+};
+
+struct udp_flow;
+
+struct host {
+	struct loop *loop;
+	struct node *node;
+	struct udp *udp4, *udp6;
+	struct link_watch *links;
+	struct loop_timer timer;
+	struct loop_flush flush;
+	bool dirty, started, closing;
+	struct tls_client *tls;
+	const struct proxy_env *proxy;
+	struct resolver *resolver;
+	struct ip dest;
+	unsigned proxy_protocol;
+	struct host_ops ops;
+	void *ctx;
+	struct node_stream streams[HOST_STREAMS_MAX];
+	uint8_t *read_buf; /* HOST_READ_MAX; room and got follow each other at once */
+	size_t n_splices, n_forwards;
+	struct loop_defer again;
+
+	struct udp_flow *udp_buckets[HOST_UDP_BUCKETS];
+	size_t n_udp_flows;
+	uint64_t udp_seed;
+	struct loop_timer udp_sweep;
+	struct host_udp *udp_ports; /* of proxies */
+	size_t n_udp_ports;
+	struct host_name *names; /* look-ups for the node */
+};
+
+/* forward.c */
+void forward_incoming(struct host *h, const struct ns_event *ev);
+
+/* datagram.c */
+void datagram_event(struct host *h, const struct ns_event *ev);
+void datagram_free(struct host *h);
+
+/* name.c: look-ups of the node itself */
+void name_resolve(struct host *h, const char *name);
+void name_free(struct host *h);
+
+#endif

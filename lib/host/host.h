@@ -38,8 +38,9 @@ struct host_conf {
 	struct ip dest; /* TS_DEST_IP; zero: loopback; the port stays the same */
 	unsigned
 	    proxy_protocol; /* 1 or 2: a PROXY header before every inbound TCP forward; 0: none */
-	const struct tls_conf *tls; /* trust roots; borrowed for the host's life; NULL: defaults */
-	const struct proxy_settings *proxy; /* HTTP CONNECT proxies; borrowed; NULL: none */
+	struct tls_client *tls;        /* trust roots; borrowed for the host's life */
+	const struct proxy_env *proxy; /* HTTP CONNECT proxies; borrowed; NULL: none */
+	struct resolver *resolver;     /* borrowed */
 	const struct host_ops *ops;
 	void *ctx;
 };

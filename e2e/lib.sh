@@ -1,0 +1,205 @@
+# e2e/lib.sh - hosts in network namespaces, real peers in them, ours beside; sourced by e2e/t-*.sh and tests/netns/t-*.sh
+#
+#   hub (bridge) --+-- hs       Headscale with relay and STUN      10.77.0.1  fd77::1
+#                  +-- a, b ..  one host each                      10.77.0.N  fd77::N
+#
+# Everything lives in $T (a temporary directory) and in namespaces named after it; a trap ends the processes that were
+# started here, by pid, and removes the namespaces. Needs root: without it a test says so and exits 77.
+set -eu
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+ROOT=$PWD
+BIN=$ROOT/build/bin
+PEERS=${PEERS_DIR:-$HOME/.cache/peers}/bin
+[ "$(id -u)" = 0 ] || { echo "needs root (network namespaces)"; exit 77; }
+ip netns list > /dev/null 2>&1 || { echo "needs ip netns"; exit 77; }
+T=$(mktemp -d /tmp/tp-XXXXXX)
+ID=${T##*-}
+PIDS=()
+NS=()
+STARTED=$(date +%s%N)
+
+cleanup() {
+	local rc=$? p n
+	trap - EXIT
+	set +e
+	for p in "${PIDS[@]}"; do kill "$p" 2> /dev/null; done
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		local left=0
+		for p in "${PIDS[@]}"; do kill -0 "$p" 2> /dev/null && left=1; done
+		[ $left = 0 ] && break
+		sleep 0.2
+	done
+	for p in "${PIDS[@]}"; do kill -9 "$p" 2> /dev/null; done
+	wait 2> /dev/null
+	if [ $rc != 0 ] && [ $rc != 77 ]; then
+		for n in "$T"/*.log; do [ -f "$n" ] && { echo "--- $(basename "$n")"; tail -n 25 "$n"; }; done
+	fi
+	for n in "${NS[@]}"; do ip netns del "$n" 2> /dev/null; done
+	[ -n "${KEEP:-}" ] || rm -rf "$T"
+	exit $rc
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM
+# where a test failed is said before the trap cleans up
+trap 'echo "failed at ${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND"' ERR
+set -E
+
+say() { echo "[$((($(date +%s%N) - STARTED) / 1000000)) ms] $*"; }
+die() { echo "FAILED: $*"; exit 1; }
+# until SECONDS COMMAND...: polls ten times a second
+until_ok() {
+	local end=$(($(date +%s) + $1)); shift
+	until "$@" > "$T/until.out" 2>&1; do
+		[ "$(date +%s)" -lt "$end" ] || { echo "gave up waiting for: $*"; cat "$T/until.out"; return 1; }
+		sleep 0.1
+	done
+}
+need_peer() { for p in "$@"; do [ -x "$PEERS/$p" ] || { echo "peer $p is not there: run e2e/setup"; exit 77; }; done; }
+
+# --- hosts ---
+
+n_hosts=0
+hub() {
+	[ -z "${HUB:-}" ] || return 0
+	HUB=tp$ID-hub
+	ip netns add "$HUB"; NS+=("$HUB")
+	ip -n "$HUB" link set lo up
+	ip -n "$HUB" link add br0 type bridge
+	ip -n "$HUB" link set br0 up
+}
+# host NAME: a namespace with an address on the hub; address in $IP_NAME and $IP6_NAME
+host() {
+	local name=$1 ns=tp$ID-$1
+	hub
+	n_hosts=$((n_hosts + 1))
+	ip netns add "$ns"; NS+=("$ns")
+	ip -n "$ns" link set lo up
+	ip -n "$ns" link add eth0 type veth peer name "v$n_hosts" netns "$HUB"
+	ip -n "$HUB" link set "v$n_hosts" master br0 up
+	ip netns exec "$ns" sysctl -qw net.ipv6.conf.eth0.accept_dad=0 net.ipv6.conf.eth0.accept_ra=0 || true
+	ip -n "$ns" link set eth0 up
+	ip -n "$ns" addr add "10.77.0.$n_hosts/24" dev eth0
+	ip -n "$ns" addr add "fd77::$n_hosts/64" dev eth0 nodad
+	eval "IP_$name=10.77.0.$n_hosts IP6_$name=fd77::$n_hosts"
+}
+in_ns() { local ns=tp$ID-$1; shift; ip netns exec "$ns" "$@"; }
+# start HOST LOGNAME COMMAND...: in the background; its pid in $PID
+start() {
+	local ns=tp$ID-$1 log=$T/$2.log; shift 2
+	ip netns exec "$ns" "$@" > "$log" 2>&1 < /dev/null &
+	PID=$!
+	PIDS+=("$PID")
+}
+stop() { kill "$1" 2> /dev/null || true; for _ in $(seq 1 100); do kill -0 "$1" 2> /dev/null || return 0; sleep 0.05; done; kill -9 "$1"; }
+
+# --- Headscale ---
+
+# headscale [--policy FILE] [--fast]: on host hs, TLS, own relay and STUN; sets URL, CA, HS_PID
+headscale() {
+	local policy= fast= hsbin=${HEADSCALE:-headscale}
+	while [ $# -gt 0 ]; do case $1 in --policy) policy=$2; shift 2 ;; --fast) fast=1; shift ;; *) die "headscale: $1" ;; esac; done
+	need_peer "$hsbin"
+	host hs
+	HS_DIR=$T/hs; mkdir -p "$HS_DIR"
+	URL=https://$IP_hs:8443 CA=$HS_DIR/tls.crt
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj "/CN=$IP_hs" \
+		-addext "subjectAltName=IP:$IP_hs,IP:$IP6_hs,DNS:localhost" -keyout "$HS_DIR/tls.key" -out "$CA" > /dev/null 2>&1
+	cat > "$HS_DIR/derp.yaml" <<-END
+	regions:
+	  999:
+	    regionid: 999
+	    regioncode: lab
+	    regionname: Laboratory
+	    nodes:
+	      - name: 999a
+	        regionid: 999
+	        hostname: $IP_hs
+	        ipv4: $IP_hs
+	        ipv6: "$IP6_hs"
+	        stunport: 3478
+	        derpport: 8443
+	END
+	cat > "$HS_DIR/config.yaml" <<-END
+	server_url: $URL
+	listen_addr: "[::]:8443"
+	metrics_listen_addr: ""
+	grpc_listen_addr: 127.0.0.1:50443
+	tls_cert_path: $CA
+	tls_key_path: $HS_DIR/tls.key
+	noise: {private_key_path: $HS_DIR/noise.key}
+	prefixes: {v4: 100.64.0.0/10, v6: "fd7a:115c:a1e0::/48", allocation: sequential}
+	derp:
+	  server:
+	    enabled: true
+	    region_id: 999
+	    region_code: lab
+	    region_name: Laboratory
+	    stun_listen_addr: "[::]:3478"
+	    private_key_path: $HS_DIR/derp.key
+	    automatically_add_embedded_derp_region: false
+	    verify_clients: true
+	  urls: []
+	  paths: [$HS_DIR/derp.yaml]
+	  auto_update_enabled: false
+	disable_check_updates: true
+	ephemeral_node_inactivity_timeout: 70s
+	database: {type: sqlite, sqlite: {path: $HS_DIR/db.sqlite, write_ahead_log: true}}
+	log: {level: info, format: text}
+	policy: {mode: file, path: "$policy"}
+	dns: {magic_dns: true, base_domain: tail.test, override_local_dns: false, nameservers: {global: []}}
+	unix_socket: $HS_DIR/hs.sock
+	unix_socket_permission: "0700"
+	logtail: {enabled: false}
+	END
+	[ -z "$fast" ] || echo 'tuning: {node_store_batch_timeout: 2ms, batch_change_delay: 5ms}' >> "$HS_DIR/config.yaml"
+	headscale_start
+	hs_cli users create test > /dev/null
+}
+headscale_start() {
+	start hs headscale "$PEERS/${HEADSCALE:-headscale}" -c "$HS_DIR/config.yaml" serve
+	HS_PID=$PID
+	until_ok 20 hs_cli users list
+}
+hs_cli() { in_ns hs "$PEERS/${HEADSCALE:-headscale}" -c "$HS_DIR/config.yaml" "$@" 2>> "$T/hs-cli.log"; }
+# authkey [--reusable] [--ephemeral] [--tags ...]: a pre-auth key on standard output
+authkey() {
+	local user="--user 1"
+	case "$*" in *--tags*) user= ;; esac
+	hs_cli preauthkeys create $user --expiration 1h "$@" | tail -n 1
+}
+
+# --- nodes ---
+
+# tailscaled HOST [ARGS...]: the stock client; its socket is $T/HOST.sock
+tailscaled() {
+	local h=$1; shift
+	need_peer "${TAILSCALED:-tailscaled}" tailscale
+	mkdir -p "$T/$h.state"
+	start "$h" "$h" env SSL_CERT_FILE="$CA" TS_NO_LOGS_NO_SUPPORT=true HOME="$T" "$PEERS/${TAILSCALED:-tailscaled}" \
+		--statedir="$T/$h.state" --state="$T/$h.state/tailscaled.state" --socket="$T/$h.sock" \
+		--tun="${TUN:-userspace-networking}" --port=41641 "$@"
+	eval "PID_$h=$PID"
+	until_ok 20 test -S "$T/$h.sock"
+}
+ts() { local h=$1; shift; in_ns "$h" env SSL_CERT_FILE="$CA" "$PEERS/tailscale" --socket="$T/$h.sock" "$@"; }
+ts_up() { local h=$1 key=$2; shift 2; timeout 60 ip netns exec "tp$ID-$h" env SSL_CERT_FILE="$CA" "$PEERS/tailscale" --socket="$T/$h.sock" up --login-server="$URL" --authkey="$key" --hostname="$h" --accept-dns=false "$@"; }
+# containerboot HOST KEY [VAR=VALUE...]: ours
+containerboot() {
+	local h=$1 key=$2; shift 2
+	mkdir -p "$T/$h.state"
+	start "$h" "$h" env SSL_CERT_FILE="${CA:-}" TS_AUTHKEY="$key" TS_LOGIN_SERVER="$URL" TS_HOSTNAME="$h" \
+		TS_STATE_DIR="$T/$h.state" TS_SOCKET="$T/$h.sock" TS_SOCKS5_SERVER=127.0.0.1:1055 \
+		TS_OUTBOUND_HTTP_PROXY_LISTEN=127.0.0.1:1055 TS_ENABLE_HEALTH_CHECK=true TS_ENABLE_METRICS=true "$@" "$BIN/containerboot"
+	eval "PID_$h=$PID"
+}
+ready() { until_ok "${2:-30}" in_ns "$1" curl -sf --max-time 2 http://127.0.0.1:9002/healthz; }
+# addr HOST: the tailnet IPv4 address that Headscale gave a node
+addr() { hs_cli nodes list -o json | jq -r --arg n "$1" '.[] | select(.given_name == $n or .name == $n) | .ip_addresses[0]'; }
+addr6() { hs_cli nodes list -o json | jq -r --arg n "$1" '.[] | select(.given_name == $n or .name == $n) | .ip_addresses[1]'; }
+# web HOST PORT: a web server on loopback of a host that answers with the host's name; files under $T/HOST.www
+web() {
+	mkdir -p "$T/$1.www"
+	echo "hello from $1" > "$T/$1.www/index.html"
+	start "$1" "web-$1" python3 -m http.server --bind 127.0.0.1 --directory "$T/$1.www" "$2"
+	until_ok 10 in_ns "$1" curl -sf "http://127.0.0.1:$2/"
+}

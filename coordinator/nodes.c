@@ -1,0 +1,493 @@
+/* coordinator/nodes.c - the nodes: found, made, named, addressed, changed, removed */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator/tailnet_priv.h"
+
+struct tnode *node_slot(struct tailnet *t, int64_t id)
+{
+	for (size_t i = 0; i < t->n_slots; i++)
+		if (t->nodes[i].used && !t->nodes[i].dead && t->nodes[i].pub.id == id)
+			return &t->nodes[i];
+	return NULL;
+}
+
+struct tnode *node_by_key(struct tailnet *t, const struct key_pub *node)
+{
+	for (size_t i = 0; i < t->n_slots; i++)
+		if (t->nodes[i].used && !t->nodes[i].dead && key_eq(&t->nodes[i].pub.node, node))
+			return &t->nodes[i];
+	return NULL;
+}
+
+/* control-protocol.md 3.3: a node is its machine key and its owner */
+struct tnode *node_by_machine(struct tailnet *t, const struct key_pub *machine, int64_t owner, bool tagged)
+{
+	for (size_t i = 0; i < t->n_slots; i++) {
+		struct tnode *n = &t->nodes[i];
+
+		if (n->used && !n->dead && key_eq(&n->pub.machine, machine) && (n->pub.n_tags > 0) == tagged &&
+		    (tagged || n->pub.user == owner))
+			return n;
+	}
+	return NULL;
+}
+
+const struct tailnet_node *tailnet_node(const struct tailnet *t, int64_t id)
+{
+	for (size_t i = 0; i < t->n_slots; i++)
+		if (t->nodes[i].used && !t->nodes[i].dead && t->nodes[i].pub.id == id)
+			return &t->nodes[i].pub;
+	return NULL;
+}
+
+const struct tailnet_node *tailnet_node_at(const struct tailnet *t, size_t i)
+{
+	for (size_t k = 0; k < t->n_slots; k++)
+		if (t->nodes[k].used && !t->nodes[k].dead && i-- == 0)
+			return &t->nodes[k].pub;
+	return NULL;
+}
+
+const struct tailnet_node *tailnet_node_by_key(const struct tailnet *t, const struct key_pub *node)
+{
+	for (size_t i = 0; i < t->n_slots; i++)
+		if (t->nodes[i].used && !t->nodes[i].dead && key_eq(&t->nodes[i].pub.node, node))
+			return &t->nodes[i].pub;
+	return NULL;
+}
+
+bool tailnet_node_expired(const struct tailnet_node *n, wall_t wall)
+{
+	return n->expiry.ns != 0 && n->expiry.ns <= wall.ns;
+}
+
+void node_fini(struct tnode *n)
+{
+	free(n->pub.tags);
+	free(n->pub.endpoints);
+	free(n->pub.endpoint_types);
+	free(n->pub.routes);
+	free(n->pub.approved_routes);
+	free(n->pub.hostinfo);
+	*n = (struct tnode){ 0 };
+}
+
+static void dirty(struct tailnet *t, mono_t now, struct tnode *n)
+{
+	if (!n->store_dirty) {
+		n->store_dirty = true;
+		tailnet_emit(t, TAILNET_STORE_NODE, n->pub.id);
+	}
+	t->flush_at = mono_min(t->flush_at, mono_add(now, SPAN_MS(TAILNET_BATCH_MS)));
+}
+
+void node_changed(struct tailnet *t, mono_t now, struct tnode *n)
+{
+	n->full_seq = ++t->seq;
+	if (t->policy)
+		t->policy_dirty = true; /* tags, routes and addresses are what policies speak of */
+	t->scan_at = mono_min(t->scan_at, mono_add(now, SPAN_S(1)));
+	dirty(t, now, n);
+}
+
+void node_patched(struct tailnet *t, mono_t now, struct tnode *n)
+{
+	n->patch_seq = ++t->seq;
+	dirty(t, now, n);
+}
+
+/* --- addresses --- */
+
+static struct ip nth(const struct ipprefix *pool, uint64_t k)
+{
+	struct ip a = pool->ip;
+
+	for (int i = 15; i >= 0 && k > 0; i--, k >>= 8)
+		a.b[i] = (uint8_t)(a.b[i] | (k & 0xff));
+	return a;
+}
+
+static bool reserved(const struct ip *a)
+{
+	const struct ip magic = ip_v4(100, 100, 100, 100);
+
+	return ip_is_v4(a) && (ip_eq(a, &magic) || (a->b[12] == 100 && a->b[13] == 115 && (a->b[14] & 0xfe) == 92));
+}
+
+static bool taken(const struct tailnet *t, const struct ip *v4, const struct ip *v6)
+{
+	for (size_t i = 0; i < t->n_slots; i++) {
+		const struct tailnet_node *n = &t->nodes[i].pub;
+
+		if (t->nodes[i].used && ((!ip_is_zero(v4) && ip_eq(&n->v4, v4)) || (!ip_is_zero(v6) && ip_eq(&n->v6, v6))))
+			return true;
+	}
+	return false;
+}
+
+bool node_allocate(struct tailnet *t, struct tnode *n)
+{
+	uint64_t size = t->conf.v4.bits ? UINT64_C(1) << (128 - t->conf.v4.bits) : UINT64_C(1) << 32;
+
+	for (uint64_t k = (uint64_t)n->pub.id; k < (uint64_t)n->pub.id + 2 * TAILNET_NODES_MAX; k++) {
+		uint64_t off = 1 + (k - 1) % (size - 2); /* neither the network's address nor the last one */
+		struct ip v4 = { 0 }, v6 = { 0 };
+
+		if (t->conf.v4.bits)
+			v4 = nth(&t->conf.v4, off);
+		if (t->conf.v6.bits)
+			v6 = nth(&t->conf.v6, off);
+		if (reserved(&v4) || taken(t, &v4, &v6))
+			continue;
+		n->pub.v4 = v4;
+		n->pub.v6 = v6;
+		return true;
+	}
+	return false;
+}
+
+/* --- names --- */
+
+static void label_of(const char *hostname, char out[static TAILNET_LABEL_MAX])
+{
+	size_t n = 0;
+
+	for (const char *p = hostname; *p && *p != '.' && n < TAILNET_LABEL_MAX - 8; p++) {
+		char c = *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p;
+		bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+
+		if (good || (n > 0 && out[n - 1] != '-'))
+			out[n++] = good ? c : '-';
+	}
+	while (n > 0 && out[n - 1] == '-')
+		n--;
+	out[n] = 0;
+	if (n == 0)
+		memcpy(out, "node", 5);
+}
+
+static bool label_taken(const struct tailnet *t, const struct tnode *self, const char *label)
+{
+	for (size_t i = 0; i < t->n_slots; i++)
+		if (&t->nodes[i] != self && t->nodes[i].used && !t->nodes[i].dead && strcmp(t->nodes[i].pub.given, label) == 0)
+			return true;
+	return false;
+}
+
+static void choose_label(struct tailnet *t, struct tnode *n)
+{
+	char base[TAILNET_LABEL_MAX];
+
+	label_of(n->pub.hostname, base);
+	memcpy(n->pub.given, base, sizeof base);
+	for (unsigned k = 1; label_taken(t, n, n->pub.given); k++)
+		snprintf(n->pub.given, sizeof n->pub.given, "%.56s-%u", base, k);
+}
+
+/* --- what a node tells of itself --- */
+
+static void read_routes(struct json *j, struct tailnet_node *n)
+{
+	struct ipprefix v[TAILNET_ROUTES_MAX];
+	size_t count = 0;
+	char text[64];
+
+	json_arr(j);
+	while (json_elem(j)) {
+		size_t len = json_str(j, text, sizeof text);
+
+		if (count < TAILNET_ROUTES_MAX && ipprefix_parse(bytes_of(text, len), &v[count]))
+			count++;
+	}
+	free(n->routes);
+	n->routes = count ? malloc(count * sizeof *v) : NULL;
+	n->n_routes = n->routes ? count : 0;
+	if (n->routes)
+		memcpy(n->routes, v, count * sizeof *v);
+}
+
+static void read_netinfo(struct json *j, struct tailnet_node *n)
+{
+	struct bytes key;
+
+	json_obj(j);
+	while (json_key(j, &key)) {
+		if (json_key_is(key, "PreferredDERP")) {
+			int64_t home = json_i64(j);
+
+			n->home = home > 0 && home <= UINT16_MAX ? (uint16_t)home : n->home;
+		} else {
+			json_skip(j);
+		}
+	}
+}
+
+void node_set_hostinfo(struct tailnet *t, struct tnode *n, struct bytes json)
+{
+	struct tailnet_node *p = &n->pub;
+	struct json j = json_of(json);
+	struct bytes key;
+	bool has_routes = false;
+	char *copy;
+
+	if (json.len == 0 || json.len > TAILNET_HOSTINFO_MAX)
+		return;
+	json_obj(&j);
+	while (json_key(&j, &key)) {
+		if (json_key_is(key, "Hostname")) {
+			json_str(&j, p->hostname, sizeof p->hostname);
+		} else if (json_key_is(key, "OS")) {
+			json_str(&j, p->os, sizeof p->os);
+		} else if (json_key_is(key, "RoutableIPs")) {
+			read_routes(&j, p);
+			has_routes = true;
+		} else if (json_key_is(key, "NetInfo")) {
+			read_netinfo(&j, p);
+		} else {
+			json_skip(&j);
+		}
+	}
+	if (!has_routes && json_done(&j)) {
+		free(p->routes);
+		p->routes = NULL;
+		p->n_routes = 0;
+	}
+	copy = json_done(&j) ? malloc(json.len + 1) : NULL;
+	if (copy) {
+		memcpy(copy, json.data, json.len);
+		copy[json.len] = 0;
+		free(p->hostinfo);
+		p->hostinfo = copy;
+	}
+	if (!p->given[0])
+		choose_label(t, n);
+	node_auto_approve(t, n);
+}
+
+bool node_set_tags(struct tnode *n, const char *const *tags, size_t count)
+{
+	char(*v)[TAILNET_LABEL_MAX] = NULL;
+
+	if (count > TAILNET_TAGS_MAX || (count > 0 && !(v = calloc(count, sizeof *v))))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		snprintf(v[i], sizeof v[i], "%s", tags[i]);
+	free(n->pub.tags);
+	n->pub.tags = v;
+	n->pub.n_tags = count;
+	return true;
+}
+
+/* --- routes --- */
+
+static bool has_route(const struct ipprefix *v, size_t n, const struct ipprefix *route)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ipprefix_eq(&v[i], route))
+			return true;
+	return false;
+}
+
+bool node_is_primary(const struct tailnet *t, const struct tnode *n, const struct ipprefix *route)
+{
+	if (!has_route(n->pub.routes, n->pub.n_routes, route))
+		return false;
+	for (size_t i = 0; i < t->n_slots; i++) {
+		const struct tnode *o = &t->nodes[i];
+
+		if (o->used && !o->dead && o != n && o->pub.online && (!n->pub.online || o->pub.id < n->pub.id) &&
+		    has_route(o->pub.routes, o->pub.n_routes, route) && has_route(o->pub.approved_routes, o->pub.n_approved, route))
+			return false;
+	}
+	return true;
+}
+
+static bool set_approved(struct tnode *n, const struct ipprefix *v, size_t count)
+{
+	struct ipprefix *copy = NULL;
+
+	if (count > TAILNET_ROUTES_MAX || (count > 0 && !(copy = malloc(count * sizeof *copy))))
+		return false;
+	if (count > 0)
+		memcpy(copy, v, count * sizeof *copy);
+	free(n->pub.approved_routes);
+	n->pub.approved_routes = copy;
+	n->pub.n_approved = count;
+	return true;
+}
+
+void node_auto_approve(struct tailnet *t, struct tnode *n)
+{
+	struct ipprefix v[TAILNET_ROUTES_MAX];
+	size_t count = n->pub.n_approved;
+	const struct tailnet_user *u = tailnet_user(t, n->pub.user);
+	const char *tags[TAILNET_TAGS_MAX];
+	struct policy_node pn = { .id = n->pub.id, .user = u && n->pub.n_tags == 0 ? u->name : "", .tags = tags,
+				  .n_tags = n->pub.n_tags, .v4 = n->pub.v4, .v6 = n->pub.v6 };
+
+	if (!t->policy || n->pub.n_routes == 0)
+		return;
+	for (size_t i = 0; i < n->pub.n_tags; i++)
+		tags[i] = n->pub.tags[i];
+	if (count > 0)
+		memcpy(v, n->pub.approved_routes, count * sizeof *v);
+	for (size_t i = 0; i < n->pub.n_routes && count < TAILNET_ROUTES_MAX; i++)
+		if (!has_route(v, count, &n->pub.routes[i]) && policy_route_approved(t->policy, &pn, &n->pub.routes[i]))
+			v[count++] = n->pub.routes[i];
+	if (count > n->pub.n_approved && set_approved(n, v, count))
+		n->full_seq = ++t->seq;
+}
+
+/* --- birth and death --- */
+
+static struct tnode *free_slot(struct tailnet *t)
+{
+	if (t->n_nodes == TAILNET_NODES_MAX)
+		return NULL;
+	for (size_t i = 0; i < t->n_slots; i++)
+		if (!t->nodes[i].used)
+			return &t->nodes[i];
+	if (t->n_slots == t->cap_slots) {
+		size_t cap = t->cap_slots ? t->cap_slots * 2 : 16;
+		struct tnode *v = realloc(t->nodes, cap * sizeof *v);
+
+		if (!v)
+			return NULL;
+		t->nodes = v;
+		t->cap_slots = cap;
+	}
+	return &t->nodes[t->n_slots++];
+}
+
+struct tnode *node_create(struct tailnet *t, wall_t wall, const struct key_pub *machine, const struct key_pub *node)
+{
+	struct tnode *n = free_slot(t);
+
+	if (!n)
+		return NULL;
+	*n = (struct tnode){ .used = true, .offline_at = MONO_NEVER, .remove_at = MONO_NEVER };
+	n->pub.id = t->next_node++; /* never used again, also after deletion */
+	n->pub.machine = *machine;
+	n->pub.node = *node;
+	n->pub.created = n->pub.last_seen = wall;
+	n->pub.approved = !t->conf.needs_approval;
+	if (t->conf.key_expiry.ns > 0)
+		n->pub.expiry = (wall_t){ wall.ns + t->conf.key_expiry.ns };
+	if (!node_allocate(t, n)) {
+		*n = (struct tnode){ 0 };
+		return NULL;
+	}
+	t->n_nodes++;
+	return n;
+}
+
+void node_remove(struct tailnet *t, mono_t now, struct tnode *n)
+{
+	for (size_t i = 0; i < t->n_streams; i++)
+		if (&t->nodes[t->streams[i].slot] == n)
+			t->streams[i].gone = true;
+	n->dead = true;
+	n->full_seq = ++t->seq;
+	t->n_nodes--;
+	t->policy_dirty = t->policy_dirty || t->policy;
+	t->flush_at = mono_min(t->flush_at, mono_add(now, SPAN_MS(TAILNET_BATCH_MS)));
+	tailnet_emit(t, TAILNET_DELETE_NODE, n->pub.id);
+}
+
+/* --- administration --- */
+
+static int missing(int64_t id, struct err *e)
+{
+	return err_say(e, ENOENT, "there is no node %lld", (long long)id);
+}
+
+int tailnet_node_del(struct tailnet *t, mono_t now, wall_t wall, int64_t id, struct err *e)
+{
+	struct tnode *n = node_slot(t, id);
+
+	(void)wall;
+	if (!n)
+		return missing(id, e);
+	tailnet_audit(t, "node %lld (%s) deleted", (long long)id, n->pub.given);
+	node_remove(t, now, n);
+	return 0;
+}
+
+int tailnet_node_expire(struct tailnet *t, mono_t now, wall_t wall, int64_t id, struct err *e)
+{
+	struct tnode *n = node_slot(t, id);
+
+	if (!n)
+		return missing(id, e);
+	n->pub.expiry = wall;
+	tailnet_audit(t, "node %lld (%s) expired", (long long)id, n->pub.given);
+	node_changed(t, now, n);
+	return 0;
+}
+
+int tailnet_node_rename(struct tailnet *t, mono_t now, wall_t wall, int64_t id, const char *name, struct err *e)
+{
+	struct tnode *n = node_slot(t, id);
+	char label[TAILNET_LABEL_MAX];
+
+	(void)wall;
+	if (!n)
+		return missing(id, e);
+	label_of(name, label);
+	if (strcmp(label, name) != 0)
+		return err_say(e, EINVAL, "'%.60s' is not a host name label; '%s' would be", name, label);
+	if (label_taken(t, n, label))
+		return err_say(e, EEXIST, "another node is called '%s'", label);
+	tailnet_audit(t, "node %lld (%s) renamed to %s", (long long)id, n->pub.given, label);
+	memcpy(n->pub.given, label, sizeof label);
+	node_changed(t, now, n);
+	return 0;
+}
+
+int tailnet_node_set_tags(struct tailnet *t, mono_t now, wall_t wall, int64_t id, const char *const *tags, size_t count, struct err *e)
+{
+	struct tnode *n = node_slot(t, id);
+
+	(void)wall;
+	if (!n)
+		return missing(id, e);
+	for (size_t i = 0; i < count; i++)
+		if (strncmp(tags[i], "tag:", 4) != 0 || strlen(tags[i]) >= TAILNET_LABEL_MAX)
+			return err_say(e, EINVAL, "'%.60s' is not a tag: tags look like tag:web", tags[i]);
+	if (!node_set_tags(n, tags, count))
+		return err_say(e, ENOBUFS, "no room for %zu tags (limit %d)", count, TAILNET_TAGS_MAX);
+	tailnet_audit(t, "node %lld (%s): tags set", (long long)id, n->pub.given);
+	node_changed(t, now, n);
+	return 0;
+}
+
+int tailnet_node_approve(struct tailnet *t, mono_t now, wall_t wall, int64_t id, struct err *e)
+{
+	struct tnode *n = node_slot(t, id);
+
+	(void)wall;
+	if (!n)
+		return missing(id, e);
+	n->pub.approved = true;
+	tailnet_audit(t, "node %lld (%s) approved", (long long)id, n->pub.given);
+	node_changed(t, now, n);
+	return 0;
+}
+
+int tailnet_node_approve_routes(struct tailnet *t, mono_t now, wall_t wall, int64_t id, const struct ipprefix *v, size_t count,
+				struct err *e)
+{
+	struct tnode *n = node_slot(t, id);
+
+	(void)wall;
+	if (!n)
+		return missing(id, e);
+	if (!set_approved(n, v, count))
+		return err_say(e, ENOBUFS, "no room for %zu routes (limit %d)", count, TAILNET_ROUTES_MAX);
+	tailnet_audit(t, "node %lld (%s): %zu routes approved", (long long)id, n->pub.given, count);
+	node_changed(t, now, n);
+	return 0;
+}

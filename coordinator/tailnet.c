@@ -1,0 +1,132 @@
+/* coordinator/tailnet.c - birth and death of the control server, settings, administration of what exists */
+#include "coordinator/tailnet.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "coordinator/tailnet_priv.h"
+
+struct tailnet *tailnet_new(const struct tailnet_conf *conf, struct err *e)
+{
+	struct tailnet *t = calloc(1, sizeof *t);
+
+	if (!t) {
+		err_set(e, ENOMEM, "start the control server");
+		return NULL;
+	}
+	t->conf = *conf;
+	snprintf(t->url, sizeof t->url, "%s", conf->server_url);
+	snprintf(t->domain, sizeof t->domain, "%s", conf->base_domain);
+	t->conf.server_url = t->url;
+	t->conf.base_domain = t->domain;
+	buf_init(&t->derp_map, 1 << 20);
+	buf_init(&t->dns, 1 << 20);
+	buf_init(&t->frame, TAILNET_FRAME_MAX);
+	buf_init(&t->packed, TAILNET_FRAME_MAX);
+	key_public(&t->pub, &t->conf.key);
+	t->next_user = t->next_key = t->next_node = 1;
+	t->seq = 1;
+	t->flush_at = t->scan_at = MONO_NEVER;
+	t->zstd = ZSTD_createCCtx();
+	if (!t->zstd || !buf_append(&t->derp_map, conf->derp_map.data, conf->derp_map.len) ||
+	    !buf_append(&t->dns, conf->dns.data, conf->dns.len)) {
+		tailnet_free(t);
+		err_set(e, ENOMEM, "start the control server");
+		return NULL;
+	}
+	return t;
+}
+
+void tailnet_free(struct tailnet *t)
+{
+	if (!t)
+		return;
+	for (size_t i = 0; i < t->n_sessions; i++)
+		if (t->sessions[i].used)
+			ts2021_server_free(t->sessions[i].conn);
+	for (size_t i = 0; i < t->n_slots; i++)
+		node_fini(&t->nodes[i]);
+	for (size_t i = 0; i < t->n_streams; i++)
+		free(t->streams[i].sent);
+	for (size_t i = 0; i < t->n_logins; i++)
+		free(t->logins[i].hostinfo);
+	for (size_t i = 0; i < t->n_events; i++)
+		free(t->events[(t->ev_head + i) % t->cap_events].text);
+	policy_free(t->policy);
+	ZSTD_freeCCtx(t->zstd);
+	buf_fini(&t->derp_map);
+	buf_fini(&t->dns);
+	buf_fini(&t->frame);
+	buf_fini(&t->packed);
+	free(t->users);
+	free(t->keys);
+	free(t->nodes);
+	free(t->sessions);
+	free(t->streams);
+	free(t->logins);
+	free(t->events);
+	free(t->text);
+	free(t->view);
+	free(t->view_slot);
+	free(t->view_tags);
+	secret_wipe(t, sizeof *t);
+	free(t);
+}
+
+const struct key_pub *tailnet_key(const struct tailnet *t)
+{
+	return &t->pub;
+}
+
+int tailnet_key_answer(const struct tailnet *t, struct buf *out)
+{
+	char text[KEY_TEXT_MAX];
+	static const struct key_pub none;
+	char zero[KEY_TEXT_MAX];
+
+	return buf_printf(out, "{\"legacyPublicKey\":\"%s\",\"publicKey\":\"%s\"}",
+			  key_pub_text(KEY_MACHINE, &none, zero), key_pub_text(KEY_MACHINE, &t->pub, text))
+		       ? 0
+		       : -ENOMEM;
+}
+
+void tailnet_set_policy(struct tailnet *t, mono_t now, struct policy *p)
+{
+	policy_free(t->policy);
+	t->policy = p;
+	for (size_t i = 0; i < t->n_slots; i++)
+		if (t->nodes[i].used && !t->nodes[i].dead)
+			node_auto_approve(t, &t->nodes[i]);
+	t->policy_dirty = true;
+	t->flush_at = mono_min(t->flush_at, now);
+}
+
+const struct policy *tailnet_policy(const struct tailnet *t)
+{
+	return t->policy;
+}
+
+int tailnet_set_derp_map(struct tailnet *t, mono_t now, struct bytes json)
+{
+	buf_clear(&t->derp_map);
+	if (!buf_append(&t->derp_map, json.data, json.len))
+		return -ENOMEM;
+	t->derp_seq = ++t->seq;
+	t->flush_at = mono_min(t->flush_at, now);
+	return 0;
+}
+
+void tailnet_stat(const struct tailnet *t, struct tailnet_stat *st)
+{
+	*st = t->stat;
+	st->users = t->n_users;
+	st->keys = t->n_keys;
+	st->nodes = t->n_nodes;
+	st->streams = t->n_streams;
+	st->online = 0;
+	for (size_t i = 0; i < t->n_slots; i++)
+		st->online += t->nodes[i].used && t->nodes[i].pub.online;
+}

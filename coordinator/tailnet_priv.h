@@ -1,0 +1,145 @@
+/* coordinator/tailnet_priv.h - what the files of the pure control server share */
+#ifndef COORDINATOR_TAILNET_PRIV_H
+#define COORDINATOR_TAILNET_PRIV_H
+
+#include "base/json.h"
+#include "base/log.h"
+#include "coordinator/tailnet.h"
+#include "ts2021/server.h"
+
+enum {
+	TAILNET_EVENTS_MAX = 65536,  /* store and audit events that wait: producers stop registering beyond it */
+	TAILNET_FRAME_MAX = 64 << 20,
+	TAILNET_QUEUE_MAX = 32 << 20, /* bytes queued for one stream before it is cut off as too slow */
+	TAILNET_LOGIN_S = 900,
+	TAILNET_LOGIN_ID = 24,
+};
+
+/* A node in its slot. Slots of deleted nodes stay dead until every stream has been told. */
+struct tnode {
+	struct tailnet_node pub;
+	bool used, dead, store_dirty, expiry_told;
+	unsigned n_streams;
+	uint64_t full_seq, patch_seq; /* when it last changed, in steps of tailnet.seq */
+	mono_t offline_at, remove_at; /* MONO_NEVER: not pending */
+};
+
+struct stream { /* one open map stream */
+	struct session_id session;
+	int32_t h2;
+	size_t slot;     /* of the node */
+	bool zstd, started, self_dirty, gone;
+	uint64_t seen;   /* tailnet.seq at the last frame */
+	mono_t keepalive_at;
+	uint8_t *sent;   /* bitmap by slot: this stream knows that peer */
+	size_t sent_bits;
+	uint8_t filter_hash[32];
+};
+
+struct session {
+	struct ts2021_server *conn;
+	uint32_t generation;
+	struct ipport remote;
+	struct key_pub machine;
+	bool used, has_output, hangup;
+};
+
+struct login { /* an interactive login that waits for a person */
+	char id[TAILNET_LOGIN_ID + 1];
+	struct key_pub machine, node;
+	char *hostinfo;
+	int cap;
+	bool ephemeral;
+	mono_t expires;
+	struct session_id waiter;
+	int32_t waiter_h2; /* 0: nobody waits */
+};
+
+struct tailnet {
+	struct tailnet_conf conf;
+	char url[512], domain[TAILNET_NAME_MAX];
+	struct buf derp_map, dns;
+	struct key_pub pub;
+	struct policy *policy;
+
+	struct tailnet_user *users; size_t n_users, cap_users;
+	struct tailnet_authkey *keys; size_t n_keys, cap_keys;
+	struct tnode *nodes; size_t n_slots, cap_slots, n_nodes;
+	struct session *sessions; size_t n_sessions, cap_sessions;
+	struct stream *streams; size_t n_streams, cap_streams;
+	struct login *logins; size_t n_logins, cap_logins;
+	int64_t next_user, next_key, next_node;
+
+	uint64_t seq;          /* counts changes */
+	mono_t flush_at, scan_at;
+	uint64_t derp_seq;     /* when the relay map changed */
+	bool policy_dirty;     /* visibility or filters may have changed for anybody */
+
+	struct queued { enum tailnet_event_type type; int64_t id; char *text; } *events;
+	size_t ev_head, n_events, cap_events;
+	char *text;            /* of the event handed out last */
+	size_t output_cursor;
+	bool sessions_dirty;   /* some session has output or is to be closed */
+
+	void *zstd;            /* ZSTD_CCtx, shared by all streams */
+	struct buf frame, packed; /* scratch */
+	struct policy_node *view; size_t cap_view, n_view;  /* scratch: nodes as the policy sees them */
+	size_t *view_slot;
+	const char **view_tags;
+	struct tailnet_stat stat;
+};
+
+/* events.c */
+void tailnet_emit(struct tailnet *t, enum tailnet_event_type type, int64_t id);
+void tailnet_audit(struct tailnet *t, const char *fmt, ...) PRINTF(2, 3);
+
+/* accounts.c */
+struct tailnet_authkey *authkey_find(struct tailnet *t, struct bytes text); /* by hash, constant time per key */
+
+/* nodes.c */
+struct tnode *node_slot(struct tailnet *t, int64_t id);
+struct tnode *node_by_machine(struct tailnet *t, const struct key_pub *machine, int64_t owner, bool tagged);
+struct tnode *node_by_key(struct tailnet *t, const struct key_pub *node);
+/* NULL: limit or memory. The caller fills in and then calls node_changed. */
+struct tnode *node_create(struct tailnet *t, wall_t wall, const struct key_pub *machine, const struct key_pub *node);
+void node_remove(struct tailnet *t, mono_t now, struct tnode *n);
+void node_set_hostinfo(struct tailnet *t, struct tnode *n, struct bytes json); /* also hostname, os, routes, home, label at first */
+void node_changed(struct tailnet *t, mono_t now, struct tnode *n); /* whole: peers get it anew */
+void node_patched(struct tailnet *t, mono_t now, struct tnode *n); /* endpoints, home, disco, online */
+bool node_set_tags(struct tnode *n, const char *const *tags, size_t count);
+void node_fini(struct tnode *n);
+bool node_is_primary(const struct tailnet *t, const struct tnode *n, const struct ipprefix *route);
+void node_auto_approve(struct tailnet *t, struct tnode *n);
+bool node_allocate(struct tailnet *t, struct tnode *n); /* addresses */
+
+/* register.c, map.c: one complete request */
+void register_request(struct tailnet *t, mono_t now, wall_t wall, struct session_id id, int32_t h2, struct bytes body);
+void map_request(struct tailnet *t, mono_t now, wall_t wall, struct session_id id, int32_t h2, struct bytes body);
+void map_stream_gone(struct tailnet *t, mono_t now, struct session_id id, int32_t h2); /* h2 0: all of the session */
+void map_flush(struct tailnet *t, mono_t now, wall_t wall);
+mono_t map_scan(struct tailnet *t, mono_t now, wall_t wall); /* keep-alives, offline, ephemeral, expiry; when next */
+void login_gone(struct tailnet *t, struct session_id id, int32_t h2);
+
+/* mapjson.c */
+void mapjson_node(struct tailnet *t, struct jsonw *w, const struct tnode *n, bool self, wall_t wall);
+void mapjson_patch(struct jsonw *w, const struct tnode *n, wall_t wall);
+void mapjson_user(struct tailnet *t, struct jsonw *w, const struct tnode *n);
+void mapjson_dns(struct tailnet *t, struct jsonw *w);
+void mapjson_prefixes(struct jsonw *w, const char *key, const struct ipprefix *v, size_t n);
+enum { TAGGED_USER = 2147455555 }; /* control-protocol.md 3.4: id shown as owner of tagged nodes */
+
+/* session.c */
+struct session *session_get(struct tailnet *t, struct session_id id);
+void session_output(struct tailnet *t, struct session_id id);
+void session_reply(struct tailnet *t, struct session_id id, int32_t h2, unsigned status, const char *type, struct bytes body);
+
+/* view.c: nodes as the policy sees them; index of a slot in the view */
+bool view_make(struct tailnet *t);
+size_t view_index(const struct tailnet *t, size_t slot);
+
+static inline bool session_eq(struct session_id a, struct session_id b)
+{
+	return a.index == b.index && a.generation == b.generation;
+}
+
+#endif

@@ -17,6 +17,7 @@
 void host_kick(struct host *h)
 {
 	h->dirty = true;
+	loop_defer(h->loop, &h->again); /* also when the flush of this turn is over: no sleep before the next */
 }
 
 struct node *host_node(struct host *h)
@@ -319,7 +320,7 @@ static void on_flush(void *ctx)
 
 static void on_again(void *ctx)
 {
-	host_kick(ctx);
+	((struct host *)ctx)->dirty = true;
 }
 
 static void on_timer(void *ctx)

@@ -508,6 +508,13 @@ struct stream *stream_dial(struct loop *loop, const struct stream_conf *conf,
         return s;
 }
 
+void stream_set_ops(struct stream *s, const struct stream_ops *ops, void *ctx)
+{
+        assert(ops->room && ops->got && ops->data && ops->sent && ops->closed);
+        s->ops = ops;
+        s->ctx = ctx;
+}
+
 struct stream *stream_adopt(struct loop *loop, int fd, const struct stream_ops *ops, void *ctx)
 {
         struct stream *s = stream_new(loop, ops, ctx);

@@ -57,6 +57,9 @@ struct stream *stream_adopt(struct loop *loop, int fd, const struct stream_ops *
 struct stream *stream_adopt_tls(struct loop *loop, int fd, struct tls_server *tls, span_t timeout,
                                 const struct stream_ops *ops, void *ctx);
 
+/* Another owner from now on; allowed in any callback but closed. Kick and resume it when the new one is ready. */
+void stream_set_ops(struct stream *s, const struct stream_ops *ops, void *ctx);
+
 void stream_kick(struct stream *s);     /* there is output; sent at the end of this turn with all else */
 void stream_resume(struct stream *s);   /* there is room */
 void stream_shutdown(struct stream *s); /* once `data` says 0: FIN (TLS: close_notify first) */

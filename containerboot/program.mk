@@ -3,4 +3,4 @@ PROG_containerboot_DIR := containerboot
 PROG_containerboot_MODULES := base crypto wire wg netstack path derp ts2021 model os node host
 PROG_containerboot_PKG := libcap
 PROG_containerboot_STATIC := y
-PROG_containerboot_LIBS := -lm
+

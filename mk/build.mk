@@ -30,7 +30,7 @@ $$(B)/bin/$(1): $$(PROG_$(1)_OBJ) $$(call archives,$$(PROG_$(1)_MODULES)) $$(B)/
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(ALLC) -pie $$(if $$(and $$(PROG_$(1)_STATIC),$$(if $$(SAN),,y)),-static-pie) $$(ALLLD) -o $$@ $$(PROG_$(1)_OBJ) \
 		$$(call archives,$$(PROG_$(1)_MODULES)) \
-		$$(if $$(strip $$(PROG_$(1)_PKGS)),$$$$(pkg-config $$(if $$(PROG_$(1)_STATIC),--static) --libs $$(PROG_$(1)_PKGS))) \
+		$$(if $$(strip $$(PROG_$(1)_PKGS)),$$$$(pkg-config $$(if $$(and $$(PROG_$(1)_STATIC),$$(if $$(SAN),,y)),--static --libs $$(patsubst libuv,libuv-static,$$(PROG_$(1)_PKGS)),--libs $$(PROG_$(1)_PKGS)))) \
 		$$(PROG_$(1)_LIBS) -lm
 endef
 $(foreach p,$(PROGRAMS),$(if $(PROG_$(p)_RULE),,$(eval $(call program_rules,$(p)))))

@@ -179,7 +179,7 @@ static void forward_datagram(struct host *h, const struct ns_event *ev)
 	}
 }
 
-void datagram_event(struct host *h, const struct ns_event *ev)
+void host_datagram_event(struct host *h, const struct ns_event *ev)
 {
 	if (ev->type != NS_UDP_RECV)
 		return;
@@ -247,7 +247,7 @@ void host_udp_close(struct host_udp *u)
 	free(u);
 }
 
-void datagram_free(struct host *h)
+void host_datagram_free(struct host *h)
 {
 	for (size_t i = 0; i < HOST_UDP_BUCKETS; i++)
 		while (h->udp_buckets[i])

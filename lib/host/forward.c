@@ -118,7 +118,7 @@ static void on_event(struct flow *flow, const struct ns_event *ev)
 	forward_free(f);
 }
 
-void forward_incoming(struct host *h, const struct ns_event *ev)
+void host_forward_incoming(struct host *h, const struct ns_event *ev)
 {
 	const struct ip loopback[2] = { ip_v4(127, 0, 0, 1), { { [15] = 1 } } };
 	struct stream_conf conf = { .dial = { .port = ev->local.port,

@@ -227,9 +227,9 @@ static void flow_event(struct host *h, const struct ns_event *ev)
 	struct flow *f = ev->user;
 
 	if (ev->type == NS_TCP_INCOMING)
-		forward_incoming(h, ev);
+		host_forward_incoming(h, ev);
 	else if (ev->type == NS_UDP_RECV || ev->type == NS_UDP_UNREACHABLE)
-		datagram_event(h, ev);
+		host_datagram_event(h, ev);
 	else if (f)
 		f->event(f, ev);
 }
@@ -264,7 +264,7 @@ static void carry_out(struct host *h, const struct node_effect *ef)
 		forget_stream(st);
 		break;
 	case NODE_RESOLVE:
-		name_resolve(h, ef->host);
+		host_name_resolve(h, ef->host);
 		break;
 	case NODE_STATE:
 		TELL(h, state, node_state(h->node));
@@ -387,8 +387,8 @@ void host_free(struct host *h)
 			stream_close(h->streams[i].s);
 		forget_stream(&h->streams[i]);
 	}
-	datagram_free(h);
-	name_free(h);
+	host_datagram_free(h);
+	host_name_free(h);
 	link_watch_free(h->links);
 	udp_close(h->udp4);
 	udp_close(h->udp6);

@@ -72,14 +72,14 @@ struct host {
 };
 
 /* forward.c */
-void forward_incoming(struct host *h, const struct ns_event *ev);
+void host_forward_incoming(struct host *h, const struct ns_event *ev);
 
 /* datagram.c */
-void datagram_event(struct host *h, const struct ns_event *ev);
-void datagram_free(struct host *h);
+void host_datagram_event(struct host *h, const struct ns_event *ev);
+void host_datagram_free(struct host *h);
 
 /* name.c: look-ups of the node itself */
-void name_resolve(struct host *h, const char *name);
-void name_free(struct host *h);
+void host_name_resolve(struct host *h, const char *name);
+void host_name_free(struct host *h);
 
 #endif

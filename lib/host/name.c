@@ -52,7 +52,7 @@ static void name_found(void *ctx, int family, const struct ip *v, size_t n, cons
 	name_drop(q);
 }
 
-void name_resolve(struct host *h, const char *name)
+void host_name_resolve(struct host *h, const char *name)
 {
 	struct host_name *q = calloc(1, sizeof *q);
 	struct err e = { 0 };
@@ -72,7 +72,7 @@ void name_resolve(struct host *h, const char *name)
 	name_drop(q);
 }
 
-void name_free(struct host *h)
+void host_name_free(struct host *h)
 {
 	while (h->names) {
 		resolve_cancel(h->names->query);

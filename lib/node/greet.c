@@ -16,7 +16,7 @@ static struct greet *find(struct node *n, uint32_t peer)
 	return NULL;
 }
 
-void greet_start(struct node *n, mono_t now, uint32_t peer)
+void node_greet_start(struct node *n, mono_t now, uint32_t peer)
 {
 	struct wg_peer_stat st;
 
@@ -28,7 +28,7 @@ void greet_start(struct node *n, mono_t now, uint32_t peer)
 						   .end = mono_add(now, SPAN_S(NODE_GREET_S)) };
 }
 
-void greet_stop(struct node *n, uint32_t peer)
+void node_greet_stop(struct node *n, uint32_t peer)
 {
 	struct greet *g = find(n, peer);
 
@@ -36,15 +36,15 @@ void greet_stop(struct node *n, uint32_t peer)
 		*g = n->greets[--n->n_greets];
 }
 
-void greet_heard(struct node *n, mono_t now, uint32_t peer)
+void node_greet_heard(struct node *n, mono_t now, uint32_t peer)
 {
 	if (!find(n, peer))
 		return;
 	wg_peer_nudge(n->wg, now, peer);
-	greet_stop(n, peer);
+	node_greet_stop(n, peer);
 }
 
-void greet_tick(struct node *n, mono_t now)
+void node_greet_tick(struct node *n, mono_t now)
 {
 	for (size_t i = n->n_greets; i-- > 0;) {
 		struct greet *g = &n->greets[i];
@@ -60,7 +60,7 @@ void greet_tick(struct node *n, mono_t now)
 	}
 }
 
-mono_t greet_deadline(const struct node *n)
+mono_t node_greet_deadline(const struct node *n)
 {
 	mono_t d = MONO_NEVER;
 

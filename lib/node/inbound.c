@@ -29,7 +29,7 @@ static bool admit(struct node *n, mono_t now, uint32_t peer, const struct pkt *p
 	}
 	if (facts.proto != PROTO_TSMP)
 		return true;
-	ping_tsmp(n, now, peer, &facts,
+	node_ping_tsmp(n, now, peer, &facts,
 		  bytes_of(p->data + facts.transport_off, facts.total_len - facts.transport_off));
 	return false;
 }
@@ -111,7 +111,7 @@ void node_relay_packet(struct node *n, mono_t now, wall_t wall, uint16_t region,
 	if (!is_wireguard(p))
 		return;
 	path_note_derp(n->path, now, peer->peer, region);
-	pseudo = relay_pseudo(peer->peer, region);
+	pseudo = node_relay_pseudo(peer->peer, region);
 	n->counters.in_packets[NODE_DERP]--;
 	n->counters.in_bytes[NODE_DERP] -= data.len; /* counted by node_wg_input */
 	node_wg_input(n, now, wall, &pseudo, NODE_DERP, p, 1);

@@ -103,7 +103,7 @@ void node_free(struct node *n)
 {
 	if (!n)
 		return;
-	relays_free(n);
+	node_relays_free(n);
 	control_free(n->control);
 	netmap_free(n->netmap);
 	filter_free(n->filter);
@@ -232,10 +232,10 @@ void node_set_running(struct node *n, mono_t now, wall_t wall, bool want)
 	if (n->started) {
 		if (want) {
 			control_start(n->control, now, wall);
-			relay_ensure_home(n, now);
+			node_relay_ensure_home(n, now);
 		} else {
 			control_stop(n->control);
-			relays_restart(n, now);
+			node_relays_restart(n, now);
 		}
 	}
 	node_state_update(n);
@@ -265,7 +265,7 @@ static void rotate_key(struct node *n, mono_t now, const struct key_priv *key)
 	key_public(&n->pub, key);
 	wg_set_key(n->wg, key);
 	path_set_node_key(n->path, &n->pub);
-	relays_restart(n, now);
+	node_relays_restart(n, now);
 }
 
 static void on_registered(struct node *n, mono_t now, const struct control_event *ev)
@@ -412,16 +412,16 @@ static void path_pump(struct node *n, mono_t now)
 	while (path_next(n->path, &ev)) {
 		switch (ev.type) {
 		case PATH_EV_DIRECT:
-			greet_heard(n, now, ev.peer);
+			node_greet_heard(n, now, ev.peer);
 			break;
 		case PATH_EV_RELAYED:
 			break;
 		case PATH_EV_PONG:
 		case PATH_EV_PING_TIMEOUT:
 			if (ev.token != GREET_TOKEN)
-				ping_pong(n, now, &ev);
+				node_ping_pong(n, now, &ev);
 			else if (ev.type == PATH_EV_PONG)
-				greet_heard(n, now, ev.peer);
+				node_greet_heard(n, now, ev.peer);
 			break;
 		case PATH_EV_WANT_STUN:
 			netcheck_start(n->netcheck, now);
@@ -436,7 +436,7 @@ static void wg_pump(struct node *n, mono_t now)
 
 	while (wg_next(n->wg, &ev)) {
 		if (ev.type == WG_EV_SESSION)
-			greet_stop(n, ev.peer);
+			node_greet_stop(n, ev.peer);
 		else if (ev.type == WG_EV_GAVE_UP)
 			log_debug("node: peer %u does not answer", ev.peer);
 	}
@@ -449,7 +449,7 @@ static bool flow_pump(struct node *n, mono_t now, struct node_effect *ef)
 
 	while (netstack_next(n->netstack, &ev)) {
 		if (ev.type == NS_ECHO_REPLY) {
-			ping_echo_reply(n, now, &ev);
+			node_ping_echo_reply(n, now, &ev);
 			continue;
 		}
 		*ef = (struct node_effect){ .type = NODE_FLOW, .flow = ev };
@@ -460,14 +460,14 @@ static bool flow_pump(struct node *n, mono_t now, struct node_effect *ef)
 
 bool node_next(struct node *n, mono_t now, wall_t wall, struct node_effect *ef)
 {
-	if (control_pump(n, now, wall, ef) || relays_next(n, now, wall, ef))
+	if (control_pump(n, now, wall, ef) || node_relays_next(n, now, wall, ef))
 		return true;
 	path_pump(n, now);
 	wg_pump(n, now);
-	if (queue_next(n, ef) || probe_next(n, now, ef) || flow_pump(n, now, ef) ||
+	if (queue_next(n, ef) || node_probe_next(n, now, ef) || flow_pump(n, now, ef) ||
 	    node_pump_out(n, now, wall, ef))
 		return true;
-	return relays_next(n, now, wall, ef); /* the pump may have given relays something */
+	return node_relays_next(n, now, wall, ef); /* the pump may have given relays something */
 }
 
 /* --- time --- */
@@ -479,10 +479,10 @@ mono_t node_deadline(const struct node *n)
 	d = mono_min(d, wg_deadline(n->wg));
 	d = mono_min(d, path_deadline(n->path));
 	d = mono_min(d, netstack_deadline(n->netstack));
-	d = mono_min(d, probe_deadline(n));
-	d = mono_min(d, relays_deadline(n));
-	d = mono_min(d, greet_deadline(n));
-	d = mono_min(d, ping_deadline(n));
+	d = mono_min(d, node_probe_deadline(n));
+	d = mono_min(d, node_relays_deadline(n));
+	d = mono_min(d, node_greet_deadline(n));
+	d = mono_min(d, node_ping_deadline(n));
 	return mono_min(d, n->store_at);
 }
 
@@ -492,10 +492,10 @@ void node_tick(struct node *n, mono_t now, wall_t wall)
 	wg_tick(n->wg, now, wall);
 	path_tick(n->path, now);
 	netstack_tick(n->netstack, now);
-	probe_tick(n, now);
-	relays_tick(n, now);
-	greet_tick(n, now);
-	ping_tick(n, now);
+	node_probe_tick(n, now);
+	node_relays_tick(n, now);
+	node_greet_tick(n, now);
+	node_ping_tick(n, now);
 	if (mono_due(n->store_at, now)) {
 		n->store_at = MONO_NEVER;
 		node_push(n, NODE_PERSIST_NETMAP);
@@ -510,17 +510,17 @@ void node_tick(struct node *n, mono_t now, wall_t wall)
 
 void node_stream_opened(struct node *n, mono_t now, uint32_t stream)
 {
-	struct relay *r = relay_of_stream(n, stream);
+	struct relay *r = node_relay_of_stream(n, stream);
 
 	if (r)
-		relay_opened(n, now, r);
+		node_relay_opened(n, now, r);
 	else
 		control_opened(n->control, now, stream);
 }
 
 void node_stream_feed(struct node *n, mono_t now, wall_t wall, uint32_t stream, struct bytes in)
 {
-	struct relay *r = relay_of_stream(n, stream);
+	struct relay *r = node_relay_of_stream(n, stream);
 
 	if (!r) {
 		control_feed(n->control, now, wall, stream, in);
@@ -532,7 +532,7 @@ void node_stream_feed(struct node *n, mono_t now, wall_t wall, uint32_t stream, 
 
 size_t node_stream_pull(struct node *n, mono_t now, uint32_t stream, uint8_t *buf, size_t cap)
 {
-	struct relay *r = relay_of_stream(n, stream);
+	struct relay *r = node_relay_of_stream(n, stream);
 
 	if (!r)
 		return control_pull(n->control, now, stream, buf, cap);
@@ -541,10 +541,10 @@ size_t node_stream_pull(struct node *n, mono_t now, uint32_t stream, uint8_t *bu
 
 void node_stream_closed(struct node *n, mono_t now, uint32_t stream, const char *why)
 {
-	struct relay *r = relay_of_stream(n, stream);
+	struct relay *r = node_relay_of_stream(n, stream);
 
 	if (r)
-		relay_closed(n, now, r, why);
+		node_relay_closed(n, now, r, why);
 	else
 		control_closed(n->control, now, stream, why);
 }
@@ -558,8 +558,8 @@ void node_link_changed(struct node *n, mono_t now)
 {
 	path_link_changed(n->path, now);
 	control_link_changed(n->control, now);
-	relays_restart(n, now);
-	relay_ensure_home(n, now);
+	node_relays_restart(n, now);
+	node_relay_ensure_home(n, now);
 	netcheck_start(n->netcheck, now);
 }
 

@@ -124,20 +124,20 @@ void node_health_set(struct node *n, const char *key,
 void node_apply_changes(struct node *n, mono_t now, wall_t wall);
 
 /* relay.c */
-void relay_send(struct node *n, mono_t now, uint16_t region, const struct key_pub *to,
+void node_relay_send(struct node *n, mono_t now, uint16_t region, const struct key_pub *to,
 		const uint8_t *data, size_t len);
-void relay_ensure_home(struct node *n, mono_t now);
-void relay_probe(struct node *n, mono_t now,
+void node_relay_ensure_home(struct node *n, mono_t now);
+void node_relay_probe(struct node *n, mono_t now,
 		 uint16_t region); /* connects, so that its time to be ready is known */
-void relays_map_changed(struct node *n, mono_t now);
-void relays_restart(struct node *n, mono_t now); /* node key changed, or the link did */
-void relays_tick(struct node *n, mono_t now);
-mono_t relays_deadline(const struct node *n);
-bool relays_next(struct node *n, mono_t now, wall_t wall, struct node_effect *ef);
-struct relay *relay_of_stream(struct node *n, uint32_t stream);
-void relay_opened(struct node *n, mono_t now, struct relay *r);
-void relay_closed(struct node *n, mono_t now, struct relay *r, const char *why);
-void relays_free(struct node *n);
+void node_relays_map_changed(struct node *n, mono_t now);
+void node_relays_restart(struct node *n, mono_t now); /* node key changed, or the link did */
+void node_relays_tick(struct node *n, mono_t now);
+mono_t node_relays_deadline(const struct node *n);
+bool node_relays_next(struct node *n, mono_t now, wall_t wall, struct node_effect *ef);
+struct relay *node_relay_of_stream(struct node *n, uint32_t stream);
+void node_relay_opened(struct node *n, mono_t now, struct relay *r);
+void node_relay_closed(struct node *n, mono_t now, struct relay *r, const char *why);
+void node_relays_free(struct node *n);
 
 /* inbound.c */
 void node_wg_input(struct node *n, mono_t now, wall_t wall, const struct ipport *from,
@@ -153,33 +153,33 @@ void node_send_one(struct node *n, const struct ipport *to, const uint8_t *data,
 		   struct node_effect *ef);
 void node_note_active(struct node *n, mono_t now);
 /* the pseudo-address of a peer behind a relay, and back (cookie replies) */
-struct ipport relay_pseudo(uint32_t peer, uint16_t region);
-bool relay_pseudo_parse(const struct ipport *a, uint32_t *peer, uint16_t *region);
+struct ipport node_relay_pseudo(uint32_t peer, uint16_t region);
+bool node_relay_pseudo_parse(const struct ipport *a, uint32_t *peer, uint16_t *region);
 
 /* probe.c: netcheck, endpoints, home */
-void probe_map_changed(struct node *n, mono_t now);
-void probe_tick(struct node *n, mono_t now);
-mono_t probe_deadline(const struct node *n);
-bool probe_next(struct node *n, mono_t now, struct node_effect *ef);
-void probe_publish_endpoints(struct node *n, mono_t now);
+void node_probe_map_changed(struct node *n, mono_t now);
+void node_probe_tick(struct node *n, mono_t now);
+mono_t node_probe_deadline(const struct node *n);
+bool node_probe_next(struct node *n, mono_t now, struct node_effect *ef);
+void node_probe_publish_endpoints(struct node *n, mono_t now);
 
 /* greet.c */
-void greet_start(struct node *n, mono_t now, uint32_t peer);
-void greet_heard(struct node *n, mono_t now,
+void node_greet_start(struct node *n, mono_t now, uint32_t peer);
+void node_greet_heard(struct node *n, mono_t now,
 		 uint32_t peer); /* the peer knows us: repeat the handshake now */
-void greet_stop(struct node *n, uint32_t peer);
-void greet_tick(struct node *n, mono_t now);
-mono_t greet_deadline(const struct node *n);
+void node_greet_stop(struct node *n, uint32_t peer);
+void node_greet_tick(struct node *n, mono_t now);
+mono_t node_greet_deadline(const struct node *n);
 enum {
 	GREET_TOKEN = 1
 }; /* path_ping token of greetings; callers of node_ping use others (the top bit set inside) */
 
 /* ping.c */
-void ping_pong(struct node *n, mono_t now, const struct path_event *ev);
-void ping_tsmp(struct node *n, mono_t now, uint32_t peer, const struct packet *pkt,
+void node_ping_pong(struct node *n, mono_t now, const struct path_event *ev);
+void node_ping_tsmp(struct node *n, mono_t now, uint32_t peer, const struct packet *pkt,
 	       struct bytes body); /* an inbound TSMP packet */
-void ping_echo_reply(struct node *n, mono_t now, const struct ns_event *ev);
-void ping_tick(struct node *n, mono_t now);
-mono_t ping_deadline(const struct node *n);
+void node_ping_echo_reply(struct node *n, mono_t now, const struct ns_event *ev);
+void node_ping_tick(struct node *n, mono_t now);
+mono_t node_ping_deadline(const struct node *n);
 
 #endif

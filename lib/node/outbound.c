@@ -10,7 +10,7 @@
 #include "node/node_priv.h"
 
 /* 100::/64 is the discard prefix (RFC 6666): no real address is in it */
-struct ipport relay_pseudo(uint32_t peer, uint16_t region)
+struct ipport node_relay_pseudo(uint32_t peer, uint16_t region)
 {
 	struct ipport a = { .port = region };
 
@@ -20,7 +20,7 @@ struct ipport relay_pseudo(uint32_t peer, uint16_t region)
 	return a;
 }
 
-bool relay_pseudo_parse(const struct ipport *a, uint32_t *peer, uint16_t *region)
+bool node_relay_pseudo_parse(const struct ipport *a, uint32_t *peer, uint16_t *region)
 {
 	static const uint8_t prefix[12] = { 1 };
 
@@ -68,7 +68,7 @@ static void send_relayed(struct node *n, mono_t now, uint16_t region, uint32_t p
 	const struct netmap_node *p = netmap_peer(n->netmap, peer);
 
 	for (size_t i = 0; p && i < count; i++)
-		relay_send(n, now, region, &p->key, v[i].data, v[i].len);
+		node_relay_send(n, now, region, &p->key, v[i].data, v[i].len);
 }
 
 /* Datagrams of a peer by its present path; true: *ef is their UDP effect. */
@@ -120,7 +120,7 @@ static bool send_run(struct node *n, mono_t now, wall_t wall, struct node_effect
 		return false;
 	node_note_active(n, now);
 	if (wg_seal(n->wg, now, wall, peer, n->out.v + start, n->out_pos - start) == 0) {
-		greet_start(n, now, peer);
+		node_greet_start(n, now, peer);
 		return false;
 	}
 	return send_to_peer(n, now, peer, n->out.v + start, n->out_pos - start, ef);
@@ -152,7 +152,7 @@ static bool send_disco(struct node *n, mono_t now, struct node_effect *ef)
 
 	while (path_pull(n->path, now, &s)) {
 		if (ip_is_zero(&s.udp.ip)) {
-			relay_send(n, now, s.derp, &s.derp_to, s.data, s.len);
+			node_relay_send(n, now, s.derp, &s.derp_to, s.data, s.len);
 			continue;
 		}
 		node_send_one(n, &s.udp, s.data, s.len, ef);
@@ -173,7 +173,7 @@ static bool send_wireguard(struct node *n, mono_t now, wall_t wall, struct node_
 		if (out.peer != WG_NO_PEER) {
 			if (send_to_peer(n, now, out.peer, out.v, out.n, ef))
 				return true;
-		} else if (relay_pseudo_parse(&out.to, &peer, &region)) {
+		} else if (node_relay_pseudo_parse(&out.to, &peer, &region)) {
 			send_relayed(n, now, region, peer, out.v, out.n);
 		} else {
 			*ef = (struct node_effect){

@@ -42,7 +42,7 @@ static void allow(struct node *n, const struct netmap_node *p)
 
 static void forget(struct node *n, uint32_t peer)
 {
-	greet_stop(n, peer);
+	node_greet_stop(n, peer);
 	wg_peer_del(n->wg, peer);
 	path_peer_del(n->path, peer);
 }
@@ -221,8 +221,8 @@ void node_apply_changes(struct node *n, mono_t now, wall_t wall)
 	if (filter)
 		filter_changed(n);
 	if (derp) {
-		relays_map_changed(n, now);
-		probe_map_changed(n, now);
+		node_relays_map_changed(n, now);
+		node_probe_map_changed(n, now);
 	}
 	if (!any)
 		return;

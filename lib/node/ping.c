@@ -27,7 +27,7 @@ static void report(struct node *n, mono_t now, const struct pending_ping *p, con
 	}
 }
 
-void ping_pong(struct node *n, mono_t now, const struct path_event *ev)
+void node_ping_pong(struct node *n, mono_t now, const struct path_event *ev)
 {
 	struct node_effect *ef = node_push(n, NODE_PONG);
 
@@ -113,7 +113,7 @@ static void got_pong(struct node *n, mono_t now, uint32_t peer, const struct tsm
 	}
 }
 
-void ping_tsmp(struct node *n, mono_t now, uint32_t peer, const struct packet *pkt,
+void node_ping_tsmp(struct node *n, mono_t now, uint32_t peer, const struct packet *pkt,
 	       struct bytes body)
 {
 	struct key_pub disco;
@@ -138,7 +138,7 @@ void ping_tsmp(struct node *n, mono_t now, uint32_t peer, const struct packet *p
 	}
 }
 
-void ping_echo_reply(struct node *n, mono_t now, const struct ns_event *ev)
+void node_ping_echo_reply(struct node *n, mono_t now, const struct ns_event *ev)
 {
 	struct pending_ping *p;
 
@@ -151,7 +151,7 @@ void ping_echo_reply(struct node *n, mono_t now, const struct ns_event *ev)
 	p->used = false;
 }
 
-void ping_tick(struct node *n, mono_t now)
+void node_ping_tick(struct node *n, mono_t now)
 {
 	for (size_t i = 0; i < NODE_PINGS_MAX; i++) {
 		struct pending_ping *p = &n->pings[i];
@@ -163,7 +163,7 @@ void ping_tick(struct node *n, mono_t now)
 	}
 }
 
-mono_t ping_deadline(const struct node *n)
+mono_t node_ping_deadline(const struct node *n)
 {
 	mono_t d = MONO_NEVER;
 

@@ -55,7 +55,7 @@ static void guess_home(struct node *n, mono_t now, const struct netmap_region *v
 	if (n->home == 0 && usable == 1)
 		n->home = only;
 	if (n->home != 0)
-		relay_ensure_home(n, now);
+		node_relay_ensure_home(n, now);
 }
 
 static void tell_control(struct node *n, const struct netcheck_report *rep)
@@ -87,7 +87,7 @@ static void tell_control(struct node *n, const struct netcheck_report *rep)
 	control_set_netinfo(n->control, &ni);
 }
 
-void probe_map_changed(struct node *n, mono_t now)
+void node_probe_map_changed(struct node *n, mono_t now)
 {
 	size_t count;
 	const struct netmap_region *v = netmap_regions(n->netmap, &count);
@@ -132,7 +132,7 @@ static bool worth_offering(const struct ip *a, bool loopback)
 	       !ip_is_unspecified(a);
 }
 
-void probe_publish_endpoints(struct node *n, mono_t now)
+void node_probe_publish_endpoints(struct node *n, mono_t now)
 {
 	const struct netcheck_report *rep = netcheck_report(n->netcheck);
 	struct ipport v[NODE_ENDPOINTS_MAX];
@@ -175,7 +175,7 @@ void node_set_addresses(struct node *n, mono_t now, const struct ip *v, size_t c
 	n->port6 = port6;
 	netcheck_set_families(n->netcheck, port4 != 0 && !n->derp_only,
 			      port6 != 0 && !n->derp_only);
-	probe_publish_endpoints(n, now);
+	node_probe_publish_endpoints(n, now);
 }
 
 /* --- rounds --- */
@@ -194,14 +194,14 @@ static void round_done(struct node *n, mono_t now)
 	if (home != 0 && home != n->home) {
 		log_info("node: home relay is %u", home);
 		n->home = home;
-		relay_ensure_home(n, now);
+		node_relay_ensure_home(n, now);
 		node_push(n, NODE_PERSIST_LOGIN);
 	}
 	tell_control(n, rep);
-	probe_publish_endpoints(n, now);
+	node_probe_publish_endpoints(n, now);
 }
 
-bool probe_next(struct node *n, mono_t now, struct node_effect *ef)
+bool node_probe_next(struct node *n, mono_t now, struct node_effect *ef)
 {
 	struct netcheck_want w;
 
@@ -216,7 +216,7 @@ bool probe_next(struct node *n, mono_t now, struct node_effect *ef)
 			ef->host = n->resolve_host;
 			return true;
 		case NETCHECK_WANT_HTTPS: /* the time that a relay connection takes tells as much */
-			relay_probe(n, now, w.region);
+			node_relay_probe(n, now, w.region);
 			break;
 		case NETCHECK_DONE:
 			round_done(n, now);
@@ -226,7 +226,7 @@ bool probe_next(struct node *n, mono_t now, struct node_effect *ef)
 	return false;
 }
 
-void probe_tick(struct node *n, mono_t now)
+void node_probe_tick(struct node *n, mono_t now)
 {
 	netcheck_tick(n->netcheck, now);
 	if (!mono_due(n->restun_at, now))
@@ -240,7 +240,7 @@ void probe_tick(struct node *n, mono_t now)
 	}
 }
 
-mono_t probe_deadline(const struct node *n)
+mono_t node_probe_deadline(const struct node *n)
 {
 	return mono_min(netcheck_deadline(n->netcheck), n->restun_at);
 }

@@ -15,7 +15,7 @@ static uint32_t stream_of(const struct node *n, const struct relay *r)
 	return (uint32_t)(CONTROL_CONNS + (r - n->relays));
 }
 
-struct relay *relay_of_stream(struct node *n, uint32_t stream)
+struct relay *node_relay_of_stream(struct node *n, uint32_t stream)
 {
 	if (stream < CONTROL_CONNS || stream - CONTROL_CONNS >= NODE_RELAYS_MAX)
 		return NULL;
@@ -91,7 +91,7 @@ static void dial(struct node *n, struct relay *r, mono_t now)
 
 	r->retry_at = MONO_NEVER;
 	if (!d)
-		return; /* relays_map_changed comes back to it */
+		return; /* node_relays_map_changed comes back to it */
 	set_target(n, r, d);
 	conf.is_home = r->region == n->home;
 	r->client = derp_client_new(&conf, now);
@@ -137,7 +137,7 @@ static struct relay *slot_for(struct node *n, mono_t now, uint16_t region)
 	return r;
 }
 
-void relay_send(struct node *n, mono_t now, uint16_t region, const struct key_pub *to,
+void node_relay_send(struct node *n, mono_t now, uint16_t region, const struct key_pub *to,
 		const uint8_t *data, size_t len)
 {
 	struct relay *r;
@@ -156,7 +156,7 @@ void relay_send(struct node *n, mono_t now, uint16_t region, const struct key_pu
 	n->counters.out_bytes[NODE_DERP] += len;
 }
 
-void relay_ensure_home(struct node *n, mono_t now)
+void node_relay_ensure_home(struct node *n, mono_t now)
 {
 	struct relay *r;
 
@@ -172,13 +172,13 @@ void relay_ensure_home(struct node *n, mono_t now)
 		dial(n, r, now);
 }
 
-void relay_probe(struct node *n, mono_t now, uint16_t region)
+void node_relay_probe(struct node *n, mono_t now, uint16_t region)
 {
 	if (n->want_running)
 		slot_for(n, now, region);
 }
 
-void relays_map_changed(struct node *n, mono_t now)
+void node_relays_map_changed(struct node *n, mono_t now)
 {
 	for (size_t i = 0; i < NODE_RELAYS_MAX; i++) {
 		struct relay *r = &n->relays[i];
@@ -202,10 +202,10 @@ void relays_map_changed(struct node *n, mono_t now)
 	}
 	if (n->home != 0 && !netmap_region(n->netmap, n->home))
 		n->home = 0;
-	relay_ensure_home(n, now);
+	node_relay_ensure_home(n, now);
 }
 
-void relays_restart(struct node *n, mono_t now)
+void node_relays_restart(struct node *n, mono_t now)
 {
 	for (size_t i = 0; i < NODE_RELAYS_MAX; i++) {
 		struct relay *r = &n->relays[i];
@@ -220,7 +220,7 @@ void relays_restart(struct node *n, mono_t now)
 	}
 }
 
-void relays_free(struct node *n)
+void node_relays_free(struct node *n)
 {
 	for (size_t i = 0; i < NODE_RELAYS_MAX; i++)
 		derp_client_free(n->relays[i].client);
@@ -228,7 +228,7 @@ void relays_free(struct node *n)
 
 /* --- what the stream did --- */
 
-void relay_opened(struct node *n, mono_t now, struct relay *r)
+void node_relay_opened(struct node *n, mono_t now, struct relay *r)
 {
 	(void)n;
 	(void)now;
@@ -263,7 +263,7 @@ static void failed(struct node *n, mono_t now, struct relay *r, const char *why)
 	}
 }
 
-void relay_closed(struct node *n, mono_t now, struct relay *r, const char *why)
+void node_relay_closed(struct node *n, mono_t now, struct relay *r, const char *why)
 {
 	r->open = r->dialing = false; /* the host has no stream any more */
 	if (r->client)
@@ -341,7 +341,7 @@ static bool relay_effect(struct node *n, struct relay *r, struct node_effect *ef
 	return derp_client_has_output(r->client);
 }
 
-bool relays_next(struct node *n, mono_t now, wall_t wall, struct node_effect *ef)
+bool node_relays_next(struct node *n, mono_t now, wall_t wall, struct node_effect *ef)
 {
 	for (size_t i = 0; i < NODE_RELAYS_MAX; i++) {
 		struct relay *r = &n->relays[i];
@@ -357,7 +357,7 @@ bool relays_next(struct node *n, mono_t now, wall_t wall, struct node_effect *ef
 
 /* --- time --- */
 
-mono_t relays_deadline(const struct node *n)
+mono_t node_relays_deadline(const struct node *n)
 {
 	mono_t d = MONO_NEVER;
 
@@ -373,7 +373,7 @@ mono_t relays_deadline(const struct node *n)
 	return d;
 }
 
-void relays_tick(struct node *n, mono_t now)
+void node_relays_tick(struct node *n, mono_t now)
 {
 	for (size_t i = 0; i < NODE_RELAYS_MAX; i++) {
 		struct relay *r = &n->relays[i];

@@ -20,7 +20,7 @@ STARTED=$(date +%s%N)
 
 cleanup() {
 	local rc=$? p n
-	trap - EXIT
+	trap - EXIT ERR
 	set +e
 	for p in "${PIDS[@]}"; do kill "$p" 2> /dev/null; done
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
@@ -177,7 +177,7 @@ tailscaled() {
 	mkdir -p "$T/$h.state"
 	start "$h" "$h" env SSL_CERT_FILE="$CA" TS_NO_LOGS_NO_SUPPORT=true HOME="$T" "$PEERS/${TAILSCALED:-tailscaled}" \
 		--statedir="$T/$h.state" --state="$T/$h.state/tailscaled.state" --socket="$T/$h.sock" \
-		--tun="${TUN:-userspace-networking}" --port=41641 "$@"
+		--tun="${TUN:-userspace-networking}" --port=41641 --socks5-server=127.0.0.1:1055 "$@"
 	eval "PID_$h=$PID"
 	until_ok 20 test -S "$T/$h.sock"
 }
@@ -193,6 +193,8 @@ containerboot() {
 	eval "PID_$h=$PID"
 }
 ready() { until_ok "${2:-30}" in_ns "$1" curl -sf --max-time 2 http://127.0.0.1:9002/healthz; }
+# via HOST URL [CURL ARGS...]: through the SOCKS5 proxy of the node on that host, ours or stock
+via() { local h=$1 url=$2; shift 2; in_ns "$h" curl -sS --max-time 120 --proxy socks5h://127.0.0.1:1055 "$@" "$url"; }
 # addr HOST: the tailnet IPv4 address that Headscale gave a node
 addr() { hs_cli nodes list -o json | jq -r --arg n "$1" '.[] | select(.given_name == $n or .name == $n) | .ip_addresses[0]'; }
 addr6() { hs_cli nodes list -o json | jq -r --arg n "$1" '.[] | select(.given_name == $n or .name == $n) | .ip_addresses[1]'; }

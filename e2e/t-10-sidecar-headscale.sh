@@ -22,19 +22,18 @@ grep -q "via $IP_a:" <<< "$out" || grep -q "via \[$IP6_a\]:" <<< "$out" || die "
 ts b ping --tsmp -c 1 "$ip_a" || die "no TSMP answer"
 ts b ping --icmp -c 1 "$ip_a" || die "no ICMP answer"
 
-# in: the stock node reaches a program behind us, by address and name, both families
-curl_b() { in_ns b "$PEERS/tailscale" --socket="$T/b.sock" nc "$1" 8000 <<< $'GET / HTTP/1.0\r\n\r' | grep -q "hello from a"; }
-until_ok 10 curl_b "$ip_a"
-until_ok 10 curl_b "$ip6_a"
+# in: the stock node reaches a program behind us, by address, both families
+fetch() { via "$1" "$2" | grep -q "hello from $3"; }
+until_ok 10 fetch b "http://$ip_a:8000/" a
+until_ok 10 fetch b "http://[$ip6_a]:8000/" a
 say "in: by IPv4 and IPv6"
 
 # out: through our proxies
-curl_a() { in_ns a curl -sS --max-time 10 --proxy "$1" "$2" | grep -q "hello from b"; }
-until_ok 20 curl_a socks5h://127.0.0.1:1055 "http://$ip_b:8000/"
-until_ok 10 curl_a socks5h://127.0.0.1:1055 "http://b.tail.test:8000/"
-until_ok 10 curl_a socks5h://127.0.0.1:1055 "http://b:8000/"
-until_ok 10 curl_a socks5h://127.0.0.1:1055 "http://[$ip6_b]:8000/"
-until_ok 10 curl_a http://127.0.0.1:1055 "http://b.tail.test:8000/"
+until_ok 20 fetch a "http://$ip_b:8000/" b
+until_ok 10 fetch a "http://b.tail.test:8000/" b
+until_ok 10 fetch a "http://b:8000/" b
+until_ok 10 fetch a "http://[$ip6_b]:8000/" b
+in_ns a curl -sS --max-time 10 --proxy http://127.0.0.1:1055 http://b.tail.test:8000/ | grep -q "hello from b"
 in_ns a curl -sS --max-time 10 --proxytunnel --proxy http://127.0.0.1:1055 "http://$ip_b:8000/" | grep -q "hello from b"
 say "out: SOCKS5 and HTTP, names and addresses, both families"
 
@@ -42,19 +41,15 @@ say "out: SOCKS5 and HTTP, names and addresses, both families"
 head -c $((64 << 20)) /dev/urandom > "$T/b.www/big"
 cp "$T/b.www/big" "$T/a.www/big"
 sum=$(sha256sum < "$T/b.www/big")
-got=$(in_ns a curl -sS --max-time 120 --proxy socks5h://127.0.0.1:1055 "http://$ip_b:8000/big" | sha256sum)
-[ "$got" = "$sum" ] || die "download through us is damaged"
-start b nc-b "$PEERS/tailscale" --socket="$T/b.sock" version
-got=$(in_ns b "$PEERS/tailscale" --socket="$T/b.sock" nc "$ip_a" 8000 <<< $'GET /big HTTP/1.0\r\n\r' | sed '1,/^\r$/d' | sha256sum)
-[ "$got" = "$sum" ] || die "download from us is damaged"
+[ "$(via a "http://$ip_b:8000/big" | sha256sum)" = "$sum" ] || die "download through us is damaged"
+[ "$(via b "http://$ip_a:8000/big" | sha256sum)" = "$sum" ] || die "download from us is damaged"
 say "64 MiB each way: checksums agree"
 
 # relay only
 containerboot c "$key" TS_DEBUG_ALWAYS_USE_DERP=true
 ready c
-until_ok 20 in_ns c curl -sS --max-time 10 --proxy socks5h://127.0.0.1:1055 "http://$ip_b:8000/"
-got=$(in_ns c curl -sS --max-time 120 --proxy socks5h://127.0.0.1:1055 "http://$ip_b:8000/big" | sha256sum)
-[ "$got" = "$sum" ] || die "download over the relay is damaged"
+until_ok 20 fetch c "http://$ip_b:8000/" b
+[ "$(via c "http://$ip_b:8000/big" | sha256sum)" = "$sum" ] || die "download over the relay is damaged"
 say "64 MiB over the relay: checksums agree"
 
 # SIGTERM ends with 0 at once

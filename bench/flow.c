@@ -1,0 +1,209 @@
+/* bench/flow.c - load for benches: a server that sends, a client that receives through a SOCKS5 proxy and times it
+ *
+ *   flow serve PORT                     sends zeros to each connection, or echoes lines ("e" first)
+ *   flow get SOCKS_PORT ADDR PORT S     downloads for S seconds: prints megabits per second
+ *   flow put SOCKS_PORT ADDR PORT S     uploads for S seconds
+ *   flow ping SOCKS_PORT ADDR PORT N    N one-byte requests on one connection: p50 and p99 in microseconds
+ *   flow connect SOCKS_PORT ADDR PORT N N connections with one request each: p50 and p99 in microseconds
+ *
+ * Blocking sockets, one process a connection: it must not be what is measured.
+ */
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CHUNK = 128 * 1024 };
+static char buf[CHUNK];
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int dial_loopback(uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) != 0)
+		die("connect to the proxy");
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	return fd;
+}
+
+static void need(int fd, void *p, size_t n)
+{
+	for (char *c = p; n > 0;) {
+		ssize_t k = read(fd, c, n);
+
+		if (k <= 0)
+			die("read");
+		c += k;
+		n -= (size_t)k;
+	}
+}
+
+static void give(int fd, const void *p, size_t n)
+{
+	if (write(fd, p, n) != (ssize_t)n)
+		die("write");
+}
+
+/* a connection to addr:port through the proxy; proxy port 0: straight */
+static int reach(uint16_t proxy, const char *addr, uint16_t port)
+{
+	uint8_t req[10] = { 5, 1, 0, 1 }, ans[262];
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int fd;
+
+	if (inet_pton(AF_INET, addr, &a.sin_addr) != 1)
+		die("address");
+	if (proxy == 0) {
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		if (connect(fd, (struct sockaddr *)&a, sizeof a) != 0)
+			die("connect");
+		return fd;
+	}
+	fd = dial_loopback(proxy);
+	give(fd, "\5\1\0", 3);
+	need(fd, ans, 2);
+	memcpy(req + 4, &a.sin_addr, 4);
+	memcpy(req + 8, &a.sin_port, 2);
+	give(fd, req, sizeof req);
+	need(fd, ans, 4);
+	if (ans[1] != 0) {
+		fprintf(stderr, "proxy says %d\n", ans[1]);
+		exit(1);
+	}
+	need(fd, ans + 4, ans[3] == 4 ? 18 : 6);
+	return fd;
+}
+
+static void serve_one(int fd)
+{
+	char first;
+
+	if (read(fd, &first, 1) != 1)
+		return;
+	if (first == 'g')
+		while (write(fd, buf, sizeof buf) > 0)
+			;
+	else if (first == 'p')
+		while (read(fd, buf, sizeof buf) > 0)
+			;
+	else
+		do {
+			if (write(fd, &first, 1) != 1)
+				break;
+		} while (read(fd, &first, 1) == 1);
+}
+
+static void serve(uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int l = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+
+	setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	if (bind(l, (struct sockaddr *)&a, sizeof a) != 0 || listen(l, 128) != 0)
+		die("listen");
+	signal(SIGCHLD, SIG_IGN);
+	for (;;) {
+		int fd = accept(l, NULL, NULL);
+
+		if (fd < 0)
+			continue;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		if (fork() == 0) {
+			close(l);
+			serve_one(fd);
+			_exit(0);
+		}
+		close(fd);
+	}
+}
+
+static void bulk(int fd, bool get, double limit)
+{
+	double start, now;
+	uint64_t total = 0;
+
+	give(fd, get ? "g" : "p", 1);
+	start = now = seconds();
+	while (now - start < limit) {
+		ssize_t k = get ? read(fd, buf, sizeof buf) : write(fd, buf, sizeof buf);
+
+		if (k <= 0)
+			die("transfer");
+		total += (uint64_t)k;
+		now = seconds();
+	}
+	printf("%.1f %llu\n", (double)total * 8 / 1e6 / (now - start), (unsigned long long)total);
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void latency(uint16_t proxy, const char *addr, uint16_t port, int n, bool fresh)
+{
+	double *v = calloc((size_t)n, sizeof *v);
+	int fd = -1;
+	char c = 'e';
+
+	for (int i = 0; i < n; i++) {
+		double t = seconds();
+
+		if (fresh || fd < 0)
+			fd = reach(proxy, addr, port);
+		give(fd, &c, 1);
+		need(fd, &c, 1);
+		v[i] = (seconds() - t) * 1e6;
+		if (fresh)
+			close(fd);
+	}
+	qsort(v, (size_t)n, sizeof *v, by_value);
+	printf("%.0f %.0f\n", v[n / 2], v[n * 99 / 100]);
+	free(v);
+}
+
+int main(int argc, char **argv)
+{
+	uint16_t proxy, port;
+
+	signal(SIGPIPE, SIG_IGN);
+	if (argc == 3 && strcmp(argv[1], "serve") == 0)
+		serve((uint16_t)strtoul(argv[2], NULL, 10));
+	if (argc != 6) {
+		fprintf(stderr, "usage: flow serve PORT | flow get|put|ping|connect SOCKS_PORT ADDR PORT SECONDS|N\n");
+		return 2;
+	}
+	proxy = (uint16_t)strtoul(argv[2], NULL, 10);
+	port = (uint16_t)strtoul(argv[4], NULL, 10);
+	if (strcmp(argv[1], "get") == 0 || strcmp(argv[1], "put") == 0)
+		bulk(reach(proxy, argv[3], port), argv[1][0] == 'g', strtod(argv[5], NULL));
+	else
+		latency(proxy, argv[3], port, (int)strtol(argv[5], NULL, 10), strcmp(argv[1], "connect") == 0);
+	return 0;
+}

@@ -12,6 +12,7 @@ enum { MAX = 8, HTTP_HEAD = 4096 };
 
 struct end { /* a client and its stream */
         struct derp_client *c;
+        struct derp_server *s; /* it dialled this one */
         struct derp_conn_id id;
         struct key_pub key;
         bool ready, closed, open, stalled;
@@ -24,7 +25,9 @@ struct end { /* a client and its stream */
 
 struct net {
         struct seed_rng rng;
-        struct derp_server *s;
+        struct derp_server *s,
+            *s2; /* s2: another relay, or NULL; new clients dial it when dial_s2 */
+        bool dial_s2;
         struct end e[MAX];
         size_t n, step; /* bytes that move at once */
         mono_t now;
@@ -56,6 +59,7 @@ static void net_fini(struct net *t)
         for (size_t i = 0; i < t->n; i++)
                 derp_client_free(t->e[i].c);
         derp_server_free(t->s);
+        derp_server_free(t->s2);
 }
 
 static struct end *dial(struct net *t, const struct key_priv *key, const char *mesh)
@@ -78,7 +82,8 @@ static struct end *dial(struct net *t, const struct key_priv *key, const char *m
         n = derp_client_pull(e->c, t->now, buf,
                              sizeof buf); /* the request head is the caller's business */
         ck_assert(n > 20 && memcmp(buf, "GET /derp HTTP/1.1\r\n", 20) == 0);
-        ck_assert_int_eq(derp_server_open(t->s, t->now, &remote, false, &e->id), 0);
+        e->s = t->dial_s2 ? t->s2 : t->s;
+        ck_assert_int_eq(derp_server_open(e->s, t->now, &remote, false, &e->id), 0);
         e->open = true;
         return e;
 }
@@ -122,21 +127,28 @@ static void client_events(struct net *t, struct end *e)
         }
 }
 
-static void server_events(struct net *t)
+static void events_of(struct net *t, struct derp_server *s)
 {
         struct derp_server_event ev;
 
-        while (derp_server_next(t->s, &ev)) {
+        while (derp_server_next(s, &ev)) {
                 if (ev.type == DERP_SRV_VERIFY)
-                        derp_server_admit(t->s, t->now, ev.id, !t->deny);
+                        derp_server_admit(s, t->now, ev.id, !t->deny);
                 if (ev.type != DERP_SRV_HANGUP)
                         continue;
                 snprintf(t->hangup, sizeof t->hangup, "%s", ev.reason);
                 for (size_t i = 0; i < t->n; i++)
-                        if (t->e[i].id.index == ev.id.index &&
+                        if (t->e[i].s == s && t->e[i].id.index == ev.id.index &&
                             t->e[i].id.generation == ev.id.generation)
                                 t->e[i].open = false;
         }
+}
+
+static void server_events(struct net *t)
+{
+        events_of(t, t->s);
+        if (t->s2)
+                events_of(t, t->s2);
 }
 
 static bool move(struct net *t, struct end *e)
@@ -144,13 +156,13 @@ static bool move(struct net *t, struct end *e)
         uint8_t *buf = malloc(t->step);
         size_t up = 0, down = 0;
 
-        if (e->open && derp_server_wants_read(t->s, e->id)) {
+        if (e->open && derp_server_wants_read(e->s, e->id)) {
                 up = derp_client_pull(e->c, t->now, buf, t->step);
-                derp_server_feed(t->s, t->now, e->id, bytes_of(buf, up));
+                derp_server_feed(e->s, t->now, e->id, bytes_of(buf, up));
         }
         server_events(t);
         if (e->open && !e->stalled) {
-                down = derp_server_pull(t->s, t->now, e->id, buf, t->step);
+                down = derp_server_pull(e->s, t->now, e->id, buf, t->step);
                 derp_client_feed(e->c, t->now, bytes_of(buf, down));
                 client_events(t, e);
         }
@@ -636,6 +648,39 @@ TEST(packet_for_a_client_of_another_relay_leaves_over_the_link)
         ck_assert(derp_client_has_output(link->c));
         derp_server_link_del(t.s, t.now, link->c);
         send_n(a, &far, 1, 50);
+        pump(&t);
+        ck_assert_uint_eq(derp_server_stats(t.s)->dropped[DERP_DROP_UNKNOWN_DEST], 1);
+        net_fini(&t);
+}
+
+TEST(two_meshed_relays_carry_packets_across_and_know_who_left)
+{
+        struct derp_server_conf conf = { .mesh_key = MESH },
+                                conf2 = { .mesh_key = MESH, .max_conns = MAX };
+        struct end *a, *b, *link;
+        struct net t;
+
+        net_init_conf(&t, &conf);
+        conf2.rng = &t.rng.rng;
+        key_gen(&conf2.key, &t.rng.rng);
+        t.s2 = derp_server_new(&conf2);
+        ck_assert_ptr_nonnull(t.s2);
+        a = dial(&t, NULL, NULL);
+        t.dial_s2 = true;
+        b = dial(&t, NULL, NULL);
+        link = dial(&t, NULL, MESH);
+        ck_assert_int_eq(derp_server_link_add(t.s, link->c), 0);
+        pump(&t);
+        ck_assert_uint_ge(link->present, 1);
+        send_n(a, &b->key, 31, 1000);
+        pump(&t);
+        ck_assert_uint_eq(b->last, 31);
+        ck_assert(key_eq(&b->last_from, &a->key));
+        derp_server_close(t.s2, t.now, b->id);
+        b->open = false;
+        pump(&t);
+        ck_assert_uint_eq(link->gone, 1);
+        send_n(a, &b->key, 32, 1000);
         pump(&t);
         ck_assert_uint_eq(derp_server_stats(t.s)->dropped[DERP_DROP_UNKNOWN_DEST], 1);
         net_fini(&t);

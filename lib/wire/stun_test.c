@@ -176,3 +176,19 @@ TEST(stun_faults_all_have_names)
         for (int i = 0; i < STUN_FAULT_N; i++)
                 ck_assert_ptr_nonnull(stun_fault_names[i]);
 }
+
+TEST(stun_answer_of_a_real_derper_on_a_dual_stack_socket_gives_an_ipv4_address)
+{
+        /* derper of tailscale 1.102.5 answering the vector above from 127.0.0.1:42049, as IPv6-mapped */
+        uint8_t in[64], txid[STUN_TXID];
+        struct ipport got;
+        char text[IPPORT_TEXT];
+        size_t n = harness_unhex("010100182112a4420102030405060708090a0b0c"
+                                 "00200014000285532112a442010203040506f8f7760a0b0d",
+                                 in, sizeof in);
+
+        ck_assert_int_eq(stun_answer_parse(in, n, txid, &got), STUN_OK);
+        ck_assert(ip_is_v4(&got.ip));
+        ck_assert_str_eq(ipport_text(&got, text), "127.0.0.1:42049");
+        ck_bytes_eq(txid, txid_1_to_12, STUN_TXID);
+}

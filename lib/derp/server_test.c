@@ -591,7 +591,7 @@ TEST(mesh_watcher_learns_of_all_and_of_changes_and_may_close_and_forward)
         struct net t;
         struct end *a, *b, *m;
         struct key_pub stranger = { { 77 } };
-        uint8_t packet[64] = { 3 };
+        uint8_t packet[64] = { 3 }, close_frame[DERP_HEAD_LEN + KEY_LEN];
 
         net_init_conf(&t, &conf);
         a = dial(&t, NULL, NULL);
@@ -611,6 +611,12 @@ TEST(mesh_watcher_learns_of_all_and_of_changes_and_may_close_and_forward)
         b->open = false;
         pump(&t);
         ck_assert_uint_eq(m->gone, 1);
+        derp_frame_head(close_frame, DERP_CLOSE_PEER, KEY_LEN);
+        memcpy(close_frame + DERP_HEAD_LEN, a->key.b, KEY_LEN);
+        derp_server_feed(t.s, t.now, m->id, bytes_of(close_frame, sizeof close_frame));
+        pump(&t);
+        ck_assert(!a->open && m->open);
+        ck_assert_str_eq(t.hangup, "closed by a mesh peer");
         net_fini(&t);
 }
 

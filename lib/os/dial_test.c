@@ -1,6 +1,7 @@
 /* os/dial_test.c - look-ups and dials against a name server and proxies of the same loop
  *
- * The name server answers by table; a family without a row is "no data", a silent one never answers.
+ * The name server answers by table; a family without a row is "no data", a silent one never
+ * answers.
  */
 #include "os/dial.h"
 
@@ -60,12 +61,14 @@ static void question(void *ctx, const struct ipport *from, struct pkt *v, size_t
                 out[2] = 0x81;
                 out[3] = kind == NO_NAME ? 0x83 : 0x80;
                 out[7] = kind == LOOPBACK || kind == DEAD ? 1 : kind == LOOPBACK_TWO ? 2 : 0;
-                out[11] = 0; /* no EDNS in the answer */
+                out[11] = 0;                              /* no EDNS in the answer */
                 if (kind == LOOPBACK_TWO || kind == DEAD) /* 127.0.0.2: nothing listens there */
                         len += put_record(out + len, is_v4, (const uint8_t[16]){ 127, 0, 0, 2 });
                 if (kind == LOOPBACK_TWO || kind == LOOPBACK)
-                        len += put_record(out + len, is_v4, is_v4 ? v4_loopback.b + 12 : v6_loopback.b);
-                ck_assert_int_eq(udp_send(dns, from, &(struct pkt){ out, (uint32_t)len, 0, 0 }, 1), 1);
+                        len += put_record(out + len, is_v4,
+                                          is_v4 ? v4_loopback.b + 12 : v6_loopback.b);
+                ck_assert_int_eq(udp_send(dns, from, &(struct pkt){ out, (uint32_t)len, 0, 0 }, 1),
+                                 1);
         }
 }
 
@@ -74,7 +77,9 @@ static const struct udp_ops dns_ops = { question, NULL };
 static void start(void)
 {
         struct ipport at = { v4_loopback, 0 };
-        struct resolver_conf conf = { .servers = &at, .n_servers = 1, .timeout_ms = 50, .tries = 2 };
+        struct resolver_conf conf = {
+                .servers = &at, .n_servers = 1, .timeout_ms = 50, .tries = 2
+        };
         struct err err;
 
         loop = loop_new();
@@ -108,7 +113,8 @@ static struct {
         struct err why;
 } got;
 
-static void answered(void *ctx, int family, const struct ip *v, size_t n, const struct err *why, bool is_last)
+static void answered(void *ctx, int family, const struct ip *v, size_t n, const struct err *why,
+                     bool is_last)
 {
         (void)ctx;
         got.n_calls++;
@@ -132,7 +138,8 @@ static void look_up(const char *name, int families)
         struct err err;
 
         memset(&got, 0, sizeof got);
-        ck_assert_msg(resolve_start(resolver, name, families, answered, NULL, &err) != NULL, "%s", err.text);
+        ck_assert_msg(resolve_start(resolver, name, families, answered, NULL, &err) != NULL, "%s",
+                      err.text);
         ck_assert_int_eq(got.n_calls, 0);
         UNTIL(got.n_last == 1);
 }
@@ -384,7 +391,8 @@ TEST(nobody_answering_ends_at_the_time_limit_with_words)
 
         start();
         fd = black_hole(&hole, filler);
-        run_dial(&(struct dial_conf){ .port = hole.port, .addrs = &hole.ip, .n_addrs = 1, .timeout = SPAN_MS(100) });
+        run_dial(&(struct dial_conf){
+            .port = hole.port, .addrs = &hole.ip, .n_addrs = 1, .timeout = SPAN_MS(100) });
         ck_assert_int_eq(dialled.fd, -1);
         ck_assert_int_eq(dialled.why.code, ETIMEDOUT);
         ck_assert_ptr_nonnull(strstr(dialled.why.text, "no answer within"));
@@ -451,13 +459,15 @@ TEST(a_cancelled_dial_calls_nobody)
 
 TEST(configurations_without_sense_are_refused_at_once)
 {
-        static const struct dial_conf bad[] = { { .host = "", .port = 1 },
-                                                { .host = "a b", .port = 1 },
-                                                { .host = "a\r\nX", .port = 1 },
-                                                { .host = "127.0.0.1" },
-                                                { .host = "name", .port = 1 },
-                                                { .host = "127.0.0.1", .port = 1, .no_v4 = true, .no_v6 = true },
-                                                { .unix_path = "" } };
+        static const struct dial_conf bad[] = {
+                { .host = "", .port = 1 },
+                { .host = "a b", .port = 1 },
+                { .host = "a\r\nX", .port = 1 },
+                { .host = "127.0.0.1" },
+                { .host = "name", .port = 1 },
+                { .host = "127.0.0.1", .port = 1, .no_v4 = true, .no_v6 = true },
+                { .unix_path = "" }
+        };
         struct err err;
 
         start();
@@ -536,7 +546,8 @@ static void dial_by_proxy(const char *reply)
         ck_assert_msg(listener != NULL, "%s", err.text);
         proxy.port = listener_port(listener);
         pc.reply = reply;
-        run_dial(&(struct dial_conf){ .port = 443, .proxy = &proxy, .timeout = SPAN_MS(reply ? 5000 : 80) });
+        run_dial(&(struct dial_conf){
+            .port = 443, .proxy = &proxy, .timeout = SPAN_MS(reply ? 5000 : 80) });
 }
 
 static void stop_proxy(void)
@@ -549,8 +560,9 @@ static void stop_proxy(void)
 TEST(through_a_proxy_the_name_goes_out_unresolved_and_no_byte_behind_the_head_is_lost)
 {
         char rest[16] = { 0 };
-        static const char want[] = "CONNECT host.example.com:443 HTTP/1.1\r\nHost: host.example.com:443\r\n"
-                                   "Proxy-Authorization: Basic dTpw\r\n\r\n";
+        static const char want[] =
+            "CONNECT host.example.com:443 HTTP/1.1\r\nHost: host.example.com:443\r\n"
+            "Proxy-Authorization: Basic dTpw\r\n\r\n";
 
         dial_by_proxy("HTTP/1.1 200 OK\r\nX: y\r\n\r\nearly");
         ck_assert_msg(dialled.fd >= 0, "%s", dialled.why.text);
@@ -568,7 +580,8 @@ TEST(a_proxy_that_wants_a_password_says_what_to_do)
 {
         dial_by_proxy("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
         ck_assert_int_eq(dialled.why.code, EACCES);
-        ck_assert_ptr_nonnull(strstr(dialled.why.text, "host.example.com:443: 407 Proxy Authentication Required"));
+        ck_assert_ptr_nonnull(
+            strstr(dialled.why.text, "host.example.com:443: 407 Proxy Authentication Required"));
         ck_assert_ptr_nonnull(strstr(dialled.why.text, "proxy's URL"));
         stop_proxy();
 }
@@ -599,6 +612,7 @@ TEST(a_proxy_that_cannot_be_reached_is_told_from_the_destination)
         listener_close(listener);
         run_dial(&(struct dial_conf){ .port = 443, .proxy = &proxy });
         ck_assert_int_eq(dialled.why.code, ECONNREFUSED);
-        ck_assert_ptr_nonnull(strstr(dialled.why.text, "proxy for host.example.com:443: connect to 127.0.0.1"));
+        ck_assert_ptr_nonnull(
+            strstr(dialled.why.text, "proxy for host.example.com:443: connect to 127.0.0.1"));
         stop();
 }

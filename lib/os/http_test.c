@@ -133,7 +133,9 @@ TEST(a_get_with_a_length_gives_status_and_body)
         ask(&conf);
         ck_assert_uint_eq(result.status, 200);
         ck_assert_str_eq(result.body, "hello");
-        snprintf(want, sizeof want, "GET /key?v=116 HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nConnection: close\r\nX-One: 1\r\n\r\n",
+        snprintf(want, sizeof want,
+                 "GET /key?v=116 HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nConnection: close\r\nX-One: "
+                 "1\r\n\r\n",
                  conf.stream.dial.port);
         ck_assert_uint_eq(conn.in.len, strlen(want));
         ck_assert_mem_eq(buf_bytes(&conn.in).data, want, strlen(want));
@@ -144,7 +146,8 @@ TEST(a_chunked_body_is_joined_and_an_interim_answer_is_skipped)
 {
         struct http_conf conf = { 0 };
 
-        answer = "HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n"
+        answer = "HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 404 No\r\nTransfer-Encoding: "
+                 "chunked\r\n\r\n"
                  "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
         ask(&conf);
         ck_assert_uint_eq(result.status, 404);
@@ -171,7 +174,8 @@ TEST(a_post_carries_its_body_and_length)
         ask(&conf);
         ck_assert_uint_eq(result.status, 204);
         ck_assert_uint_eq(result.body_len, 0);
-        ck_assert_ptr_nonnull(memmem(buf_bytes(&conn.in).data, conn.in.len, "Content-Length: 7\r\n", 19));
+        ck_assert_ptr_nonnull(
+            memmem(buf_bytes(&conn.in).data, conn.in.len, "Content-Length: 7\r\n", 19));
         ck_assert_mem_eq(buf_bytes(&conn.in).data + conn.in.len - 7, "{\"a\":1}", 7);
         done();
 }
@@ -246,7 +250,8 @@ TEST(a_head_without_end_is_refused)
 
 TEST(a_cancelled_request_calls_nobody)
 {
-        struct http_conf conf = { .target = "/", .stream.dial = { .host = "127.0.0.1", .port = 9 } };
+        struct http_conf conf = { .target = "/",
+                                  .stream.dial = { .host = "127.0.0.1", .port = 9 } };
         struct http *h;
         struct err err;
 

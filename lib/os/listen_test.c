@@ -1,4 +1,5 @@
-/* os/listen_test.c - address forms, TCP and unix listeners, stale socket files, running out of descriptors */
+/* os/listen_test.c - address forms, TCP and unix listeners, stale socket files, running out of
+ * descriptors */
 #include "os/listen.h"
 
 #include <errno.h>
@@ -65,7 +66,8 @@ TEST(address_forms_parse_as_users_write_them)
         ck_assert_int_eq(listen_addr_parse(bytes_str("[::]:9002"), &a, &err), 0);
         ck_assert(a.is_dual && a.v[0].port == 9002);
         ck_assert_int_eq(listen_addr_parse(bytes_str("localhost:1080"), &a, &err), 0);
-        ck_assert(!a.is_dual && a.n == 2 && ip_is_v4(&a.v[0].ip) && !ip_is_v4(&a.v[1].ip) && a.v[1].port == 1080);
+        ck_assert(!a.is_dual && a.n == 2 && ip_is_v4(&a.v[0].ip) && !ip_is_v4(&a.v[1].ip) &&
+                  a.v[1].port == 1080);
         ck_assert_int_eq(listen_addr_parse(bytes_str("0.0.0.0:80"), &a, &err), 0);
         ck_assert(!a.is_dual && ip_is_v4(&a.v[0].ip));
         ck_assert_int_eq(listen_addr_parse(bytes_str("[fd7a::1]:80"), &a, &err), 0);
@@ -74,14 +76,17 @@ TEST(address_forms_parse_as_users_write_them)
 
 TEST(bad_address_forms_are_refused)
 {
-        static const char *const bad[] = { "",        "1055",      "host.example.com:1", "::1:80",     "[1.2.3.4]:80",
-                                           ":x",      ":70000",    "[::1]",              "[::1",       "1.2.3:4",
-                                           "[]:80",   ":-1",       "localhost",          " :80",       ":80 " };
+        static const char *const bad[] = { "",          "1055",         "host.example.com:1",
+                                           "::1:80",    "[1.2.3.4]:80", ":x",
+                                           ":70000",    "[::1]",        "[::1",
+                                           "1.2.3:4",   "[]:80",        ":-1",
+                                           "localhost", " :80",         ":80 " };
         struct listen_addr a;
         struct err err;
 
         for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-                ck_assert_msg(listen_addr_parse(bytes_str(bad[i]), &a, &err) == -EINVAL, "%s was taken", bad[i]);
+                ck_assert_msg(listen_addr_parse(bytes_str(bad[i]), &a, &err) == -EINVAL,
+                              "%s was taken", bad[i]);
 }
 
 TEST(a_listener_on_all_addresses_takes_both_families)

@@ -1,4 +1,5 @@
-/* os/proxy_fuzz.c - the first byte picks the parser: proxy URL, reply to CONNECT, NO_PROXY, listen address */
+/* os/proxy_fuzz.c - the first byte picks the parser: proxy URL, reply to CONNECT, NO_PROXY, listen
+ * address */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,8 @@ static void fuzz_reply(struct bytes in)
         assert(len <= in.len && len <= PROXY_REPLY_MAX);
         assert((len > 0) == (r == PROXY_OPEN || r == PROXY_REFUSED));
         for (size_t n = 0; r == PROXY_OPEN && n < len; n++) /* no shorter piece has an answer */
-                assert(proxy_reply_parse(bytes_of(in.data, n), &(size_t){ 0 }, &status, reason) == PROXY_MORE);
+                assert(proxy_reply_parse(bytes_of(in.data, n), &(size_t){ 0 }, &status, reason) ==
+                       PROXY_MORE);
 }
 
 static void fuzz_no_proxy(struct bytes in)
@@ -58,7 +60,8 @@ static void fuzz_listen(struct bytes in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        static void (*const targets[])(struct bytes in) = { fuzz_url, fuzz_reply, fuzz_no_proxy, fuzz_listen };
+        static void (*const targets[])(struct bytes in) = { fuzz_url, fuzz_reply, fuzz_no_proxy,
+                                                            fuzz_listen };
 
         if (size > 1 && size < 10000)
                 targets[data[0] % ARRAY_LEN(targets)](bytes_of(data + 1, size - 1));

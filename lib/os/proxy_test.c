@@ -38,10 +38,20 @@ TEST(a_proxy_url_gives_host_port_and_credentials)
 
 TEST(bad_proxy_urls_are_refused_without_showing_the_password)
 {
-        static const char *const bad[] = { "", "http://", "http://u:secret@", "http://u:secret@host:99999",
-                                           "http://u:secret@host:0", "socks5://u:secret@host:1", "https://h:443",
-                                           "http://u:secret%zz@host", "http://u:secret%0a@host", "http://ho st",
-                                           "http://host\r\nX: y", "http://[::1", "http://host:80:90", "http://u:secret@:80" };
+        static const char *const bad[] = { "",
+                                           "http://",
+                                           "http://u:secret@",
+                                           "http://u:secret@host:99999",
+                                           "http://u:secret@host:0",
+                                           "socks5://u:secret@host:1",
+                                           "https://h:443",
+                                           "http://u:secret%zz@host",
+                                           "http://u:secret%0a@host",
+                                           "http://ho st",
+                                           "http://host\r\nX: y",
+                                           "http://[::1",
+                                           "http://host:80:90",
+                                           "http://u:secret@:80" };
         struct proxy p;
 
         for (size_t i = 0; i < ARRAY_LEN(bad); i++)
@@ -72,7 +82,8 @@ TEST(the_connect_request_names_the_target_twice_and_brackets_ipv6)
                               "Proxy-Authorization: Basic dTpw\r\n\r\n");
         p.auth[0] = 0;
         ck_assert_uint_gt(proxy_request(&p, "a.example.com", 80, out, sizeof out), 0);
-        ck_assert_str_eq(out, "CONNECT a.example.com:80 HTTP/1.1\r\nHost: a.example.com:80\r\n\r\n");
+        ck_assert_str_eq(out,
+                         "CONNECT a.example.com:80 HTTP/1.1\r\nHost: a.example.com:80\r\n\r\n");
         ck_assert_uint_eq(proxy_request(&p, "a.example.com", 80, out, 20), 0);
 }
 
@@ -84,7 +95,8 @@ TEST(a_reply_cut_at_each_byte_wants_more_and_whole_it_opens)
         size_t len;
 
         for (size_t n = 0; n < sizeof reply - 1; n++)
-                ck_assert_int_eq(proxy_reply_parse(bytes_of(reply, n), &len, &status, reason), PROXY_MORE);
+                ck_assert_int_eq(proxy_reply_parse(bytes_of(reply, n), &len, &status, reason),
+                                 PROXY_MORE);
         ck_assert_int_eq(proxy_reply_parse(bytes_str(reply), &len, &status, reason), PROXY_OPEN);
         ck_assert_uint_eq(len, sizeof reply - 1);
         ck_assert_uint_eq(status, 200);
@@ -96,7 +108,8 @@ TEST(bytes_behind_the_head_of_a_reply_are_not_counted_in)
         unsigned status;
         size_t len;
 
-        ck_assert_int_eq(proxy_reply_parse(bytes_str("HTTP/1.0 200 OK\r\n\r\n\r\n\r\nmore"), &len, &status, reason),
+        ck_assert_int_eq(proxy_reply_parse(bytes_str("HTTP/1.0 200 OK\r\n\r\n\r\n\r\nmore"), &len,
+                                           &status, reason),
                          PROXY_OPEN);
         ck_assert_uint_eq(len, 19);
 }
@@ -107,18 +120,27 @@ TEST(refusals_and_garbage_are_told_apart)
         unsigned status;
         size_t len;
 
-        ck_assert_int_eq(proxy_reply_parse(bytes_str("HTTP/1.1 407 Auth\x01 needed\r\n\r\n"), &len, &status, reason),
+        ck_assert_int_eq(proxy_reply_parse(bytes_str("HTTP/1.1 407 Auth\x01 needed\r\n\r\n"), &len,
+                                           &status, reason),
                          PROXY_REFUSED);
         ck_assert_uint_eq(status, 407);
         ck_assert_str_eq(reason, "Auth? needed");
-        ck_assert_int_eq(proxy_reply_parse(bytes_str("HTTP/1.1 502\r\n\r\n"), &len, &status, reason), PROXY_REFUSED);
+        ck_assert_int_eq(
+            proxy_reply_parse(bytes_str("HTTP/1.1 502\r\n\r\n"), &len, &status, reason),
+            PROXY_REFUSED);
         ck_assert_str_eq(reason, "");
-        ck_assert_int_eq(proxy_reply_parse(bytes_str("SSH-2.0"), &len, &status, reason), PROXY_GARBAGE);
-        ck_assert_int_eq(proxy_reply_parse(bytes_str("HTTP/1.1 2000 x\r\n\r\n"), &len, &status, reason), PROXY_GARBAGE);
-        ck_assert_int_eq(proxy_reply_parse(bytes_str("HTTP/1.1 abc x\r\n\r\n"), &len, &status, reason), PROXY_GARBAGE);
+        ck_assert_int_eq(proxy_reply_parse(bytes_str("SSH-2.0"), &len, &status, reason),
+                         PROXY_GARBAGE);
+        ck_assert_int_eq(
+            proxy_reply_parse(bytes_str("HTTP/1.1 2000 x\r\n\r\n"), &len, &status, reason),
+            PROXY_GARBAGE);
+        ck_assert_int_eq(
+            proxy_reply_parse(bytes_str("HTTP/1.1 abc x\r\n\r\n"), &len, &status, reason),
+            PROXY_GARBAGE);
         memset(big, 'x', sizeof big);
         memcpy(big, "HTTP/1.1 200 ", 13);
-        ck_assert_int_eq(proxy_reply_parse(bytes_of(big, sizeof big), &len, &status, reason), PROXY_GARBAGE);
+        ck_assert_int_eq(proxy_reply_parse(bytes_of(big, sizeof big), &len, &status, reason),
+                         PROXY_GARBAGE);
 }
 
 /* --- NO_PROXY --- */
@@ -161,14 +183,15 @@ TEST(no_proxy_follows_the_rules_of_go_programs)
         };
 
         for (size_t i = 0; i < ARRAY_LEN(v); i++)
-                ck_assert_msg(proxy_excluded(v[i].list, v[i].host, v[i].port) == v[i].excluded, "row %zu: %s %s", i,
-                              v[i].list, v[i].host);
+                ck_assert_msg(proxy_excluded(v[i].list, v[i].host, v[i].port) == v[i].excluded,
+                              "row %zu: %s %s", i, v[i].list, v[i].host);
 }
 
 static void clean_env(void)
 {
-        static const char *const names[] = { "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy",
-                                             "ALL_PROXY",  "all_proxy",  "NO_PROXY",    "no_proxy" };
+        static const char *const names[] = { "HTTP_PROXY",  "http_proxy", "HTTPS_PROXY",
+                                             "https_proxy", "ALL_PROXY",  "all_proxy",
+                                             "NO_PROXY",    "no_proxy" };
 
         for (size_t i = 0; i < ARRAY_LEN(names); i++)
                 unsetenv(names[i]);

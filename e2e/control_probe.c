@@ -27,7 +27,7 @@ enum { TAGS_MAX = 8 };
 struct probe {
 	struct control *c;
 	int fd[CONTROL_CONNS];
-	size_t map_len, frames;
+	size_t map_len, frames, streams, wanted_streams;
 	bool is_registered, has_map, has_update, has_ended, keep, leaving;
 	bool updated_more;
 };
@@ -140,6 +140,7 @@ static void event(struct probe *p, const struct control_event *ev)
 		break;
 	case CONTROL_MAP_BEGIN:
 		p->map_len = 0;
+		p->streams += ev->is_first;
 		break;
 	case CONTROL_MAP_DATA:
 		p->map_len += ev->data.len;
@@ -147,7 +148,7 @@ static void event(struct probe *p, const struct control_event *ev)
 	case CONTROL_MAP_END:
 		p->frames++;
 		p->has_map = true;
-		printf("map frame %zu: %zu bytes\n", p->frames, p->map_len);
+		printf("map frame %zu: %zu bytes, stream %zu\n", p->frames, p->map_len, p->streams);
 		control_map_applied(p->c, mono_now());
 		break;
 	case CONTROL_MAP_ABORT:
@@ -209,7 +210,8 @@ static void go_on(struct probe *p)
 		if (p->keep)
 			p->has_ended = true;
 	}
-	if (p->has_map && p->has_update && !p->keep && !p->leaving) {
+	if (p->has_map && p->has_update && p->streams >= p->wanted_streams && !p->keep &&
+	    !p->leaving) {
 		p->leaving = true;
 		control_logout(p->c, mono_now());
 	}
@@ -277,6 +279,8 @@ int main(int argc, char **argv)
 			p.keep = true;
 		else if (strcmp(argv[i], "--auth-key-file") == 0 && i + 1 < argc)
 			key_file = argv[++i];
+		else if (strcmp(argv[i], "--streams") == 0 && i + 1 < argc)
+			p.wanted_streams = strtoul(argv[++i], NULL, 10);
 		else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
 			seconds = (int)strtol(argv[++i], NULL, 10);
 		else if (strcmp(argv[i], "--tag") == 0 && i + 1 < argc && hi.n_tags < TAGS_MAX)

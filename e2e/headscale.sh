@@ -1,5 +1,5 @@
 # headscale.sh - a real Headscale on loopback for one test; sourced. Needs $work (a directory of the test's own).
-# headscale_start; then $HS_URL; hs ARGS... is its CLI; headscale_key [--ephemeral ...] prints a pre-auth key; headscale_stop.
+# headscale_start; then $HS_URL; hs ARGS... is its CLI; headscale_key [--ephemeral ...] prints a pre-auth key; headscale_stop, headscale_run (again).
 
 PEERS_DIR=${PEERS_DIR:-$HOME/.cache/peers}
 HS_BIN=$PEERS_DIR/bin/headscale
@@ -16,8 +16,21 @@ free_port() {
 
 hs() { "$HS_BIN" -c "$work/hs/config.yaml" "$@"; }
 
+headscale_run() { # with the configuration that is there
+	local i
+	timeout -k 5 "${HS_SECONDS:-300}" "$HS_BIN" -c "$work/hs/config.yaml" serve >> "$work/hs/log" 2>&1 &
+	HS_PID=$!
+	for i in $(seq 150); do
+		kill -0 $HS_PID 2>/dev/null || break
+		[ -S "$work/hs/s" ] && hs users list > /dev/null 2>&1 && return 0
+		sleep 0.1
+	done
+	headscale_stop
+	return 1
+}
+
 headscale_start() {
-	local port stun grpc i
+	local port stun grpc
 	[ -n "$HS_BIN" ] || { echo "no headscale in $PEERS_DIR/bin nor in PATH"; exit 77; }
 	mkdir -p "$work/hs"
 	for _ in 1 2 3; do
@@ -61,18 +74,8 @@ headscale_start() {
 		unix_socket_permission: "0700"
 		logtail: {enabled: false}
 		END
-		timeout -k 5 "${HS_SECONDS:-300}" "$HS_BIN" -c "$work/hs/config.yaml" serve > "$work/hs/log" 2>&1 &
-		HS_PID=$!
-		for i in $(seq 150); do
-			kill -0 $HS_PID 2>/dev/null || break
-			if [ -S "$work/hs/s" ] && hs users list > /dev/null 2>&1; then
-				HS_URL=http://127.0.0.1:$port
-				hs users create test > /dev/null 2>&1
-				return 0
-			fi
-			sleep 0.1
-		done
-		headscale_stop
+		HS_URL=http://127.0.0.1:$port
+		headscale_run && { hs users create test > /dev/null 2>&1; return 0; }
 	done
 	tail -n 20 "$work/hs/log"
 	echo "headscale does not start"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Our control client against a real Headscale: pre-auth key, first map (zstd and plain), lite updates, logout; tags that
-# Headscale refuses; a bad key; another key than the pinned one.
+# Headscale refuses; a bad key; another key than the pinned one; interactive login; a restart of Headscale; a deleted node.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 work=$(mktemp -d) || exit 1
@@ -41,4 +41,36 @@ grep -q -e 'bbbb' "$work/out" && fail "the auth key is shown"
 
 run --auth-key-file "$work/key" --seconds 4 --pinned "mkey:$(printf '12%.0s' $(seq 32))" && fail "a wrong control key was accepted"
 has '^trouble .*pinned: refused'
+
+# interactive: the URL names an id, the operator approves it, the follow-up returns
+timeout 60 "$probe" "$HS_URL" --seconds 30 > "$work/out" 2>&1 &
+pid=$!
+for i in $(seq 100); do grep -q '^auth-url' "$work/out" && break; sleep 0.1; done
+id=$(sed -n 's|^auth-url .*/\(hskey-authreq-[^/]*\)$|\1|p' "$work/out")
+[ -n "$id" ] || fail "no id in the URL"
+hs auth register --auth-id "$id" --user test > /dev/null 2>&1 || fail "headscale does not approve $id"
+wait $pid || fail "interactive login"
+has '^registered'; has '^logged-out'
+
+# Headscale goes away and comes back: the same node streams again without registering again
+timeout 60 "$probe" "$HS_URL" --auth-key-file "$work/key" --streams 2 --seconds 50 > "$work/out" 2>&1 &
+pid=$!
+for i in $(seq 100); do grep -q '^lite updates answered' "$work/out" && break; sleep 0.1; done
+headscale_stop
+for i in $(seq 100); do grep -q '^trouble' "$work/out" && break; sleep 0.1; done
+headscale_run || fail "headscale does not come back"
+wait $pid || fail "a restart of headscale"
+has '^map frame [0-9]*: [0-9]* bytes, stream 2'; has '^trouble (none any more)'
+[ "$(grep -c '^registered' "$work/out")" = 1 ] || fail "it registered again"
+
+# deleted under its open stream: the next request is answered 404, and it registers again
+timeout 60 "$probe" "$HS_URL" --auth-key-file "$work/key2" --streams 2 --seconds 50 > "$work/out" 2>&1 &
+pid=$!
+for i in $(seq 100); do grep -q '^lite updates answered' "$work/out" && break; sleep 0.1; done
+for n in $(nodes | tr -d ' \n' | grep -o '"id":[0-9]*,"machine_key"' | grep -o '[0-9]*'); do hs nodes delete -i "$n" --force > /dev/null 2>&1; done
+headscale_stop
+headscale_run || fail "headscale does not come back"
+wait $pid || fail "a node that was deleted"
+[ "$(grep -c '^registered' "$work/out")" = 2 ] || fail "it did not register again"
+has '^trouble .*does not know this node any more'
 echo ok

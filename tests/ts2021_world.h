@@ -19,7 +19,7 @@
 #include "ts2021/upgrade.h"
 #include "wire/http1.h"
 
-enum { WORLD_REQUESTS = 256, WORLD_EVENT_TYPES = CONTROL_LOGGED_OUT + 1 };
+enum { WORLD_REQUESTS = 1024, WORLD_EVENT_TYPES = CONTROL_LOGGED_OUT + 1 };
 
 struct world_request {
 	unsigned conn;

@@ -20,7 +20,7 @@ struct state {
         size_t n, cap;
 };
 
-void buf_wipe(struct buf *b)
+void state_buf_wipe(struct buf *b)
 {
         if (b->data)
                 secret_wipe(b->data, b->cap);

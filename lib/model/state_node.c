@@ -315,7 +315,7 @@ static int emit_identity(const struct state_node *n, struct bytes base, bool wit
                         p.m[p.n++] = (struct merge_member){ "AttestationKey", { 0 } };
                 r = pieces_merge(&p, base, out);
         }
-        buf_wipe(&p.text);
+        state_buf_wipe(&p.text);
         return r;
 }
 
@@ -334,7 +334,7 @@ static int emit_profile(const struct state *s, const struct state_node *n, bool 
                 r = emit_identity(n, member(base, "Config"), with_keys, &id);
         if (r == 0)
                 r = prefs_emit(&n->prefs, base, buf_bytes(&id), out);
-        buf_wipe(&id);
+        state_buf_wipe(&id);
         return r;
 }
 
@@ -412,7 +412,7 @@ static int store_profile(struct state *s, const struct state_node *n)
                 r = state_put(s, name, buf_bytes(&out));
         if (r == 0)
                 r = state_put(s, STATE_CURRENT_PROFILE, bytes_str(name));
-        buf_wipe(&out);
+        state_buf_wipe(&out);
         return r;
 }
 

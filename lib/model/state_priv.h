@@ -4,6 +4,6 @@
 
 #include "base/bytes.h"
 
-void buf_wipe(struct buf *b); /* zeros, then buf_fini */
+void state_buf_wipe(struct buf *b); /* zeros, then buf_fini */
 
 #endif

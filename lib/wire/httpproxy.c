@@ -437,6 +437,11 @@ uint16_t httpproxy_port(const struct httpproxy *p)
         return p->port;
 }
 
+bool httpproxy_is_connect(const struct httpproxy *p)
+{
+        return p->is_connect;
+}
+
 void httpproxy_dialed(struct httpproxy *p, int status, const char *why)
 {
         struct http1_emit e;

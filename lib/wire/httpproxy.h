@@ -61,6 +61,7 @@ enum httpproxy_event httpproxy_next(struct httpproxy *p);
  * is told (502, 504, 403). */
 const char *httpproxy_host(const struct httpproxy *p); /* name or address without brackets */
 uint16_t httpproxy_port(const struct httpproxy *p);
+bool httpproxy_is_connect(const struct httpproxy *p); /* it becomes a tunnel */
 void httpproxy_dialed(struct httpproxy *p, int status, const char *why);
 
 struct bytes httpproxy_to_client(const struct httpproxy *p);

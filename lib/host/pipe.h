@@ -1,0 +1,24 @@
+/* host/pipe.h - two open streams joined, both ways, with half-close and back-pressure
+ *
+ * For what a proxy dials on the ordinary network. Each direction holds at most PIPE_BUFFER bytes,
+ * and none while idle.
+ */
+#ifndef HOST_PIPE_H
+#define HOST_PIPE_H
+
+#include <stddef.h>
+
+#include "base/bytes.h"
+
+struct stream;
+struct host_pipe;
+
+enum { PIPE_BUFFER = 64 << 10 };
+
+/* Owns both streams from now on, whatever happens. from_a: bytes already read from a, on their way
+ * to b (copied, at most PIPE_BUFFER); from_b likewise. *count goes up now and down when both have
+ * ended. */
+void host_pipe_join(struct stream *a, struct bytes from_a, struct stream *b, struct bytes from_b,
+                    size_t *count);
+
+#endif

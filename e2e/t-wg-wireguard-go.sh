@@ -1,0 +1,42 @@
+#!/bin/bash
+# Our WireGuard against plain wireguard-go, in namespaces of its own: a session begun by us, then one begun by the peer, with ICMP
+# echo of all sizes inside; the peer's interface is a TUN device, so the kernel answers and asks.
+#
+#   wg_probe (10.9.0.2) -- UDP 127.0.0.1:51821 / 127.0.0.1:51820 -- wireguard-go -- wgt0 (10.9.0.1)
+set -eu
+flow=${WG_FLOW_SECONDS:-125}
+cd "$(dirname "$0")/.."
+version=v0.0.0-20260522210424-ecfc5a8d5446
+peers=${PEERS_DIR:-$HOME/.cache/peers}/bin
+if [ "${1:-}" != inside ]; then
+	if [ ! -x "$peers/wireguard" ]; then
+		command -v go > /dev/null || { echo "no wireguard-go at $peers/wireguard and no go to build it"; exit 1; }
+		GOBIN=$peers GOFLAGS=-mod=mod go install "golang.zx2c4.com/wireguard@$version"
+	fi
+	exec unshare -n -m bash "$0" inside
+fi
+probe=${TAILPOD_BUILD:-build/gcc}/e2e/wg_probe
+[ -x "$probe" ] || { echo "$probe is not built: make $probe"; exit 1; }
+mount -t tmpfs tmpfs /run
+ip link set lo up
+pid=
+trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || true' EXIT
+LOG_LEVEL=error WG_PROCESS_FOREGROUND=1 "$peers/wireguard" wgt0 & pid=$!
+uapi=/var/run/wireguard/wgt0.sock
+for _ in $(seq 100); do
+	[ -S "$uapi" ] && break
+	kill -0 "$pid" || { echo "wireguard-go did not start"; exit 1; }
+	sleep 0.1
+done
+ip addr add 10.9.0.1/24 dev wgt0
+ip link set wgt0 mtu 1280 up
+timeout 60 "$probe" ping "$uapi"
+coproc P { timeout 60 "$probe" answer "$uapi"; }
+probe_pid=$P_PID
+read -r ready <&"${P[0]}"
+[ "$ready" = ready ]
+ping -q -c 20 -i 0.2 -s 900 10.9.0.2
+cat <&"${P[0]}" || true
+wait "$probe_pid"
+# past a rekey; not one echo may be lost
+timeout $((flow + 20)) "$probe" flow "$uapi" "$flow"

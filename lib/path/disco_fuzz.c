@@ -48,13 +48,15 @@ static void take_peer(struct drive *d, uint32_t peer)
                                   .n_endpoints = rd_u8(&d->in) % 5,
                                   .home_derp = 1 };
         uint8_t how = rd_u8(&d->in);
+        int r;
 
         conf.node = d->node[peer];
         conf.disco = d->disco[how & 1 ? 0 : peer];
         conf.wireguard_only = (how & 0xf0) == 0xf0;
         for (size_t i = 0; i < conf.n_endpoints; i++)
                 eps[i] = take_addr(&d->in);
-        (void)path_peer_set(d->p, d->now, peer, &conf);
+        r = path_peer_set(d->p, d->now, peer, &conf);
+        assert(r == 0);
 }
 
 static void take_packet(struct drive *d, uint32_t peer, bool relayed, bool is_pong)

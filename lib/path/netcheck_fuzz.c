@@ -26,6 +26,7 @@ static void take_map(struct drive *d)
 {
         static struct netcheck_region v[4];
         size_t n = rd_u8(&d->in) % 5;
+        int r;
 
         memset(v, 0, sizeof v);
         for (size_t i = 0; i < n; i++) {
@@ -45,7 +46,8 @@ static void take_map(struct drive *d)
                         v[i].nodes[k].host[0] = (char)('a' + (how >> 6));
                 }
         }
-        (void)netcheck_set_map(d->nc, d->now, v, n);
+        r = netcheck_set_map(d->nc, d->now, v, n);
+        assert(r == 0);
 }
 
 static void drain(struct drive *d)

@@ -23,19 +23,21 @@ bool discovery_wanted(const struct live *l, mono_t now)
                mono_sub(now, l->last_full).ns >= SPAN_S(UPGRADE_S).ns;
 }
 
-static void call_send(struct path *p, const struct live *l)
+static void call_send(struct path *p, mono_t now, struct live *l)
 {
-        const uint16_t derp = known_derp(&p->peers[l->peer]);
+        const struct out o = { .type = DISCO_CALL_ME_MAYBE,
+                               .peer = l->peer,
+                               .derp = known_derp(&p->peers[l->peer]) };
 
-        if (derp != 0)
-                (void)out_push(
-                    p, &(struct out){ .type = DISCO_CALL_ME_MAYBE, .peer = l->peer, .derp = derp });
+        l->last_call = now;
+        if (o.derp != 0)
+                (void)out_push(p, &o);
 }
 
 static void call_want(struct path *p, mono_t now, struct live *l)
 {
         if (mono_sub(now, p->own_at).ns <= SPAN_S(FRESH_S).ns) {
-                call_send(p, l);
+                call_send(p, now, l);
                 return;
         }
         l->wants_cmm = true;
@@ -45,16 +47,17 @@ static void call_want(struct path *p, mono_t now, struct live *l)
         }
 }
 
-void discovery_fresh(struct path *p, mono_t now)
+void discovery_fresh(struct path *p, mono_t now, bool changed)
 {
-        (void)now;
         p->want_stun = false;
         p->stun_wait_until = MONO_NEVER;
         for (size_t i = 0; i < p->n_heap; i++) {
                 struct live *l = p->heap[i];
+                bool misled = changed && !live_trusted(l, now) && live_active(l, now) &&
+                              mono_sub(now, l->last_call).ns <= SPAN_S(FRESH_S).ns;
 
-                if (l->wants_cmm)
-                        call_send(p, l);
+                if (l->wants_cmm || misled)
+                        call_send(p, now, l);
                 l->wants_cmm = false;
         }
 }

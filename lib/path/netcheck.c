@@ -162,6 +162,11 @@ void netcheck_hold_home(struct netcheck *nc, bool hold)
         nc->hold_home = hold;
 }
 
+void netcheck_set_home(struct netcheck *nc, uint16_t region)
+{
+        nc->home = region;
+}
+
 void netcheck_want_full(struct netcheck *nc)
 {
         nc->want_full = true;
@@ -273,7 +278,6 @@ static void report_latencies(struct netcheck *nc, mono_t now, struct netcheck_re
 
 static void round_end(struct netcheck *nc, mono_t now)
 {
-        uint16_t old = nc->report ? nc->report->home : 0;
         struct netcheck_report *rep = calloc(1, sizeof *rep);
 
         round_stop(nc);
@@ -283,7 +287,7 @@ static void round_end(struct netcheck *nc, mono_t now)
         rep->at = now;
         report_global(nc, rep);
         report_latencies(nc, now, rep);
-        rep->home = home_choose(nc, now, old);
+        nc->home = rep->home = home_choose(nc, now, nc->home);
         if (!rep->udp)
                 nc->want_full = true; /* look everywhere next time */
         free(nc->report);

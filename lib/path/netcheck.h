@@ -39,6 +39,8 @@ void netcheck_set_families(struct netcheck *nc, bool v4, bool v6); /* what the s
 
 /* While control is away the home must not move: peers could not be told. A first home is still found. */
 void netcheck_hold_home(struct netcheck *nc, bool hold);
+/* The home at hand (of the last run, or a guess): hysteresis then starts from it. For before the first round. */
+void netcheck_set_home(struct netcheck *nc, uint16_t region);
 void netcheck_want_full(struct netcheck *nc); /* the network changed: the next round asks every region */
 
 void netcheck_start(struct netcheck *nc, mono_t now); /* a round (full at first and every 5 min); no-op while one runs */

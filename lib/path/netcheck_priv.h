@@ -68,6 +68,7 @@ struct seen { /* an own address in an answer */
 struct netcheck {
         struct rng *rng;
         uint32_t stable;          /* the pick when nothing is known */
+        uint16_t home;            /* of the last report, or given; 0: none */
         bool can_v4, can_v6, hold_home, want_full;
 
         struct region *regions;   /* owned */

@@ -239,6 +239,21 @@ TEST(netcheck_home_that_spoke_within_8_s_is_reachable_without_a_stun_answer)
         world_free(w);
 }
 
+TEST(netcheck_home_of_the_last_run_is_kept_when_another_is_hardly_better)
+{
+        struct world *w = world_new((int64_t[]){ 12, 9, 50 }, 3);
+
+        netcheck_set_home(w->nc, 1);
+        round_of(w);
+        ck_assert_uint_eq(report(w)->home, 1);
+        world_free(w);
+        w = world_new((int64_t[]){ 12, 9, 50 }, 3);
+        netcheck_set_home(w->nc, 99); /* no such region any more */
+        round_of(w);
+        ck_assert_uint_eq(report(w)->home, 2);
+        world_free(w);
+}
+
 TEST(netcheck_home_is_held_while_control_is_away)
 {
         struct world *w = world_new((int64_t[]){ 5, 20 }, 2);

@@ -75,11 +75,17 @@ void path_set_node_key(struct path *p, const struct key_pub *node)
 
 void path_set_endpoints(struct path *p, mono_t now, const struct ipport *v, size_t n)
 {
-        p->n_own = p->derp_only ? 0 : MIN_OF(n, (size_t)OWN_MAX);
-        if (p->n_own > 0)
-                memcpy(p->own, v, p->n_own * sizeof *v);
+        bool changed;
+
+        n = p->derp_only ? 0 : MIN_OF(n, (size_t)OWN_MAX);
+        changed = n != p->n_own;
+        for (size_t i = 0; i < n; i++) {
+                changed |= i >= p->n_own || !ipport_eq(&p->own[i], &v[i]);
+                p->own[i] = v[i];
+        }
+        p->n_own = n;
         p->own_at = now;
-        discovery_fresh(p, now);
+        discovery_fresh(p, now, changed);
 }
 
 void path_link_changed(struct path *p, mono_t now)
@@ -174,7 +180,7 @@ void path_tick(struct path *p, mono_t now)
 {
         ping_tick(p, now);
         if (mono_due(p->stun_wait_until, now))
-                discovery_fresh(p, now);
+                discovery_fresh(p, now, false);
         live_tick(p, now);
 }
 

@@ -53,7 +53,7 @@ struct live { /* a peer that is or was in use; freed FORGET_S after */
         size_t n_cands, cap_cands;
         struct path_quality best;
         mono_t trust_until;
-        mono_t last_send, last_heard, last_full;
+        mono_t last_send, last_heard, last_full, last_call;
         mono_t next_full;    /* no endpoint may be pinged again before */
         mono_t beat_at;      /* MONO_NEVER: no heartbeat */
         mono_t due;          /* key in the heap; never later than the real need */
@@ -180,7 +180,8 @@ void discovery_beat(struct path *p, mono_t now, struct live *l);
 void discovery_round(struct path *p, mono_t now, struct live *l, bool call);
 bool discovery_wanted(const struct live *l, mono_t now);
 void discovery_called(struct path *p, mono_t now, struct live *l, struct rd endpoints, size_t n);
-void discovery_fresh(struct path *p, mono_t now); /* own endpoints are as fresh as they get: send what waits */
+/* own endpoints are as fresh as they get: send what waits; changed: and tell those who were just told others */
+void discovery_fresh(struct path *p, mono_t now, bool changed);
 
 /* receive.c has path_feed_udp and path_feed_derp; send.c path_pull */
 bool out_push(struct path *p, const struct out *o);

@@ -438,6 +438,29 @@ TEST(call_me_maybe_waits_for_a_fresh_stun_when_own_endpoints_are_older_than_27_s
         world_free(w);
 }
 
+TEST(own_endpoints_that_change_soon_after_a_call_are_told_at_once_to_peers_that_are_not_direct_yet)
+{
+        struct world *w = world_new(false);
+        const struct ipport ep = at("192.0.2.10:41641"), local = at("10.0.0.2:41641");
+        const struct ipport both[2] = { at("198.51.100.2:2"), local };
+
+        peer_set(w, 1, 0, &ep, 1);
+        path_set_endpoints(w->p, w->now, &local, 1); /* before the first STUN round */
+        send_to(w, 1);
+        ck_assert_uint_eq(n_derp(w, DISCO_CALL_ME_MAYBE), 1);
+        advance(w, 200);
+        path_set_endpoints(w->p, w->now, both, 2);
+        drain(w);
+        ck_assert_uint_eq(n_derp(w, DISCO_CALL_ME_MAYBE), 2);
+        ck_assert_uint_eq(w->log[w->n_log - 1].msg.n_endpoints, 2);
+        path_set_endpoints(w->p, w->now, both, 2); /* the same again */
+        answer(w, 0, &ep, 1);
+        path_set_endpoints(w->p, w->now, &local, 1); /* direct by now */
+        drain(w);
+        ck_assert_uint_eq(n_derp(w, DISCO_CALL_ME_MAYBE), 2);
+        world_free(w);
+}
+
 TEST(call_me_maybe_goes_out_with_what_there_is_when_stun_never_finishes)
 {
         struct world *w = world_new(false);

@@ -86,7 +86,7 @@ static void plan_incremental(struct netcheck *nc, mono_t now)
         size_t taken[INCREMENTAL_REGIONS + 1], n = 0, home = nc->n_regions;
 
         for (size_t i = 0; i < nc->n_regions; i++)
-                if (nc->regions[i].id == nc->report->home)
+                if (nc->regions[i].id == nc->home)
                         home = i;
         while (n < INCREMENTAL_REGIONS) {
                 size_t i = fastest_after(nc, taken, n);

@@ -246,8 +246,8 @@ void loop_on_flush(struct loop *loop, struct loop_flush *f, void (*fn)(void *ctx
 {
         *f = (struct loop_flush){ fn, ctx, loop, &loop->flush, loop->flush.prev };
         f->prev->next = f->next->prev = f;
-	if (loop->flush_at == &loop->flush)
-		loop->flush_at = f; /* added by the last one while flushing: it is called too */
+        if (loop->flush_at == &loop->flush)
+                loop->flush_at = f; /* added by the last one while flushing: it is called too */
 }
 
 void loop_flush_del(struct loop_flush *f)

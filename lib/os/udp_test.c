@@ -3,8 +3,14 @@
 #include "os/udp.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "os/udp_priv.h"
@@ -222,6 +228,91 @@ TEST(the_largest_datagram_arrives_whole)
         close_pair(&rx, &tx);
 }
 
+/* --- what the kernel may answer: sendmmsg with faults, in place of libc's --- */
+
+static int refuse_runs;     /* errno for a segmented message */
+static int full_after = -1; /* messages until the socket is full */
+static int refuse_all;      /* errno for every message */
+
+int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
+{
+        unsigned k = 0;
+
+        if (refuse_all)
+                return errno = refuse_all, -1;
+        while (k < n && !(refuse_runs && v[k].msg_hdr.msg_controllen > 0) && full_after != 0) {
+                k++;
+                if (full_after > 0)
+                        full_after--;
+        }
+        if (k == 0 && n > 0)
+                return errno = full_after == 0 ? EAGAIN : refuse_runs, -1;
+        return (int)syscall(SYS_sendmmsg, fd, v, k, flags);
+}
+
+static void check_runs_refused(int error, bool for_good)
+{
+        struct pkt *v = packets(100, size_mixed);
+        struct ipport to;
+
+        open_pair(&rx, &tx, AF_INET);
+        tx.u->stats.has_gso = true;
+        refuse_runs = error;
+        to = (struct ipport){ v4_loopback, udp_port(rx.u) };
+        ck_assert_int_eq(udp_send(tx.u, &to, v, 100), 100);
+        turns(&rx, 100);
+        ck_assert_uint_eq(rx.n, 100);
+        for (size_t i = 0; i < 100; i++)
+                ck_assert(rx.len[i] == size_mixed(i) && rx.first[i] == i);
+        ck_assert(udp_stats(tx.u)->has_gso == !for_good);
+        ck_assert_uint_eq(udp_stats(tx.u)->tx_errors + udp_stats(tx.u)->tx_dropped, 0);
+        packets_free(v);
+        close_pair(&rx, &tx);
+}
+
+TEST(a_segmented_send_answered_by_eio_is_done_singly_and_never_tried_again)
+{
+        check_runs_refused(EIO, true);
+}
+
+TEST(a_segmented_send_too_large_for_the_path_is_done_singly_this_time)
+{
+        check_runs_refused(EINVAL, false);
+}
+
+TEST(a_full_socket_drops_the_rest_and_counts_it)
+{
+        struct pkt *v = packets(150, size_equal);
+        struct ipport to;
+
+        open_pair(&rx, &tx, AF_INET);
+        tx.u->stats.has_gso = false;
+        full_after = 100;
+        to = (struct ipport){ v4_loopback, udp_port(rx.u) };
+        ck_assert_int_eq(udp_send(tx.u, &to, v, 150), 100);
+        ck_assert_uint_eq(udp_stats(tx.u)->tx_dropped, 50);
+        ck_assert_int_eq(udp_send(tx.u, &to, v, 10), 0);
+        ck_assert_uint_eq(udp_stats(tx.u)->tx_dropped, 60);
+        turns(&rx, 100);
+        ck_assert_uint_eq(rx.n, 100);
+        packets_free(v);
+        close_pair(&rx, &tx);
+}
+
+TEST(an_unreachable_address_is_told_and_tried_once_a_call)
+{
+        struct pkt *v = packets(150, size_mixed);
+        struct ipport to = { v4_loopback, 9 };
+
+        open_pair(&rx, &tx, AF_INET);
+        refuse_all = ENETUNREACH;
+        ck_assert_int_eq(udp_send(tx.u, &to, v, 150), -ENETUNREACH);
+        ck_assert_uint_eq(udp_stats(tx.u)->tx_calls, 1);
+        ck_assert_uint_eq(udp_stats(tx.u)->tx_errors, 150);
+        packets_free(v);
+        close_pair(&rx, &tx);
+}
+
 TEST(the_other_family_is_refused)
 {
         struct pkt *v = packets(1, size_equal);
@@ -310,6 +401,87 @@ TEST(a_keep_alive_does_not_arm_the_timer)
         turns(&rx, 1);
         ck_assert(!loop_timer_is_set(&rx.u->give_back));
         ck_assert_uint_le(resident(rx.u->mem, UDP_RX_SLOTS * UDP_RX_SLOT), 2);
+        packets_free(v);
+        close_pair(&rx, &tx);
+}
+
+/* --- interfaces that refuse; in a network namespace of the test's own --- */
+
+static bool enter_netns(void)
+{
+        unsigned uid = getuid();
+        FILE *f;
+
+        if (unshare(CLONE_NEWNET) < 0) {
+                if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0 ||
+                    !(f = fopen("/proc/self/uid_map", "w")))
+                        return false;
+                fprintf(f, "0 %u 1\n", uid);
+                if (fclose(f) != 0)
+                        return false;
+        }
+        return system("ip link set lo up") == 0;
+}
+
+/* A TUN device as it comes has no checksum offload. */
+static int open_tun(void)
+{
+        struct ifreq ifr = { .ifr_name = "t0", .ifr_flags = IFF_TUN | IFF_NO_PI };
+        int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK);
+
+        if (fd >= 0 && (ioctl(fd, TUNSETIFF, &ifr) < 0 ||
+                        system("ip addr add 192.0.2.1/24 dev t0 && ip link set t0 up") != 0)) {
+                close(fd);
+                return -1;
+        }
+        return fd;
+}
+
+TEST(an_interface_without_checksum_offload_gets_every_packet)
+{
+        struct pkt *v = packets(20, size_equal);
+        struct ipport to = { ip_v4(192, 0, 2, 9), 1000 };
+        int tun, n = 0, wrong = 0;
+        uint8_t buf[2048];
+        struct err err;
+
+        if (!enter_netns() || (tun = open_tun()) < 0)
+                SKIP("no network namespace or TUN device for this user");
+        loop = loop_new();
+        tx.u = udp_open(loop, AF_INET, 0, &ops, &tx, &err);
+        ck_assert_msg(tx.u != NULL, "%s", err.text);
+        ck_assert_int_eq(udp_send(tx.u, &to, v, 20), 20);
+        ck_assert_int_eq(udp_send(tx.u, &to, v, 20),
+                         20); /* newer kernels segment, older ones refuse once */
+        for (ssize_t k; (k = read(tun, buf, sizeof buf)) > 0;) {
+                if (buf[9] != 17) /* the kernel's own chatter */
+                        continue;
+                wrong += k != 1280 + 28 || buf[28] != n % 20;
+                n++;
+        }
+        ck_assert_int_eq(n, 40);
+        ck_assert_int_eq(wrong, 0);
+        udp_close(tx.u);
+        loop_free(loop);
+        close(tun);
+        packets_free(v);
+}
+
+TEST(packets_larger_than_the_link_arrive_in_fragments)
+{
+        struct pkt *v;
+        struct ipport to;
+
+        if (!enter_netns() || system("ip link set lo mtu 1000") != 0)
+                SKIP("no network namespace for this user");
+        v = packets(20, size_equal);
+        open_pair(&rx, &tx, AF_INET);
+        to = (struct ipport){ v4_loopback, udp_port(rx.u) };
+        ck_assert_int_eq(udp_send(tx.u, &to, v, 20), 20);
+        turns(&rx, 20);
+        ck_assert_uint_eq(rx.n, 20);
+        for (size_t i = 0; i < 20; i++)
+                ck_assert_uint_eq(rx.len[i], 1280);
         packets_free(v);
         close_pair(&rx, &tx);
 }

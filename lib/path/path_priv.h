@@ -22,7 +22,7 @@ enum { /* data-plane.md 2.4, seconds */
 #define TRUST SPAN_MS(6500)
 #define GOOD_LATENCY SPAN_MS(5)
 
-enum { /* ours: what strangers and peers can make us hold; docs/limits.md */
+enum { /* ours: what strangers and peers can make us hold, each tested at its limit in limits_test.c */
         PEERS_MAX = 1 << 20,
         LEARNED_MAX = 16,       /* candidates of a peer known only from its pings */
         PINGS_PER_PEER = 128,   /* outstanding */

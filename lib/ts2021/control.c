@@ -420,8 +420,16 @@ void control_set_disco(struct control *c, const struct key_pub *disco)
 
 int control_set_auth_key(struct control *c, const char *key)
 {
+	int r = auth_key_set(&c->auth_key, key);
+
+	if (r != 0)
+		return r;
 	c->login_failed[0] = 0; /* a new key earns a new word about its failure */
-	return auth_key_set(&c->auth_key, key);
+	if (key && c->goal == GOAL_RUN && c->state == STATE_WAITING && !c->is_logged_in) {
+		backoff_reset(&c->login);
+		c->retry_at = c->now; /* and is tried with the next tick */
+	}
+	return 0;
 }
 
 void control_set_ephemeral(struct control *c, bool ephemeral)

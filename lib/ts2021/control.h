@@ -60,7 +60,7 @@ MUST_USE int control_set_hostinfo(struct control *c, const struct control_hostin
 void control_set_netinfo(struct control *c, const struct control_netinfo *ni);
 MUST_USE int control_set_endpoints(struct control *c, const struct ipport *v, const enum control_ep *types, size_t n);
 void control_set_disco(struct control *c, const struct key_pub *disco);
-MUST_USE int control_set_auth_key(struct control *c, const char *key); /* copied into locked memory, wiped; NULL: none */
+MUST_USE int control_set_auth_key(struct control *c, const char *key); /* copied into locked memory, wiped; NULL: none; a new key is tried at once (with the next tick) when a login failed */
 void control_set_ephemeral(struct control *c, bool ephemeral);
 
 void control_start(struct control *c, mono_t now, wall_t wall); /* log in and stream; until then nothing happens */

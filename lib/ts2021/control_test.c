@@ -761,6 +761,27 @@ TEST(registration_errors_come_with_http_200_and_are_told_once_without_the_key)
 	world_fini(&w);
 }
 
+TEST(a_new_auth_key_is_tried_at_once_after_a_failed_login)
+{
+	struct world w;
+	struct control_conf conf;
+
+	world_init(&w, 57);
+	conf = world_conf(&w);
+	w.handle = bad_key;
+	world_client(&w, &conf);
+	ck_assert_int_eq(control_set_auth_key(w.c, "old"), 0);
+	control_start(w.c, w.now, w.wall);
+	world_pass(&w, SPAN_S(100));
+	w.handle = NULL;
+	ck_assert_int_eq(control_set_auth_key(w.c, "new"), 0);
+	world_to(&w, w.now);
+	ck_assert(is_streaming(&w));
+	ck_assert_ptr_nonnull(
+	    strstr(world_last(&w, world_is_register)->body, "\"AuthKey\":\"new\""));
+	world_fini(&w);
+}
+
 static bool refuses_tags(struct world *w, const struct world_request *rq)
 {
 	if (!world_is_register(rq) || !strstr(rq->body, "RequestTags"))

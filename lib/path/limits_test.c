@@ -1,5 +1,6 @@
 /* path/limits_test.c - what peers, strangers and sheer numbers can make the path machine hold; each
  * limit at its limit */
+#include <errno.h>
 #include <malloc.h>
 
 #include "path/path_priv.h"
@@ -240,5 +241,82 @@ TEST(a_hostile_disco_key_of_low_order_costs_one_attempt_and_no_memory)
         ck_assert_uint_eq(w->n_log, 0);
         ck_assert(w->p->peers[1].bad_disco);
         ck_assert_ptr_null(w->p->peers[1].shared);
+        world_free(w);
+}
+
+TEST(outstanding_pings_of_all_peers_together_are_limited_and_heartbeats_come_back_after_5_s)
+{
+        enum { N = PINGS_MAX / 4 + 100 };
+        struct world *w = world_new(false);
+        struct path_send s;
+
+        set_many(w, N);
+        for (uint32_t i = 0; i < N; i++) {
+                (void)path_route(w->p, w->now, i);
+                while (path_pull(w->p, w->now, &s))
+                        continue;
+        }
+        ck_assert_uint_eq(w->p->n_pings, PINGS_MAX);
+        ck_assert_uint_eq(path_drops(w->p)[PATH_DROP_QUEUE_FULL], 400);
+        w->now = mono_add(w->now, SPAN_S(5));
+        ping_tick(w->p, w->now);
+        ck_assert_uint_eq(w->p->n_pings, 0);
+        world_free(w);
+}
+
+TEST(events_that_nobody_takes_are_kept_up_to_the_limit_and_then_counted)
+{
+        struct world *w = world_new(false);
+        struct path_event ev;
+        size_t n = 0;
+
+        for (uint64_t i = 0; i < EVENTS_MAX + 7; i++)
+                path_ping(w->p, w->now, 5, i, 0); /* no such peer: times out at once */
+        ck_assert_uint_eq(path_drops(w->p)[PATH_DROP_QUEUE_FULL], 7);
+        while (path_next(w->p, &ev))
+                n++;
+        ck_assert_uint_eq(n, EVENTS_MAX);
+        world_free(w);
+}
+
+TEST(a_call_me_maybe_of_ours_lists_at_most_32_endpoints)
+{
+        struct world *w = world_new(false);
+        struct ipport own[OWN_MAX + 8], ep = at("192.0.2.1:1");
+
+        for (unsigned i = 0; i < ARRAY_LEN(own); i++)
+                own[i] = address(i);
+        peer_set(w, 1, 0, &ep, 1);
+        path_set_endpoints(w->p, w->now, own, ARRAY_LEN(own));
+        send_to(w, 1);
+        ck_assert_uint_eq(n_derp(w, DISCO_CALL_ME_MAYBE), 1);
+        ck_assert_uint_eq(w->log[w->n_log - 1].msg.n_endpoints, OWN_MAX);
+        world_free(w);
+}
+
+TEST(a_ping_concerns_at_most_16_peers_that_share_its_key)
+{
+        struct world *w = world_new(false);
+        struct path_peer conf = { .disco = w->r[0].disco_pub, .home_derp = HOME };
+        struct ipport from = at("203.0.113.9:1234");
+
+        for (uint32_t i = 0; i < SHARED_DISCO_MAX + 4; i++) {
+                conf.node.b[0] = (uint8_t)(i + 1);
+                ck_assert_int_eq(path_peer_set(w->p, w->now, i, &conf), 0);
+        }
+        feed_ping(w, 0, &from, 1);
+        ck_assert_uint_eq(w->p->n_heap, SHARED_DISCO_MAX);
+        ck_assert_uint_eq(n_udp(w, DISCO_PONG, &from), 1);
+        world_free(w);
+}
+
+TEST(a_peer_number_past_the_table_is_refused)
+{
+        struct world *w = world_new(false);
+        const struct path_peer conf = { .node = w->r[0].node };
+
+        ck_assert_int_eq(path_peer_set(w->p, w->now, PEERS_MAX, &conf), -ENOMEM);
+        ck_assert_int_eq(path_peer_set(w->p, w->now, UINT32_MAX, &conf), -ENOMEM);
+        ck_assert_uint_eq(w->p->cap_peers, 0);
         world_free(w);
 }

@@ -1,5 +1,5 @@
 /* wg_probe.c - lib/wg against a real WireGuard on loopback: `ping` begins the session, `answer`
- * lets the peer begin it
+ * lets the peer begin it, `flow` (argument 3: seconds) holds one over rekeys
  *
  * Configures the other end over its UAPI socket (argument 2) with keys that guard nothing, carries
  * datagrams over one UDP socket, and speaks ICMP echo inside: we are 10.9.0.2, the other end's
@@ -230,10 +230,35 @@ static int verdict(const char *what, unsigned got, unsigned want)
         return got >= want ? 0 : 1;
 }
 
+static int flow(int seconds)
+{
+        static const uint8_t body[64];
+        const mono_t end = mono_add(now(), SPAN_S(seconds));
+        struct wg_event ev;
+        unsigned asked = 0, sessions = 0;
+        int rc;
+
+        while (mono_before(now(), end)) {
+                echo(ECHO, 7, (uint16_t)asked++, body, sizeof body);
+                for (int tries = 0; tries < 100 && replies < asked; tries++)
+                        turn(20);
+                turn(20);
+                while (wg_next(wg, &ev))
+                        sessions += ev.type == WG_EV_SESSION;
+        }
+        rc = verdict("replies in a flow", replies, asked);
+        printf("sessions in %d s: %u\n", seconds, sessions);
+        return rc != 0 || sessions < 1 + (unsigned)seconds / 121;
+}
+
 int main(int argc, char **argv)
 {
         static const uint8_t body[1252];
 
+        if (argc == 4 && strcmp(argv[1], "flow") == 0) {
+                setup(argv[2]);
+                return flow((int)strtol(argv[3], NULL, 10));
+        }
         if (argc != 3)
                 return 2;
         setup(argv[2]);

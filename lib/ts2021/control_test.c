@@ -350,7 +350,6 @@ TEST(a_control_key_that_changes_under_a_running_node_is_refused_after_a_new_key_
 	world_shut(&w, 0);
 	control_closed(w.c, w.now, 0, NULL);
 	world_pass(&w, SPAN_S(100));
-	ck_assert_uint_eq(w.n_keys, 1 + (w.n_keys - 1));
 	ck_assert_uint_ge(w.n_keys, 2); /* fetched anew after the failed handshake */
 	ck_assert_ptr_nonnull(strstr(w.trouble, "changed its key"));
 	ck_assert_ptr_nonnull(strstr(w.all_troubles, "during the handshake"));

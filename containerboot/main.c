@@ -1,87 +1,74 @@
-/* containerboot/main.c - the sidecar: environment to node, life cycle, exit codes */
-#include <signal.h>
+/* containerboot/main.c - the door: arguments choose between sidecar and texts */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #include "base/log.h"
-#include "host/host.h"
-#include "os/file.h"
+#include "containerboot/program.h"
 #include "os/logger.h"
-#include "os/loop.h"
-#include "os/proxy_env.h"
-#include "os/resolve.h"
-#include "os/tls.h"
+#include "os/privilege.h"
 
-struct program {
-	struct loop *loop;
-	struct host *host;
-	struct proxy_env proxy;
-};
+extern char **environ;
 
-static void on_state(void *ctx, enum node_state state)
+static int print(bool (*text)(struct buf *out))
 {
-	(void)ctx;
-	if (state == NODE_RUNNING)
-		log_info("containerboot: Startup complete, waiting for shutdown signal");
+        struct buf out;
+        bool ok;
+
+        buf_init(&out, 1 << 20);
+        ok = text(&out) && fwrite(out.data + out.off, 1, out.len, stdout) == out.len &&
+             fflush(stdout) == 0;
+        buf_fini(&out);
+        return ok ? EXIT_STOPPED : EXIT_FAILED;
 }
 
-static void on_signal(void *ctx, int signo)
+static void warn(void *ctx, const char *line)
 {
-	struct program *p = ctx;
-
-	log_info("containerboot: signal %d, stopping", signo);
-	loop_stop(p->loop);
+        (void)ctx;
+        log_warn("containerboot: %s", line);
 }
 
-static const char *env(const char *name)
+static enum log_level level(const struct options *o)
 {
-	const char *v = getenv(name);
+        const uint64_t v = o->daemon.verbose >= 0 ? (uint64_t)o->daemon.verbose : o->verbosity;
 
-	return v && *v ? v : NULL;
+        return v == 0 ? LOG_INFO : v == 1 ? LOG_DEBUG : LOG_TRACE;
 }
 
-int main(void)
+static int sidecar(void)
 {
-	static const struct host_ops ops = { .state = on_state };
-	struct program p = { 0 };
-	struct err e = { 0 };
-	char hostname[64] = "";
-	struct host_conf conf = { .ops = &ops, .ctx = &p };
+        static struct program p; /* preferences make it large */
+        struct err e = { 0 };
+        int r, code;
 
-	logger_init("containerboot", env("TS_LOG_VERBOSITY") ? LOG_DEBUG : LOG_INFO);
-	gethostname(hostname, sizeof hostname - 1);
-	p.loop = loop_new();
-	if (!p.loop || proxy_env_read(&p.proxy, &e) != 0)
-		return 1;
-	key_gen(&conf.node.machine, &os_rng);
-	key_gen(&conf.node.node, &os_rng);
-	key_gen(&conf.node.disco, &os_rng);
-	conf.loop = p.loop;
-	conf.node.rng = &os_rng;
-	conf.node.control_url =
-		env("TS_LOGIN_SERVER") ? env("TS_LOGIN_SERVER") : "https://controlplane.tailscale.com";
-	conf.node.auth_key = env("TS_AUTHKEY");
-	conf.node.derp_http = env("TS_DEBUG_USE_DERP_HTTP") != NULL;
-	conf.node.derp_only = env("TS_DEBUG_ALWAYS_USE_DERP") != NULL;
-	conf.node.hostinfo.hostname = env("TS_HOSTNAME") ? env("TS_HOSTNAME") : hostname;
-	conf.node.hostinfo.userspace = true;
-	conf.node.hostinfo.container = true;
-	conf.tls = tls_client_new(&(struct tls_client_conf){ .ca_file = env("SSL_CERT_FILE"), .ca_dir = env("SSL_CERT_DIR") }, &e);
-	conf.proxy = &p.proxy;
-	conf.resolver = resolver_new(p.loop, NULL);
-	p.host = conf.tls && conf.resolver ? host_new(&conf, &e) : NULL;
-	if (!p.host || loop_on_signal(p.loop, SIGTERM, on_signal, &p) != 0 ||
-	    loop_on_signal(p.loop, SIGINT, on_signal, &p) != 0) {
-		log_error("containerboot: %s", e.text);
-		return 1;
-	}
-	host_start(p.host);
-	loop_run(p.loop);
-	host_free(p.host);
-	resolver_free((struct resolver *)conf.resolver);
-	tls_client_free(conf.tls);
-	return 0;
+        logger_init(NULL, LOG_INFO);
+        if (privilege_at_start(&e) < 0)
+                log_warn("containerboot: %s", e.text);
+        r = options_parse(&p.options, environ, warn, NULL, &e);
+        options_wipe_env(environ);
+        if (r < 0) {
+                log_error("containerboot: %s", e.text);
+                options_fini(&p.options);
+                return EXIT_FAILED;
+        }
+        logger_init(NULL, level(&p.options));
+        log_info("containerboot: " PROGRAM_VERSION " starts");
+        code = program_run(&p);
+        options_fini(&p.options);
+        return code;
+}
+
+int main(int argc, char **argv)
+{
+        if (argc < 2)
+                return sidecar();
+        if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+            strcmp(argv[1], "help") == 0)
+                return print(argc > 2 && strcmp(argv[2], "markdown") == 0 ? options_markdown
+                                                                          : options_help);
+        fprintf(stderr,
+                "containerboot: unknown command %s; settings come from the environment, see "
+                "containerboot --help\n",
+                argv[1]);
+        return 2;
 }

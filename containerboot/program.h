@@ -1,0 +1,59 @@
+/* containerboot/program.h - the sidecar as one object: what main.c parses, run.c runs, act.c
+ * changes on request */
+#ifndef CONTAINERBOOT_PROGRAM_H
+#define CONTAINERBOOT_PROGRAM_H
+
+#include "containerboot/options.h"
+#include "containerboot/store.h"
+#include "host/endpoints.h"
+#include "host/host.h"
+#include "host/localapi_server.h"
+#include "host/proxy.h"
+#include "os/file.h"
+#include "os/loop.h"
+#include "os/proxy_env.h"
+#include "os/resolve.h"
+#include "os/tls.h"
+
+/* What status and the stock CLI show; the first part is the stock client whose JSON this speaks. */
+#define PROGRAM_VERSION "1.102.5-tailpod0.1"
+
+enum {                   /* exit codes that an orchestrator can act on */
+       EXIT_STOPPED = 0, /* asked to stop */
+       EXIT_FAILED = 1,  /* a bad setting, no start in time, something broke: see the last line */
+       EXIT_LOGIN = 3, /* the node was removed or has expired and there is no key to log in with */
+};
+
+struct program {
+        struct options options;
+        struct store store;
+        struct state_node self;
+        struct loop *loop;
+        struct host *host;
+        struct proxy_env proxy_env;
+        struct resolver *resolver;
+        struct tls_client *tls;
+        struct localapi_server *api;
+        struct proxy_server *proxy;
+        struct endpoints *endpoints, *old_health;
+        struct file_watch *key_watch;
+        char *key_file; /* of TS_AUTHKEY=file:PATH, or NULL */
+        char hostname[256];
+        struct loop_timer boot, netmap_save, state_retry, stop_limit, trim;
+        bool is_ready, stopping, logged_in;
+        int exit_code;
+};
+
+/* run.c */
+int program_run(struct program *p); /* after main.c has filled options; returns the exit code */
+void program_stop(struct program *p, int exit_code);
+void program_save(struct program *p); /* self into the store, the store onto the disk; tries again
+                                         later when it fails */
+/* act.c: what the local API asks for */
+int program_act(void *ctx, const struct localapi_answer *what, const char **words);
+/* key.c: the auth key; *key is the caller's to wipe and free, NULL: none. 0 or -errno with one
+ * line. */
+MUST_USE int program_auth_key(struct program *p, char **key, struct err *e);
+void program_watch_key(struct program *p);
+
+#endif

@@ -246,6 +246,50 @@ TEST(a_stream_may_be_closed_while_it_reads_and_hears_nothing_more)
         stop();
 }
 
+static void send_in_flush(void *ctx)
+{
+        (void)ctx;
+        if (a.opened && a.out.len == 0 && a.in.len == 0)
+                send_text(&a, "from a flush hook");
+}
+
+TEST(what_a_flush_hook_writes_leaves_in_the_same_turn)
+{
+        struct loop_flush hook;
+
+        start();
+        loop_on_flush(loop, &hook, send_in_flush, NULL);
+        UNTIL(a.opened);
+        ck_assert_uint_eq(a.out.len,
+                          0); /* queued and sent by the flush that ended the turn of opening */
+        UNTIL(b.in.len > 0);
+        ck_assert_mem_eq(buf_bytes(&b.in).data, "from a flush hook", 17);
+        loop_flush_del(&hook);
+        stop();
+}
+
+TEST(last_words_before_a_reset_are_read_although_writing_failed)
+{
+        int fds[2];
+
+        loop = loop_new();
+        peer_init(&a);
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        ck_assert_int_eq(write(fds[1], "403", 3), 3);
+        close(fds[1]);
+        send_text(&a, "a long request");
+        a.shut_on_end = false;
+        a.s = stream_adopt(loop, fds[0], &ops, &a);
+        UNTIL(a.closed);
+        ck_assert_int_eq(a.why.code, EPIPE);
+        ck_assert_uint_eq(a.in.len, 3);
+        stream_close(a.s);
+        buf_fini(&a.in);
+        buf_fini(&a.out);
+        loop_turn(loop, SPAN_MS(1));
+        loop_free(loop);
+}
+
 /* --- TCP --- */
 
 static void accepted(void *ctx, int fd, const struct ipport *from)

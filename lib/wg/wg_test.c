@@ -395,8 +395,27 @@ TEST(a_receiver_that_only_listens_keeps_its_session_fresh)
         }
         run_for(t, SPAN_S(1));
         ck_assert_uint_eq(arrived(t, A), t->next_seq[B]);
-        ck_assert_uint_ge(t->sent_type[A][MSG_INIT], 3); /* at 165 s each, on receive */
+        ck_assert_uint_ge(t->sent_type[A][MSG_INIT], 3);
         ck_assert_uint_eq(t->sent_type[B][MSG_INIT], 0);
+        net_free(t);
+}
+
+TEST(the_initiator_rekeys_on_receive_once_the_session_is_165_seconds_old)
+{
+        struct net *t = net_new(72);
+
+        say(t, A);
+        run_for(t, SPAN_S(REKEY_ON_RECEIVE_S)); /* the session itself was born 40 ms later */
+        run_for(t, SPAN_MS(30));
+        say(t, B); /* arrives past that age; A has sent nothing since */
+        run_for(t, SPAN_MS(30));
+        ck_assert_uint_eq(t->seen[A][0], 1);
+        ck_assert_uint_eq(t->sent_type[A][MSG_INIT], 2);
+        say(t, B);
+        run_for(t, SPAN_MS(300));
+        ck_assert_uint_eq(t->sent_type[A][MSG_INIT], 2); /* once a session */
+        ck_assert_uint_eq(t->sent_type[B][MSG_INIT], 0);
+        ck_assert_uint_eq(arrived(t, A), 2);
         net_free(t);
 }
 

@@ -1,7 +1,9 @@
-/* model/netmap_delta_test.c - property: any sequence of deltas and patches equals the full map; and 10,000 peers
+/* model/netmap_delta_test.c - property: any sequence of deltas and patches equals the full map; and
+ * 10,000 peers
  *
- * The model is an array of peers that the test itself changes; each change goes to one netmap as a delta, and from time to
- * time the whole array goes to a fresh netmap as a full map. Both must then give the same text.
+ * The model is an array of peers that the test itself changes; each change goes to one netmap as a
+ * delta, and from time to time the whole array goes to a fresh netmap as a full map. Both must then
+ * give the same text.
  */
 #include "base/json.h"
 #include "base/text.h"
@@ -18,7 +20,8 @@ static const wall_t NOW = { INT64_C(1795309200) * NS_PER_S };
 
 struct peer {
         bool there;
-        unsigned key, disco, endpoints, derp, cap, caps, tags, name, routes; /* seeds of values; 0: absent */
+        unsigned key, disco, endpoints, derp, cap, caps, tags, name,
+            routes; /* seeds of values; 0: absent */
         int online;
         bool jailed;
         wall_t expiry, seen;
@@ -119,8 +122,17 @@ static void put_node(struct jsonw *w, int id, const struct peer *p)
 
 static void change_peer(struct world *w, struct peer *p)
 {
-        *p = (struct peer){ .there = true, .key = 1 + pick(w, 1000000), .disco = pick(w, 5), .endpoints = pick(w, 20), .derp = pick(w, 5), .cap = pick(w, 5),
-                            .caps = pick(w, 9), .name = pick(w, 4), .routes = pick(w, 4), .online = (int)pick(w, 3) - 1, .jailed = pick(w, 2) };
+        *p = (struct peer){ .there = true,
+                            .key = 1 + pick(w, 1000000),
+                            .disco = pick(w, 5),
+                            .endpoints = pick(w, 20),
+                            .derp = pick(w, 5),
+                            .cap = pick(w, 5),
+                            .caps = pick(w, 9),
+                            .name = pick(w, 4),
+                            .routes = pick(w, 4),
+                            .online = (int)pick(w, 3) - 1,
+                            .jailed = pick(w, 2) };
         if (pick(w, 3) == 0)
                 p->expiry.ns = NOW.ns + ((int64_t)pick(w, 200) - 100) * NS_PER_S;
         if (pick(w, 3) == 0)
@@ -172,7 +184,8 @@ static void patch_peer(struct world *w, struct jsonw *j, int id, struct peer *p)
         jsonw_obj_end(j);
 }
 
-/* some peers removed, then some sent anew, then flags, then patches: the order in which control-protocol.md 4.4 applies them */
+/* some peers removed, then some sent anew, then flags, then patches: the order in which
+ * control-protocol.md 4.4 applies them */
 static void put_deltas(struct world *w, struct jsonw *j)
 {
         char id_text[12];
@@ -253,7 +266,8 @@ static void feed(struct world *w, struct netmap *nm, struct buf *b)
                 size_t n = 1 + pick(w, 300);
 
                 n = n < in.len ? n : in.len;
-                ck_assert_msg(netmap_feed(nm, bytes_of(in.data, n)) == 0, "refused: %.*s", (int)b->len, (const char *)b->data);
+                ck_assert_msg(netmap_feed(nm, bytes_of(in.data, n)) == 0, "refused: %.*s",
+                              (int)b->len, (const char *)b->data);
                 in = bytes_of(in.data + n, in.len - n);
         }
         ck_assert_int_eq(netmap_end(nm, NOW, &e), 0);
@@ -307,7 +321,8 @@ static void check_lookups(const struct netmap *nm, const struct world *w)
                         continue;
                 n++;
                 snprintf(name, sizeof name, "N%d-%u", id, w->p[id].name);
-                ck_assert(p->id == id && netmap_peer(nm, p->peer) == p && netmap_by_name(nm, bytes_str(name)) == p);
+                ck_assert(p->id == id && netmap_peer(nm, p->peer) == p &&
+                          netmap_by_name(nm, bytes_str(name)) == p);
                 ck_assert(key_eq(&netmap_by_key(nm, &p->key)->key, &p->key));
         }
         ck_assert_uint_eq(netmap_n_peers(nm), n);
@@ -334,7 +349,8 @@ TEST(netmap_any_random_sequence_of_deltas_and_patches_equals_the_full_map)
 
                         jsonw_init(&j, &b);
                         jsonw_obj(&j);
-                        if (pick(&w, 15) == 0) { /* now and then the whole map comes again, on the same stream or a new one */
+                        if (pick(&w, 15) == 0) { /* now and then the whole map comes again, on the
+                                                    same stream or a new one */
                                 buf_clear(&b);
                                 if (pick(&w, 2))
                                         netmap_stream_start(nm);
@@ -354,8 +370,9 @@ TEST(netmap_any_random_sequence_of_deltas_and_patches_equals_the_full_map)
                         feed(&w, full, &b);
                         ck_assert_int_eq(netmap_emit(nm, &one), 0);
                         ck_assert_int_eq(netmap_emit(full, &two), 0);
-                        ck_assert_msg(bytes_eq(buf_bytes(&one), buf_bytes(&two)), "seed %u frame %d:\n%.*s\n%.*s", seed, i, (int)one.len, (const char *)one.data, (int)two.len,
-                                      (const char *)two.data);
+                        ck_assert_msg(bytes_eq(buf_bytes(&one), buf_bytes(&two)),
+                                      "seed %u frame %d:\n%.*s\n%.*s", seed, i, (int)one.len,
+                                      (const char *)one.data, (int)two.len, (const char *)two.data);
                         buf_clear(&one);
                         buf_clear(&two);
                         check_lookups(nm, &w);
@@ -368,23 +385,38 @@ TEST(netmap_any_random_sequence_of_deltas_and_patches_equals_the_full_map)
         buf_fini(&two);
 }
 
-/* --- 10,000 peers --------------------------------------------------------------------------------------------------------- */
+/* --- 10,000 peers
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 /* A peer as Headscale sends it, Hostinfo included: about 1.5 KB of JSON. */
 static void big_node(struct buf *b, unsigned id)
 {
-        ck_assert(buf_printf(b,
-                             "{\"ID\":%u,\"StableID\":\"%u\",\"Name\":\"node-%u.tail.test.\",\"User\":1,\"Key\":\"nodekey:%064x\",\"Machine\":\"mkey:%064x\",\"DiscoKey\":\"discokey:%064x\","
-                             "\"Addresses\":[\"100.%u.%u.%u/32\",\"fd7a:115c:a1e0::%x/128\"],\"AllowedIPs\":[\"100.%u.%u.%u/32\",\"fd7a:115c:a1e0::%x/128\"],"
-                             "\"Endpoints\":[\"192.0.2.1:%u\",\"10.0.0.7:41641\",\"172.17.0.1:41641\",\"[2001:db8::%x]:41641\"],\"HomeDERP\":%u,",
-                             id, id, id, id, id, id, 64 + id / 65536, id / 256 % 256, id % 256, id, 64 + id / 65536, id / 256 % 256, id % 256, id, 1024 + id % 60000, id, 1 + id % 20));
-        ck_assert(buf_printf(b,
-                             "\"Hostinfo\":{\"IPNVersion\":\"1.102.5\",\"BackendLogID\":\"%064x\",\"OS\":\"linux\",\"OSVersion\":\"6.18.0\",\"Container\":true,\"Distro\":\"debian\",\"DistroVersion\":\"12.11\","
-                             "\"DistroCodeName\":\"bookworm\",\"Desktop\":false,\"Hostname\":\"node-%u\",\"NoLogsNoSupport\":true,\"Machine\":\"x86_64\",\"GoArch\":\"amd64\",\"GoArchVar\":\"v1\","
-                             "\"GoVersion\":\"go1.26.8\",\"Services\":[{\"Proto\":\"peerapi4\",\"Port\":58436},{\"Proto\":\"peerapi6\",\"Port\":58436},{\"Proto\":\"peerapi-dns-proxy\",\"Port\":1}],"
-                             "\"NetInfo\":{\"WorkingIPv6\":false,\"OSHasIPv6\":true,\"WorkingUDP\":true,\"PreferredDERP\":1,\"DERPLatency\":{\"1-v4\":0.000681952}},\"Userspace\":true},"
-                             "\"Created\":\"2026-11-22T00:59:07.263535647Z\",\"Cap\":142,\"Tags\":[\"tag:server\"],\"Online\":true,\"MachineAuthorized\":true}",
-                             id, id));
+        ck_assert(buf_printf(
+            b,
+            "{\"ID\":%u,\"StableID\":\"%u\",\"Name\":\"node-%u.tail.test.\",\"User\":1,\"Key\":"
+            "\"nodekey:%064x\",\"Machine\":\"mkey:%064x\",\"DiscoKey\":\"discokey:%064x\","
+            "\"Addresses\":[\"100.%u.%u.%u/32\",\"fd7a:115c:a1e0::%x/"
+            "128\"],\"AllowedIPs\":[\"100.%u.%u.%u/32\",\"fd7a:115c:a1e0::%x/128\"],"
+            "\"Endpoints\":[\"192.0.2.1:%u\",\"10.0.0.7:41641\",\"172.17.0.1:41641\",\"[2001:db8::%"
+            "x]:41641\"],\"HomeDERP\":%u,",
+            id, id, id, id, id, id, 64 + id / 65536, id / 256 % 256, id % 256, id, 64 + id / 65536,
+            id / 256 % 256, id % 256, id, 1024 + id % 60000, id, 1 + id % 20));
+        ck_assert(buf_printf(
+            b,
+            "\"Hostinfo\":{\"IPNVersion\":\"1.102.5\",\"BackendLogID\":\"%064x\",\"OS\":\"linux\","
+            "\"OSVersion\":\"6.18.0\",\"Container\":true,\"Distro\":\"debian\",\"DistroVersion\":"
+            "\"12.11\","
+            "\"DistroCodeName\":\"bookworm\",\"Desktop\":false,\"Hostname\":\"node-%u\","
+            "\"NoLogsNoSupport\":true,\"Machine\":\"x86_64\",\"GoArch\":\"amd64\",\"GoArchVar\":"
+            "\"v1\","
+            "\"GoVersion\":\"go1.26.8\",\"Services\":[{\"Proto\":\"peerapi4\",\"Port\":58436},{"
+            "\"Proto\":\"peerapi6\",\"Port\":58436},{\"Proto\":\"peerapi-dns-proxy\",\"Port\":1}],"
+            "\"NetInfo\":{\"WorkingIPv6\":false,\"OSHasIPv6\":true,\"WorkingUDP\":true,"
+            "\"PreferredDERP\":1,\"DERPLatency\":{\"1-v4\":0.000681952}},\"Userspace\":true},"
+            "\"Created\":\"2026-11-22T00:59:07.263535647Z\",\"Cap\":142,\"Tags\":[\"tag:server\"],"
+            "\"Online\":true,\"MachineAuthorized\":true}",
+            id, id));
 }
 
 static long resident_peak_kb(void)
@@ -424,8 +456,10 @@ TEST(netmap_ten_thousand_peers_are_decoded_as_a_stream_at_1_kb_a_peer_at_rest)
         netmap_stat(nm, &st);
         heap_after = mallinfo2().uordblks;
         peak_after = resident_peak_kb();
-        printf("netmap: %d peers from %zu bytes of JSON; at rest %zu bytes a peer by count, %zu on the heap; peak grew by %ld KB\n", MANY, sent, st.memory / MANY,
-               (heap_after - heap_before) / MANY, peak_after - peak_before);
+        printf("netmap: %d peers from %zu bytes of JSON; at rest %zu bytes a peer by count, %zu on "
+               "the heap; peak grew by %ld KB\n",
+               MANY, sent, st.memory / MANY, (heap_after - heap_before) / MANY,
+               peak_after - peak_before);
         fflush(stdout);
         ck_assert_uint_le(st.memory / MANY, 1024);
 #if !defined(__SANITIZE_ADDRESS__)

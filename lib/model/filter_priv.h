@@ -5,7 +5,7 @@
 #include "model/arena.h"
 #include "model/filter.h"
 
-/* --- address ranges: both families as one 128-bit number; a range never spans the border of IPv4 --------------------- */
+/* --- address ranges: both families as one 128-bit number; a range never spans the border of IPv4 --- */
 
 typedef unsigned __int128 u128;
 
@@ -46,7 +46,7 @@ static inline bool spans_have(const struct span128 *v, size_t n, u128 a) /* v: s
         return v[lo].first <= a && a <= v[lo].last; /* there is a sentinel behind each list */
 }
 
-/* --- rules ----------------------------------------------------------------------------------------------------------- */
+/* --- rules ------------------------------------------------------------------------------------ */
 
 struct rules;
 struct rules *rules_compile(const struct bytes *text, size_t n, int *fault); /* NULL: *fault says why */
@@ -66,7 +66,7 @@ struct rules_ask {
 bool rules_allow(const struct rules *r, const struct rules_ask *q);
 int rules_caps(const struct rules *r, const struct rules_ask *q, struct buf *out);
 
-/* --- flows ----------------------------------------------------------------------------------------------------------- */
+/* --- flows ------------------------------------------------------------------------------------ */
 
 struct flow_key { /* as a packet from outside carries it */
         struct ip src, dst;

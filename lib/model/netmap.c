@@ -9,9 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* --- life
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 struct netmap *netmap_new(void)
 {
@@ -89,9 +87,7 @@ void netmap_stream_start(struct netmap *nm)
         nm->fresh = true;
 }
 
-/* --- a frame
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- a frame ---------------------------------------------------------------------------------- */
 
 static bool is_list(struct bytes key)
 {
@@ -194,10 +190,22 @@ static int stage_patch(struct netmap *nm, struct bytes value)
         return 0;
 }
 
+/* A section that cannot be read is ignored and counted; only running out of memory refuses the
+ * frame. */
+static int section_fault(struct netmap *nm, int r)
+{
+        if (r == -EBADMSG) {
+                nm->stat.bad_values++;
+                r = 0;
+        }
+        return r;
+}
+
 static int stage_user(struct netmap *nm, struct bytes value)
 {
         struct nm_stage *st = nm->stage;
         struct nm_user *u;
+        int fault;
 
         if (st->n_users >= NETMAP_USERS_MAX || nm->stat.memory + st->memory > NETMAP_MEMORY_MAX) {
                 nm->stat.skipped_big++;
@@ -205,11 +213,9 @@ static int stage_user(struct netmap *nm, struct bytes value)
         }
         if (!nm_grow(&st->users, &st->users_cap, st->n_users + 1, sizeof *st->users))
                 return -ENOMEM;
-        u = nm_user_decode(value);
-        if (!u) {
-                nm->stat.bad_values++;
-                return 0;
-        }
+        u = nm_user_decode(value, &fault);
+        if (!u)
+                return section_fault(nm, fault);
         st->users[st->n_users++] = u;
         st->memory += u->size;
         return 0;
@@ -283,35 +289,35 @@ static int stage_node(struct netmap *nm, struct bytes value)
         return st->self ? 0 : -ENOMEM;
 }
 
-static void stage_derp(struct netmap *nm, struct bytes value)
+static int stage_derp(struct netmap *nm, struct bytes value)
 {
         struct nm_stage *st = nm->stage;
         struct nm_derp d;
+        int r = nm_derp_decode(value, st->has_derp ? &st->derp : &nm->derp, &d);
 
-        if (!nm_derp_decode(value, st->has_derp ? &st->derp : &nm->derp, &d)) {
-                nm->stat.bad_values++;
-                return;
-        }
+        if (r < 0)
+                return section_fault(nm, r);
         arena_free(&st->derp.mem);
         st->derp = d;
         st->has_derp = true;
+        return 0;
 }
 
-static void stage_dns(struct netmap *nm, struct bytes value)
+static int stage_dns(struct netmap *nm, struct bytes value)
 {
         struct nm_stage *st = nm->stage;
         struct nm_dns d;
+        int r = nm_dns_decode(value, &d);
 
-        if (!nm_dns_decode(value, &d)) {
-                nm->stat.bad_values++;
-                return;
-        }
+        if (r < 0)
+                return section_fault(nm, r);
         arena_free(&st->dns.mem);
         st->dns = d;
         st->has_dns = true;
+        return 0;
 }
 
-static void stage_health(struct netmap *nm, struct bytes value, bool display)
+static int stage_health(struct netmap *nm, struct bytes value, bool display)
 {
         static const struct nm_health none;
         struct nm_stage *st = nm->stage;
@@ -319,17 +325,17 @@ static void stage_health(struct netmap *nm, struct bytes value, bool display)
                                       : nm->fresh    ? &none
                                                      : &nm->health;
         struct nm_health h;
+        int r = nm_health_decode(value, display, old, &h);
 
-        if (!nm_health_decode(value, display, old, &h)) {
-                nm->stat.bad_values++;
-                return;
-        }
+        if (r < 0)
+                return section_fault(nm, r);
         arena_free(&st->health.mem);
         st->health = h;
         st->has_health = true;
+        return 0;
 }
 
-static void stage_debug(struct nm_stage *st, struct bytes value)
+static int stage_debug(struct nm_stage *st, struct bytes value)
 {
         struct json j = json_of(value);
         struct bytes key;
@@ -345,6 +351,7 @@ static void stage_debug(struct nm_stage *st, struct bytes value)
         }
         if (!json_done(&j))
                 st->has_exit = false;
+        return 0;
 }
 
 /* PingRequest lies first in texts, the URL behind it; each once a frame. */
@@ -401,18 +408,16 @@ static int stage_member(struct netmap *nm, struct bytes key, struct bytes value)
         if (json_key_is(key, "PingRequest"))
                 return stage_text(nm->stage, value, true);
         if (json_key_is(key, "DERPMap"))
-                stage_derp(nm, value);
-        else if (json_key_is(key, "DNSConfig"))
-                stage_dns(nm, value);
-        else if (json_key_is(key, "Health"))
-                stage_health(nm, value, false);
-        else if (json_key_is(key, "DisplayMessages"))
-                stage_health(nm, value, true);
-        else if (json_key_is(key, "Debug"))
-                stage_debug(nm->stage, value);
-        else
-                return stage_scalar(nm, key, value);
-        return 0;
+                return stage_derp(nm, value);
+        if (json_key_is(key, "DNSConfig"))
+                return stage_dns(nm, value);
+        if (json_key_is(key, "Health"))
+                return stage_health(nm, value, false);
+        if (json_key_is(key, "DisplayMessages"))
+                return stage_health(nm, value, true);
+        if (json_key_is(key, "Debug"))
+                return stage_debug(nm->stage, value);
+        return stage_scalar(nm, key, value);
 }
 
 static int stage_too_big(struct netmap *nm, struct bytes key)
@@ -480,9 +485,7 @@ bool netmap_was_keepalive(const struct netmap *nm)
         return nm->keepalive;
 }
 
-/* --- changes
- * --------------------------------------------------------------------------------------------------------------
- */
+/* --- changes ---------------------------------------------------------------------------------- */
 
 bool nm_changes_reserve(struct netmap *nm, size_t more)
 {
@@ -526,9 +529,7 @@ bool netmap_next_change(struct netmap *nm, struct netmap_change *ch)
         return false;
 }
 
-/* --- look-ups
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* --- look-ups --------------------------------------------------------------------------------- */
 
 static const struct netmap_node *node_of(const struct netmap *nm, uint32_t peer)
 {
@@ -678,9 +679,7 @@ void netmap_stat(const struct netmap *nm, struct netmap_stat *st)
         st->memory += nm->peers_cap * (sizeof *nm->peers + sizeof *nm->free_no);
 }
 
-/* --- expiry
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* --- expiry ----------------------------------------------------------------------------------- */
 
 int64_t nm_control_ns(const struct netmap *nm, wall_t now)
 {

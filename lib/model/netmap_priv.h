@@ -16,7 +16,7 @@
 
 #define NO_PEER UINT32_MAX
 
-/* --- nodes ------------------------------------------------------------------------------------------------------ */
+/* --- nodes ------------------------------------------------------------------------------------ */
 
 struct nm_rec { /* one allocation: this, then arrays, then strings */
         struct netmap_node n;
@@ -47,7 +47,7 @@ unsigned nm_node_diff(const struct nm_rec *old, const struct netmap_node *n);   
 int64_t nm_control_ns(const struct netmap *nm, wall_t now); /* now by control's clock */
 bool nm_rec_expire(struct nm_rec *r, int64_t control_now_ns);                       /* whether it changed */
 
-/* --- other sections ---------------------------------------------------------------------------------------------- */
+/* --- other sections --------------------------------------------------------------------------- */
 
 struct nm_score {
         uint16_t id;
@@ -84,17 +84,18 @@ struct nm_user {
         size_t size;
 };
 
-bool nm_derp_decode(struct bytes text, const struct nm_derp *old, struct nm_derp *out); /* false: malformed or no memory */
-bool nm_dns_decode(struct bytes text, struct nm_dns *out);
-bool nm_health_decode(struct bytes text, bool display, const struct nm_health *old, struct nm_health *out);
-struct nm_user *nm_user_decode(struct bytes text);
+/* 0, -EBADMSG, -ENOMEM */
+int nm_derp_decode(struct bytes text, const struct nm_derp *old, struct nm_derp *out);
+int nm_dns_decode(struct bytes text, struct nm_dns *out);
+int nm_health_decode(struct bytes text, bool display, const struct nm_health *old, struct nm_health *out);
+struct nm_user *nm_user_decode(struct bytes text, int *fault); /* NULL: *fault says why */
 int nm_filters_set(struct nm_filters *f, struct bytes name, struct bytes text); /* 0, -ENOMEM, -EBADMSG */
 int nm_filters_parts(struct nm_filters *f, struct bytes text);
 int nm_filters_copy(struct nm_filters *out, const struct nm_filters *f);
 bool nm_filters_eq(const struct nm_filters *a, const struct nm_filters *b);
 void nm_filters_free(struct nm_filters *f);
 
-/* --- indexes ----------------------------------------------------------------------------------------------------- */
+/* --- indexes ---------------------------------------------------------------------------------- */
 
 enum nm_ix { IX_ID, IX_KEY, IX_NAME, IX_IP, IX_N };
 struct nm_index {
@@ -110,7 +111,7 @@ uint32_t nm_index_name(const struct netmap *nm, struct bytes fqdn); /* without i
 uint32_t nm_index_ip(const struct netmap *nm, const struct ip *a);
 uint64_t nm_hash_id(int64_t id);
 
-/* --- a frame before it is applied --------------------------------------------------------------------------------- */
+/* --- a frame before it is applied ------------------------------------------------------------- */
 
 struct nm_op {
         int64_t id;
@@ -150,7 +151,7 @@ struct nm_stage {
         bool ended, keepalive, has_peers, has_derp, has_dns, has_health, has_filters, has_domain, has_exit;
 };
 
-/* --- the netmap ---------------------------------------------------------------------------------------------------- */
+/* --- the netmap ------------------------------------------------------------------------------- */
 
 struct netmap {
         struct nm_rec *self;

@@ -4,13 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum {
-        DERP_NODES_MAX = 64,
-        DNS_TEXT_MAX = 1024,
-        STUN_PORT = 3478,
-        DERP_PORT = 443,
-        DNS_PORT = 53
-};
+enum { DERP_NODES_MAX = 64, DNS_TEXT_MAX = 1024, STUN_PORT = 3478, DERP_PORT = 443, DNS_PORT = 53 };
 
 /* how many members or elements the container at j has; j stays */
 static size_t count(struct json j, bool obj, size_t max)
@@ -39,9 +33,17 @@ static const char *read_str(struct json *j, struct arena *a)
         return s ? s : "";
 }
 
-/* --- relays
- * ---------------------------------------------------------------------------------------------------------
- */
+/* How a section's decoding ended; its memory is freed unless it went well. */
+static int section_end(struct json *j, struct arena *a)
+{
+        int r = a->failed ? -ENOMEM : json_done(j) ? 0 : -EBADMSG;
+
+        if (r < 0)
+                arena_free(a);
+        return r;
+}
+
+/* --- relays ----------------------------------------------------------------------------------- */
 
 /* an address, or none; any other text disables the family */
 static void read_family(struct json *j, struct arena *a, struct ip *ip, bool *disabled)
@@ -222,11 +224,12 @@ static void apply_scores(struct nm_derp *d)
         }
 }
 
-bool nm_derp_decode(struct bytes text, const struct nm_derp *old, struct nm_derp *out)
+int nm_derp_decode(struct bytes text, const struct nm_derp *old, struct nm_derp *out)
 {
         struct json j = json_of(text);
         bool regions = false, scores = false;
         struct bytes key;
+        int r;
 
         *out = (struct nm_derp){ 0 };
         json_obj(&j);
@@ -253,17 +256,13 @@ bool nm_derp_decode(struct bytes text, const struct nm_derp *old, struct nm_derp
                 keep_regions(out, old);
         if (!scores)
                 keep_scores(out, old);
-        if (!json_done(&j) || out->mem.failed) {
-                arena_free(&out->mem);
-                return false;
-        }
-        apply_scores(out);
-        return true;
+        r = section_end(&j, &out->mem);
+        if (r == 0)
+                apply_scores(out);
+        return r;
 }
 
-/* --- DNS
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* --- DNS -------------------------------------------------------------------------------------- */
 
 /* lower case, no dots around */
 static const char *plain_name(struct arena *a, struct bytes s)
@@ -418,7 +417,7 @@ static void read_records(struct json *j, struct nm_dns *d)
         d->d.n_records = n;
 }
 
-bool nm_dns_decode(struct bytes text, struct nm_dns *out)
+int nm_dns_decode(struct bytes text, struct nm_dns *out)
 {
         struct json j = json_of(text);
         struct netmap_dns *d = &out->d;
@@ -445,15 +444,10 @@ bool nm_dns_decode(struct bytes text, struct nm_dns *out)
                 else
                         json_skip(&j);
         }
-        if (json_done(&j) && !a->failed)
-                return true;
-        arena_free(a);
-        return false;
+        return section_end(&j, a);
 }
 
-/* --- health
- * --------------------------------------------------------------------------------------------------------------
- */
+/* --- health ----------------------------------------------------------------------------------- */
 
 static void health_add(struct nm_health *h, const char *id, const char *text)
 {
@@ -497,6 +491,8 @@ static void read_message(struct json *j, struct nm_health *h, const char *id)
         if (json_ok(j) && buf_printf(&b, "%s%s%s", title, *title && *text ? ": " : "", text)) {
                 (void)bytes_to_str(buf_bytes(&b), both, sizeof both);
                 health_add(h, id, both);
+        } else if (json_ok(j)) {
+                h->mem.failed = true;
         }
         buf_fini(&b);
 }
@@ -526,8 +522,8 @@ static void read_messages(struct json *j, struct nm_health *h)
         }
 }
 
-bool nm_health_decode(struct bytes text, bool display, const struct nm_health *old,
-                      struct nm_health *out)
+int nm_health_decode(struct bytes text, bool display, const struct nm_health *old,
+                     struct nm_health *out)
 {
         struct json j = json_of(text);
 
@@ -547,17 +543,12 @@ bool nm_health_decode(struct bytes text, bool display, const struct nm_health *o
                                 health_add(out, NULL, line);
                 }
         }
-        if (json_done(&j) && !out->mem.failed)
-                return true;
-        arena_free(&out->mem);
-        return false;
+        return section_end(&j, &out->mem);
 }
 
-/* --- users
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* --- users ------------------------------------------------------------------------------------ */
 
-struct nm_user *nm_user_decode(struct bytes text)
+struct nm_user *nm_user_decode(struct bytes text, int *fault)
 {
         char login[DNS_TEXT_MAX] = "", display[DNS_TEXT_MAX] = "", picture[DNS_TEXT_MAX] = "";
         struct json j = json_of(text);
@@ -580,12 +571,15 @@ struct nm_user *nm_user_decode(struct bytes text)
                 else
                         json_skip(&j);
         }
-        if (!json_done(&j) || id == 0)
+        *fault = json_done(&j) && id != 0 ? 0 : -EBADMSG;
+        if (*fault < 0)
                 return NULL;
         size = sizeof *u + strlen(login) + strlen(display) + strlen(picture) + 3;
         u = malloc(size);
-        if (!u)
+        if (!u) {
+                *fault = -ENOMEM;
                 return NULL;
+        }
         p = (char *)(u + 1);
         *u = (struct nm_user){ .u = { .id = id }, .size = size };
         n = strlen(login) + 1;
@@ -598,8 +592,7 @@ struct nm_user *nm_user_decode(struct bytes text)
         return u;
 }
 
-/* --- filters: named parts as text
- * ------------------------------------------------------------------------------------------ */
+/* --- filters: named parts as text ------------------------------------------------------------- */
 
 static void filter_drop(struct nm_filters *f, size_t i)
 {

@@ -294,7 +294,7 @@ static struct delta delta_of(struct tailnet *t, const struct stream *s, size_t s
 	else if (!t->policy)
 		visible = true;
 	else
-		visible = policy_sees(t->policy, t->view, t->n_view, view_index(t, s->slot), view_index(t, slot));
+		visible = policy_sees(t->policy, view_index(t, s->slot), view_index(t, slot));
 	if (!visible)
 		return (struct delta){ known ? DELTA_REMOVE : DELTA_NONE };
 	if (!known || n->full_seq > s->seen)
@@ -364,7 +364,7 @@ static bool filter(struct tailnet *t, struct jsonw *w, struct stream *s)
 	bool changed;
 
 	buf_init(&rules, TAILNET_FRAME_MAX);
-	if (policy_filter_emit(t->policy, t->view, t->n_view, view_index(t, s->slot), &rules) != 0) {
+	if (policy_filter_emit(t->policy, view_index(t, s->slot), &rules) != 0) {
 		buf_fini(&rules);
 		w->failed = true;
 		return false;
@@ -388,7 +388,7 @@ static void ssh_policy(struct tailnet *t, struct jsonw *w, struct stream *s)
 	struct buf out;
 
 	buf_init(&out, TAILNET_FRAME_MAX);
-	if (t->policy && policy_ssh_emit(t->policy, t->view, t->n_view, view_index(t, s->slot), &out) == 0 && out.len > 0) {
+	if (t->policy && policy_ssh_emit(t->policy, view_index(t, s->slot), &out) == 0 && out.len > 0) {
 		jsonw_key(w, "SSHPolicy");
 		jsonw_raw(w, buf_bytes(&out));
 	}

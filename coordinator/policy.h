@@ -30,17 +30,20 @@ struct policy *policy_parse(struct bytes text, struct err *e); /* NULL: e has "l
 void policy_free(struct policy *p);
 struct bytes policy_text(const struct policy *p); /* as it was given */
 
-/* Runs the `tests` section against the nodes there are; -EINVAL: e names the first that fails. */
-MUST_USE int policy_test(const struct policy *p, const struct policy_node *v, size_t n, struct err *e);
+/* Resolves all names for these nodes; v stays the caller's and must live until the next prepare. Before any of the calls below
+ * that take an index. p NULL is fine. 0 or -ENOMEM */
+MUST_USE int policy_prepare(struct policy *p, const struct policy_node *v, size_t n);
+/* Prepares, then runs the `tests` section; -EINVAL: e names the first that fails. Names without a node prove nothing. */
+MUST_USE int policy_test(struct policy *p, const struct policy_node *v, size_t n, struct err *e);
 
-/* The packet filter of node `self`, reduced to rules with self as destination: appended as a JSON array of FilterRule
- * (control-protocol.md 4.10). p NULL: allow all. */
-MUST_USE int policy_filter_emit(const struct policy *p, const struct policy_node *v, size_t n, size_t self, struct buf *out);
+/* The packet filter of node `self` (an index of the prepared nodes), reduced to rules that lead to it: appended as a JSON array of
+ * FilterRule (control-protocol.md 4.10). p NULL: allow all. 0 or -ENOMEM */
+MUST_USE int policy_filter_emit(const struct policy *p, size_t self, struct buf *out);
 /* May a and b know of each other: some rule lets one reach the other. p NULL: yes. */
-bool policy_sees(const struct policy *p, const struct policy_node *v, size_t n, size_t a, size_t b);
-/* SSHPolicy object for self appended, or nothing when the policy has none. */
-MUST_USE int policy_ssh_emit(const struct policy *p, const struct policy_node *v, size_t n, size_t self, struct buf *out);
-/* Further members of self's CapMap (nodeAttrs) as `"name":[...]` pairs separated by commas, or nothing. */
+bool policy_sees(const struct policy *p, size_t a, size_t b);
+/* SSHPolicy object for self appended, or nothing when the policy has no ssh section. 0 or -ENOMEM */
+MUST_USE int policy_ssh_emit(const struct policy *p, size_t self, struct buf *out);
+/* Further members of self's CapMap (nodeAttrs) as `"name":[]` pairs separated by commas, or nothing. 0 or -ENOMEM */
 MUST_USE int policy_attrs_emit(const struct policy *p, const struct policy_node *self, struct buf *out);
 bool policy_tag_allowed(const struct policy *p, const char *user, const char *tag); /* tagOwners */
 bool policy_route_approved(const struct policy *p, const struct policy_node *node, const struct ipprefix *route); /* autoApprovers */

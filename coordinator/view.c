@@ -47,7 +47,7 @@ bool view_make(struct tailnet *t)
 							     .v4 = p->v4, .v6 = p->v6, .routes = p->approved_routes,
 							     .n_routes = p->n_approved };
 	}
-	return true;
+	return policy_prepare(t->policy, t->view, t->n_view) == 0;
 }
 
 size_t view_index(const struct tailnet *t, size_t slot)

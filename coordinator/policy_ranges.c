@@ -1,0 +1,150 @@
+/* coordinator/policy_ranges.c - sets of addresses as sorted ranges */
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator/policy_priv.h"
+
+struct iprange range_of(const struct ipprefix *p)
+{
+	struct iprange r = { p->ip, p->ip };
+
+	for (unsigned bit = p->bits; bit < 128; bit++)
+		r.last.b[bit / 8] |= (uint8_t)(0x80U >> (bit % 8));
+	return r;
+}
+
+bool ranges_add(struct ranges *r, const struct iprange *one)
+{
+	if (r->n == r->cap) {
+		size_t cap = r->cap ? r->cap * 2 : 8;
+		struct iprange *v = r->n < POLICY_RANGES_MAX ? realloc(r->v, cap * sizeof *v) : NULL;
+
+		if (!v)
+			return false;
+		r->v = v;
+		r->cap = cap;
+	}
+	r->v[r->n++] = *one;
+	return true;
+}
+
+bool ranges_add_ip(struct ranges *r, const struct ip *a)
+{
+	const struct iprange one = { *a, *a };
+
+	return ip_is_zero(a) || ranges_add(r, &one);
+}
+
+bool ranges_add_prefix(struct ranges *r, const struct ipprefix *p)
+{
+	const struct iprange one = range_of(p);
+
+	return ranges_add(r, &one);
+}
+
+static int by_first(const void *a, const void *b)
+{
+	const struct iprange *x = a, *y = b;
+
+	return ip_cmp(&x->first, &y->first);
+}
+
+/* a + 1 == b, or b lies within or before: they join */
+static bool touches(const struct ip *last, const struct ip *first)
+{
+	struct ip next = *last;
+
+	if (ip_cmp(first, last) <= 0)
+		return true;
+	for (int i = 15; i >= 0; i--)
+		if (++next.b[i] != 0)
+			break;
+	return ip_eq(&next, first) && ip_is_v4(last) == ip_is_v4(first);
+}
+
+void ranges_merge(struct ranges *r)
+{
+	size_t k = 0;
+
+	if (r->n == 0)
+		return;
+	qsort(r->v, r->n, sizeof *r->v, by_first);
+	for (size_t i = 1; i < r->n; i++) {
+		if (!touches(&r->v[k].last, &r->v[i].first))
+			r->v[++k] = r->v[i];
+		else if (ip_cmp(&r->v[i].last, &r->v[k].last) > 0)
+			r->v[k].last = r->v[i].last;
+	}
+	r->n = k + 1;
+}
+
+bool ranges_has(const struct ranges *r, const struct ip *a)
+{
+	size_t lo = 0, hi = r->n;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (ip_cmp(a, &r->v[mid].first) < 0)
+			hi = mid;
+		else if (ip_cmp(a, &r->v[mid].last) > 0)
+			lo = mid + 1;
+		else
+			return true;
+	}
+	return false;
+}
+
+bool ranges_overlap(const struct ranges *r, const struct ipprefix *p)
+{
+	const struct iprange one = range_of(p);
+
+	for (size_t i = 0; i < r->n; i++)
+		if (ip_cmp(&r->v[i].first, &one.last) <= 0 && ip_cmp(&one.first, &r->v[i].last) <= 0)
+			return true;
+	return false;
+}
+
+/* the prefix length when the range is exactly one prefix, else -1 */
+static int as_prefix(const struct iprange *r)
+{
+	for (int bits = ip_is_v4(&r->first) ? 96 : 0; bits <= 128; bits++) {
+		struct ipprefix p = ipprefix_of(&r->first, (uint8_t)bits);
+		struct iprange whole = range_of(&p);
+
+		if (ip_eq(&whole.first, &r->first) && ip_eq(&whole.last, &r->last))
+			return bits;
+	}
+	return -1;
+}
+
+bool ranges_emit(const struct ranges *r, struct jsonw *w)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		char first[IP_TEXT], last[IP_TEXT], text[2 * IP_TEXT + 4];
+		int bits = as_prefix(&r->v[i]);
+		struct ipprefix p;
+
+		if (bits == 128) {
+			jsonw_str(w, ip_text(&r->v[i].first, first));
+		} else if (bits >= 0) {
+			p = ipprefix_of(&r->v[i].first, (uint8_t)bits);
+			jsonw_str(w, ipprefix_text(&p, text));
+		} else {
+			struct buf b;
+
+			buf_init(&b, sizeof text);
+			if (!buf_printf(&b, "%s-%s", ip_text(&r->v[i].first, first), ip_text(&r->v[i].last, last)))
+				w->failed = true;
+			jsonw_strn(w, buf_bytes(&b));
+			buf_fini(&b);
+		}
+	}
+	return jsonw_ok(w);
+}
+
+void ranges_free(struct ranges *r)
+{
+	free(r->v);
+	*r = (struct ranges){ 0 };
+}

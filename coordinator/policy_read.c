@@ -1,0 +1,611 @@
+/* coordinator/policy_read.c - see policy_read.h
+ *
+ * Sections and members that are not known are refused, with the nearest known name left to the user's eye: a misspelt
+ * rule that is silently ignored opens or closes a network.
+ */
+#include "coordinator/policy_read.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+
+struct reader {
+	struct policy *p;
+	struct json j;
+	const char *start;
+	size_t at;
+	char *why;
+};
+
+static bool fail(struct reader *r, const char *fmt, ...) PRINTF(2, 3);
+static bool fail(struct reader *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (r->why[0])
+		return false; /* the first fault counts */
+	va_start(ap, fmt);
+	vsnprintf(r->why, ERR_TEXT_MAX, fmt, ap);
+	va_end(ap);
+	r->at = (size_t)(r->j.p - r->start);
+	r->j.failed = true;
+	return false;
+}
+
+static bool is(struct bytes key, const char *name)
+{
+	return bytes_eq_str(key, name);
+}
+
+/* --- lists --- */
+
+static char *text(struct reader *r)
+{
+	char *s = json_type(&r->j) == JSON_STRING ? json_strdup(&r->j, POLICY_ALIAS_MAX) : NULL;
+
+	if (!s)
+		fail(r, "a text of at most %d bytes is wanted here", POLICY_ALIAS_MAX);
+	return s;
+}
+
+static void *grow(struct reader *r, void *v, size_t n, size_t size)
+{
+	void *bigger = n < POLICY_NAMES_MAX ? realloc(v, (n + 1) * size) : NULL;
+
+	if (!bigger)
+		fail(r, "too many entries (limit %d)", POLICY_NAMES_MAX);
+	else
+		memset((char *)bigger + n * size, 0, size);
+	return bigger;
+}
+
+static void names(struct reader *r, struct names *out)
+{
+	if (json_type(&r->j) != JSON_ARRAY) {
+		fail(r, "a list of names is wanted here");
+		return;
+	}
+	json_arr(&r->j);
+	while (json_elem(&r->j)) {
+		char **v = grow(r, out->v, out->n, sizeof *v);
+
+		if (!v)
+			return;
+		out->v = v;
+		out->v[out->n] = text(r);
+		if (!out->v[out->n])
+			return;
+		out->n++;
+	}
+}
+
+/* --- groups, hosts, owners, approvers --- */
+
+static void entries(struct reader *r, struct entries *out, const char *prefix)
+{
+	struct bytes key;
+
+	json_obj(&r->j);
+	while (json_key(&r->j, &key)) {
+		struct entry *v = grow(r, out->v, out->n, sizeof *v);
+
+		if (!v)
+			return;
+		out->v = v;
+		if (prefix && (key.len <= strlen(prefix) || memcmp(key.data, prefix, strlen(prefix)) != 0)) {
+			fail(r, "names here begin with %s", prefix);
+			return;
+		}
+		out->v[out->n].name = strndup((const char *)key.data, key.len);
+		if (!out->v[out->n].name)
+			return;
+		names(r, &out->v[out->n++].members);
+	}
+}
+
+static void hosts(struct reader *r)
+{
+	struct policy *p = r->p;
+	struct bytes key;
+
+	json_obj(&r->j);
+	while (json_key(&r->j, &key)) {
+		struct host *v = grow(r, p->hosts, p->n_hosts, sizeof *v);
+		char *s;
+
+		if (!v)
+			return;
+		p->hosts = v;
+		v[p->n_hosts].name = strndup((const char *)key.data, key.len);
+		s = text(r);
+		p->n_hosts++;
+		if (s && !ipprefix_parse(bytes_str(s), &v[p->n_hosts - 1].prefix))
+			fail(r, "'%s' is not an address or prefix", s);
+		free(s);
+	}
+}
+
+static void approvers(struct reader *r)
+{
+	struct bytes key;
+
+	json_obj(&r->j);
+	while (json_key(&r->j, &key)) {
+		if (is(key, "routes"))
+			entries(r, &r->p->routes, NULL);
+		else if (is(key, "exitNode"))
+			names(r, &r->p->exit);
+		else
+			fail(r, "autoApprovers has routes and exitNode, not '%.*s'", (int)key.len, (const char *)key.data);
+	}
+	for (size_t i = 0; i < r->p->routes.n; i++) {
+		struct ipprefix pfx;
+
+		if (r->p->routes.v[i].name && !ipprefix_parse(bytes_str(r->p->routes.v[i].name), &pfx))
+			fail(r, "'%s' is not a route", r->p->routes.v[i].name);
+	}
+}
+
+/* --- destinations: "alias:ports" --- */
+
+static bool port_list(struct target *t, const char *s)
+{
+	while (*s) {
+		size_t len = strcspn(s, ",");
+		struct bytes part = bytes_of(s, len);
+		const char *dash = memchr(s, '-', len);
+		struct ports *pp = &t->ports[t->n_ports];
+
+		if (t->n_ports == POLICY_PORTS_MAX)
+			return false;
+		if (bytes_eq_str(part, "*")) {
+			*pp = (struct ports){ 0, 65535 };
+		} else if (dash) {
+			if (!text_u16(bytes_of(s, (size_t)(dash - s)), &pp->first) ||
+			    !text_u16(bytes_of(dash + 1, len - (size_t)(dash - s) - 1), &pp->last) || pp->first > pp->last)
+				return false;
+		} else {
+			if (!text_u16(part, &pp->first))
+				return false;
+			pp->last = pp->first;
+		}
+		t->n_ports++;
+		s += len + (s[len] == ',');
+	}
+	return t->n_ports > 0;
+}
+
+static void targets(struct reader *r, struct target **list, size_t *n)
+{
+	if (json_type(&r->j) != JSON_ARRAY) {
+		fail(r, "a list of destinations is wanted here");
+		return;
+	}
+	json_arr(&r->j);
+	while (json_elem(&r->j)) {
+		struct target *v = grow(r, *list, *n, sizeof *v);
+		char *s = v ? text(r) : NULL, *colon;
+
+		if (!s)
+			return;
+		*list = v;
+		colon = strrchr(s, ':');
+		v[*n].alias = s;
+		++*n;
+		if (!colon || !port_list(&v[*n - 1], colon + 1)) {
+			fail(r, "'%s' is not of the form name:ports, as in tag:web:80,443 or *:*", s);
+			return;
+		}
+		*colon = 0;
+	}
+}
+
+static const struct {
+	const char *name;
+	uint8_t number;
+} protos[] = {
+	{ "icmp", 1 }, { "igmp", 2 },  { "ipv4", 4 },  { "ip-in-ip", 4 }, { "tcp", 6 },  { "egp", 8 }, { "igp", 9 },
+	{ "udp", 17 }, { "gre", 47 },  { "esp", 50 },  { "ah", 51 },      { "ipv6-icmp", 58 }, { "sctp", 132 },
+};
+
+static bool proto_number(struct bytes s, uint8_t *out)
+{
+	uint64_t v;
+
+	for (size_t i = 0; i < ARRAY_LEN(protos); i++)
+		if (bytes_eq_str(s, protos[i].name)) {
+			*out = protos[i].number;
+			return true;
+		}
+	if (!text_u64(s, &v) || v > 255)
+		return false;
+	*out = (uint8_t)v;
+	return true;
+}
+
+static void proto(struct reader *r, struct rule *rule)
+{
+	char *s = text(r);
+	uint8_t number;
+
+	if (s && *s) {
+		if (!proto_number(bytes_str(s), &number))
+			fail(r, "'%s' is not a protocol", s);
+		else
+			rule->protos[rule->n_protos++] = number;
+		if (number == 1) /* icmp means both families' */
+			rule->protos[rule->n_protos++] = 58;
+	}
+	free(s);
+}
+
+/* --- acls and grants --- */
+
+static struct rule *new_rule(struct reader *r)
+{
+	struct policy *p = r->p;
+	struct rule *v = p->n_rules < POLICY_RULES_MAX ? grow(r, p->rules, p->n_rules, sizeof *v) : NULL;
+
+	if (!v) {
+		fail(r, "too many rules (limit %d)", POLICY_RULES_MAX);
+		return NULL;
+	}
+	p->rules = v;
+	v[p->n_rules].at = (size_t)(r->j.p - r->start);
+	return &v[p->n_rules++];
+}
+
+static void acl(struct reader *r)
+{
+	struct rule *rule = new_rule(r);
+	struct bytes key;
+	bool has_action = false;
+	char *s;
+
+	json_obj(&r->j);
+	while (rule && json_key(&r->j, &key)) {
+		if (is(key, "action")) {
+			s = text(r);
+			has_action = s && strcmp(s, "accept") == 0;
+			if (s && !has_action)
+				fail(r, "the action of a rule is accept, not '%s'", s);
+			free(s);
+		} else if (is(key, "src")) {
+			names(r, &rule->src);
+		} else if (is(key, "dst")) {
+			targets(r, &rule->dst, &rule->n_dst);
+		} else if (is(key, "proto")) {
+			proto(r, rule);
+		} else if (is(key, "#ha-meta")) {
+			json_skip(&r->j);
+		} else {
+			fail(r, "a rule has action, src, dst and proto, not '%.*s'", (int)key.len, (const char *)key.data);
+		}
+	}
+	if (json_ok(&r->j) && (!has_action || !rule->src.n || !rule->n_dst))
+		fail(r, "a rule needs action, src and dst");
+}
+
+/* "tcp:443", "443", "*", "tcp:80-90": the ports of one protocol become a rule of their own */
+static void grant_ip(struct reader *r, const struct names *src, const struct names *dst, const char *ip)
+{
+	struct rule *rule = new_rule(r);
+	const char *colon = strchr(ip, ':'), *ports = colon ? colon + 1 : ip;
+	uint8_t number;
+
+	if (!rule)
+		return;
+	if (colon) {
+		if (!proto_number(bytes_of(ip, (size_t)(colon - ip)), &number)) {
+			fail(r, "'%s' is not of the form protocol:ports", ip);
+			return;
+		}
+		rule->protos[rule->n_protos++] = number;
+	} else if (proto_number(bytes_str(ip), &number) && !(ip[0] >= '0' && ip[0] <= '9')) {
+		rule->protos[rule->n_protos++] = number;
+		ports = "*";
+	}
+	for (size_t i = 0; i < src->n; i++) {
+		char **v = grow(r, rule->src.v, rule->src.n, sizeof *v);
+
+		if (!v || !((rule->src.v = v)[rule->src.n] = strdup(src->v[i])))
+			return;
+		rule->src.n++;
+	}
+	for (size_t i = 0; i < dst->n; i++) {
+		struct target *v = grow(r, rule->dst, rule->n_dst, sizeof *v);
+
+		if (!v)
+			return;
+		rule->dst = v;
+		if (!(v[rule->n_dst].alias = strdup(dst->v[i])))
+			return;
+		if (!port_list(&v[rule->n_dst++], ports))
+			fail(r, "'%s' has no usable ports", ip);
+	}
+}
+
+static void names_free(struct names *n)
+{
+	for (size_t i = 0; i < n->n; i++)
+		free(n->v[i]);
+	free(n->v);
+	*n = (struct names){ 0 };
+}
+
+static void app_rule(struct reader *r, const struct names *src, const struct names *dst, struct bytes app)
+{
+	struct rule *rule;
+
+	grant_ip(r, src, dst, "*");
+	if (!json_ok(&r->j))
+		return;
+	rule = &r->p->rules[r->p->n_rules - 1];
+	rule->app = strndup((const char *)app.data, app.len);
+}
+
+static void grant(struct reader *r)
+{
+	struct names src = { 0 }, dst = { 0 }, ip = { 0 };
+	struct bytes key, app = { 0 };
+
+	json_obj(&r->j);
+	while (json_key(&r->j, &key)) {
+		if (is(key, "src"))
+			names(r, &src);
+		else if (is(key, "dst"))
+			names(r, &dst);
+		else if (is(key, "ip"))
+			names(r, &ip);
+		else if (is(key, "app"))
+			app = json_raw(&r->j);
+		else
+			fail(r, "a grant has src, dst, ip and app, not '%.*s'", (int)key.len, (const char *)key.data);
+	}
+	if (json_ok(&r->j) && (!src.n || !dst.n || (!ip.n && !app.len)))
+		fail(r, "a grant needs src, dst and one of ip and app");
+	for (size_t i = 0; json_ok(&r->j) && i < ip.n; i++)
+		grant_ip(r, &src, &dst, ip.v[i]);
+	if (json_ok(&r->j) && app.len > 0)
+		app_rule(r, &src, &dst, app);
+	names_free(&src);
+	names_free(&dst);
+	names_free(&ip);
+}
+
+/* --- tests, ssh, nodeAttrs --- */
+
+static void check(struct reader *r)
+{
+	struct policy *p = r->p;
+	struct check *v = grow(r, p->checks, p->n_checks, sizeof *v), *c;
+	struct bytes key;
+	char *s;
+
+	if (!v)
+		return;
+	p->checks = v;
+	c = &v[p->n_checks++];
+	c->at = (size_t)(r->j.p - r->start);
+	c->proto = 6;
+	json_obj(&r->j);
+	while (json_key(&r->j, &key)) {
+		if (is(key, "src")) {
+			free(c->src);
+			c->src = text(r);
+		} else if (is(key, "accept")) {
+			targets(r, &c->accept, &c->n_accept);
+		} else if (is(key, "deny")) {
+			targets(r, &c->deny, &c->n_deny);
+		} else if (is(key, "proto")) {
+			s = text(r);
+			if (s && *s && !proto_number(bytes_str(s), &c->proto))
+				fail(r, "'%s' is not a protocol", s);
+			free(s);
+		} else {
+			fail(r, "a test has src, accept, deny and proto, not '%.*s'", (int)key.len, (const char *)key.data);
+		}
+	}
+	if (json_ok(&r->j) && !c->src)
+		fail(r, "a test needs a src");
+}
+
+static void ssh_period(struct reader *r, struct ssh_rule *s)
+{
+	char *t = text(r);
+	span_t d = { 0 };
+
+	if (t && strcmp(t, "always") != 0 && !span_parse(bytes_str(t), &d))
+		fail(r, "'%s' is not a duration such as 12h", t);
+	s->period_ns = d.ns;
+	free(t);
+}
+
+static void ssh(struct reader *r)
+{
+	struct policy *p = r->p;
+	struct ssh_rule *v = grow(r, p->ssh, p->n_ssh, sizeof *v), *s;
+	struct bytes key;
+	char *t;
+
+	if (!v)
+		return;
+	p->ssh = v;
+	s = &v[p->n_ssh++];
+	json_obj(&r->j);
+	while (json_key(&r->j, &key)) {
+		if (is(key, "action")) {
+			t = text(r);
+			s->is_check = t && strcmp(t, "check") == 0;
+			if (t && !s->is_check && strcmp(t, "accept") != 0)
+				fail(r, "the action of an ssh rule is accept or check, not '%s'", t);
+			free(t);
+		} else if (is(key, "src")) {
+			names(r, &s->src);
+		} else if (is(key, "dst")) {
+			names(r, &s->dst);
+		} else if (is(key, "users")) {
+			names(r, &s->users);
+		} else if (is(key, "checkPeriod")) {
+			ssh_period(r, s);
+		} else if (is(key, "acceptEnv")) {
+			json_skip(&r->j);
+		} else {
+			fail(r, "an ssh rule has action, src, dst, users and checkPeriod, not '%.*s'", (int)key.len,
+			     (const char *)key.data);
+		}
+	}
+}
+
+static void attr(struct reader *r)
+{
+	struct policy *p = r->p;
+	struct attr *v = grow(r, p->attrs, p->n_attrs, sizeof *v), *a;
+	struct bytes key;
+
+	if (!v)
+		return;
+	p->attrs = v;
+	a = &v[p->n_attrs++];
+	json_obj(&r->j);
+	while (json_key(&r->j, &key)) {
+		if (is(key, "target"))
+			names(r, &a->target);
+		else if (is(key, "attr"))
+			names(r, &a->attrs);
+		else
+			fail(r, "nodeAttrs entries have target and attr, not '%.*s'", (int)key.len, (const char *)key.data);
+	}
+}
+
+static void each(struct reader *r, void (*one)(struct reader *r))
+{
+	if (json_type(&r->j) != JSON_ARRAY && json_type(&r->j) != JSON_NULL) {
+		fail(r, "a list is wanted here");
+		return;
+	}
+	json_arr(&r->j);
+	while (json_elem(&r->j))
+		one(r);
+}
+
+static void section(struct reader *r, struct bytes key)
+{
+	struct policy *p = r->p;
+
+	if (is(key, "groups"))
+		entries(r, &p->groups, "group:");
+	else if (is(key, "tagOwners"))
+		entries(r, &p->tags, "tag:");
+	else if (is(key, "hosts") || is(key, "Hosts"))
+		hosts(r);
+	else if (is(key, "acls"))
+		each(r, acl);
+	else if (is(key, "grants"))
+		each(r, grant);
+	else if (is(key, "autoApprovers"))
+		approvers(r);
+	else if (is(key, "tests"))
+		each(r, check);
+	else if (is(key, "ssh"))
+		each(r, ssh);
+	else if (is(key, "nodeAttrs"))
+		each(r, attr);
+	else if (is(key, "sshTests") || is(key, "randomizeClientPort"))
+		json_skip(&r->j);
+	else
+		fail(r, "no section is called '%.*s'", (int)key.len, (const char *)key.data);
+}
+
+bool policy_read(struct policy *p, struct bytes plain, size_t *at, char why[static ERR_TEXT_MAX])
+{
+	struct reader r = { .p = p, .j = json_of(plain), .start = (const char *)plain.data, .why = why };
+	struct bytes key;
+
+	why[0] = 0;
+	if (json_type(&r.j) != JSON_OBJECT)
+		fail(&r, "a policy is an object: { ... }");
+	json_obj(&r.j);
+	while (json_key(&r.j, &key))
+		section(&r, key);
+	if (json_ok(&r.j) && json_done(&r.j))
+		return true;
+	if (!why[0]) {
+		fail(&r, "malformed: a comma, quote or bracket is missing or too many");
+		r.at = (size_t)(r.j.p - r.start);
+	}
+	*at = r.at;
+	return false;
+}
+
+/* --- names --- */
+
+static bool unknown(size_t at, const char *name, size_t *out_at, char *why)
+{
+	*out_at = at;
+	snprintf(why, ERR_TEXT_MAX, "'%.100s' is not defined: groups, tagOwners and hosts define names; users look like alice@", name);
+	return false;
+}
+
+static bool known_all(const struct policy *p, const struct names *n, size_t at, bool dst, size_t *out_at, char *why)
+{
+	for (size_t i = 0; i < n->n; i++)
+		if (!alias_known(p, n->v[i], dst))
+			return unknown(at, n->v[i], out_at, why);
+	return true;
+}
+
+static bool known_targets(const struct policy *p, const struct target *v, size_t n, size_t at, size_t *out_at, char *why)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!alias_known(p, v[i].alias, true))
+			return unknown(at, v[i].alias, out_at, why);
+	return true;
+}
+
+static bool members_ok(const struct policy *p, size_t *at, char *why)
+{
+	for (size_t i = 0; i < p->groups.n; i++)
+		for (size_t k = 0; k < p->groups.v[i].members.n; k++)
+			if (!is_user_alias(p->groups.v[i].members.v[k])) {
+				*at = 0;
+				snprintf(why, ERR_TEXT_MAX, "%.100s: '%.100s' is not a user; groups hold users such as alice@",
+					 p->groups.v[i].name, p->groups.v[i].members.v[k]);
+				return false;
+			}
+	for (size_t i = 0; i < p->tags.n; i++)
+		if (!known_all(p, &p->tags.v[i].members, 0, false, at, why))
+			return false;
+	for (size_t i = 0; i < p->routes.n; i++)
+		if (!known_all(p, &p->routes.v[i].members, 0, false, at, why))
+			return false;
+	return known_all(p, &p->exit, 0, false, at, why);
+}
+
+bool policy_check_names(const struct policy *p, size_t *at, char why[static ERR_TEXT_MAX])
+{
+	if (!members_ok(p, at, why))
+		return false;
+	for (size_t i = 0; i < p->n_rules; i++)
+		if (!known_all(p, &p->rules[i].src, p->rules[i].at, false, at, why) ||
+		    !known_targets(p, p->rules[i].dst, p->rules[i].n_dst, p->rules[i].at, at, why))
+			return false;
+	for (size_t i = 0; i < p->n_checks; i++) {
+		const struct check *c = &p->checks[i];
+
+		if (!alias_known(p, c->src, false))
+			return unknown(c->at, c->src, at, why);
+		if (!known_targets(p, c->accept, c->n_accept, c->at, at, why) || !known_targets(p, c->deny, c->n_deny, c->at, at, why))
+			return false;
+	}
+	for (size_t i = 0; i < p->n_ssh; i++)
+		if (!known_all(p, &p->ssh[i].src, 0, false, at, why) || !known_all(p, &p->ssh[i].dst, 0, true, at, why))
+			return false;
+	for (size_t i = 0; i < p->n_attrs; i++)
+		if (!known_all(p, &p->attrs[i].target, 0, false, at, why))
+			return false;
+	return true;
+}

@@ -1,0 +1,240 @@
+/* coordinator/policy_test.c */
+#include "coordinator/policy.h"
+
+#include <errno.h>
+
+#include "coordinator/hujson.h"
+#include "model/filter.h"
+#include "tests/harness.h"
+
+#include <stdlib.h>
+
+/* alice's laptop and server, bob's laptop, a tagged web server, a router of 10.1.0.0/16 */
+enum { LAPTOP, SERVER, BOB, WEB, ROUTER, N };
+static struct ipprefix route = { { { [10] = 0xff, [11] = 0xff, 10, 1 } }, 112 };
+static const char *const web_tags[] = { "tag:web" }, *const router_tags[] = { "tag:router" };
+static struct policy_node nodes[N];
+
+static void make_nodes(void)
+{
+	for (int i = 0; i < N; i++) {
+		nodes[i] = (struct policy_node){ .id = i + 1, .v4 = ip_v4(100, 64, 0, (uint8_t)(i + 1)) };
+		nodes[i].v6 = (struct ip){ { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, [15] = (uint8_t)(i + 1) } };
+		nodes[i].user = "";
+	}
+	nodes[LAPTOP].user = nodes[SERVER].user = "alice";
+	nodes[BOB].user = "bob";
+	nodes[WEB].tags = web_tags;
+	nodes[WEB].n_tags = 1;
+	nodes[ROUTER].tags = router_tags;
+	nodes[ROUTER].n_tags = 1;
+	nodes[ROUTER].routes = &route;
+	nodes[ROUTER].n_routes = 1;
+}
+
+static struct policy *load(const char *text)
+{
+	struct err e = { 0 };
+	struct policy *p = policy_parse(bytes_str(text), &e);
+
+	ck_assert_msg(p != NULL, "%s", e.text);
+	make_nodes();
+	ck_assert_int_eq(policy_prepare(p, nodes, N), 0);
+	return p;
+}
+
+static void refused(const char *text, const char *words)
+{
+	struct err e = { 0 };
+
+	ck_assert_ptr_null(policy_parse(bytes_str(text), &e));
+	ck_assert_msg(strstr(e.text, words) != NULL, "'%s' lacks '%s'", e.text, words);
+}
+
+/* The verdict of the real filter on a TCP SYN (or UDP) from one node to an address, under the rules compiled for self */
+static bool passes(const struct policy *p, int src, int self, const struct ip *dst, uint16_t port, uint8_t proto)
+{
+	struct filter *f = filter_new(64);
+	struct ipprefix local[3] = { ipprefix_of(&nodes[self].v4, 128), ipprefix_of(&nodes[self].v6, 128), route };
+	uint8_t pkt[40] = { 0x45, 0, 0, 40, 0, 0, 0, 0, 64, proto };
+	struct buf rules;
+	struct bytes v;
+	struct packet facts;
+	enum filter_verdict verdict;
+
+	buf_init(&rules, 1 << 20);
+	ck_assert_int_eq(policy_filter_emit(p, (size_t)self, &rules), 0);
+	v = buf_bytes(&rules);
+	ck_assert_int_eq(filter_set_rules(f, &v, 1, NULL, NULL), 0);
+	filter_set_local(f, local, 3);
+	memcpy(pkt + 12, nodes[src].v4.b + 12, 4);
+	memcpy(pkt + 16, dst->b + 12, 4);
+	pkt[22] = (uint8_t)(port >> 8);
+	pkt[23] = (uint8_t)port;
+	pkt[32] = 0x50;
+	pkt[33] = TCP_SYN;
+	if (proto == PROTO_UDP) {
+		pkt[24] = 0;
+		pkt[25] = 20;
+	}
+	verdict = filter_in(f, (mono_t){ 1 }, pkt, sizeof pkt, false, &facts);
+	buf_fini(&rules);
+	filter_free(f);
+	return verdict == FILTER_ACCEPT;
+}
+
+static bool tcp(const struct policy *p, int src, int dst, uint16_t port)
+{
+	return passes(p, src, dst, &nodes[dst].v4, port, PROTO_TCP);
+}
+
+TEST(no_policy_lets_everybody_reach_everybody)
+{
+	make_nodes();
+	ck_assert(tcp(NULL, BOB, WEB, 80));
+	ck_assert(policy_sees(NULL, BOB, WEB));
+}
+
+TEST(a_rule_opens_its_port_for_its_source_and_nothing_else)
+{
+	struct policy *p = load("{ \"tagOwners\": {\"tag:web\": [\"alice@\"]},\n"
+				"\"acls\": [{\"action\":\"accept\",\"src\":[\"bob@\"],\"dst\":[\"tag:web:80,443,8000-8010\"]}] }");
+
+	ck_assert(tcp(p, BOB, WEB, 80));
+	ck_assert(tcp(p, BOB, WEB, 8005));
+	ck_assert(!tcp(p, BOB, WEB, 81));
+	ck_assert(!tcp(p, LAPTOP, WEB, 80));
+	ck_assert(!tcp(p, WEB, BOB, 80));
+	ck_assert(policy_sees(p, BOB, WEB) && policy_sees(p, WEB, BOB));
+	ck_assert(!policy_sees(p, LAPTOP, WEB));
+	policy_free(p);
+}
+
+TEST(groups_hosts_and_protocols_mean_what_they_say)
+{
+	struct policy *p = load("{\"groups\":{\"group:dev\":[\"alice@\"]},\"hosts\":{\"bobs\":\"100.64.0.3/32\"},"
+				"\"acls\":[{\"action\":\"accept\",\"proto\":\"udp\",\"src\":[\"group:dev\"],\"dst\":[\"bobs:53\"]}]}");
+
+	ck_assert(passes(p, LAPTOP, BOB, &nodes[BOB].v4, 53, PROTO_UDP));
+	ck_assert(!tcp(p, LAPTOP, BOB, 53));
+	ck_assert(!passes(p, WEB, BOB, &nodes[BOB].v4, 53, PROTO_UDP));
+	policy_free(p);
+}
+
+TEST(autogroup_self_is_the_same_users_untagged_devices)
+{
+	struct policy *p = load("{\"acls\":[{\"action\":\"accept\",\"src\":[\"autogroup:member\"],\"dst\":[\"autogroup:self:*\"]}]}");
+
+	ck_assert(tcp(p, LAPTOP, SERVER, 22));
+	ck_assert(!tcp(p, BOB, SERVER, 22));
+	ck_assert(!tcp(p, WEB, SERVER, 22));
+	ck_assert(policy_sees(p, LAPTOP, SERVER));
+	ck_assert(!policy_sees(p, LAPTOP, BOB));
+	policy_free(p);
+}
+
+TEST(a_routed_network_is_reached_through_its_router)
+{
+	struct policy *p = load("{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"10.1.2.0/24:443\"]}]}");
+	const struct ip inside = ip_v4(10, 1, 2, 9), outside = ip_v4(10, 1, 3, 9);
+
+	ck_assert(passes(p, LAPTOP, ROUTER, &inside, 443, PROTO_TCP));
+	ck_assert(!passes(p, LAPTOP, ROUTER, &outside, 443, PROTO_TCP));
+	ck_assert(policy_sees(p, LAPTOP, ROUTER));
+	ck_assert(!policy_sees(p, BOB, ROUTER));
+	policy_free(p);
+}
+
+TEST(grants_give_ports_and_capabilities)
+{
+	struct policy *p = load("{\"tagOwners\":{\"tag:web\":[]},\"grants\":[{\"src\":[\"alice@\"],\"dst\":[\"tag:web\"],"
+				"\"ip\":[\"tcp:443\",\"udp:53\"],\"app\":{\"example.com/cap\":[{\"role\":\"admin\"}]}}]}");
+	struct buf out;
+
+	ck_assert(tcp(p, LAPTOP, WEB, 443));
+	ck_assert(!tcp(p, LAPTOP, WEB, 53));
+	ck_assert(passes(p, LAPTOP, WEB, &nodes[WEB].v4, 53, PROTO_UDP));
+	buf_init(&out, 65536);
+	ck_assert_int_eq(policy_filter_emit(p, WEB, &out), 0);
+	ck_assert(buf_append(&out, "", 1));
+	ck_assert_ptr_nonnull(strstr((char *)out.data, "\"CapMap\":{\"example.com/cap\":[{\"role\":\"admin\"}]}"));
+	buf_fini(&out);
+	policy_free(p);
+}
+
+TEST(comments_and_trailing_commas_are_allowed)
+{
+	policy_free(load("// head\n{ /* a */ \"acls\": [ {\"action\":\"accept\",\"src\":[\"*\",],\"dst\":[\"*:*\"],}, ], } // tail"));
+}
+
+TEST(faults_are_named_with_line_and_column)
+{
+	refused("{\n \"acls\": [\n  {\"action\":\"drop\"}]}", "line 3");
+	refused("{\"acsl\":[]}", "acsl");
+	refused("{\"acls\":[{\"action\":\"accept\",\"src\":[\"group:x\"],\"dst\":[\"*:*\"]}]}", "group:x");
+	refused("{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"*\"]}]}", "name:ports");
+	refused("{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"*:99999\"]}]}", "name:ports");
+	refused("{\"groups\":{\"dev\":[]}}", "group:");
+	refused("{\"groups\":{\"group:a\":[\"group:b\"]}}", "users");
+	refused("{ \"acls\": [ ", "line 1");
+	refused("{ /* ", "does not end");
+	refused("[]", "object");
+}
+
+TEST(cut_at_each_byte_a_policy_is_refused_and_nothing_leaks)
+{
+	const char *text = "{\"groups\":{\"group:d\":[\"a@\"]},\"hosts\":{\"h\":\"1.2.3.4\"},\"acls\":[{\"action\":\"accept\",\"proto\":\"tcp\","
+			   "\"src\":[\"group:d\"],\"dst\":[\"h:80\"]}],\"tests\":[{\"src\":\"a@\",\"accept\":[\"h:80\"]}]}";
+	struct err e;
+
+	for (size_t n = 0; n < strlen(text); n++)
+		ck_assert_ptr_null(policy_parse(bytes_of(text, n), &e));
+	policy_free(load(text));
+}
+
+TEST(a_policys_own_tests_judge_it)
+{
+	struct err e = { 0 };
+	const char *rules = "{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"bob@:22\"]}],\"tests\":[{\"src\":\"alice@\",";
+	char text[512];
+	struct policy *p;
+
+	snprintf(text, sizeof text, "%s\"accept\":[\"bob@:22\"],\"deny\":[\"bob@:23\"]}]}", rules);
+	p = load(text);
+	ck_assert_int_eq(policy_test(p, nodes, N, &e), 0);
+	policy_free(p);
+	snprintf(text, sizeof text, "%s\"accept\":[\"bob@:23\"]}]}", rules);
+	p = load(text);
+	ck_assert_int_eq(policy_test(p, nodes, N, &e), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(e.text, "bob@:23 is denied"));
+	policy_free(p);
+}
+
+TEST(owners_and_approvers_are_asked_by_user_and_tag)
+{
+	struct policy *p = load("{\"groups\":{\"group:ops\":[\"bob@\"]},\"tagOwners\":{\"tag:web\":[\"group:ops\"],\"tag:router\":[]},"
+				"\"autoApprovers\":{\"routes\":{\"10.0.0.0/8\":[\"tag:router\"]},\"exitNode\":[\"bob@\"]}}");
+	const struct ip other = ip_v4(192, 168, 0, 0);
+	const struct ipprefix lan = ipprefix_of(&other, 112), exit4 = { ip_v4(0, 0, 0, 0), 96 };
+
+	ck_assert(policy_tag_allowed(p, "bob", "tag:web"));
+	ck_assert(!policy_tag_allowed(p, "alice", "tag:web"));
+	ck_assert(!policy_tag_allowed(p, "bob", "tag:nobody"));
+	ck_assert(policy_route_approved(p, &nodes[ROUTER], &route));
+	ck_assert(!policy_route_approved(p, &nodes[WEB], &route));
+	ck_assert(!policy_route_approved(p, &nodes[ROUTER], &lan));
+	ck_assert(policy_route_approved(p, &nodes[BOB], &exit4));
+	ck_assert(!policy_route_approved(p, &nodes[ROUTER], &exit4));
+	policy_free(p);
+}
+
+TEST(hujson_positions_are_those_of_the_original)
+{
+	char text[] = "{ // x\n /* y\n z */ \"a\": [1,2,], }";
+	size_t at = 0;
+
+	ck_assert(hujson_plain(text, strlen(text), &at));
+	ck_assert_str_eq(text, "{     \n     \n      \"a\": [1,2 ]  }");
+	ck_assert_uint_eq(hujson_pos(bytes_str("ab\ncd"), 4).line, 2);
+	ck_assert_uint_eq(hujson_pos(bytes_str("ab\ncd"), 4).column, 2);
+}

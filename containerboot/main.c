@@ -52,7 +52,7 @@ static int sidecar(void)
                 return EXIT_FAILED;
         }
         logger_init(NULL, level(&p.options));
-        log_info("containerboot: " PROGRAM_VERSION " starts");
+        log_info("containerboot: version " PROGRAM_VERSION " starts");
         code = program_run(&p);
         options_fini(&p.options);
         return code;

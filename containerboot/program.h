@@ -15,8 +15,9 @@
 #include "os/resolve.h"
 #include "os/tls.h"
 
-/* What status and the stock CLI show; the first part is the stock client whose JSON this speaks. */
-#define PROGRAM_VERSION "1.102.5-tailpod0.1"
+#define PROGRAM_VERSION "0.1"
+/* The stock client whose local API this speaks: its CLI warns when it meets another. */
+#define PROGRAM_API_VERSION "1.102.5"
 
 enum {                   /* exit codes that an orchestrator can act on */
        EXIT_STOPPED = 0, /* asked to stop */

@@ -423,7 +423,7 @@ static void view(void *ctx, struct localapi_view *v)
         v->node = node(p);
         v->state = p->store.state;
         v->self = &p->self;
-        v->version = PROGRAM_VERSION;
+        v->version = PROGRAM_API_VERSION;
         v->is_ephemeral = !p->store.path;
 }
 

@@ -192,7 +192,10 @@ static void work(struct httpd_call *c)
                                     .fd = stream_fd(c->s) };
 
         loop_timer_set(&c->timer, MONO_NEVER);
-        if (!http1_target_parse(c->head.method, c->head.target, &rq.target)) {
+        /* the input has moved while the body came: the head's views are taken anew */
+        http1_request_init(&c->head);
+        if (http1_head_feed(&c->head, buf_bytes(&c->in)) != HTTP1_OK ||
+            !http1_target_parse(c->head.method, c->head.target, &rq.target)) {
                 refuse(c, 400, "malformed target\n");
                 return;
         }

@@ -11,6 +11,7 @@
 #include "model/merge.h"
 
 /* clang-format off */
+#define OMIT(json, flag, kind, member) { json, flag, kind, offsetof(struct prefs, member), sizeof((struct prefs *)0)->member, true }
 #define FIELD(json, flag, kind, member) { json, flag, kind, offsetof(struct prefs, member), sizeof((struct prefs *)0)->member }
 const struct prefs_field prefs_fields[] = {
         FIELD("ControlURL",             "login-server",               PREFS_TEXT,     control_url),
@@ -31,8 +32,8 @@ const struct prefs_field prefs_fields[] = {
         FIELD("NoSNAT",                 "snat-subnet-routes",         PREFS_BOOL,     no_snat),
         FIELD("NoStatefulFiltering",    "stateful-filtering",         PREFS_OPT_BOOL, no_stateful_filtering),
         FIELD("NetfilterMode",          "netfilter-mode",             PREFS_INT,      netfilter_mode),
-        FIELD("OperatorUser",           "operator",                   PREFS_TEXT,     operator_user),
-        FIELD("ProfileName",            "nickname",                   PREFS_TEXT,     profile_name),
+        OMIT("OperatorUser",            "operator",                   PREFS_TEXT,     operator_user),
+        OMIT("ProfileName",             "nickname",                   PREFS_TEXT,     profile_name),
         FIELD("PostureChecking",        "report-posture",             PREFS_BOOL,     posture_checking),
 };
 /* clang-format on */
@@ -276,6 +277,8 @@ static bool write_field(const struct prefs_field *f, const struct prefs *p, stru
         int v;
 
         jsonw_init(&w, out);
+        if (f->is_omitted_empty && !*(const char *)at(f, p))
+                return true;
         switch (f->kind) {
         case PREFS_BOOL:
                 jsonw_bool(&w, *(const bool *)at(f, p));
@@ -300,6 +303,12 @@ static bool write_field(const struct prefs_field *f, const struct prefs *p, stru
         return jsonw_ok(&w);
 }
 
+/* What else a profile of the Go client has, for one that it has not written. */
+static const char others[] =
+    "{\"InternalExitNodePrior\":\"\",\"NotepadURLs\":false,\"Sync\":null,"
+    "\"AutoUpdate\":{\"Check\":false,\"Apply\":false},\"AppConnector\":{\"Advertise\":false},"
+    "\"NetfilterKind\":\"\",\"RemoteConfig\":false,\"DriveShares\":null}";
+
 int prefs_emit(const struct prefs *p, struct bytes base, struct bytes config, struct buf *out)
 {
         struct merge_member m[ARRAY_LEN(prefs_fields) + 1];
@@ -319,7 +328,7 @@ int prefs_emit(const struct prefs *p, struct bytes base, struct bytes config, st
                                                        ends[i] - start) };
         if (config.len > 0)
                 m[n++] = (struct merge_member){ "Config", config };
-        r = merge_emit(base, m, n, out);
+        r = merge_emit(base.len ? base : bytes_str(others), m, n, out);
 out:
         buf_fini(&values);
         return r;

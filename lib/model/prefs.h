@@ -42,6 +42,7 @@ struct prefs_field {
         const char *flag; /* of `tailscale up`, or NULL; for telling the user */
         enum prefs_kind kind;
         size_t off, size;
+        bool is_omitted_empty; /* Go leaves it out when it is empty */
 };
 extern const struct prefs_field prefs_fields[];
 extern const size_t prefs_n_fields;

@@ -68,6 +68,24 @@ static void put_node_tail(struct jsonw *w, const struct netmap_node *n)
                 localapi_put_time(w, "KeyExpiry", n->key_expiry);
 }
 
+/* the names of the capability map once more, as older clients read them */
+static void put_capabilities(struct jsonw *w, const struct netmap_node *n)
+{
+        struct json j = json_of(n->capmap);
+        struct bytes key;
+
+        if (n->capmap.len == 0)
+                return;
+        jsonw_key(w, "Capabilities");
+        jsonw_arr(w);
+        json_obj(&j);
+        while (json_key(&j, &key)) {
+                json_skip(&j);
+                jsonw_strn(w, key);
+        }
+        jsonw_arr_end(w);
+}
+
 static bool offers_exit(const struct netmap_node *n)
 {
         for (size_t i = 0; i < n->n_allowed; i++)
@@ -153,8 +171,28 @@ static void put_self(struct jsonw *w, const struct localapi_view *v, const struc
         jsonw_null(w);
         jsonw_ki64(w, "TaildropTarget", 0);
         jsonw_kstr(w, "NoFileSharingReason", "");
+        put_capabilities(w, n);
         put_node_tail(w, n);
         jsonw_obj_end(w);
+}
+
+static void put_records(struct jsonw *w, const struct netmap_dns *dns)
+{
+        char text[IP_TEXT];
+
+        jsonw_key(w, "ExtraRecords");
+        if (!dns || dns->n_records == 0) {
+                jsonw_null(w);
+                return;
+        }
+        jsonw_arr(w);
+        for (size_t i = 0; i < dns->n_records; i++) {
+                jsonw_obj(w);
+                jsonw_kstr(w, "Name", dns->records[i].name);
+                jsonw_kstr(w, "Value", ip_text(&dns->records[i].ip, text));
+                jsonw_obj_end(w);
+        }
+        jsonw_arr_end(w);
 }
 
 static void put_tailnet(struct jsonw *w, const struct netmap *nm)
@@ -178,6 +216,7 @@ static void put_tailnet(struct jsonw *w, const struct netmap *nm)
                 jsonw_key(w, "CertDomains");
                 jsonw_null(w);
         }
+        put_records(w, dns);
 }
 
 static bool user_seen(const int64_t *seen, size_t n, int64_t id)

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int fill(struct err *e, int code, const char *fmt, va_list ap)
+static PRINTF(3, 0) int fill(struct err *e, int code, const char *fmt, va_list ap)
 {
         if (code == 0)
                 code = EIO;

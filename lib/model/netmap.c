@@ -51,6 +51,7 @@ static void stage_free(struct netmap *nm)
         arena_free(&st->health.mem);
         nm_filters_free(&st->filters);
         buf_fini(&st->texts);
+        free(st->url);
         free(st);
         nm->stage = NULL;
 }
@@ -354,17 +355,19 @@ static int stage_debug(struct nm_stage *st, struct bytes value)
         return 0;
 }
 
-/* PingRequest lies first in texts, the URL behind it; each once a frame. */
-static int stage_text(struct nm_stage *st, struct bytes text, bool ping)
+static int stage_ping(struct nm_stage *st, struct bytes text)
 {
-        size_t *len = ping ? &st->ping_len : &st->url_len;
+        buf_clear(&st->texts);
+        return buf_append(&st->texts, text.data, text.len) ? 0 : -ENOMEM;
+}
 
-        if (*len > 0 || text.len == 0 || (ping && st->url_len > 0))
+static int stage_url(struct nm_stage *st, struct bytes url)
+{
+        if (url.len == 0)
                 return 0;
-        if (!buf_append(&st->texts, text.data, text.len))
-                return -ENOMEM;
-        *len = text.len;
-        return 0;
+        free(st->url);
+        st->url = strndup((const char *)url.data, url.len);
+        return st->url ? 0 : -ENOMEM;
 }
 
 static int stage_scalar(struct netmap *nm, struct bytes key, struct bytes value)
@@ -382,7 +385,7 @@ static int stage_scalar(struct netmap *nm, struct bytes key, struct bytes value)
         } else if (json_key_is(key, "ControlTime")) {
                 (void)!wall_parse(json_strb(&j, tmp, sizeof tmp), &st->control_time);
         } else if (json_key_is(key, "PopBrowserURL")) {
-                r = stage_text(st, json_strb(&j, tmp, sizeof tmp), false);
+                r = stage_url(st, json_strb(&j, tmp, sizeof tmp));
         } else {
                 return 0; /* a value that nobody reads */
         }
@@ -406,7 +409,7 @@ static int stage_member(struct netmap *nm, struct bytes key, struct bytes value)
         if (json_key_is(key, "PeerSeenChange"))
                 return stage_flags(nm, value, false);
         if (json_key_is(key, "PingRequest"))
-                return stage_text(nm->stage, value, true);
+                return stage_ping(nm->stage, value);
         if (json_key_is(key, "DERPMap"))
                 return stage_derp(nm, value);
         if (json_key_is(key, "DNSConfig"))

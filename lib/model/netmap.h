@@ -75,7 +75,8 @@ struct netmap_user {
 
 struct netmap *netmap_new(void); /* NULL: out of memory */
 void netmap_free(struct netmap *nm);
-/* A new stream starts from nothing: its first frame must contain Node; the old state stays in use until then. */
+/* A new stream starts from nothing: its first frame must contain Node; the old state stays in use until then. Only the
+ * relay map is kept when that frame has none. */
 void netmap_stream_start(struct netmap *nm);
 
 void netmap_begin(struct netmap *nm);

@@ -407,22 +407,18 @@ static void set_sections(struct netmap *nm, struct nm_stage *st)
 }
 
 /* What counts in every frame, keep-alives too. */
-static void set_always(struct netmap *nm, struct nm_stage *st, char **url, wall_t now)
+static void set_always(struct netmap *nm, struct nm_stage *st, wall_t now)
 {
-        struct bytes t;
-
         buf_fini(&nm->texts);
         SWAP(nm->texts, st->texts);
-        t = buf_bytes(&nm->texts);
-        if (st->ping_len > 0) {
+        if (nm->texts.len > 0) {
                 nm_change_add(nm, NETMAP_PING_REQUEST, NO_PEER, 0);
-                nm->changes[nm->n_changes - 1].text = bytes_of(t.data, st->ping_len);
+                nm->changes[nm->n_changes - 1].text = buf_bytes(&nm->texts);
         }
-        if (*url &&
-            (!nm->last_url || strcmp(nm->last_url, *url) != 0)) { /* repeats are not shown again */
+        if (st->url && (!nm->last_url || strcmp(nm->last_url, st->url) != 0)) { /* no repeats */
+                SWAP(nm->last_url, st->url);
                 nm_change_add(nm, NETMAP_OPEN_URL, NO_PEER, 0);
-                nm->changes[nm->n_changes - 1].text = bytes_of(t.data + st->ping_len, st->url_len);
-                SWAP(nm->last_url, *url);
+                nm->changes[nm->n_changes - 1].text = bytes_str(nm->last_url);
         }
         if (st->control_time.ns > 0) {
                 int64_t d = st->control_time.ns - now.ns;
@@ -459,20 +455,14 @@ static int plan_make(struct netmap *nm, struct plan *p, struct nm_stage *st, wal
 int nm_apply(struct netmap *nm, struct nm_stage *st, wall_t now, struct err *e)
 {
         struct plan p = { NULL };
-        char *url = NULL;
         int64_t control_now;
         int r;
 
         if (nm->fresh && !st->keepalive && !st->self)
                 return err_say(e, EBADMSG, "netmap: the first frame of the stream has no Node");
-        if (st->url_len > 0) {
-                struct bytes t = buf_bytes(&st->texts);
-
-                url = strndup((const char *)t.data + st->ping_len, st->url_len);
-        }
-        r = st->url_len > 0 && !url ? -ENOMEM : plan_make(nm, &p, st, now);
+        r = plan_make(nm, &p, st, now);
         if (r == 0) {
-                set_always(nm, st, &url, now);
+                set_always(nm, st, now);
                 control_now = nm_control_ns(nm, now);
                 nm->keepalive = st->keepalive;
                 nm->stat.frames++;
@@ -488,7 +478,6 @@ int nm_apply(struct netmap *nm, struct nm_stage *st, wall_t now, struct err *e)
                 nm->fresh = false;
         }
         plan_free(&p);
-        free(url);
         if (r == -ENOMEM)
                 return err_say(e, ENOMEM, "netmap: out of memory");
         return r < 0 ? err_say(e, -r, "netmap: more than %d peers", NETMAP_PEERS_MAX) : 0;

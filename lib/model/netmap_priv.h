@@ -142,8 +142,8 @@ struct nm_stage {
         struct nm_dns dns;
         struct nm_health health;
         struct nm_filters filters; /* what they will be */
-        struct buf texts;          /* PingRequest, PopBrowserURL */
-        size_t ping_len, url_len;
+        struct buf texts; /* PingRequest */
+        char *url;        /* PopBrowserURL */
         char domain[NETMAP_NAME_MAX];
         size_t memory;             /* of records and users staged */
         wall_t control_time;

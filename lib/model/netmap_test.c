@@ -282,6 +282,8 @@ TEST(netmap_keepalive_ignores_all_but_ping_time_and_url)
         ck_assert_str_eq(changes(nm), " ping{\"URL\":\"x\"} urlhttp://a/");
         frame(nm, "{\"KeepAlive\":true,\"PopBrowserURL\":\"http://a/\"}");
         ck_assert_str_eq(changes(nm), ""); /* repeats are suppressed */
+        frame(nm, "{\"PopBrowserURL\":\"http://b/\",\"KeepAlive\":true,\"PingRequest\":{}}"); /* in any order */
+        ck_assert_str_eq(changes(nm), " ping{} urlhttp://b/");
         after = emit(nm);
         ck_assert_str_eq(before, after);
         free(before);

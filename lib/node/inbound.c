@@ -34,6 +34,15 @@ static bool admit(struct node *n, mono_t now, uint32_t peer, const struct pkt *p
 	return false;
 }
 
+/* Peers without disco have no other way to tell where they are. */
+static void note_source(struct node *n, mono_t now, uint32_t peer, const struct ipport *from, enum node_path_kind kind)
+{
+	const struct netmap_node *p = netmap_peer(n->netmap, peer);
+
+	if (p && p->wireguard_only && kind != NODE_DERP)
+		path_note_udp(n->path, now, peer, from);
+}
+
 void node_wg_input(struct node *n, mono_t now, wall_t wall, const struct ipport *from,
 		   enum node_path_kind kind, struct pkt *v, size_t count)
 {
@@ -44,6 +53,8 @@ void node_wg_input(struct node *n, mono_t now, wall_t wall, const struct ipport 
 			n->counters.in_bytes[kind] += v[i].len;
 		n->counters.in_packets[kind] += part;
 		plain = wg_feed(n->wg, now, wall, from, v, part, n->plain);
+		for (size_t i = 0; i < plain; i++)
+			note_source(n, now, n->plain[i].peer, from, kind);
 		for (size_t i = 0; i < plain; i++)
 			if (admit(n, now, n->plain[i].peer, n->plain[i].pkt))
 				n->accepted[take++] = *n->plain[i].pkt;

@@ -379,6 +379,7 @@ static bool control_effect(struct node *n, mono_t now, wall_t wall, const struct
 		break;
 	case CONTROL_TROUBLE:
 		node_health_set(n, "control", ev->text);
+		netcheck_hold_home(n->netcheck, ev->text && n->home != 0);
 		break;
 	case CONTROL_LOGGED_OUT:
 		n->registered = false;
@@ -560,6 +561,7 @@ void node_link_changed(struct node *n, mono_t now)
 	control_link_changed(n->control, now);
 	node_relays_restart(n, now);
 	node_relay_ensure_home(n, now);
+	netcheck_want_full(n->netcheck);
 	netcheck_start(n->netcheck, now);
 }
 

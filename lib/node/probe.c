@@ -54,8 +54,10 @@ static void guess_home(struct node *n, mono_t now, const struct netmap_region *v
 	}
 	if (n->home == 0 && usable == 1)
 		n->home = only;
-	if (n->home != 0)
-		node_relay_ensure_home(n, now);
+	if (n->home == 0)
+		return;
+	netcheck_set_home(n->netcheck, n->home);
+	node_relay_ensure_home(n, now);
 }
 
 static void tell_control(struct node *n, const struct netcheck_report *rep)
@@ -159,7 +161,8 @@ void node_probe_publish_endpoints(struct node *n, mono_t now)
 		}
 	memcpy(n->endpoints, v, count * sizeof *v);
 	n->n_endpoints = count;
-	path_set_endpoints(n->path, now, v, count);
+	if (!netcheck_running(n->netcheck)) /* else they would count as fresh before STUN has answered */
+		path_set_endpoints(n->path, now, v, count);
 	if (control_set_endpoints(n->control, v, types, count) != 0)
 		log_warn("node: out of memory for endpoints");
 }

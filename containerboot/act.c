@@ -11,6 +11,7 @@ static struct node *node(struct program *p)
 static void set_prefs(struct program *p, const struct prefs *next)
 {
         const bool was = p->self.prefs.want_running;
+        struct program_hostinfo info;
         char a[16], b[16];
 
         for (size_t i = 0; i < prefs_n_fields; i++) {
@@ -23,6 +24,9 @@ static void set_prefs(struct program *p, const struct prefs *next)
         }
         p->self.prefs = *next;
         program_save(p);
+        if (node_set_prefs(node(p), program_hostinfo(p, &info), next->accept_routes,
+                           next->shields_up) < 0)
+                log_warn("containerboot: out of memory, the change counts after a restart");
         if (was != next->want_running)
                 node_set_running(node(p), loop_now(p->loop), loop_wall(), next->want_running);
         host_kick(p->host);

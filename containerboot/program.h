@@ -50,6 +50,16 @@ int program_run(struct program *p); /* after main.c has filled options; returns 
 void program_stop(struct program *p, int exit_code);
 void program_save(struct program *p); /* self into the store, the store onto the disk; tries again
                                          later when it fails */
+/* What control is told of us; views into p and h. */
+enum { PROGRAM_TAGS_MAX = 64 };
+struct program_hostinfo {
+        struct control_hostinfo info;
+        const char *tags[PROGRAM_TAGS_MAX];
+        char text[PREFS_TAGS_MAX];
+};
+const struct control_hostinfo *program_hostinfo(const struct program *p,
+                                                struct program_hostinfo *h);
+
 /* act.c: what the local API asks for */
 int program_act(void *ctx, const struct localapi_answer *what, const char **words);
 /* key.c: the auth key; *key is the caller's to wipe and free, NULL: none. 0 or -errno with one

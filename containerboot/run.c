@@ -332,18 +332,31 @@ static void disco_key(struct program *p, struct key_priv *k)
         secret_wipe(text, sizeof text);
 }
 
-enum { TAGS_MAX = 64 };
-
-/* views into prefs text; tags is cut in place */
+/* views into prefs text; text is cut in place */
 static size_t split_tags(char *text, const char **v)
 {
         size_t n = 0;
         char *save = NULL;
 
-        for (char *t = strtok_r(text, ",", &save); t && n < TAGS_MAX;
+        for (char *t = strtok_r(text, ",", &save); t && n < PROGRAM_TAGS_MAX;
              t = strtok_r(NULL, ",", &save))
                 v[n++] = t;
         return n;
+}
+
+const struct control_hostinfo *program_hostinfo(const struct program *p, struct program_hostinfo *h)
+{
+        const struct prefs *w = &p->self.prefs;
+
+        *h = (struct program_hostinfo){ 0 };
+        memcpy(h->text, w->tags, sizeof h->text);
+        h->info.tags = h->tags;
+        h->info.n_tags = split_tags(h->text, h->tags);
+        h->info.hostname = *w->hostname ? w->hostname : p->hostname;
+        h->info.app = p->options.internal_app;
+        h->info.container = h->info.userspace = true;
+        h->info.shields_up = w->shields_up;
+        return &h->info;
 }
 
 static void fill_node(struct program *p, struct node_conf *c, const char *key)
@@ -369,10 +382,6 @@ static void fill_node(struct program *p, struct node_conf *c, const char *key)
         c->derp_only = p->options.derp_only;
         c->derp_http = p->options.derp_http;
         c->memory = (size_t)p->options.memory_limit;
-        c->hostinfo.hostname = *w->hostname ? w->hostname : p->hostname;
-        c->hostinfo.app = p->options.internal_app;
-        c->hostinfo.container = c->hostinfo.userspace = true;
-        c->hostinfo.shields_up = w->shields_up;
         if (state_get(p->store.state, STATE_HOME, &home) && text_u16(home, &region))
                 c->home = region;
 }
@@ -387,17 +396,15 @@ static int make_host(struct program *p, struct err *e)
                                   .resolver = p->resolver,
                                   .ops = &host_events,
                                   .ctx = p };
-        char *key = NULL, tags[PREFS_TAGS_MAX];
-        const char *tag[TAGS_MAX];
+        struct program_hostinfo info;
         struct bytes netmap;
+        char *key = NULL;
         int r = program_auth_key(p, &key, e);
 
         if (r < 0)
                 return r;
-        memcpy(tags, p->self.prefs.tags, sizeof tags);
         fill_node(p, &conf.node, key);
-        conf.node.hostinfo.tags = tag;
-        conf.node.hostinfo.n_tags = split_tags(tags, tag);
+        conf.node.hostinfo = *program_hostinfo(p, &info);
         conf.port =
             (uint16_t)(p->options.daemon.port >= 0 ? p->options.daemon.port : (int)p->options.port);
         p->host = host_new(&conf, e);

@@ -43,7 +43,13 @@ ts a netcheck 2> /dev/null | grep -q 'Nearest DERP: Laboratory' || die "netcheck
 say "ping, ip, whois, metrics, derp-map, netcheck"
 ts a set --shields-up || die "set"
 ts a debug prefs | jq -e '.ShieldsUp == true' > /dev/null || die "set is not stored"
+until_ok 10 sh -c "! ip netns exec tp$ID-b $PEERS/tailscale --socket=$T/b.sock ping --icmp -c 1 --timeout 1s $ip_a"
 ts a set --shields-up=false
+until_ok 10 ts b ping --icmp -c 1 --timeout 1s "$ip_a"
+ts a set --hostname=renamed
+until_ok 10 sh -c "ip netns exec tp$ID-b $PEERS/tailscale --socket=$T/b.sock status | grep -q renamed"
+ts a set --hostname=a
+until_ok 10 sh -c "ip netns exec tp$ID-b $PEERS/tailscale --socket=$T/b.sock status | grep -q '$ip_a  *a '"
 ts a set --ssh 2> "$T/ssh.err" && die "set --ssh must be refused"
 grep -q "no SSH server" "$T/ssh.err" || die "the refusal does not say why: $(cat "$T/ssh.err")"
 ts a down; [ "$(ts a status --json | jq -r .BackendState)" = Stopped ] || die "down"

@@ -67,6 +67,10 @@ void node_login(struct node *n, mono_t now, const char *auth_key);
 void node_set_running(struct node *n, mono_t now, wall_t wall,
 		      bool want); /* `tailscale up` and `down` */
 
+/* Preferences of a node in use; what hostinfo says goes up to control. 0 or -ENOMEM */
+MUST_USE int node_set_prefs(struct node *n, const struct control_hostinfo *hi, bool accept_routes,
+			    bool shields_up);
+
 /* --- what the host feeds --- */
 
 /* datagrams of one source on our UDP sockets; may be changed in place */

@@ -40,6 +40,24 @@ static void allow(struct node *n, const struct netmap_node *p)
 		log_warn("node: out of memory for the addresses of %s", p->name);
 }
 
+int node_set_prefs(struct node *n, const struct control_hostinfo *hi, bool accept_routes,
+		   bool shields_up)
+{
+	const struct netmap_node *p;
+	int ret = control_set_hostinfo(n->control, hi);
+
+	if (ret != 0)
+		return ret;
+	filter_set_shields(n->filter, shields_up);
+	if (accept_routes == n->accept_routes)
+		return 0;
+	n->accept_routes = accept_routes;
+	for (uint32_t i = 0; i < netmap_peer_limit(n->netmap); i++)
+		if ((p = netmap_peer(n->netmap, i)) && usable(n, p))
+			allow(n, p);
+	return 0;
+}
+
 static void forget(struct node *n, uint32_t peer)
 {
 	node_greet_stop(n, peer);

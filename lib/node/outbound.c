@@ -9,25 +9,25 @@
 
 #include "node/node_priv.h"
 
-/* 100::/64 is the discard prefix (RFC 6666): no real address is in it */
+/* Within 100::/16, which holds no address that anybody has; the peer is in the upper half, since rate limits of handshakes count
+ * IPv6 sources by /64. */
 struct ipport node_relay_pseudo(uint32_t peer, uint16_t region)
 {
 	struct ipport a = { .port = region };
 
 	a.ip.b[0] = 1;
 	for (int i = 0; i < 4; i++)
-		a.ip.b[12 + i] = (uint8_t)(peer >> (24 - 8 * i));
+		a.ip.b[4 + i] = (uint8_t)(peer >> (24 - 8 * i));
 	return a;
 }
 
 bool node_relay_pseudo_parse(const struct ipport *a, uint32_t *peer, uint16_t *region)
 {
-	static const uint8_t prefix[12] = { 1 };
+	static const uint8_t head[4] = { 1 }, tail[8];
 
-	if (memcmp(a->ip.b, prefix, sizeof prefix) != 0)
+	if (memcmp(a->ip.b, head, 4) != 0 || memcmp(a->ip.b + 8, tail, 8) != 0)
 		return false;
-	*peer = (uint32_t)a->ip.b[12] << 24 | (uint32_t)a->ip.b[13] << 16 |
-		(uint32_t)a->ip.b[14] << 8 | a->ip.b[15];
+	*peer = (uint32_t)a->ip.b[4] << 24 | (uint32_t)a->ip.b[5] << 16 | (uint32_t)a->ip.b[6] << 8 | a->ip.b[7];
 	*region = a->port;
 	return true;
 }

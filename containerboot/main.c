@@ -1,4 +1,5 @@
-/* containerboot/main.c - the door: arguments choose between sidecar and texts */
+/* containerboot/main.c - the door: name and arguments choose between sidecar, its own CLI and texts
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,12 +61,18 @@ static int sidecar(void)
 
 int main(int argc, char **argv)
 {
+        const char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0];
+
+        if (strcmp(name, "tailscale") == 0 || strcmp(name, "tailpod") == 0)
+                return cli_main(argc, argv);
         if (argc < 2)
                 return sidecar();
         if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
             strcmp(argv[1], "help") == 0)
                 return print(argc > 2 && strcmp(argv[2], "markdown") == 0 ? options_markdown
                                                                           : options_help);
+        if (cli_knows(argv[1]))
+                return cli_main(argc, argv);
         fprintf(stderr,
                 "containerboot: unknown command %s; settings come from the environment, see "
                 "containerboot --help\n",

@@ -67,4 +67,8 @@ int program_act(void *ctx, const struct localapi_answer *what, const char **word
 MUST_USE int program_auth_key(struct program *p, char **key, struct err *e);
 void program_watch_key(struct program *p);
 
+/* cli.c: status, ping, ... over the socket; returns the exit code */
+int cli_main(int argc, char **argv);
+bool cli_knows(const char *command);
+
 #endif

@@ -434,7 +434,7 @@ static void view(void *ctx, struct localapi_view *v)
         v->is_ephemeral = !p->store.path;
 }
 
-/* A bare `tailscale` looks at the usual place; there it is a link, when we may make one. */
+/* A bare `tailscale` looks at the usual place; there it is a link, when we may make one. What somebody answers on stays. */
 static void link_socket(const char *path)
 {
         struct stat st;
@@ -442,11 +442,10 @@ static void link_socket(const char *path)
         if (strcmp(path, DEFAULT_SOCKET) == 0)
                 return;
         (void)mkdir(DEFAULT_SOCKET_DIR, 0755);
-        if (lstat(DEFAULT_SOCKET, &st) == 0 && S_ISLNK(st.st_mode))
+        if (lstat(DEFAULT_SOCKET, &st) == 0 && S_ISLNK(st.st_mode) && stat(DEFAULT_SOCKET, &st) < 0)
                 (void)unlink(DEFAULT_SOCKET);
         if (symlink(path, DEFAULT_SOCKET) < 0)
-                log_debug("containerboot: no link at " DEFAULT_SOCKET
-                          ": %m; use tailscale --socket=%s",
+                log_debug("containerboot: no link at " DEFAULT_SOCKET ": %m; use tailscale --socket=%s",
                           path);
 }
 

@@ -62,6 +62,22 @@ chmod 711 "$T"
 in_ns a setpriv --reuid 65534 --clear-groups curl -s --unix-socket "$T/a.sock" -X POST -H 'Host: local-tailscaled.sock' http://x/localapi/v0/logout -o /dev/null -w '%{http_code}' > "$T/code" || true
 grep -q 403 "$T/code" || die "a stranger may log us out: $(cat "$T/code")"
 
+# --- our own CLI, by its other name too ---
+ln -s "$BIN/containerboot" "$T/tailscale"
+ours() { in_ns a "$T/tailscale" --socket="$T/a.sock" "$@"; }
+ours status | grep -q "^$ip_b .*b .*direct" || die "our status: $(ours status)"
+[ "$(ours ip -4 b)" = "$ip_b" ] && [ "$(ours ip -4)" = "$ip_a" ] || die "our ip"
+ours ping -c 5 b | grep -q "pong from b ($ip_b) via" || die "our ping"
+ours ping --icmp -c 1 "$ip_b" > /dev/null || die "our ICMP ping"
+ours whois "$ip_b" | jq -e '.Node.Name == "b.tail.test."' > /dev/null || die "our whois"
+ours netcheck | grep -q "home relay: lab" || die "our netcheck"
+in_ns a "$BIN/containerboot" healthcheck --socket="$T/a.sock" | grep -q ok || die "healthcheck"
+ours down; ours healthcheck > "$T/hc" && die "healthcheck of a stopped node"
+grep -q Stopped "$T/hc" || die "healthcheck does not say why"
+ours up
+until_ok 20 ours healthcheck
+say "our CLI"
+
 # --- state ---
 [ "$(stat -c %a "$T/a.state/tailscaled.state")" = 600 ] || die "mode of the state"
 in_ns a env TS_STATE_DIR="$T/a.state" TS_SOCKET="$T/a2.sock" "$BIN/containerboot" > "$T/second.log" 2>&1 && die "a second process on one state"

@@ -16,7 +16,8 @@ struct end {
 
 struct host_pipe {
         struct end a, b;
-        size_t *count;
+        struct host_pipes *set;
+        struct host_pipe *next, *prev;
 };
 
 static void end_release(struct end *e)
@@ -28,9 +29,15 @@ static void end_release(struct end *e)
 
 static void pipe_free(struct host_pipe *p)
 {
+        if (p->prev)
+                p->prev->next = p->next;
+        else
+                p->set->first = p->next;
+        if (p->next)
+                p->next->prev = p->prev;
+        p->set->n--;
         end_release(&p->a);
         end_release(&p->b);
-        --*p->count;
         free(p);
 }
 
@@ -134,8 +141,8 @@ static bool preload(struct end *e, struct bytes early)
         return true;
 }
 
-void host_pipe_join(struct stream *a, struct bytes from_a, struct stream *b, struct bytes from_b,
-                    size_t *count)
+void host_pipe_join(struct host_pipes *set, struct stream *a, struct bytes from_a, struct stream *b,
+                    struct bytes from_b)
 {
         struct host_pipe *p = calloc(1, sizeof *p);
 
@@ -144,8 +151,12 @@ void host_pipe_join(struct stream *a, struct bytes from_a, struct stream *b, str
                 stream_reset(b);
                 return;
         }
-        ++*count;
-        p->count = count;
+        p->set = set;
+        p->next = set->first;
+        if (set->first)
+                set->first->prev = p;
+        set->first = p;
+        set->n++;
         p->a = (struct end){ .pipe = p, .other = &p->b, .s = a };
         p->b = (struct end){ .pipe = p, .other = &p->a, .s = b };
         if (!preload(&p->a, from_a) || !preload(&p->b, from_b)) {
@@ -160,4 +171,13 @@ void host_pipe_join(struct stream *a, struct bytes from_a, struct stream *b, str
         stream_kick(b);
         stream_resume(a);
         stream_resume(b);
+}
+
+void host_pipes_close(struct host_pipes *set)
+{
+        while (set->first) {
+                stream_close(set->first->a.s);
+                stream_close(set->first->b.s);
+                pipe_free(set->first);
+        }
 }

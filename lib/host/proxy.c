@@ -15,7 +15,7 @@ static_assert(REACH_N <= ARRAY_LEN(((struct proxy_stat *)0)->failed), "a counter
 static void pause_doors(struct proxy_server *p)
 {
         const bool full = p->stat.clients >= PROXY_CLIENTS_MAX ||
-                          p->stat.clients + p->pipes + host_n_splices(p->host) >= PROXY_CONNS_MAX;
+                          p->stat.clients + p->pipes.n + host_n_splices(p->host) >= PROXY_CONNS_MAX;
 
         for (size_t i = 0; i < p->n_doors; i++)
                 listener_pause(p->doors[i].l, full);
@@ -129,7 +129,7 @@ bool proxy_client_hand_over(struct client *c)
                 c->has_reached = false;
                 stream_keepalive(s, 60, 15, 4);
                 if (c->to.s) {
-                        host_pipe_join(s, buf_bytes(&early), c->to.s, buf_bytes(&left), &p->pipes);
+                        host_pipe_join(&p->pipes, s, buf_bytes(&early), c->to.s, buf_bytes(&left));
                 } else if (host_splice(p->host, c->to.id, s, buf_bytes(&early)) == 0 && c->ended) {
                         ns_tcp_shutdown(node_netstack(host_node(p->host)), loop_now(p->loop),
                                         c->to.id);
@@ -434,6 +434,7 @@ void proxy_server_free(struct proxy_server *p)
                 return;
         while (p->clients)
                 proxy_client_free(p->clients);
+        host_pipes_close(&p->pipes);
         loop_timer_fini(&p->again);
         for (size_t i = 0; i < p->n_doors; i++)
                 listener_close(p->doors[i].l);
@@ -443,5 +444,5 @@ void proxy_server_free(struct proxy_server *p)
 void proxy_server_stat(const struct proxy_server *p, struct proxy_stat *st)
 {
         *st = p->stat;
-        st->pipes = p->pipes;
+        st->pipes = p->pipes.n;
 }

@@ -30,8 +30,8 @@ struct proxy_conf {
 struct proxy_server;
 struct proxy_server *proxy_server_new(const struct proxy_conf *conf,
                                       struct err *e); /* NULL: e says why */
-/* Before the host is freed. Tunnels that stand are the host's, those to the ordinary network go on
- * as long as the loop. */
+/* Before the host is freed, whose tunnels into the tailnet go on till then; those to the ordinary
+ * network are closed. */
 void proxy_server_free(struct proxy_server *p);
 
 struct proxy_stat {

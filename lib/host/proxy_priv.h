@@ -4,6 +4,7 @@
 #define HOST_PROXY_PRIV_H
 
 #include "base/log.h"
+#include "host/pipe.h"
 #include "host/proxy.h"
 #include "host/reach.h"
 #include "os/listen.h"
@@ -29,7 +30,7 @@ struct proxy_server {
         struct door doors[2];
         size_t n_doors;
         struct client *clients;
-        size_t pipes;            /* joined streams, counted by pipe.c */
+        struct host_pipes pipes; /* tunnels to the ordinary network */
         struct loop_timer again; /* looks whether a full house has room again */
         struct proxy_stat stat;
 };

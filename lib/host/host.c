@@ -345,6 +345,7 @@ struct host *host_new(const struct host_conf *conf, struct err *e)
 	h->loop = conf->loop;
 	h->tls = conf->tls;
 	h->proxy = conf->proxy;
+	h->rng = conf->node.rng;
 	h->resolver = conf->resolver;
 	h->dest = conf->dest;
 	h->proxy_protocol = conf->proxy_protocol;

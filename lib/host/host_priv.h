@@ -18,6 +18,7 @@ enum {
 	HOST_WRITE_MAX = 16 * 1024, /* taken from the node at once, kept until sent */
 	HOST_EFFECTS_MAX = 4096, /* effects carried out in one turn; the rest waits for the next */
 	HOST_CONNECT_S = 15,
+	HOST_ADDRS_MAX = 2 * RESOLVE_ADDRS_MAX, /* of one name */
 	HOST_UDP_FLOWS_MAX = 4096,
 	HOST_UDP_BUCKETS = 1024, /* inbound datagram flows */
 	HOST_UDP_IDLE_S = 120,
@@ -52,6 +53,7 @@ struct host {
 	bool dirty, started, closing;
 	struct tls_client *tls;
 	const struct proxy_env *proxy;
+	struct rng *rng;
 	struct resolver *resolver;
 	struct ip dest;
 	unsigned proxy_protocol;

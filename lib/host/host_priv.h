@@ -18,6 +18,7 @@ enum {
 	HOST_WRITE_MAX = 16 * 1024, /* taken from the node at once, kept until sent */
 	HOST_EFFECTS_MAX = 4096, /* effects carried out in one turn; the rest waits for the next */
 	HOST_CONNECT_S = 15,
+	HOST_TRIM_PACKETS = 2000, HOST_TRIM_S = 4, /* memory goes back when so much has passed and it is quiet */
 	HOST_ADDRS_MAX = 2 * RESOLVE_ADDRS_MAX, /* of one name */
 	HOST_UDP_FLOWS_MAX = 4096,
 	HOST_UDP_BUCKETS = 1024, /* inbound datagram flows */
@@ -48,7 +49,8 @@ struct host {
 	struct node *node;
 	struct udp *udp4, *udp6;
 	struct link_watch *links;
-	struct loop_timer timer;
+	struct loop_timer timer, trim;
+	uint64_t n_received, n_seen, n_trimmed; /* datagrams */
 	struct loop_flush flush;
 	bool dirty, started, closing;
 	struct tls_client *tls;

@@ -507,6 +507,11 @@ void node_tick(struct node *n, mono_t now, wall_t wall)
 	}
 }
 
+void node_trim(struct node *n, mono_t now)
+{
+	filter_trim(n->filter, now);
+}
+
 /* --- streams --- */
 
 void node_stream_opened(struct node *n, mono_t now, uint32_t stream)

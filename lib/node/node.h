@@ -93,6 +93,9 @@ void node_stream_closed(struct node *n, mono_t now, uint32_t stream, const char 
 void node_resolved(struct node *n, mono_t now, const char *host, const struct ip *v,
 		   size_t count); /* 0: no such name */
 
+/* Gives back what a load has left behind: flow table, pools. For a quiet moment. */
+void node_trim(struct node *n, mono_t now);
+
 mono_t node_deadline(const struct node *n);
 void node_tick(struct node *n, mono_t now, wall_t wall);
 

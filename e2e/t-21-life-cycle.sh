@@ -1,0 +1,83 @@
+#!/bin/bash
+# Start, stop and failure of the sidecar: bad settings and full disks are one clear line, the boot timeout ends it with the reason,
+# the key comes from a file, logout on exit removes the node, any uid without capabilities on a read-only root works, as PID 1 it
+# reaps orphans, and proxies keep inside the tailnet when told to.
+. "$(dirname "$0")/lib.sh"
+headscale --fast
+host a; host b; host c
+boot() { in_ns a env -i PATH="$PATH" SSL_CERT_FILE="$CA" TS_SOCKET="$T/x.sock" TS_LOGIN_SERVER="$URL" "$@" timeout 20 "$BIN/containerboot"; }
+# one WORDS VAR=VALUE...: ends with code 1 and exactly one error line, which holds WORDS
+one() {
+	local words=$1 rc=0; shift
+	boot "$@" > "$T/one.log" 2>&1 || rc=$?
+	[ "$rc" = 1 ] || { cat "$T/one.log"; die "exit code $rc for $*"; }
+	[ "$(grep -c ' error ' "$T/one.log")" = 1 ] || { cat "$T/one.log"; die "not one line for $*"; }
+	grep ' error ' "$T/one.log" | grep -q "$words" || { cat "$T/one.log"; die "the line for $* does not say: $words"; }
+}
+one "TS_BOOT_TIMEOUT: wanted a duration" TS_BOOT_TIMEOUT=soon
+one "TS_USERSPACE=false" TS_USERSPACE=false
+one "no such flag" TS_EXTRA_ARGS=--hostnam=x
+one "TS_SOCKS5_SERVER" TS_SOCKS5_SERVER=nowhere
+one "/no/such/key" TS_AUTHKEY=file:/no/such/key
+mkdir "$T/torn"; echo '{"_machinekey": "cHJp' > "$T/torn/tailscaled.state"
+one "torn or malformed" TS_STATE_DIR="$T/torn"
+[ "$(cat "$T/torn/tailscaled.state")" = '{"_machinekey": "cHJp' ] || die "a torn state was overwritten"
+mkdir "$T/full"; mount -t tmpfs -o size=4k tmpfs "$T/full"; head -c 8192 /dev/zero > "$T/full/fill" 2> /dev/null || true
+full_rc=0; boot TS_STATE_DIR="$T/full" > "$T/full.log" 2>&1 || full_rc=$?
+umount "$T/full"
+[ "$full_rc" = 1 ] && grep -qi "no space left" "$T/full.log" || { cat "$T/full.log"; die "full disk: exit code $full_rc"; }
+say "bad settings, torn state, full disk"
+
+key=$(authkey --reusable)
+one "TS_BOOT_TIMEOUT" TS_AUTHKEY="$key" TS_LOGIN_SERVER=https://$IP_hs:9 TS_BOOT_TIMEOUT=3s
+one "expired\|NeedsLogin\|invalid\|not found" TS_AUTHKEY=nonsense TS_BOOT_TIMEOUT=5s
+grep -q nonsense "$T/one.log" && die "the key is in the log"
+say "boot timeout and a bad key say why"
+
+# a key from a file, an unknown variable, a junk boolean
+echo "  $key " > "$T/key"
+containerboot a "file:$T/key" TS_AUTH_ONCE=yes TS_SOMETHING=secret-value
+ready a
+grep -q "unknown variable TS_SOMETHING" "$T/a.log" || die "no warning for an unknown variable"
+grep -q "TS_AUTH_ONCE is neither" "$T/a.log" || die "no warning for a junk boolean"
+grep -q "secret-value\|$key" "$T/a.log" && die "a secret is in the log"
+tr '\0' '\n' < "/proc/$PID_a/environ" | grep -q "$key" && die "the key is in environ"
+[ "$(grep -c 'Startup complete, waiting for shutdown signal' "$T/a.log")" = 1 ] || die "no start-up line"
+in_ns a curl -sf http://127.0.0.1:9002/livez > /dev/null && in_ns a curl -sf http://127.0.0.1:9002/readyz > /dev/null || die "livez, readyz"
+start_kill=$(date +%s%N); kill -TERM "$PID_a"; rc=0; wait "$PID_a" || rc=$?
+took=$((($(date +%s%N) - start_kill) / 1000000))
+[ "$rc" = 0 ] || die "exit code $rc"
+echo "figure: SIGTERM to exit $took ms"
+say "key from a file, warnings, stop"
+
+# logout on exit: the node is gone from control at once
+containerboot b "$(authkey --ephemeral --reusable)" TS_STATE_DIR= TS_LOGOUT_ON_EXIT=true
+ready b
+grep -q "state is in memory" "$T/b.log" || die "no warning about memory state"
+n=$(hs_cli nodes list -o json | jq length)
+kill -TERM "$PID_b"; rc=0; wait "$PID_b" || rc=$?
+[ "$rc" = 0 ] || die "exit code $rc after the logout"
+until_ok 10 sh -c "[ \$(ip netns exec tp$ID-hs $PEERS/headscale -c $HS_DIR/config.yaml nodes list -o json 2> /dev/null | jq length) -lt $n ]"
+say "logout on exit"
+
+# any uid, no capabilities, read-only root, PID 1 of its own namespace
+chmod 755 "$T"; mkdir "$T/c.state"; chown 12345 "$T/c.state"; cp "$BIN/containerboot" "$T/cb"; cp "$CA" "$T/ca.crt"; chmod 644 "$T/ca.crt"
+start c c env SSL_CERT_FILE="$T/ca.crt" TS_AUTHKEY="$key" TS_LOGIN_SERVER="$URL" TS_HOSTNAME=c TS_STATE_DIR="$T/c.state" \
+	TS_SOCKET="$T/c.state/sock" TS_ENABLE_HEALTH_CHECK=true TS_SOCKS5_SERVER=127.0.0.1:1055 TS_PROXY_TAILNET_ONLY=true \
+	unshare --mount --pid --fork --kill-child sh -c \
+	"mount -t proc proc /proc; mount --bind '$T/c.state' '$T/c.state'; mount -o remount,ro,bind / ; exec setpriv --reuid 12345 --regid 12345 --clear-groups --bounding-set -all --inh-caps -all '$T/cb'"
+PID_c=$PID
+ready c
+inner=$(pgrep -P "$PID_c" | head -n 1)
+until_ok 5 test -n "$inner"
+[ "$(awk '/^CapEff/{print $2}' "/proc/$inner/status")" = 0000000000000000 ] || die "capabilities are left"
+[ "$(awk '/^NoNewPrivs/{print $2}' "/proc/$inner/status")" = 1 ] || die "new privileges are possible"
+# an orphan: its parent ends at once, so it becomes a child of PID 1, and must not stay a zombie
+nsenter -t "$inner" --pid --mount sh -c '(sleep 0.3 &) ; exit 0'
+sleep 1
+ps -o stat= --ppid "$inner" | grep -q Z && die "an orphan stayed a zombie"
+in_ns c curl -sS --max-time 5 --proxy socks5h://127.0.0.1:1055 "http://$IP_hs:8443/" > "$T/refused" 2>&1 && die "left the tailnet"
+grep -qi "not allowed\|SOCKS5 connect\|(2)\|(97)\|rejected" "$T/refused" || { cat "$T/refused"; die "no clear refusal"; }
+kill -TERM "$inner"
+until_ok 5 sh -c "! kill -0 $inner 2> /dev/null"
+say "uid 12345, no capabilities, read-only root, PID 1, tailnet only"

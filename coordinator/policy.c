@@ -43,7 +43,7 @@ static void unprepare(struct policy *p)
 {
 	for (size_t i = 0; i < p->n_rules; i++) {
 		if (p->rules[i].src_set)
-			ranges_free(p->rules[i].src_set);
+			ipranges_free(p->rules[i].src_set);
 		free(p->rules[i].src_set);
 		p->rules[i].src_set = NULL;
 	}
@@ -151,7 +151,7 @@ int policy_prepare(struct policy *p, const struct policy_node *v, size_t n)
 			unprepare(p);
 			return -ENOMEM;
 		}
-		ranges_merge(r->src_set);
+		ipranges_merge(r->src_set);
 	}
 	return 0;
 }
@@ -166,15 +166,15 @@ static bool is_exit(const struct policy_node *n)
 	return false;
 }
 
-static bool own(const struct policy_node *n, struct ranges *out)
+static bool own(const struct policy_node *n, struct ipranges *out)
 {
-	return ranges_add_ip(out, &n->v4) && ranges_add_ip(out, &n->v6);
+	return ipranges_add_ip(out, &n->v4) && ipranges_add_ip(out, &n->v6);
 }
 
 /* Addresses of the alias that lead to self: its own ones, and what it routes. Empty: none do. */
-static bool dst_ranges(const struct policy *p, const char *alias, const struct policy_node *self, struct ranges *out)
+static bool dst_ranges(const struct policy *p, const char *alias, const struct policy_node *self, struct ipranges *out)
 {
-	struct ranges all = { 0 };
+	struct ipranges all = { 0 };
 	bool ok = true;
 
 	if (strcmp(alias, "autogroup:self") == 0)
@@ -184,10 +184,10 @@ static bool dst_ranges(const struct policy *p, const char *alias, const struct p
 	if (alias_has_node(p, alias, self))
 		ok = own(self, out);
 	if (!ok || self->n_routes == 0 || !alias_ranges(p, alias, p->nodes, p->n_nodes, &all)) {
-		ranges_free(&all);
+		ipranges_free(&all);
 		return ok;
 	}
-	ranges_merge(&all);
+	ipranges_merge(&all);
 	for (size_t i = 0; ok && i < self->n_routes; i++) { /* a rule for addresses that self routes lets them in */
 		const struct iprange route = range_of(&self->routes[i]);
 
@@ -196,25 +196,25 @@ static bool dst_ranges(const struct policy *p, const char *alias, const struct p
 					       ip_cmp(&all.v[k].last, &route.last) < 0 ? all.v[k].last : route.last };
 
 			if (ip_is_v4(&all.v[k].first) == ip_is_v4(&route.first) && ip_cmp(&cut.first, &cut.last) <= 0)
-				ok = ranges_add(out, &cut);
+				ok = ipranges_add(out, &cut);
 		}
 	}
-	ranges_free(&all);
+	ipranges_free(&all);
 	return ok;
 }
 
 /* autogroup:self: only devices of the same user, untagged, and only where the rule's sources allow them */
-static bool self_sources(const struct rule *r, const struct policy *p, const struct policy_node *self, struct ranges *out)
+static bool self_sources(const struct rule *r, const struct policy *p, const struct policy_node *self, struct ipranges *out)
 {
 	for (size_t i = 0; i < p->n_nodes; i++) {
 		const struct policy_node *n = &p->nodes[i];
-		bool among = (!ip_is_zero(&n->v4) && ranges_has(r->src_set, &n->v4)) ||
-			     (!ip_is_zero(&n->v6) && ranges_has(r->src_set, &n->v6));
+		bool among = (!ip_is_zero(&n->v4) && ipranges_has(r->src_set, &n->v4)) ||
+			     (!ip_is_zero(&n->v6) && ipranges_has(r->src_set, &n->v6));
 
 		if (n->n_tags == 0 && self->n_tags == 0 && strcmp(n->user, self->user) == 0 && among && !own(n, out))
 			return false;
 	}
-	ranges_merge(out);
+	ipranges_merge(out);
 	return true;
 }
 
@@ -232,17 +232,17 @@ static void emit_ports(struct jsonw *w, const char *ip, const struct ports *p)
 	jsonw_obj_end(w);
 }
 
-static void emit_range_ports(struct jsonw *w, const struct ranges *dst, const struct target *t)
+static void emit_range_ports(struct jsonw *w, const struct ipranges *dst, const struct target *t)
 {
 	for (size_t i = 0; i < dst->n; i++) {
-		struct ranges one = { .v = &dst->v[i], .n = 1 };
+		struct ipranges one = { .v = &dst->v[i], .n = 1 };
 		struct buf text;
 		struct jsonw tw;
 		char ip[2 * IP_TEXT + 4];
 
 		buf_init(&text, sizeof ip + 2);
 		jsonw_init(&tw, &text);
-		if (!ranges_emit(&one, &tw) || text.len < 2) {
+		if (!ipranges_emit(&one, &tw) || text.len < 2) {
 			w->failed = true;
 		} else { /* without its quotes */
 			bytes_to_str(bytes_of(text.data + text.off + 1, text.len - 2), ip, sizeof ip);
@@ -253,11 +253,11 @@ static void emit_range_ports(struct jsonw *w, const struct ranges *dst, const st
 	}
 }
 
-static void emit_sources(struct jsonw *w, const struct ranges *src)
+static void emit_sources(struct jsonw *w, const struct ipranges *src)
 {
 	jsonw_key(w, "SrcIPs");
 	jsonw_arr(w);
-	ranges_emit(src, w);
+	ipranges_emit(src, w);
 	jsonw_arr_end(w);
 }
 
@@ -272,14 +272,14 @@ static void emit_protos(struct jsonw *w, const struct rule *r)
 	jsonw_arr_end(w);
 }
 
-static void emit_grant(struct jsonw *w, const struct rule *r, const struct ranges *dst)
+static void emit_grant(struct jsonw *w, const struct rule *r, const struct ipranges *dst)
 {
 	jsonw_key(w, "CapGrant");
 	jsonw_arr(w);
 	jsonw_obj(w);
 	jsonw_key(w, "Dsts");
 	jsonw_arr(w);
-	ranges_emit(dst, w);
+	ipranges_emit(dst, w);
 	jsonw_arr_end(w);
 	jsonw_key(w, "CapMap");
 	jsonw_raw(w, bytes_str(r->app));
@@ -290,7 +290,7 @@ static void emit_grant(struct jsonw *w, const struct rule *r, const struct range
 /* One FilterRule of self for one set of sources; targets for which `self_only` does not hold are left out. */
 static bool emit_rule(const struct policy *p, struct jsonw *w, const struct rule *r, const struct policy_node *self, bool self_only)
 {
-	struct ranges src = { 0 }, dst[1] = { { 0 } };
+	struct ipranges src = { 0 }, dst[1] = { { 0 } };
 	bool open = false, ok = true;
 
 	if (self_only)
@@ -302,7 +302,7 @@ static bool emit_rule(const struct policy *p, struct jsonw *w, const struct rule
 		if (is_self != self_only || (self_only && src.n == 0) || (!self_only && r->src_set->n == 0))
 			continue;
 		ok = dst_ranges(p, r->dst[i].alias, self, dst);
-		ranges_merge(dst);
+		ipranges_merge(dst);
 		if (!ok || dst->n == 0)
 			continue;
 		if (!open) {
@@ -326,8 +326,8 @@ static bool emit_rule(const struct policy *p, struct jsonw *w, const struct rule
 			jsonw_arr_end(w);
 		jsonw_obj_end(w);
 	}
-	ranges_free(&src);
-	ranges_free(dst);
+	ipranges_free(&src);
+	ipranges_free(dst);
 	return ok;
 }
 
@@ -351,17 +351,17 @@ int policy_filter_emit(const struct policy *p, size_t self, struct buf *out)
 
 static bool from(const struct rule *r, const struct policy_node *n)
 {
-	if ((!ip_is_zero(&n->v4) && ranges_has(r->src_set, &n->v4)) || (!ip_is_zero(&n->v6) && ranges_has(r->src_set, &n->v6)))
+	if ((!ip_is_zero(&n->v4) && ipranges_has(r->src_set, &n->v4)) || (!ip_is_zero(&n->v6) && ipranges_has(r->src_set, &n->v6)))
 		return true;
 	for (size_t i = 0; i < n->n_routes; i++) /* traffic out of a routed network comes through its router */
-		if (n->routes[i].bits > (ip_is_v4(&n->routes[i].ip) ? 96 : 0) && ranges_overlap(r->src_set, &n->routes[i]))
+		if (n->routes[i].bits > (ip_is_v4(&n->routes[i].ip) ? 96 : 0) && ipranges_overlap(r->src_set, &n->routes[i]))
 			return true;
 	return false;
 }
 
 static bool to(const struct policy *p, const struct target *t, const struct policy_node *src, const struct policy_node *dst)
 {
-	struct ranges set = { 0 };
+	struct ipranges set = { 0 };
 	bool any;
 
 	if (strcmp(t->alias, "autogroup:self") == 0)
@@ -371,7 +371,7 @@ static bool to(const struct policy *p, const struct target *t, const struct poli
 	if (dst->n_routes == 0)
 		return false;
 	any = dst_ranges(p, t->alias, dst, &set) && set.n > 0;
-	ranges_free(&set);
+	ipranges_free(&set);
 	return any;
 }
 
@@ -407,24 +407,24 @@ static bool proto_in(const struct rule *r, uint8_t proto)
 }
 
 /* May an address of `src` reach one of `dst` on the port? Decided on sets of addresses, as users mean it. */
-static bool allowed(const struct policy *p, const struct ranges *src, const struct ranges *dst, uint16_t port, uint8_t proto)
+static bool allowed(const struct policy *p, const struct ipranges *src, const struct ipranges *dst, uint16_t port, uint8_t proto)
 {
 	for (size_t i = 0; i < p->n_rules; i++) {
 		const struct rule *r = &p->rules[i];
 		bool from_here = false;
 
 		for (size_t k = 0; k < src->n && !r->app; k++)
-			from_here |= ranges_has(r->src_set, &src->v[k].first);
+			from_here |= ipranges_has(r->src_set, &src->v[k].first);
 		for (size_t k = 0; from_here && proto_in(r, proto) && k < r->n_dst; k++) {
-			struct ranges set = { 0 };
+			struct ipranges set = { 0 };
 			bool hit = false;
 
 			if (alias_ranges(p, r->dst[k].alias, p->nodes, p->n_nodes, &set)) {
-				ranges_merge(&set);
+				ipranges_merge(&set);
 				for (size_t m = 0; m < dst->n; m++)
-					hit |= strcmp(r->dst[k].alias, "*") == 0 || ranges_has(&set, &dst->v[m].first);
+					hit |= strcmp(r->dst[k].alias, "*") == 0 || ipranges_has(&set, &dst->v[m].first);
 			}
-			ranges_free(&set);
+			ipranges_free(&set);
 			for (size_t m = 0; hit && m < r->dst[k].n_ports; m++)
 				if (port >= r->dst[k].ports[m].first && port <= r->dst[k].ports[m].last)
 					return true;
@@ -435,14 +435,14 @@ static bool allowed(const struct policy *p, const struct ranges *src, const stru
 
 static int run_check(const struct policy *p, const struct check *c, const struct target *t, bool want, struct err *e)
 {
-	struct ranges src = { 0 }, dst = { 0 };
+	struct ipranges src = { 0 }, dst = { 0 };
 	bool ok = alias_ranges(p, c->src, p->nodes, p->n_nodes, &src) && alias_ranges(p, t->alias, p->nodes, p->n_nodes, &dst);
 	struct hujson_pos pos = hujson_pos(policy_text(p), c->at);
 	bool got = ok && allowed(p, &src, &dst, t->ports[0].first, c->proto);
 	bool empty = src.n == 0 || dst.n == 0; /* names without a node now prove nothing */
 
-	ranges_free(&src);
-	ranges_free(&dst);
+	ipranges_free(&src);
+	ipranges_free(&dst);
 	if (!ok)
 		return err_set(e, ENOMEM, "policy tests");
 	if (empty || got == want)
@@ -546,7 +546,7 @@ static void ssh_users(struct jsonw *w, const struct ssh_rule *r)
 
 static bool ssh_principals(const struct policy *p, struct jsonw *w, const struct ssh_rule *r)
 {
-	struct ranges src = { 0 };
+	struct ipranges src = { 0 };
 	bool ok = true;
 	char text[IP_TEXT];
 
@@ -562,7 +562,7 @@ static bool ssh_principals(const struct policy *p, struct jsonw *w, const struct
 		jsonw_obj_end(w);
 	}
 	jsonw_arr_end(w);
-	ranges_free(&src);
+	ipranges_free(&src);
 	return ok;
 }
 

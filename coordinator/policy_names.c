@@ -105,26 +105,26 @@ bool alias_has_node(const struct policy *p, const char *alias, const struct poli
 }
 
 /* control-protocol.md 4.10: what Headscale makes of a source `*` */
-static bool whole_tailnet(const struct policy_node *v, size_t n, struct ranges *out)
+static bool whole_tailnet(const struct policy_node *v, size_t n, struct ipranges *out)
 {
 	const struct iprange low = { ip_v4(100, 64, 0, 0), ip_v4(100, 115, 91, 255) };
 	const struct iprange high = { ip_v4(100, 115, 94, 0), ip_v4(100, 127, 255, 255) };
 	const struct ipprefix ula = { { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0 } }, 48 };
 
-	if (!ranges_add(out, &low) || !ranges_add(out, &high) || !ranges_add_prefix(out, &ula))
+	if (!ipranges_add(out, &low) || !ipranges_add(out, &high) || !ipranges_add_prefix(out, &ula))
 		return false;
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < v[i].n_routes; k++) {
 			const struct ipprefix *r = &v[i].routes[k];
 
-			if (r->bits > (ip_is_v4(&r->ip) ? 96 : 0) && !ranges_add_prefix(out, r))
+			if (r->bits > (ip_is_v4(&r->ip) ? 96 : 0) && !ipranges_add_prefix(out, r))
 				return false;
 		}
 	return true;
 }
 
 /* public addresses: what an exit node is for */
-static bool internet(struct ranges *out)
+static bool internet(struct ipranges *out)
 {
 	static const uint8_t v4[][8] = { /* first, last */
 		{ 1, 0, 0, 0, 9, 255, 255, 255 },          { 11, 0, 0, 0, 100, 63, 255, 255 },
@@ -137,13 +137,13 @@ static bool internet(struct ranges *out)
 	for (size_t i = 0; i < ARRAY_LEN(v4); i++) {
 		const struct iprange r = { ip_from_v4(v4[i]), ip_from_v4(v4[i] + 4) };
 
-		if (!ranges_add(out, &r))
+		if (!ipranges_add(out, &r))
 			return false;
 	}
-	return ranges_add_prefix(out, &v6);
+	return ipranges_add_prefix(out, &v6);
 }
 
-bool alias_ranges(const struct policy *p, const char *alias, const struct policy_node *v, size_t n, struct ranges *out)
+bool alias_ranges(const struct policy *p, const char *alias, const struct policy_node *v, size_t n, struct ipranges *out)
 {
 	const struct host *h = host_find(p, alias);
 	struct ipprefix pfx;
@@ -153,11 +153,11 @@ bool alias_ranges(const struct policy *p, const char *alias, const struct policy
 	if (strcmp(alias, "autogroup:internet") == 0)
 		return internet(out);
 	if (h)
-		return ranges_add_prefix(out, &h->prefix);
+		return ipranges_add_prefix(out, &h->prefix);
 	if (address_of(alias, &pfx))
-		return ranges_add_prefix(out, &pfx);
+		return ipranges_add_prefix(out, &pfx);
 	for (size_t i = 0; i < n; i++)
-		if (alias_has_node(p, alias, &v[i]) && (!ranges_add_ip(out, &v[i].v4) || !ranges_add_ip(out, &v[i].v6)))
+		if (alias_has_node(p, alias, &v[i]) && (!ipranges_add_ip(out, &v[i].v4) || !ipranges_add_ip(out, &v[i].v6)))
 			return false;
 	return true;
 }

@@ -49,7 +49,7 @@ struct rule { /* of acls and grants alike */
 	uint8_t protos[POLICY_PROTOS_MAX];
 	char *app; /* JSON object of capabilities, or NULL */
 	size_t at; /* where it stands in the text */
-	struct ranges *src_set; /* prepared */
+	struct ipranges *src_set; /* prepared */
 };
 
 struct check { /* of tests */
@@ -70,7 +70,7 @@ struct attr {
 	struct names target, attrs;
 };
 
-struct ranges { /* sorted, without overlap */
+struct ipranges { /* sorted, without overlap */
 	struct iprange *v;
 	size_t n, cap;
 };
@@ -96,19 +96,19 @@ bool alias_known(const struct policy *p, const char *alias, bool as_dst); /* par
 /* Is the node (one of v) among the alias; addresses only, not routes. */
 bool alias_has_node(const struct policy *p, const char *alias, const struct policy_node *node);
 /* Adds the addresses that the alias stands for. false: out of memory or over the limit */
-bool alias_ranges(const struct policy *p, const char *alias, const struct policy_node *v, size_t n, struct ranges *out);
+bool alias_ranges(const struct policy *p, const char *alias, const struct policy_node *v, size_t n, struct ipranges *out);
 bool user_is(const char *alias, const char *user);
 bool is_user_alias(const char *alias);
 
 /* policy_ranges.c */
-bool ranges_add(struct ranges *r, const struct iprange *one);
-bool ranges_add_ip(struct ranges *r, const struct ip *a); /* a zero address is skipped */
-bool ranges_add_prefix(struct ranges *r, const struct ipprefix *p);
-void ranges_merge(struct ranges *r); /* sorts and joins what touches */
-bool ranges_has(const struct ranges *r, const struct ip *a);
-bool ranges_overlap(const struct ranges *r, const struct ipprefix *p);
-bool ranges_emit(const struct ranges *r, struct jsonw *w); /* as array elements */
-void ranges_free(struct ranges *r);
+bool ipranges_add(struct ipranges *r, const struct iprange *one);
+bool ipranges_add_ip(struct ipranges *r, const struct ip *a); /* a zero address is skipped */
+bool ipranges_add_prefix(struct ipranges *r, const struct ipprefix *p);
+void ipranges_merge(struct ipranges *r); /* sorts and joins what touches */
+bool ipranges_has(const struct ipranges *r, const struct ip *a);
+bool ipranges_overlap(const struct ipranges *r, const struct ipprefix *p);
+bool ipranges_emit(const struct ipranges *r, struct jsonw *w); /* as array elements */
+void ipranges_free(struct ipranges *r);
 struct iprange range_of(const struct ipprefix *p);
 
 #endif

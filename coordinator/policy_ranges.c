@@ -13,7 +13,7 @@ struct iprange range_of(const struct ipprefix *p)
 	return r;
 }
 
-bool ranges_add(struct ranges *r, const struct iprange *one)
+bool ipranges_add(struct ipranges *r, const struct iprange *one)
 {
 	if (r->n == r->cap) {
 		size_t cap = r->cap ? r->cap * 2 : 8;
@@ -28,18 +28,18 @@ bool ranges_add(struct ranges *r, const struct iprange *one)
 	return true;
 }
 
-bool ranges_add_ip(struct ranges *r, const struct ip *a)
+bool ipranges_add_ip(struct ipranges *r, const struct ip *a)
 {
 	const struct iprange one = { *a, *a };
 
-	return ip_is_zero(a) || ranges_add(r, &one);
+	return ip_is_zero(a) || ipranges_add(r, &one);
 }
 
-bool ranges_add_prefix(struct ranges *r, const struct ipprefix *p)
+bool ipranges_add_prefix(struct ipranges *r, const struct ipprefix *p)
 {
 	const struct iprange one = range_of(p);
 
-	return ranges_add(r, &one);
+	return ipranges_add(r, &one);
 }
 
 static int by_first(const void *a, const void *b)
@@ -62,7 +62,7 @@ static bool touches(const struct ip *last, const struct ip *first)
 	return ip_eq(&next, first) && ip_is_v4(last) == ip_is_v4(first);
 }
 
-void ranges_merge(struct ranges *r)
+void ipranges_merge(struct ipranges *r)
 {
 	size_t k = 0;
 
@@ -78,7 +78,7 @@ void ranges_merge(struct ranges *r)
 	r->n = k + 1;
 }
 
-bool ranges_has(const struct ranges *r, const struct ip *a)
+bool ipranges_has(const struct ipranges *r, const struct ip *a)
 {
 	size_t lo = 0, hi = r->n;
 
@@ -95,7 +95,7 @@ bool ranges_has(const struct ranges *r, const struct ip *a)
 	return false;
 }
 
-bool ranges_overlap(const struct ranges *r, const struct ipprefix *p)
+bool ipranges_overlap(const struct ipranges *r, const struct ipprefix *p)
 {
 	const struct iprange one = range_of(p);
 
@@ -118,7 +118,7 @@ static int as_prefix(const struct iprange *r)
 	return -1;
 }
 
-bool ranges_emit(const struct ranges *r, struct jsonw *w)
+bool ipranges_emit(const struct ipranges *r, struct jsonw *w)
 {
 	for (size_t i = 0; i < r->n; i++) {
 		char first[IP_TEXT], last[IP_TEXT], text[2 * IP_TEXT + 4];
@@ -143,8 +143,8 @@ bool ranges_emit(const struct ranges *r, struct jsonw *w)
 	return jsonw_ok(w);
 }
 
-void ranges_free(struct ranges *r)
+void ipranges_free(struct ipranges *r)
 {
 	free(r->v);
-	*r = (struct ranges){ 0 };
+	*r = (struct ipranges){ 0 };
 }

@@ -17,7 +17,9 @@ $(B)/test/lib/%: $(B)/lib/%_test.o $(B)/tests/harness.o $$(ALLAR)
 $(B)/test/tests/%: $(B)/tests/%_test.o $(B)/tests/harness.o $$(ALLAR) $$(SIMOBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALLC) -pie $(ALLLD) -o $@ $(B)/tests/$*_test.o $(B)/tests/harness.o $(SIMOBJ) $(ALLAR) $(TESTPKG) -lm
-SIMOBJ = $(patsubst %.c,$(B)/%.o,$(call srcs,tests/sim))
+# the simulated tailnet also has the coordinator's pure core
+SIMCORE := tailnet accounts nodes register map mapjson view stored events session policy policy_names policy_ranges policy_read hujson
+SIMOBJ = $(patsubst %.c,$(B)/%.o,$(call srcs,tests/sim)) $(SIMCORE:%=$(B)/coordinator/%.o)
 define program_test_rule
 $$(B)/test/$(1)/%: $$(B)/$(1)/%_test.o $$(B)/tests/harness.o $$$$(ALLAR) $$(call PROGOBJ,$(1)/x)
 	@mkdir -p $$(@D)

@@ -1,0 +1,201 @@
+/* tests/sim/sim_priv.h - inside of the world */
+#ifndef TESTS_SIM_PRIV_H
+#define TESTS_SIM_PRIV_H
+
+#include "coordinator/tailnet.h"
+#include "derp/server.h"
+#include "tests/harness.h"
+#include "tests/sim/world.h"
+
+enum {
+	SIM_STREAMS = CONTROL_CONNS + NODE_RELAYS_MAX,
+	SIM_WINDOW =
+	    256 << 10, /* bytes under way in one direction of a stream: then the writer waits */
+	SIM_FLIGHT_MAX = 200000, /* datagrams under way: more is a queue without bound */
+	SIM_SPIN_MAX = 100000,   /* steps or effects at one instant: more is a loop without end */
+	SIM_MAPPINGS = 512,
+	SIM_PERMITS = 64,
+	SIM_DGRAM_MAX = 2048,
+	SIM_CHUNKS = 1024,
+	SIM_PORT = 41641,
+	SIM_APP_PORT = 7777,
+	SIM_LOG_LINES = 60,
+	SIM_LOG_LINE = 160,
+	SIM_STORED_MAX = 64,
+};
+
+#define SIM_MARK "plaintext-of-the-application!"
+
+struct dgram {
+	int64_t at;
+	uint64_t order;
+	struct ipport from, to;
+	size_t len;
+	uint8_t data[];
+};
+
+struct pipe { /* one direction of a stream: bytes that arrive at a time */
+	struct {
+		int64_t at;
+		size_t len;
+	} chunk[SIM_CHUNKS];
+	size_t head, n;
+	struct buf bytes;
+	int64_t close_at; /* INT64_MAX: open */
+	bool blocked;     /* the writer waits for room */
+};
+
+enum peer_kind { PEER_HTTP, PEER_CONTROL, PEER_RELAY };
+
+struct sim_stream {
+	bool used, opened, hung_up;
+	enum peer_kind kind;
+	int relay; /* dialled relay, or -1: control */
+	int64_t open_at;
+	struct pipe up, down; /* from the node, to the node */
+	struct buf head;
+	struct session_id session;
+	struct derp_conn_id conn;
+};
+
+struct mapping {
+	uint16_t inner, outer; /* ports */
+	struct ipport dst;     /* what it depends on */
+	int64_t last;
+	struct ipport permit[SIM_PERMITS];
+	size_t n_permit;
+};
+
+struct sim_flow {
+	bool used, client, connected, done, failed, shut;
+	int node, peer;
+	struct ns_id id;
+	size_t len, sent, got;
+	uint64_t seed;
+};
+
+struct sim_node {
+	bool used, removed, ephemeral, dirty;
+	int64_t wake_at; /* asleep until */
+	int64_t
+	    forgot_at[WORLD_NODES_MAX]; /* when the node took that removed one from its netmap */
+	struct node *node;
+	struct key_priv machine, key;
+	struct key_pub pub;
+	struct ip addr;    /* of the host (inside its NAT) */
+	struct ip outside; /* of its NAT, or the same */
+	bool udp;
+	enum nat_mapping mapping;
+	enum nat_filtering filtering;
+	struct mapping *maps;
+	size_t n_maps;
+	uint16_t next_port, home;
+	struct buf netmap; /* as stored last */
+	struct sim_stream *streams;
+	int64_t deadline;
+	int64_t forbidden_at[WORLD_NODES_MAX]; /* by sender; INT64_MAX: allowed */
+	uint64_t seen[WORLD_NODES_MAX];        /* datagrams of that sender */
+	struct ip tailnet_ip;
+};
+
+struct sim_stored { /* what control's carrier keeps */
+	enum tailnet_event_type type;
+	int64_t id;
+	struct buf json;
+};
+
+struct world {
+	uint64_t seed;
+	struct seed_rng rng;    /* the machines' */
+	struct seed_rng chance; /* the network's and the script's */
+	int64_t now, wall_off;
+	struct world_net net;
+	struct tailnet *control;
+	struct key_priv control_key;
+	struct sim_stored stored[SIM_STORED_MAX];
+	bool control_up;
+	const char *policy;
+	struct derp_server *relay[WORLD_RELAYS];
+	struct key_priv relay_key[WORLD_RELAYS];
+	struct ip relay_ip[WORLD_RELAYS];
+	span_t relay_delay[WORLD_RELAYS];
+	bool relay_up[WORLD_RELAYS];
+	uint64_t relay_past[WORLD_RELAYS]; /* packets of earlier lives */
+	char authkey[AUTHKEY_TEXT_MAX], ephemeral_key[AUTHKEY_TEXT_MAX];
+	struct sim_node nodes[WORLD_NODES_MAX];
+	int n_nodes;
+	struct sim_flow flows[WORLD_FLOWS_MAX];
+	uint64_t n_flows;
+	unsigned moves;
+	struct dgram **heap;
+	size_t n_heap, cap_heap;
+	uint64_t order, datagrams, trace;
+	char log[SIM_LOG_LINES][SIM_LOG_LINE];
+	size_t n_log;
+};
+
+static inline mono_t sim_mono(const struct world *w)
+{
+	return (mono_t){ w->now };
+}
+
+static inline wall_t sim_wall(const struct world *w)
+{
+	return (wall_t){ INT64_C(1800000000) * NS_PER_S + w->now + w->wall_off };
+}
+
+static inline bool sim_awake(const struct world *w, int i)
+{
+	return w->nodes[i].node && w->nodes[i].wake_at <= w->now;
+}
+
+/* net.c */
+bool net_chance(struct world *w, double p);
+void net_send(struct world *w, int i, uint16_t port, const struct ipport *to, const uint8_t *data,
+	      size_t len);
+int64_t net_next(const struct world *w);
+void net_step(struct world *w); /* delivers what is due */
+void net_free(struct world *w);
+/* every byte that leaves a node or a server passes here */
+void net_watch(struct world *w, int from, const uint8_t *data, size_t len);
+
+/* pipe.c */
+void pipe_init(struct pipe *p);
+void pipe_fini(struct pipe *p);
+size_t pipe_room(const struct pipe *p); /* 0: and the pipe remembers that somebody waits */
+void pipe_put(struct pipe *p, int64_t at, const uint8_t *data, size_t len);
+void pipe_close(struct pipe *p, int64_t at);              /* behind what is in it */
+struct bytes pipe_due(const struct pipe *p, int64_t now); /* bytes that have arrived */
+bool pipe_take(struct pipe *p, size_t n); /* true: the writer waited and may go on */
+bool pipe_ended(const struct pipe *p, int64_t now);
+int64_t pipe_next(const struct pipe *p);
+
+/* servers.c */
+void servers_new(struct world *w);
+void servers_free(struct world *w);
+void servers_step(struct world *w);
+int64_t servers_next(const struct world *w);
+void servers_settle(struct world *w); /* what the servers want done now */
+
+/* stream.c */
+void stream_dial(struct world *w, int i, const struct node_effect *ef);
+void stream_pull_node(struct world *w, int i, uint32_t stream);
+void stream_pull_server(struct world *w, int i, struct sim_stream *s);
+void stream_close_node(struct world *w, int i,
+		       uint32_t stream);                   /* by the node: the server is told */
+void stream_hangup(struct world *w, struct sim_stream *s); /* by the server, after what it sent */
+void stream_break(struct world *w, int relay);             /* all to it (-1: control) are reset */
+struct sim_stream *stream_of_session(struct world *w, struct session_id id, int *node);
+struct sim_stream *stream_of_conn(struct world *w, int relay, struct derp_conn_id id, int *node);
+void streams_step(struct world *w);
+int64_t streams_next(const struct world *w);
+void streams_fini(struct world *w, int i);
+
+/* apps.c */
+void apps_event(struct world *w, int i, const struct ns_event *ev);
+void apps_node_died(struct world *w, int i);
+
+/* world.c */
+void sim_pump(struct world *w, int i);
+
+#endif

@@ -1,0 +1,117 @@
+/* tests/sim/world.h - a whole tailnet in one process on virtual time
+ *
+ * The real machines of nodes (lib/node), control server (coordinator/tailnet) and relay
+ * (lib/derp/server), joined by a network that loses, delays, reorders and duplicates from a seed,
+ * with NAT boxes of RFC 4787's kinds. The same seed replays exactly.
+ *
+ * Checked at every step, by the world itself: no application byte in clear on any wire; nothing
+ * that the test forbade reaches an application; nothing goes to a removed node one second after
+ * control told so; every queue stays bounded; time moves on. A failure prints the seed and the last
+ * lines of the event log.
+ */
+#ifndef TESTS_SIM_WORLD_H
+#define TESTS_SIM_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ip.h"
+#include "base/mono.h"
+#include "node/node.h"
+
+enum { WORLD_NODES_MAX = 16, WORLD_FLOWS_MAX = 256, WORLD_RELAYS = 2 };
+
+enum nat_mapping {
+	NAT_NONE,
+	NAT_ENDPOINT_INDEPENDENT,
+	NAT_ADDRESS_DEPENDENT,
+	NAT_PORT_DEPENDENT,
+	NAT_MAPPING_N
+};
+enum nat_filtering { NAT_FILTER_NONE, NAT_FILTER_ADDRESS, NAT_FILTER_PORT, NAT_FILTERING_N };
+extern const char *const nat_mapping_names[NAT_MAPPING_N];
+extern const char *const nat_filtering_names[NAT_FILTERING_N];
+
+struct world_net {                       /* of every datagram between different hosts */
+	double loss, duplicate, corrupt; /* probabilities */
+	span_t delay, jitter; /* one way; uniform in [delay, delay + jitter): jitter reorders */
+};
+
+struct world;
+
+struct world *world_new(uint64_t seed);
+void world_free(struct world *w);
+void world_net(struct world *w, const struct world_net *net);
+mono_t world_now(const struct world *w);
+/* uniform in [0, n): for scripts, from the world's seed */
+uint64_t world_choice(struct world *w, uint64_t n);
+/* A line of the event log. */
+void world_note(struct world *w, const char *fmt, ...) PRINTF(2, 3);
+/* Fails the test with seed and event log. */
+#define WORLD_CHECK(w, cond, ...)                                                                  \
+	do {                                                                                       \
+		if (!(cond))                                                                       \
+			world_fail((w), __FILE__, __LINE__, #cond, __VA_ARGS__);                   \
+	} while (0)
+void world_fail(struct world *w, const char *file, int line, const char *cond, const char *fmt, ...)
+    PRINTF(5, 6);
+
+struct world_host {
+	enum nat_mapping mapping;
+	enum nat_filtering filtering;
+	bool no_udp, ephemeral;
+};
+/* A node that joins with a reusable key. Returns its number. */
+int world_add(struct world *w, const struct world_host *host);
+struct node *world_node(struct world *w, int i);
+bool world_running(struct world *w, int i, int unused);
+bool world_direct(struct world *w, int i, int j);  /* i sends to j straight, proven */
+bool world_relayed(struct world *w, int i, int j); /* i sends to j by a relay only */
+bool world_knows(struct world *w, int i, int j);   /* j is in i's netmap */
+bool world_forgot(struct world *w, int i, int j);  /* j is not in i's netmap */
+bool world_meshed(struct world *w, int n,
+		  int unused); /* the first n nodes run and know each other */
+
+void world_run(struct world *w, span_t d);
+/* Runs until the predicate holds or `limit` has passed; says which. */
+bool world_until(struct world *w, span_t limit, bool (*pred)(struct world *w, int i, int j), int i,
+		 int j);
+
+/* A TCP flow from i to j: len bytes out, echoed, compared. Number of the flow, or -1 when the stack
+ * refused. */
+int world_transfer(struct world *w, int i, int j, size_t len);
+bool world_done(struct world *w, int flow, int unused);   /* all bytes came back right */
+bool world_ended(struct world *w, int flow, int unused);  /* done or failed */
+bool world_failed(struct world *w, int flow, int unused); /* reset, refused or timed out */
+size_t world_progress(struct world *w, int flow);         /* bytes that came back */
+/* One datagram from i to j, no answer; how many of i's have arrived at j */
+void world_datagram(struct world *w, int i, int j);
+uint64_t world_datagrams_seen(const struct world *w, int i, int j);
+
+void world_udp(struct world *w, int i, bool works);
+void world_control(struct world *w, bool up); /* down: connections break, dials fail */
+void world_control_restart(struct world *w);  /* a new process from what was stored */
+void world_relay(struct world *w, int relay, bool up);
+uint16_t world_home(struct world *w, int i); /* home relay of i as control tells the others */
+uint64_t world_relay_packets(const struct world *w, int relay); /* that the relay passed on */
+void world_move(struct world *w, int i); /* new address; the host tells the node */
+void world_restart(struct world *w, int i,
+		   bool keep_netmap);      /* same machine and node key, new disco key */
+void world_remove(struct world *w, int i); /* deleted at control; its process goes on */
+bool world_at_control(struct world *w, int i, int unused); /* control has the node */
+bool world_gone(struct world *w, int i, int unused);       /* control has it not */
+void world_stop(struct world *w, int i);                   /* its process is killed */
+void world_policy(struct world *w, const char *text);      /* NULL: allow all; must parse */
+/* From `grace` on nothing of i may reach an application of j; grace zero: at once. allow: again. */
+void world_forbid(struct world *w, int i, int j, span_t grace);
+void world_allow(struct world *w, int i, int j);
+void world_wall_jump(struct world *w,
+		     span_t d); /* the hosts' wall clocks jump, monotonic time does not */
+void world_sleep(struct world *w, int i, span_t d); /* the host does nothing; its clock goes on */
+
+uint64_t world_datagrams(const struct world *w); /* carried so far */
+/* a number that differs when anything on any wire differed */
+uint64_t world_trace(const struct world *w);
+
+#endif

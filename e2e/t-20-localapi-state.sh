@@ -3,7 +3,7 @@
 # and we take its state over, with the same node key and addresses; no secret is left where it could be read.
 . "$(dirname "$0")/lib.sh"
 headscale
-host a; host b
+host a; host b; host d
 key=$(authkey --reusable)
 tailscaled b; ts_up b "$key"
 containerboot a "$key"
@@ -120,8 +120,22 @@ ready b
 [ "$(ts b ip -4)" = "$ip_b" ] && [ "$(nodes)" = "$before" ] || die "a node of tailscaled was not taken over"
 say "a node of tailscaled taken over"
 
-# logout
+# logout, and in again with a key: the same node, with a new key
+login_state() { [ "$(ts a status --json | jq -r .BackendState)" = "$1" ]; }
 ts a logout || die "logout"
-until_ok 10 sh -c "[ \"\$(ip netns exec tp$ID-a $PEERS/tailscale --socket=$T/a.sock status --json | jq -r .BackendState)\" = NeedsLogin ]"
+until_ok 10 login_state NeedsLogin
+timeout 30 ip netns exec "tp$ID-a" "$PEERS/tailscale" --socket="$T/a.sock" up --login-server="$URL" --authkey="$key" --hostname=a --accept-dns=false || die "up after the logout"
+login_state Running || die "up came back before the node runs"
+[ "$(ts a ip -4)" = "$ip_a" ] || die "another address after the logout"
+until_ok 20 ts b ping -c 1 --timeout 3s "$ip_a"
+say "logout and login"
+# nobody's node: the URL is shown, and `up` with a key ends the waiting
+containerboot d ""
+until_ok 20 grep -q "to log this node in, visit $URL/register/" "$T/d.log"
+ts d status > "$T/d.status" 2>&1 || true
+grep -q "Log in at: $URL" "$T/d.status" || die "status does not show the URL"
+timeout 30 ip netns exec "tp$ID-d" "$PEERS/tailscale" --socket="$T/d.sock" up --login-server="$URL" --authkey="$key" --hostname=d --accept-dns=false || die "up of a new node"
+until_ok 20 ts b ping -c 1 --timeout 3s "$(ts d ip -4)"
 kill -TERM "$PID_a"; rc=0; wait "$PID_a" || rc=$?
-[ "$rc" = 0 ] || die "exit code $rc after logout"
+[ "$rc" = 0 ] || die "exit code $rc"
+say "a new node by its URL or a later key"

@@ -251,7 +251,10 @@ void node_login(struct node *n, mono_t now, const char *auth_key)
 	if (auth_key && control_set_auth_key(n->control, auth_key) != 0)
 		return;
 	n->needs_login = false;
-	control_login(n->control, now, false);
+	if (n->logged_out)
+		n->login_again = true;
+	else
+		control_login(n->control, now, false);
 	node_state_update(n);
 }
 
@@ -382,8 +385,8 @@ static bool control_effect(struct node *n, mono_t now, wall_t wall, const struct
 		netcheck_hold_home(n->netcheck, ev->text && n->home != 0);
 		break;
 	case CONTROL_LOGGED_OUT:
-		n->registered = false;
-		n->needs_login = true;
+		n->registered = n->have_map = n->map_is_live = false;
+		n->needs_login = n->logged_out = true;
 		node_push(n, NODE_LOGGED_OUT);
 		break;
 	}
@@ -396,6 +399,11 @@ static bool control_pump(struct node *n, mono_t now, wall_t wall, struct node_ef
 	struct control_event ev;
 	bool is_effect = false;
 
+	if (n->login_again) {
+		n->login_again = n->logged_out = false;
+		control_start(n->control, now, wall);
+		control_login(n->control, now, true);
+	}
 	while (!is_effect && control_next(n->control, &ev)) {
 		is_effect = control_effect(n, now, wall, &ev, ef);
 		if (ev.type == CONTROL_REGISTERED)

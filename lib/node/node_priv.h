@@ -78,6 +78,8 @@ struct node {
 	enum node_state state;
 	bool want_running, started, registered, authorized, needs_login, have_map, map_is_live,
 	    in_frame;
+	bool logged_out; /* the next login starts control anew, with a new key */
+	bool login_again;
 	char resolve_host[NETCHECK_HOST_MAX], auth_url[512], fatal[ERR_TEXT_MAX];
 	uint16_t home, home_wanted;
 	struct health health[NODE_HEALTH_MAX];

@@ -56,7 +56,8 @@ static struct tailnet_user *user_room(struct tailnet *t)
 {
 	if (t->n_users == t->cap_users) {
 		size_t cap = t->cap_users ? t->cap_users * 2 : 8;
-		struct tailnet_user *v = t->n_users < TAILNET_USERS_MAX ? realloc(t->users, cap * sizeof *v) : NULL;
+		struct tailnet_user *v =
+		    t->n_users < TAILNET_USERS_MAX ? realloc(t->users, cap * sizeof *v) : NULL;
 
 		if (!v)
 			return NULL;
@@ -66,17 +67,22 @@ static struct tailnet_user *user_room(struct tailnet *t)
 	return &t->users[t->n_users];
 }
 
-int tailnet_user_add(struct tailnet *t, wall_t wall, const char *name, const char *display, int64_t *id, struct err *e)
+int tailnet_user_add(struct tailnet *t, wall_t wall, const char *name, const char *display,
+		     int64_t *id, struct err *e)
 {
 	struct tailnet_user *u;
 
 	if (!name_ok(name))
-		return err_say(e, EINVAL, "user name '%.40s' is not usable: 1-255 characters, no spaces, quotes, slashes or colons", name);
+		return err_say(e, EINVAL,
+			       "user name '%.40s' is not usable: 1-255 characters, no spaces, "
+			       "quotes, slashes or colons",
+			       name);
 	if (tailnet_user_named(t, name))
 		return err_say(e, EEXIST, "user '%s' exists already", name);
 	u = user_room(t);
 	if (!u)
-		return err_say(e, ENOBUFS, "no room for another user (limit %d)", TAILNET_USERS_MAX);
+		return err_say(e, ENOBUFS, "no room for another user (limit %d)",
+			       TAILNET_USERS_MAX);
 	*u = (struct tailnet_user){ .id = t->next_user++, .created = wall };
 	snprintf(u->name, sizeof u->name, "%s", name);
 	snprintf(u->display, sizeof u->display, "%s", display ? display : "");
@@ -96,7 +102,9 @@ int tailnet_user_del(struct tailnet *t, wall_t wall, int64_t id, struct err *e)
 		return err_say(e, ENOENT, "there is no user %lld", (long long)id);
 	for (size_t i = 0; i < t->n_slots; i++)
 		if (t->nodes[i].used && !t->nodes[i].dead && t->nodes[i].pub.user == id)
-			return err_say(e, EBUSY, "user '%s' still has nodes: delete or move them first", u->name);
+			return err_say(e, EBUSY,
+				       "user '%s' still has nodes: delete or move them first",
+				       u->name);
 	for (size_t i = t->n_keys; i-- > 0;)
 		if (t->keys[i].user == id && tailnet_authkey_del(t, wall, t->keys[i].id, e) != 0)
 			return -e->code;
@@ -119,7 +127,11 @@ int tailnet_user_rename(struct tailnet *t, wall_t wall, int64_t id, const char *
 		return err_say(e, EEXIST, "user '%s' exists already", name);
 	tailnet_audit(t, "user %s renamed to %s", u->name, name);
 	snprintf(u->name, sizeof u->name, "%s", name);
+	for (size_t i = 0; i < t->n_slots; i++) /* whole, with the profile of its owner */
+		if (t->nodes[i].used && !t->nodes[i].dead && t->nodes[i].pub.user == id)
+			t->nodes[i].full_seq = ++t->seq;
 	t->policy_dirty = true;
+	t->flush_at = (mono_t){ 0 };
 	tailnet_emit(t, TAILNET_STORE_USER, id);
 	return 0;
 }
@@ -163,7 +175,8 @@ static struct tailnet_authkey *key_room(struct tailnet *t)
 {
 	if (t->n_keys == t->cap_keys) {
 		size_t cap = t->cap_keys ? t->cap_keys * 2 : 8;
-		struct tailnet_authkey *v = t->n_keys < TAILNET_KEYS_MAX ? realloc(t->keys, cap * sizeof *v) : NULL;
+		struct tailnet_authkey *v =
+		    t->n_keys < TAILNET_KEYS_MAX ? realloc(t->keys, cap * sizeof *v) : NULL;
 
 		if (!v)
 			return NULL;
@@ -181,12 +194,13 @@ static int check_key(struct tailnet *t, const struct tailnet_authkey *conf, stru
 		return err_say(e, ENOENT, "there is no user %lld", (long long)conf->user);
 	for (size_t i = 0; i < conf->n_tags; i++)
 		if (strncmp(conf->tags[i], "tag:", 4) != 0 || !conf->tags[i][4])
-			return err_say(e, EINVAL, "'%.40s' is not a tag: tags look like tag:web", conf->tags[i]);
+			return err_say(e, EINVAL, "'%.40s' is not a tag: tags look like tag:web",
+				       conf->tags[i]);
 	return 0;
 }
 
-int tailnet_authkey_add(struct tailnet *t, wall_t wall, const struct tailnet_authkey *conf, char text[static AUTHKEY_TEXT_MAX],
-			int64_t *id, struct err *e)
+int tailnet_authkey_add(struct tailnet *t, wall_t wall, const struct tailnet_authkey *conf,
+			char text[static AUTHKEY_TEXT_MAX], int64_t *id, struct err *e)
 {
 	uint8_t secret[32], public[9];
 	char body[64], prefix[16];
@@ -216,7 +230,8 @@ int tailnet_authkey_add(struct tailnet *t, wall_t wall, const struct tailnet_aut
 	t->n_keys++;
 	*id = k->id;
 	tailnet_emit(t, TAILNET_STORE_KEY, k->id);
-	tailnet_audit(t, "auth key %s... created%s%s", k->prefix, k->reusable ? ", reusable" : "", k->ephemeral ? ", ephemeral" : "");
+	tailnet_audit(t, "auth key %s... created%s%s", k->prefix, k->reusable ? ", reusable" : "",
+		      k->ephemeral ? ", ephemeral" : "");
 	return 0;
 }
 

@@ -48,6 +48,11 @@ void tailnet_audit(struct tailnet *t, const char *fmt, ...)
 		*q = (struct queued){ .type = TAILNET_AUDIT, .text = strdup(line) };
 }
 
+bool tailnet_must_store(const struct tailnet *t)
+{
+	return t->n_events > 0;
+}
+
 static bool session_event(struct tailnet *t, struct tailnet_event *ev)
 {
 	for (size_t i = 0; i < t->n_sessions; i++) {

@@ -1,8 +1,10 @@
-/* coordinator/map.c - POST /machine/map: what a node tells, and the stream that tells it of all others
+/* coordinator/map.c - POST /machine/map: what a node tells, and the stream that tells it of all
+ * others
  *
- * Every change gets a number (tailnet.seq). A stream remembers the number it has seen and which peers it knows, so a frame
- * is the difference: peers that changed whole, patches, peers that may not be seen any more. Changes within a few
- * milliseconds leave together. A reader that does not keep up loses its stream, and comes back for a whole map.
+ * Every change gets a number (tailnet.seq). A stream remembers the number it has seen and which
+ * peers it knows, so a frame is the difference: peers that changed whole, patches, peers that may
+ * not be seen any more. Changes within a few milliseconds leave together. A reader that does not
+ * keep up loses its stream, and comes back for a whole map.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -37,7 +39,8 @@ static void read_endpoints(struct json *j, struct request *r)
 	while (json_elem(j)) {
 		size_t len = json_str(j, text, sizeof text);
 
-		if (r->n_endpoints < TAILNET_ENDPOINTS_MAX && ipport_parse(bytes_of(text, len), &r->endpoints[r->n_endpoints]))
+		if (r->n_endpoints < TAILNET_ENDPOINTS_MAX &&
+		    ipport_parse(bytes_of(text, len), &r->endpoints[r->n_endpoints]))
 			r->n_endpoints++;
 	}
 }
@@ -169,10 +172,12 @@ static size_t streams_of(const struct tailnet *t, size_t slot)
 
 static mono_t next_keepalive(struct tailnet *t, mono_t now)
 {
-	return mono_add(now, SPAN_MS(TAILNET_KEEPALIVE_S * 1000 + (int64_t)rng_below(t->conf.rng, 9000)));
+	return mono_add(
+	    now, SPAN_MS(TAILNET_KEEPALIVE_S * 1000 + (int64_t)rng_below(t->conf.rng, 9000)));
 }
 
-static struct stream *stream_add(struct tailnet *t, mono_t now, struct session_id id, int32_t h2, struct tnode *n, const struct request *r)
+static struct stream *stream_add(struct tailnet *t, mono_t now, struct session_id id, int32_t h2,
+				 struct tnode *n, const struct request *r)
 {
 	struct stream *s;
 
@@ -186,7 +191,11 @@ static struct stream *stream_add(struct tailnet *t, mono_t now, struct session_i
 		t->cap_streams = cap;
 	}
 	s = &t->streams[t->n_streams++];
-	*s = (struct stream){ .session = id, .h2 = h2, .slot = (size_t)(n - t->nodes), .zstd = r->zstd, .self_dirty = true,
+	*s = (struct stream){ .session = id,
+			      .h2 = h2,
+			      .slot = (size_t)(n - t->nodes),
+			      .zstd = r->zstd,
+			      .self_dirty = true,
 			      .keepalive_at = next_keepalive(t, now) };
 	n->n_streams++;
 	n->offline_at = n->remove_at = MONO_NEVER;
@@ -243,12 +252,14 @@ static bool mark(struct stream *s, size_t slot, bool on)
 	return true;
 }
 
-/* Length, then the JSON in t->frame, plain or compressed. false: the reader is too slow or there is no memory */
+/* Length, then the JSON in t->frame, plain or compressed. false: the reader is too slow or there is
+ * no memory */
 static bool send_frame(struct tailnet *t, struct stream *s)
 {
 	struct session *conn = session_get(t, s->session);
 	struct bytes body = buf_bytes(&t->frame);
 	uint8_t len[4];
+	size_t queued;
 
 	if (!conn)
 		return false;
@@ -258,12 +269,14 @@ static bool send_frame(struct tailnet *t, struct stream *s)
 
 		buf_clear(&t->packed);
 		out = buf_reserve(&t->packed, bound);
-		n = out ? ZSTD_compressCCtx(t->zstd, out, bound, body.data, body.len, ZSTD_LEVEL) : 0;
+		n = out ? ZSTD_compressCCtx(t->zstd, out, bound, body.data, body.len, ZSTD_LEVEL)
+			: 0;
 		if (!out || ZSTD_isError(n))
 			return false;
 		body = bytes_of(out, n);
 	}
-	if (ts2021_server_queued(conn->conn, s->h2) + body.len > TAILNET_QUEUE_MAX)
+	queued = ts2021_server_queued(conn->conn, s->h2);
+	if (queued > 0 && queued + body.len > TAILNET_QUEUE_MAX)
 		return false;
 	for (int i = 0; i < 4; i++)
 		len[i] = (uint8_t)(body.len >> (8 * i));
@@ -303,7 +316,8 @@ static struct delta delta_of(struct tailnet *t, const struct stream *s, size_t s
 }
 
 /* Does any slot want `what`? Opens the array `key` at the first. */
-static bool peers(struct tailnet *t, struct jsonw *w, struct stream *s, const char *key, int what, bool judge, wall_t wall)
+static bool peers(struct tailnet *t, struct jsonw *w, struct stream *s, const char *key, int what,
+		  bool judge, wall_t wall)
 {
 	bool any = false;
 
@@ -327,9 +341,11 @@ static bool peers(struct tailnet *t, struct jsonw *w, struct stream *s, const ch
 	return any;
 }
 
-static bool user_seen(const struct tailnet *t, const int64_t *v, size_t n, const struct tnode *node, int64_t *id)
+static bool user_seen(const struct tailnet *t, const int64_t *v, size_t n, const struct tnode *node,
+		      int64_t *id)
 {
-	*id = node->pub.n_tags > 0 || !tailnet_user(t, node->pub.user) ? TAGGED_USER : node->pub.user;
+	*id =
+	    node->pub.n_tags > 0 || !tailnet_user(t, node->pub.user) ? TAGGED_USER : node->pub.user;
 	for (size_t i = 0; i < n; i++)
 		if (v[i] == *id)
 			return true;
@@ -388,7 +404,8 @@ static void ssh_policy(struct tailnet *t, struct jsonw *w, struct stream *s)
 	struct buf out;
 
 	buf_init(&out, TAILNET_FRAME_MAX);
-	if (t->policy && policy_ssh_emit(t->policy, view_index(t, s->slot), &out) == 0 && out.len > 0) {
+	if (t->policy && policy_ssh_emit(t->policy, view_index(t, s->slot), &out) == 0 &&
+	    out.len > 0) {
 		jsonw_key(w, "SSHPolicy");
 		jsonw_raw(w, buf_bytes(&out));
 	}
@@ -444,7 +461,8 @@ static bool frame(struct tailnet *t, mono_t now, wall_t wall, struct stream *s, 
 	for (size_t i = 0; i < t->n_slots; i++) {
 		int what = delta_of(t, s, i, judge).what;
 
-		if ((what == DELTA_FULL && !mark(s, i, true)) || (what == DELTA_REMOVE && !mark(s, i, false)))
+		if ((what == DELTA_FULL && !mark(s, i, true)) ||
+		    (what == DELTA_REMOVE && !mark(s, i, false)))
 			return false;
 	}
 	s->started = true;
@@ -458,7 +476,8 @@ static void cut_off(struct tailnet *t, mono_t now, size_t i, const char *why)
 {
 	struct session *conn = session_get(t, t->streams[i].session);
 
-	log_info("tailnet: map stream of %s ended: %s", t->nodes[t->streams[i].slot].pub.given, why);
+	log_info("tailnet: map stream of %s ended: %s", t->nodes[t->streams[i].slot].pub.given,
+		 why);
 	if (conn) {
 		(void)!ts2021_server_send(conn->conn, t->streams[i].h2, NULL, 0, true);
 		session_output(t, t->streams[i].session);
@@ -483,14 +502,16 @@ void map_flush(struct tailnet *t, mono_t now, wall_t wall)
 		else if (!frame(t, now, wall, &t->streams[i], judge))
 			cut_off(t, now, i, "it does not read fast enough");
 	}
-	for (size_t i = 0; i < t->n_slots; i++) /* everybody knows that they are gone: their slots are free */
+	for (size_t i = 0; i < t->n_slots;
+	     i++) /* everybody knows that they are gone: their slots are free */
 		if (t->nodes[i].dead)
 			node_fini(&t->nodes[i]);
 }
 
 /* --- requests --- */
 
-void map_request(struct tailnet *t, mono_t now, wall_t wall, struct session_id id, int32_t h2, struct bytes body)
+void map_request(struct tailnet *t, mono_t now, wall_t wall, struct session_id id, int32_t h2,
+		 struct bytes body)
 {
 	struct session *conn = session_get(t, id);
 	struct request r = { 0 };
@@ -502,7 +523,9 @@ void map_request(struct tailnet *t, mono_t now, wall_t wall, struct session_id i
 		return;
 	}
 	if (r.version < TAILNET_CAP_MIN) {
-		session_reply(t, id, h2, 400, "text/plain", bytes_str("this client is too old for this control server: update it\n"));
+		session_reply(
+		    t, id, h2, 400, "text/plain",
+		    bytes_str("this client is too old for this control server: update it\n"));
 		return;
 	}
 	n = node_by_key(t, &r.node);
@@ -522,8 +545,9 @@ void map_request(struct tailnet *t, mono_t now, wall_t wall, struct session_id i
 				break;
 			}
 	s = stream_add(t, now, id, h2, n, &r);
-	if (!s || ts2021_server_answer(conn->conn, h2, 200, "application/octet-stream", true) != 0 || !view_make(t) ||
-	    !frame(t, now, wall, s, true)) {
+	if (!s ||
+	    ts2021_server_answer(conn->conn, h2, 200, "application/octet-stream", true) != 0 ||
+	    !view_make(t) || !frame(t, now, wall, s, true)) {
 		if (s)
 			stream_del(t, now, (size_t)(s - t->streams));
 		session_reply(t, id, h2, 500, "text/plain", bytes_str("out of memory\n"));
@@ -540,7 +564,8 @@ static void keepalives(struct tailnet *t, mono_t now, mono_t *next)
 		if (mono_due(s->keepalive_at, now)) {
 			s->keepalive_at = next_keepalive(t, now);
 			buf_clear(&t->frame);
-			if (!buf_append(&t->frame, "{\"KeepAlive\":true}", 18) || !send_frame(t, s)) {
+			if (!buf_append(&t->frame, "{\"KeepAlive\":true}", 18) ||
+			    !send_frame(t, s)) {
 				cut_off(t, now, i, "it does not read");
 				continue;
 			}
@@ -563,16 +588,19 @@ mono_t map_scan(struct tailnet *t, mono_t now, wall_t wall)
 			n->pub.online = false;
 			n->pub.last_seen = wall;
 			node_changed(t, now, n); /* whole: its routes may move to another router */
-			if (n->pub.ephemeral)
-				n->remove_at = mono_add(now, t->conf.ephemeral_timeout);
 		}
+		if (n->pub.ephemeral && n->n_streams == 0 && mono_is_never(n->offline_at) &&
+		    mono_is_never(n->remove_at))
+			n->remove_at = mono_add(now, t->conf.ephemeral_timeout);
 		if (mono_due(n->remove_at, now)) {
-			tailnet_audit(t, "ephemeral node %lld (%s) removed", (long long)n->pub.id, n->pub.given);
+			tailnet_audit(t, "ephemeral node %lld (%s) removed", (long long)n->pub.id,
+				      n->pub.given);
 			node_remove(t, now, n);
 			continue;
 		}
 		if (n->pub.expiry.ns > wall.ns)
-			next = mono_min(next, mono_add(now, SPAN_NS(n->pub.expiry.ns - wall.ns + 1)));
+			next =
+			    mono_min(next, mono_add(now, SPAN_NS(n->pub.expiry.ns - wall.ns + 1)));
 		else if (n->pub.expiry.ns != 0 && !n->expiry_told) {
 			n->expiry_told = true;
 			node_changed(t, now, n);
@@ -583,6 +611,8 @@ mono_t map_scan(struct tailnet *t, mono_t now, wall_t wall)
 	}
 	keepalives(t, now, &next);
 	if (t->stat.sessions > 0)
-		next = mono_min(next, mono_add(now, SPAN_S(5))); /* handshakes and idle connections have deadlines too */
+		next = mono_min(
+		    next, mono_add(now, SPAN_S(TAILNET_SCAN_S))); /* handshakes and idle connections
+								     have deadlines too */
 	return next;
 }

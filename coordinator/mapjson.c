@@ -1,11 +1,13 @@
-/* coordinator/mapjson.c - the JSON of nodes, patches, users and DNS in map responses (control-protocol.md 4) */
+/* coordinator/mapjson.c - the JSON of nodes, patches, users and DNS in map responses
+ * (control-protocol.md 4) */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "coordinator/tailnet_priv.h"
 
-static void key_member(struct jsonw *w, const char *name, enum key_kind kind, const struct key_pub *k)
+static void key_member(struct jsonw *w, const char *name, enum key_kind kind,
+		       const struct key_pub *k)
 {
 	char text[KEY_TEXT_MAX];
 
@@ -101,8 +103,12 @@ static void self_caps(struct tailnet *t, struct jsonw *w, const struct tnode *n)
 {
 	const struct tailnet_user *u = tailnet_user(t, n->pub.user);
 	const char *tag_v[TAILNET_TAGS_MAX];
-	struct policy_node pn = { .id = n->pub.id, .user = u && n->pub.n_tags == 0 ? u->name : "", .tags = tag_v,
-				  .n_tags = n->pub.n_tags, .v4 = n->pub.v4, .v6 = n->pub.v6 };
+	struct policy_node pn = { .id = n->pub.id,
+				  .user = u && n->pub.n_tags == 0 ? u->name : "",
+				  .tags = tag_v,
+				  .n_tags = n->pub.n_tags,
+				  .v4 = n->pub.v4,
+				  .v6 = n->pub.v6 };
 	struct buf attrs;
 
 	for (size_t i = 0; i < n->pub.n_tags; i++)
@@ -201,12 +207,13 @@ void mapjson_dns(struct tailnet *t, struct jsonw *w)
 
 	jsonw_key(w, "DNSConfig");
 	jsonw_obj(w);
-	if (t->dns.len > 0)
+	if (t->dns.len > 0) {
 		jsonw_raw(w, buf_bytes(&t->dns));
-	else {
+	} else {
 		jsonw_key(w, "Routes");
 		jsonw_obj(w);
-		for (unsigned i = 64; i < 128; i++) { /* reverse names of 100.64.0.0/10 are answered by the node */
+		for (unsigned i = 64; i < 128;
+		     i++) { /* reverse names of 100.64.0.0/10 are answered by the node */
 			snprintf(zone, sizeof zone, "%u.100.in-addr.arpa", i);
 			jsonw_key(w, zone);
 			jsonw_raw(w, bytes_str("[]"));
@@ -216,11 +223,11 @@ void mapjson_dns(struct tailnet *t, struct jsonw *w)
 		jsonw_key(w, t->domain);
 		jsonw_raw(w, bytes_str("[]"));
 		jsonw_obj_end(w);
+		jsonw_key(w, "Domains");
+		jsonw_arr(w);
+		jsonw_str(w, t->domain);
+		jsonw_arr_end(w);
 	}
-	jsonw_key(w, "Domains");
-	jsonw_arr(w);
-	jsonw_str(w, t->domain);
-	jsonw_arr_end(w);
 	jsonw_kbool(w, "Proxied", true);
 	jsonw_obj_end(w);
 }

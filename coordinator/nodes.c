@@ -23,13 +23,14 @@ struct tnode *node_by_key(struct tailnet *t, const struct key_pub *node)
 }
 
 /* control-protocol.md 3.3: a node is its machine key and its owner */
-struct tnode *node_by_machine(struct tailnet *t, const struct key_pub *machine, int64_t owner, bool tagged)
+struct tnode *node_by_machine(struct tailnet *t, const struct key_pub *machine, int64_t owner,
+			      bool tagged)
 {
 	for (size_t i = 0; i < t->n_slots; i++) {
 		struct tnode *n = &t->nodes[i];
 
-		if (n->used && !n->dead && key_eq(&n->pub.machine, machine) && (n->pub.n_tags > 0) == tagged &&
-		    (tagged || n->pub.user == owner))
+		if (n->used && !n->dead && key_eq(&n->pub.machine, machine) &&
+		    (n->pub.n_tags > 0) == tagged && (tagged || n->pub.user == owner))
 			return n;
 	}
 	return NULL;
@@ -75,12 +76,17 @@ void node_fini(struct tnode *n)
 	*n = (struct tnode){ 0 };
 }
 
-static void dirty(struct tailnet *t, mono_t now, struct tnode *n)
+static void store(struct tailnet *t, struct tnode *n)
 {
 	if (!n->store_dirty) {
 		n->store_dirty = true;
 		tailnet_emit(t, TAILNET_STORE_NODE, n->pub.id);
 	}
+}
+
+static void dirty(struct tailnet *t, mono_t now, struct tnode *n)
+{
+	store(t, n);
 	t->flush_at = mono_min(t->flush_at, mono_add(now, SPAN_MS(TAILNET_BATCH_MS)));
 }
 
@@ -114,7 +120,8 @@ static bool reserved(const struct ip *a)
 {
 	const struct ip magic = ip_v4(100, 100, 100, 100);
 
-	return ip_is_v4(a) && (ip_eq(a, &magic) || (a->b[12] == 100 && a->b[13] == 115 && (a->b[14] & 0xfe) == 92));
+	return ip_is_v4(a) && (ip_eq(a, &magic) ||
+			       (a->b[12] == 100 && a->b[13] == 115 && (a->b[14] & 0xfe) == 92));
 }
 
 static bool taken(const struct tailnet *t, const struct ip *v4, const struct ip *v6)
@@ -122,7 +129,8 @@ static bool taken(const struct tailnet *t, const struct ip *v4, const struct ip 
 	for (size_t i = 0; i < t->n_slots; i++) {
 		const struct tailnet_node *n = &t->nodes[i].pub;
 
-		if (t->nodes[i].used && ((!ip_is_zero(v4) && ip_eq(&n->v4, v4)) || (!ip_is_zero(v6) && ip_eq(&n->v6, v6))))
+		if (t->nodes[i].used && ((!ip_is_zero(v4) && ip_eq(&n->v4, v4)) ||
+					 (!ip_is_zero(v6) && ip_eq(&n->v6, v6))))
 			return true;
 	}
 	return false;
@@ -130,10 +138,13 @@ static bool taken(const struct tailnet *t, const struct ip *v4, const struct ip 
 
 bool node_allocate(struct tailnet *t, struct tnode *n)
 {
-	uint64_t size = t->conf.v4.bits ? UINT64_C(1) << (128 - t->conf.v4.bits) : UINT64_C(1) << 32;
+	uint64_t size =
+	    t->conf.v4.bits ? UINT64_C(1) << (128 - t->conf.v4.bits) : UINT64_C(1) << 32;
 
-	for (uint64_t k = (uint64_t)n->pub.id; k < (uint64_t)n->pub.id + 2 * TAILNET_NODES_MAX; k++) {
-		uint64_t off = 1 + (k - 1) % (size - 2); /* neither the network's address nor the last one */
+	for (uint64_t k = (uint64_t)n->pub.id; k < (uint64_t)n->pub.id + 2 * TAILNET_NODES_MAX;
+	     k++) {
+		uint64_t off =
+		    1 + (k - 1) % (size - 2); /* neither the network's address nor the last one */
 		struct ip v4 = { 0 }, v6 = { 0 };
 
 		if (t->conf.v4.bits)
@@ -172,7 +183,8 @@ static void label_of(const char *hostname, char out[static TAILNET_LABEL_MAX])
 static bool label_taken(const struct tailnet *t, const struct tnode *self, const char *label)
 {
 	for (size_t i = 0; i < t->n_slots; i++)
-		if (&t->nodes[i] != self && t->nodes[i].used && !t->nodes[i].dead && strcmp(t->nodes[i].pub.given, label) == 0)
+		if (&t->nodes[i] != self && t->nodes[i].used && !t->nodes[i].dead &&
+		    strcmp(t->nodes[i].pub.given, label) == 0)
 			return true;
 	return false;
 }
@@ -298,8 +310,10 @@ bool node_is_primary(const struct tailnet *t, const struct tnode *n, const struc
 	for (size_t i = 0; i < t->n_slots; i++) {
 		const struct tnode *o = &t->nodes[i];
 
-		if (o->used && !o->dead && o != n && o->pub.online && (!n->pub.online || o->pub.id < n->pub.id) &&
-		    has_route(o->pub.routes, o->pub.n_routes, route) && has_route(o->pub.approved_routes, o->pub.n_approved, route))
+		if (o->used && !o->dead && o != n && o->pub.online &&
+		    (!n->pub.online || o->pub.id < n->pub.id) &&
+		    has_route(o->pub.routes, o->pub.n_routes, route) &&
+		    has_route(o->pub.approved_routes, o->pub.n_approved, route))
 			return false;
 	}
 	return true;
@@ -325,8 +339,12 @@ void node_auto_approve(struct tailnet *t, struct tnode *n)
 	size_t count = n->pub.n_approved;
 	const struct tailnet_user *u = tailnet_user(t, n->pub.user);
 	const char *tags[TAILNET_TAGS_MAX];
-	struct policy_node pn = { .id = n->pub.id, .user = u && n->pub.n_tags == 0 ? u->name : "", .tags = tags,
-				  .n_tags = n->pub.n_tags, .v4 = n->pub.v4, .v6 = n->pub.v6 };
+	struct policy_node pn = { .id = n->pub.id,
+				  .user = u && n->pub.n_tags == 0 ? u->name : "",
+				  .tags = tags,
+				  .n_tags = n->pub.n_tags,
+				  .v4 = n->pub.v4,
+				  .v6 = n->pub.v6 };
 
 	if (!t->policy || n->pub.n_routes == 0)
 		return;
@@ -335,10 +353,13 @@ void node_auto_approve(struct tailnet *t, struct tnode *n)
 	if (count > 0)
 		memcpy(v, n->pub.approved_routes, count * sizeof *v);
 	for (size_t i = 0; i < n->pub.n_routes && count < TAILNET_ROUTES_MAX; i++)
-		if (!has_route(v, count, &n->pub.routes[i]) && policy_route_approved(t->policy, &pn, &n->pub.routes[i]))
+		if (!has_route(v, count, &n->pub.routes[i]) &&
+		    policy_route_approved(t->policy, &pn, &n->pub.routes[i]))
 			v[count++] = n->pub.routes[i];
-	if (count > n->pub.n_approved && set_approved(n, v, count))
+	if (count > n->pub.n_approved && set_approved(n, v, count)) {
 		n->full_seq = ++t->seq;
+		store(t, n);
+	}
 }
 
 /* --- birth and death --- */
@@ -362,7 +383,8 @@ static struct tnode *free_slot(struct tailnet *t)
 	return &t->nodes[t->n_slots++];
 }
 
-struct tnode *node_create(struct tailnet *t, wall_t wall, const struct key_pub *machine, const struct key_pub *node)
+struct tnode *node_create(struct tailnet *t, wall_t wall, const struct key_pub *machine,
+			  const struct key_pub *node)
 {
 	struct tnode *n = free_slot(t);
 
@@ -428,7 +450,8 @@ int tailnet_node_expire(struct tailnet *t, mono_t now, wall_t wall, int64_t id, 
 	return 0;
 }
 
-int tailnet_node_rename(struct tailnet *t, mono_t now, wall_t wall, int64_t id, const char *name, struct err *e)
+int tailnet_node_rename(struct tailnet *t, mono_t now, wall_t wall, int64_t id, const char *name,
+			struct err *e)
 {
 	struct tnode *n = node_slot(t, id);
 	char label[TAILNET_LABEL_MAX];
@@ -438,7 +461,8 @@ int tailnet_node_rename(struct tailnet *t, mono_t now, wall_t wall, int64_t id, 
 		return missing(id, e);
 	label_of(name, label);
 	if (strcmp(label, name) != 0)
-		return err_say(e, EINVAL, "'%.60s' is not a host name label; '%s' would be", name, label);
+		return err_say(e, EINVAL, "'%.60s' is not a host name label; '%s' would be", name,
+			       label);
 	if (label_taken(t, n, label))
 		return err_say(e, EEXIST, "another node is called '%s'", label);
 	tailnet_audit(t, "node %lld (%s) renamed to %s", (long long)id, n->pub.given, label);
@@ -447,7 +471,8 @@ int tailnet_node_rename(struct tailnet *t, mono_t now, wall_t wall, int64_t id, 
 	return 0;
 }
 
-int tailnet_node_set_tags(struct tailnet *t, mono_t now, wall_t wall, int64_t id, const char *const *tags, size_t count, struct err *e)
+int tailnet_node_set_tags(struct tailnet *t, mono_t now, wall_t wall, int64_t id,
+			  const char *const *tags, size_t count, struct err *e)
 {
 	struct tnode *n = node_slot(t, id);
 
@@ -456,9 +481,11 @@ int tailnet_node_set_tags(struct tailnet *t, mono_t now, wall_t wall, int64_t id
 		return missing(id, e);
 	for (size_t i = 0; i < count; i++)
 		if (strncmp(tags[i], "tag:", 4) != 0 || strlen(tags[i]) >= TAILNET_LABEL_MAX)
-			return err_say(e, EINVAL, "'%.60s' is not a tag: tags look like tag:web", tags[i]);
+			return err_say(e, EINVAL, "'%.60s' is not a tag: tags look like tag:web",
+				       tags[i]);
 	if (!node_set_tags(n, tags, count))
-		return err_say(e, ENOBUFS, "no room for %zu tags (limit %d)", count, TAILNET_TAGS_MAX);
+		return err_say(e, ENOBUFS, "no room for %zu tags (limit %d)", count,
+			       TAILNET_TAGS_MAX);
 	tailnet_audit(t, "node %lld (%s): tags set", (long long)id, n->pub.given);
 	node_changed(t, now, n);
 	return 0;
@@ -477,8 +504,8 @@ int tailnet_node_approve(struct tailnet *t, mono_t now, wall_t wall, int64_t id,
 	return 0;
 }
 
-int tailnet_node_approve_routes(struct tailnet *t, mono_t now, wall_t wall, int64_t id, const struct ipprefix *v, size_t count,
-				struct err *e)
+int tailnet_node_approve_routes(struct tailnet *t, mono_t now, wall_t wall, int64_t id,
+				const struct ipprefix *v, size_t count, struct err *e)
 {
 	struct tnode *n = node_slot(t, id);
 
@@ -486,7 +513,8 @@ int tailnet_node_approve_routes(struct tailnet *t, mono_t now, wall_t wall, int6
 	if (!n)
 		return missing(id, e);
 	if (!set_approved(n, v, count))
-		return err_say(e, ENOBUFS, "no room for %zu routes (limit %d)", count, TAILNET_ROUTES_MAX);
+		return err_say(e, ENOBUFS, "no room for %zu routes (limit %d)", count,
+			       TAILNET_ROUTES_MAX);
 	tailnet_audit(t, "node %lld (%s): %zu routes approved", (long long)id, n->pub.given, count);
 	node_changed(t, now, n);
 	return 0;

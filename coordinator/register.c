@@ -1,4 +1,5 @@
-/* coordinator/register.c - POST /machine/register: auth keys, known nodes, interactive logins, logout (control-protocol.md 3) */
+/* coordinator/register.c - POST /machine/register: auth keys, known nodes, interactive logins,
+ * logout (control-protocol.md 3) */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,7 +91,8 @@ static bool read_request(struct bytes body, wall_t wall, struct request *r)
 		} else if (json_key_is(key, "Expiry")) {
 			size_t len = json_str(&j, text, sizeof text);
 
-			r->has_expiry = len > 0 && strncmp(text, "0001-", 5) != 0 && wall_parse(bytes_of(text, len), &r->expiry);
+			r->has_expiry = len > 0 && strncmp(text, "0001-", 5) != 0 &&
+					wall_parse(bytes_of(text, len), &r->expiry);
 			r->expiry_is_past = r->has_expiry && r->expiry.ns <= wall.ns;
 		} else if (json_key_is(key, "Hostinfo")) {
 			r->hostinfo = json_raw(&j);
@@ -156,7 +158,8 @@ static void accept_node(struct answer *a, const struct tnode *n)
 
 /* --- the cases --- */
 
-static void logout(struct tailnet *t, mono_t now, wall_t wall, const struct key_pub *machine, const struct request *r, struct answer *a)
+static void logout(struct tailnet *t, mono_t now, wall_t wall, const struct key_pub *machine,
+		   const struct request *r, struct answer *a)
 {
 	struct tnode *n = node_by_key(t, &r->node);
 
@@ -190,35 +193,44 @@ static const char *tags_trouble(struct tailnet *t, const struct request *r, cons
 }
 
 /* A node of this machine and owner, new or as it was; keys and facts brought up to date. */
-static struct tnode *admit(struct tailnet *t, mono_t now, wall_t wall, const struct key_pub *machine, const struct key_pub *node,
-			   int64_t user, const char *const *tags, size_t n_tags, bool ephemeral, struct bytes hostinfo)
+static struct tnode *admit(struct tailnet *t, mono_t now, wall_t wall,
+			   const struct key_pub *machine, const struct key_pub *node, int64_t user,
+			   const char *const *tags, size_t n_tags, bool ephemeral,
+			   struct bytes hostinfo)
 {
-	struct tnode *n = node_by_machine(t, machine, user, n_tags > 0);
-	bool fresh = !n;
+	struct tnode *known = node_by_key(t, node);
+	struct tnode *n = known && key_eq(&known->pub.machine, machine)
+			      ? known
+			      : node_by_machine(t, machine, user, n_tags > 0);
+	bool fresh =
+	    !n; /* never two nodes with one node key: the one that has it changes its owner */
 
 	if (!n && !(n = node_create(t, wall, machine, node)))
 		return NULL;
 	n->pub.node = *node;
 	n->pub.user = user;
 	n->pub.ephemeral = ephemeral;
+	if (!node_set_tags(n, tags, n_tags))
+		return NULL;
 	if (n_tags > 0) {
-		node_set_tags(n, tags, n_tags);
 		n->pub.expiry = WALL_ZERO; /* tagged nodes do not expire */
 	} else {
-		n->pub.expiry = t->conf.key_expiry.ns > 0 ? (wall_t){ wall.ns + t->conf.key_expiry.ns } : WALL_ZERO;
+		n->pub.expiry = t->conf.key_expiry.ns > 0
+				    ? (wall_t){ wall.ns + t->conf.key_expiry.ns }
+				    : WALL_ZERO;
 	}
 	node_set_hostinfo(t, n, hostinfo);
 	if (!n->pub.given[0])
 		node_set_hostinfo(t, n, bytes_str("{}"));
-	if (fresh && ephemeral)
-		n->remove_at = mono_add(now, t->conf.ephemeral_timeout); /* until it opens a stream */
 	node_changed(t, now, n);
 	t->stat.registrations++;
-	tailnet_audit(t, "node %lld (%s) %s", (long long)n->pub.id, n->pub.given, fresh ? "registered" : "registered again");
+	tailnet_audit(t, "node %lld (%s) %s", (long long)n->pub.id, n->pub.given,
+		      fresh ? "registered" : "registered again");
 	return n;
 }
 
-static void with_key(struct tailnet *t, mono_t now, wall_t wall, const struct key_pub *machine, const struct request *r, struct answer *a)
+static void with_key(struct tailnet *t, mono_t now, wall_t wall, const struct key_pub *machine,
+		     const struct request *r, struct answer *a)
 {
 	struct tailnet_authkey *k = authkey_find(t, bytes_str(r->auth_key));
 	struct tnode *known = node_by_key(t, &r->node);
@@ -228,7 +240,8 @@ static void with_key(struct tailnet *t, mono_t now, wall_t wall, const struct ke
 	struct tnode *n;
 
 	/* a spent key is good enough for a node that has not changed (control-protocol.md 3.3) */
-	if (known && key_eq(&known->pub.machine, machine) && !tailnet_node_expired(&known->pub, wall)) {
+	if (known && key_eq(&known->pub.machine, machine) &&
+	    !tailnet_node_expired(&known->pub, wall)) {
 		node_set_hostinfo(t, known, r->hostinfo);
 		node_changed(t, now, known);
 		accept_node(a, known);
@@ -247,7 +260,8 @@ static void with_key(struct tailnet *t, mono_t now, wall_t wall, const struct ke
 		tags[n_tags++] = k->tags[i];
 	for (size_t i = 0; i < r->n_tags && n_tags < TAILNET_TAGS_MAX; i++)
 		tags[n_tags++] = r->tags[i];
-	n = admit(t, now, wall, machine, &r->node, k->user, tags, n_tags, k->ephemeral || r->ephemeral, r->hostinfo);
+	n = admit(t, now, wall, machine, &r->node, k->user, tags, n_tags,
+		  k->ephemeral || r->ephemeral, r->hostinfo);
 	if (!n) {
 		refuse(t, a, "this tailnet is full");
 		return;
@@ -279,11 +293,13 @@ static struct login *login_named(struct tailnet *t, const char *id)
 void login_gone(struct tailnet *t, struct session_id id, int32_t h2)
 {
 	for (size_t i = 0; i < t->n_logins; i++)
-		if (session_eq(t->logins[i].waiter, id) && (h2 == 0 || t->logins[i].waiter_h2 == h2))
+		if (session_eq(t->logins[i].waiter, id) &&
+		    (h2 == 0 || t->logins[i].waiter_h2 == h2))
 			t->logins[i].waiter_h2 = 0;
 }
 
-static struct login *login_new(struct tailnet *t, mono_t now, const struct key_pub *machine, const struct request *r)
+static struct login *login_new(struct tailnet *t, mono_t now, const struct key_pub *machine,
+			       const struct request *r)
 {
 	uint8_t raw[18];
 	struct login *l;
@@ -303,9 +319,13 @@ static struct login *login_new(struct tailnet *t, mono_t now, const struct key_p
 		t->cap_logins = cap;
 	}
 	l = &t->logins[t->n_logins];
-	*l = (struct login){ .machine = *machine, .node = r->node, .cap = r->version, .ephemeral = r->ephemeral,
+	*l = (struct login){ .machine = *machine,
+			     .node = r->node,
+			     .cap = r->version,
+			     .ephemeral = r->ephemeral,
 			     .expires = mono_add(now, SPAN_S(TAILNET_LOGIN_S)) };
-	if (r->hostinfo.len > 0 && !(l->hostinfo = strndup((const char *)r->hostinfo.data, r->hostinfo.len)))
+	if (r->hostinfo.len > 0 &&
+	    !(l->hostinfo = strndup((const char *)r->hostinfo.data, r->hostinfo.len)))
 		return NULL;
 	rng_fill(t->conf.rng, raw, sizeof raw);
 	base64_emit(raw, sizeof raw, BASE64_URL, l->id);
@@ -321,8 +341,8 @@ static const char *login_of_url(const struct request *r)
 }
 
 /* true: the answer waits for a person */
-static bool interactively(struct tailnet *t, mono_t now, struct session_id id, int32_t h2, const struct key_pub *machine,
-			  const struct request *r, struct answer *a)
+static bool interactively(struct tailnet *t, mono_t now, struct session_id id, int32_t h2,
+			  const struct key_pub *machine, const struct request *r, struct answer *a)
 {
 	struct login *l = r->followup[0] ? login_named(t, login_of_url(r)) : NULL;
 
@@ -340,19 +360,71 @@ static bool interactively(struct tailnet *t, mono_t now, struct session_id id, i
 	return false;
 }
 
-int tailnet_login_approve(struct tailnet *t, mono_t now, wall_t wall, const char *id, int64_t user, struct err *e)
+static struct login *login_waiting(struct tailnet *t, mono_t now, const char *id, struct err *e)
 {
 	struct login *l = login_named(t, id);
+
+	if (l && !mono_due(l->expires, now))
+		return l;
+	err_say(e, ENOENT, "no login '%.40s' waits; it may be too old: start it again on the node",
+		id);
+	return NULL;
+}
+
+bool tailnet_login_waits(const struct tailnet *t, mono_t now, const char *id,
+			 char host[static TAILNET_NAME_MAX])
+{
+	for (size_t i = 0; i < t->n_logins; i++) {
+		struct json j =
+		    json_of(bytes_str(t->logins[i].hostinfo ? t->logins[i].hostinfo : "{}"));
+		struct bytes key;
+
+		if (strcmp(t->logins[i].id, id) != 0 || mono_due(t->logins[i].expires, now))
+			continue;
+		host[0] = 0;
+		json_obj(&j);
+		while (json_key(&j, &key)) {
+			if (json_key_is(key, "Hostname"))
+				json_str(&j, host, TAILNET_NAME_MAX);
+			else
+				json_skip(&j);
+		}
+		return true;
+	}
+	return false;
+}
+
+int tailnet_login_reject(struct tailnet *t, mono_t now, const char *id, struct err *e)
+{
+	struct login *l = login_waiting(t, now, id, e);
+	struct answer a = { 0 };
+
+	if (!l)
+		return -ENOENT;
+	refuse(t, &a, "this login was refused by an administrator");
+	tailnet_audit(t, "login %.8s... refused", id);
+	if (l->waiter_h2 != 0)
+		reply(t, l->waiter, l->waiter_h2, &a);
+	login_free(t, l);
+	return 0;
+}
+
+int tailnet_login_approve(struct tailnet *t, mono_t now, wall_t wall, const char *id, int64_t user,
+			  int64_t *node, struct err *e)
+{
+	struct login *l = login_waiting(t, now, id, e);
 	struct answer a = { 0 };
 	struct tnode *n;
 
-	if (!l || mono_due(l->expires, now))
-		return err_say(e, ENOENT, "no login '%.40s' waits; it may be too old: start it again on the node", id);
+	if (!l)
+		return -ENOENT;
 	if (!tailnet_user(t, user))
 		return err_say(e, ENOENT, "there is no user %lld", (long long)user);
-	n = admit(t, now, wall, &l->machine, &l->node, user, NULL, 0, l->ephemeral, bytes_str(l->hostinfo ? l->hostinfo : ""));
+	n = admit(t, now, wall, &l->machine, &l->node, user, NULL, 0, l->ephemeral,
+		  bytes_str(l->hostinfo ? l->hostinfo : ""));
 	if (!n)
 		return err_say(e, ENOBUFS, "this tailnet is full");
+	*node = n->pub.id;
 	accept_node(&a, n);
 	if (l->waiter_h2 != 0)
 		reply(t, l->waiter, l->waiter_h2, &a);
@@ -360,7 +432,8 @@ int tailnet_login_approve(struct tailnet *t, mono_t now, wall_t wall, const char
 	return 0;
 }
 
-static void without_key(struct tailnet *t, mono_t now, wall_t wall, struct tnode *known, const struct request *r, struct answer *a)
+static void without_key(struct tailnet *t, mono_t now, wall_t wall, struct tnode *known,
+			const struct request *r, struct answer *a)
 {
 	if (tailnet_node_expired(&known->pub, wall)) {
 		a->key_expired = true;
@@ -371,7 +444,8 @@ static void without_key(struct tailnet *t, mono_t now, wall_t wall, struct tnode
 	accept_node(a, known);
 }
 
-void register_request(struct tailnet *t, mono_t now, wall_t wall, struct session_id id, int32_t h2, struct bytes body)
+void register_request(struct tailnet *t, mono_t now, wall_t wall, struct session_id id, int32_t h2,
+		      struct bytes body)
 {
 	const struct key_pub machine = session_get(t, id)->machine;
 	struct request r = { 0 };
@@ -379,11 +453,14 @@ void register_request(struct tailnet *t, mono_t now, wall_t wall, struct session
 	struct tnode *known;
 
 	if (!read_request(body, wall, &r)) {
-		session_reply(t, id, h2, 400, "text/plain", bytes_str("malformed register request\n"));
+		session_reply(t, id, h2, 400, "text/plain",
+			      bytes_str("malformed register request\n"));
 		return;
 	}
 	if (r.version < TAILNET_CAP_MIN) {
-		session_reply(t, id, h2, 400, "text/plain", bytes_str("this client is too old for this control server: update it\n"));
+		session_reply(
+		    t, id, h2, 400, "text/plain",
+		    bytes_str("this client is too old for this control server: update it\n"));
 		return;
 	}
 	known = node_by_key(t, &r.node);
@@ -393,8 +470,10 @@ void register_request(struct tailnet *t, mono_t now, wall_t wall, struct session
 		with_key(t, now, wall, &machine, &r, &a);
 	else if (known && !key_eq(&known->pub.machine, &machine))
 		refuse(t, &a, "node key already in use by another machine");
-	else if (known && !r.followup[0] && !(tailnet_node_expired(&known->pub, wall) && !key_is_zero(&r.old)))
-		without_key(t, now, wall, known, &r, &a);
+	else if (known && !(tailnet_node_expired(&known->pub, wall) &&
+			    (r.followup[0] || !key_is_zero(&r.old))))
+		without_key(t, now, wall, known, &r,
+			    &a); /* also one that missed the answer to its Followup */
 	else if (interactively(t, now, id, h2, &machine, &r, &a))
 		return;
 	reply(t, id, h2, &a);

@@ -7,7 +7,8 @@
 
 struct session *session_get(struct tailnet *t, struct session_id id)
 {
-	if (id.index >= t->n_sessions || !t->sessions[id.index].used || t->sessions[id.index].generation != id.generation)
+	if (id.index >= t->n_sessions || !t->sessions[id.index].used ||
+	    t->sessions[id.index].generation != id.generation)
 		return NULL;
 	return &t->sessions[id.index];
 }
@@ -20,7 +21,8 @@ void session_output(struct tailnet *t, struct session_id id)
 		s->has_output = t->sessions_dirty = true;
 }
 
-void session_reply(struct tailnet *t, struct session_id id, int32_t h2, unsigned status, const char *type, struct bytes body)
+void session_reply(struct tailnet *t, struct session_id id, int32_t h2, unsigned status,
+		   const char *type, struct bytes body)
 {
 	struct session *s = session_get(t, id);
 
@@ -60,8 +62,8 @@ static struct session *free_slot(struct tailnet *t, size_t *index)
 	return &t->sessions[t->n_sessions++];
 }
 
-int tailnet_open(struct tailnet *t, mono_t now, const uint8_t init[static NOISE_INIT_LEN], const struct ipport *remote,
-		 struct session_id *id)
+int tailnet_open(struct tailnet *t, mono_t now, const uint8_t init[static NOISE_INIT_LEN],
+		 const struct ipport *remote, struct session_id *id)
 {
 	struct ts2021_server *conn = ts2021_server_new(t->conf.rng, &t->conf.key, init, now);
 	struct session *s;
@@ -69,15 +71,22 @@ int tailnet_open(struct tailnet *t, mono_t now, const uint8_t init[static NOISE_
 
 	if (!conn)
 		return -EPROTO;
-	s = count_of_machine(t, ts2021_server_machine(conn)) < TAILNET_SESSIONS_PER_MACHINE ? free_slot(t, &index) : NULL;
+	s = count_of_machine(t, ts2021_server_machine(conn)) < TAILNET_SESSIONS_PER_MACHINE
+		? free_slot(t, &index)
+		: NULL;
 	if (!s) {
 		ts2021_server_free(conn);
 		return -ENOBUFS;
 	}
-	*s = (struct session){ .conn = conn, .generation = s->generation + 1, .remote = *remote,
-			       .machine = *ts2021_server_machine(conn), .used = true, .has_output = true };
+	*s = (struct session){ .conn = conn,
+			       .generation = s->generation + 1,
+			       .remote = *remote,
+			       .machine = *ts2021_server_machine(conn),
+			       .used = true,
+			       .has_output = true };
 	t->sessions_dirty = true;
 	t->stat.sessions++;
+	t->scan_at = mono_min(t->scan_at, mono_add(now, SPAN_S(TAILNET_SCAN_S)));
 	*id = (struct session_id){ (uint32_t)index, s->generation };
 	return 0;
 }
@@ -89,19 +98,22 @@ static bool is(const char *a, const char *b)
 
 static void unsupported(struct tailnet *t, struct session_id id, int32_t h2, const char *path)
 {
-	static const char *const known[] = { "/machine/set-dns",     "/machine/set-device-attr", "/machine/audit-log",
-					     "/machine/id-token",    "/machine/feature/query",   "/machine/update-health",
+	static const char *const known[] = { "/machine/set-dns",       "/machine/set-device-attr",
+					     "/machine/audit-log",     "/machine/id-token",
+					     "/machine/feature/query", "/machine/update-health",
 					     "/machine/whoami" };
 
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
 		if (is(path, known[i])) {
-			session_reply(t, id, h2, 501, "text/plain", bytes_str("this control server does not offer that\n"));
+			session_reply(t, id, h2, 501, "text/plain",
+				      bytes_str("this control server does not offer that\n"));
 			return;
 		}
 	session_reply(t, id, h2, 404, "text/plain", bytes_str("404 page not found\n"));
 }
 
-static void request(struct tailnet *t, mono_t now, wall_t wall, struct session_id id, const struct ts2021_server_event *ev)
+static void request(struct tailnet *t, mono_t now, wall_t wall, struct session_id id,
+		    const struct ts2021_server_event *ev)
 {
 	if (is(ev->method, "POST") && is(ev->path, "/machine/register"))
 		register_request(t, now, wall, id, ev->stream, ev->body);
@@ -144,7 +156,8 @@ static void pump(struct tailnet *t, mono_t now, wall_t wall, struct session_id i
 			return;
 		}
 	}
-	s->has_output = t->sessions_dirty = true;
+	if (ts2021_server_has_output(s->conn))
+		s->has_output = t->sessions_dirty = true;
 }
 
 void tailnet_feed(struct tailnet *t, mono_t now, wall_t wall, struct session_id id, struct bytes in)
@@ -184,7 +197,8 @@ void tailnet_tick(struct tailnet *t, mono_t now, wall_t wall)
 		for (size_t i = 0; i < t->n_sessions; i++)
 			if (t->sessions[i].used) {
 				ts2021_server_tick(t->sessions[i].conn, now);
-				pump(t, now, wall, (struct session_id){ (uint32_t)i, t->sessions[i].generation });
+				pump(t, now, wall,
+				     (struct session_id){ (uint32_t)i, t->sessions[i].generation });
 			}
 		t->scan_at = map_scan(t, now, wall);
 	}

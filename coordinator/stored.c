@@ -1,6 +1,7 @@
 /* coordinator/stored.c - users, keys and nodes as JSON texts that the database keeps, and back
  *
- * Unknown members are skipped, so an older program reads what a newer one wrote; what is missing has its zero value.
+ * Unknown members are skipped, so an older program reads what a newer one wrote; what is missing
+ * has its zero value.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -363,7 +364,8 @@ int tailnet_node_load(struct tailnet *t, struct bytes text, struct err *e)
 	}
 	if (t->n_slots == t->cap_slots) {
 		size_t cap = t->cap_slots ? t->cap_slots * 2 : 16;
-		struct tnode *v = t->n_slots < TAILNET_NODES_MAX ? realloc(t->nodes, cap * sizeof *v) : NULL;
+		struct tnode *v =
+		    t->n_slots < TAILNET_NODES_MAX ? realloc(t->nodes, cap * sizeof *v) : NULL;
 
 		if (!v) {
 			node_fini(&n);
@@ -377,9 +379,7 @@ int tailnet_node_load(struct tailnet *t, struct bytes text, struct err *e)
 	t->n_nodes++;
 	if (n.pub.id >= t->next_node)
 		t->next_node = n.pub.id + 1;
-	if (n.pub.ephemeral) { /* it was online when we stopped, or is about to be removed: it gets its time again */
-		t->nodes[t->n_slots - 1].remove_at = mono_add((mono_t){ 0 }, t->conf.ephemeral_timeout);
-		t->scan_at = (mono_t){ 0 };
-	}
+	t->scan_at =
+	    (mono_t){ 0 }; /* expiry; and the first scan gives ephemeral nodes their time again */
 	return 0;
 }

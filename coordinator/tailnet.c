@@ -1,4 +1,5 @@
-/* coordinator/tailnet.c - birth and death of the control server, settings, administration of what exists */
+/* coordinator/tailnet.c - birth and death of the control server, settings, administration of what
+ * exists */
 #include "coordinator/tailnet.h"
 
 #include <errno.h>
@@ -88,9 +89,10 @@ int tailnet_key_answer(const struct tailnet *t, struct buf *out)
 	char zero[KEY_TEXT_MAX];
 
 	return buf_printf(out, "{\"legacyPublicKey\":\"%s\",\"publicKey\":\"%s\"}",
-			  key_pub_text(KEY_MACHINE, &none, zero), key_pub_text(KEY_MACHINE, &t->pub, text))
-		       ? 0
-		       : -ENOMEM;
+			  key_pub_text(KEY_MACHINE, &none, zero),
+			  key_pub_text(KEY_MACHINE, &t->pub, text))
+		   ? 0
+		   : -ENOMEM;
 }
 
 void tailnet_set_policy(struct tailnet *t, mono_t now, struct policy *p)
@@ -102,6 +104,12 @@ void tailnet_set_policy(struct tailnet *t, mono_t now, struct policy *p)
 			node_auto_approve(t, &t->nodes[i]);
 	t->policy_dirty = true;
 	t->flush_at = mono_min(t->flush_at, now);
+}
+
+int tailnet_policy_test(struct tailnet *t, const struct policy *p, struct err *e)
+{
+	return view_make(t) ? policy_test(p, t->view, t->n_view, e)
+			    : err_set(e, ENOMEM, "test the policy");
 }
 
 const struct policy *tailnet_policy(const struct tailnet *t)

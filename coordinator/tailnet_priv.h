@@ -8,10 +8,13 @@
 #include "ts2021/server.h"
 
 enum {
-	TAILNET_EVENTS_MAX = 65536,  /* store and audit events that wait: producers stop registering beyond it */
+	TAILNET_EVENTS_MAX =
+	    1 << 20, /* store and audit events that wait; the carrier takes all in every turn */
 	TAILNET_FRAME_MAX = 64 << 20,
-	TAILNET_QUEUE_MAX = 32 << 20, /* bytes queued for one stream before it is cut off as too slow */
+	TAILNET_QUEUE_MAX = 4 << 20, /* bytes queued for one stream before it is cut off as too
+					slow; one frame alone may be larger */
 	TAILNET_LOGIN_S = 900,
+	TAILNET_SCAN_S = 5, /* sessions are asked for their deadlines this often */
 	TAILNET_LOGIN_ID = 24,
 };
 
@@ -27,11 +30,11 @@ struct tnode {
 struct stream { /* one open map stream */
 	struct session_id session;
 	int32_t h2;
-	size_t slot;     /* of the node */
+	size_t slot; /* of the node */
 	bool zstd, started, self_dirty, gone;
-	uint64_t seen;   /* tailnet.seq at the last frame */
+	uint64_t seen; /* tailnet.seq at the last frame */
 	mono_t keepalive_at;
-	uint8_t *sent;   /* bitmap by slot: this stream knows that peer */
+	uint8_t *sent; /* bitmap by slot: this stream knows that peer */
 	size_t sent_bits;
 	uint8_t filter_hash[32];
 };
@@ -62,28 +65,39 @@ struct tailnet {
 	struct key_pub pub;
 	struct policy *policy;
 
-	struct tailnet_user *users; size_t n_users, cap_users;
-	struct tailnet_authkey *keys; size_t n_keys, cap_keys;
-	struct tnode *nodes; size_t n_slots, cap_slots, n_nodes;
-	struct session *sessions; size_t n_sessions, cap_sessions;
-	struct stream *streams; size_t n_streams, cap_streams;
-	struct login *logins; size_t n_logins, cap_logins;
+	struct tailnet_user *users;
+	size_t n_users, cap_users;
+	struct tailnet_authkey *keys;
+	size_t n_keys, cap_keys;
+	struct tnode *nodes;
+	size_t n_slots, cap_slots, n_nodes;
+	struct session *sessions;
+	size_t n_sessions, cap_sessions;
+	struct stream *streams;
+	size_t n_streams, cap_streams;
+	struct login *logins;
+	size_t n_logins, cap_logins;
 	int64_t next_user, next_key, next_node;
 
-	uint64_t seq;          /* counts changes */
+	uint64_t seq; /* counts changes */
 	mono_t flush_at, scan_at;
-	uint64_t derp_seq;     /* when the relay map changed */
-	bool policy_dirty;     /* visibility or filters may have changed for anybody */
+	uint64_t derp_seq; /* when the relay map changed */
+	bool policy_dirty; /* visibility or filters may have changed for anybody */
 
-	struct queued { enum tailnet_event_type type; int64_t id; char *text; } *events;
+	struct queued {
+		enum tailnet_event_type type;
+		int64_t id;
+		char *text;
+	} * events;
 	size_t ev_head, n_events, cap_events;
-	char *text;            /* of the event handed out last */
+	char *text; /* of the event handed out last */
 	size_t output_cursor;
-	bool sessions_dirty;   /* some session has output or is to be closed */
+	bool sessions_dirty; /* some session has output or is to be closed */
 
-	void *zstd;            /* ZSTD_CCtx, shared by all streams */
+	void *zstd;               /* ZSTD_CCtx, shared by all streams */
 	struct buf frame, packed; /* scratch */
-	struct policy_node *view; size_t cap_view, n_view;  /* scratch: nodes as the policy sees them */
+	struct policy_node *view;
+	size_t cap_view, n_view; /* scratch: nodes as the policy sees them */
 	size_t *view_slot;
 	const char **view_tags;
 	struct tailnet_stat stat;
@@ -94,18 +108,23 @@ void tailnet_emit(struct tailnet *t, enum tailnet_event_type type, int64_t id);
 void tailnet_audit(struct tailnet *t, const char *fmt, ...) PRINTF(2, 3);
 
 /* accounts.c */
-struct tailnet_authkey *authkey_find(struct tailnet *t, struct bytes text); /* by hash, constant time per key */
+struct tailnet_authkey *authkey_find(struct tailnet *t,
+				     struct bytes text); /* by hash, constant time per key */
 
 /* nodes.c */
 struct tnode *node_slot(struct tailnet *t, int64_t id);
-struct tnode *node_by_machine(struct tailnet *t, const struct key_pub *machine, int64_t owner, bool tagged);
+struct tnode *node_by_machine(struct tailnet *t, const struct key_pub *machine, int64_t owner,
+			      bool tagged);
 struct tnode *node_by_key(struct tailnet *t, const struct key_pub *node);
 /* NULL: limit or memory. The caller fills in and then calls node_changed. */
-struct tnode *node_create(struct tailnet *t, wall_t wall, const struct key_pub *machine, const struct key_pub *node);
+struct tnode *node_create(struct tailnet *t, wall_t wall, const struct key_pub *machine,
+			  const struct key_pub *node);
 void node_remove(struct tailnet *t, mono_t now, struct tnode *n);
-void node_set_hostinfo(struct tailnet *t, struct tnode *n, struct bytes json); /* also hostname, os, routes, home, label at first */
+void node_set_hostinfo(struct tailnet *t, struct tnode *n,
+		       struct bytes json); /* also hostname, os, routes, home, label at first */
 void node_changed(struct tailnet *t, mono_t now, struct tnode *n); /* whole: peers get it anew */
-void node_patched(struct tailnet *t, mono_t now, struct tnode *n); /* endpoints, home, disco, online */
+void node_patched(struct tailnet *t, mono_t now,
+		  struct tnode *n); /* endpoints, home, disco, online */
 bool node_set_tags(struct tnode *n, const char *const *tags, size_t count);
 void node_fini(struct tnode *n);
 bool node_is_primary(const struct tailnet *t, const struct tnode *n, const struct ipprefix *route);
@@ -113,15 +132,20 @@ void node_auto_approve(struct tailnet *t, struct tnode *n);
 bool node_allocate(struct tailnet *t, struct tnode *n); /* addresses */
 
 /* register.c, map.c: one complete request */
-void register_request(struct tailnet *t, mono_t now, wall_t wall, struct session_id id, int32_t h2, struct bytes body);
-void map_request(struct tailnet *t, mono_t now, wall_t wall, struct session_id id, int32_t h2, struct bytes body);
-void map_stream_gone(struct tailnet *t, mono_t now, struct session_id id, int32_t h2); /* h2 0: all of the session */
+void register_request(struct tailnet *t, mono_t now, wall_t wall, struct session_id id, int32_t h2,
+		      struct bytes body);
+void map_request(struct tailnet *t, mono_t now, wall_t wall, struct session_id id, int32_t h2,
+		 struct bytes body);
+void map_stream_gone(struct tailnet *t, mono_t now, struct session_id id,
+		     int32_t h2); /* h2 0: all of the session */
 void map_flush(struct tailnet *t, mono_t now, wall_t wall);
-mono_t map_scan(struct tailnet *t, mono_t now, wall_t wall); /* keep-alives, offline, ephemeral, expiry; when next */
+mono_t map_scan(struct tailnet *t, mono_t now,
+		wall_t wall); /* keep-alives, offline, ephemeral, expiry; when next */
 void login_gone(struct tailnet *t, struct session_id id, int32_t h2);
 
 /* mapjson.c */
-void mapjson_node(struct tailnet *t, struct jsonw *w, const struct tnode *n, bool self, wall_t wall);
+void mapjson_node(struct tailnet *t, struct jsonw *w, const struct tnode *n, bool self,
+		  wall_t wall);
 void mapjson_patch(struct jsonw *w, const struct tnode *n, wall_t wall);
 void mapjson_user(struct tailnet *t, struct jsonw *w, const struct tnode *n);
 void mapjson_dns(struct tailnet *t, struct jsonw *w);
@@ -131,7 +155,8 @@ enum { TAGGED_USER = 2147455555 }; /* control-protocol.md 3.4: id shown as owner
 /* session.c */
 struct session *session_get(struct tailnet *t, struct session_id id);
 void session_output(struct tailnet *t, struct session_id id);
-void session_reply(struct tailnet *t, struct session_id id, int32_t h2, unsigned status, const char *type, struct bytes body);
+void session_reply(struct tailnet *t, struct session_id id, int32_t h2, unsigned status,
+		   const char *type, struct bytes body);
 
 /* view.c: nodes as the policy sees them; index of a slot in the view */
 bool view_make(struct tailnet *t);

@@ -43,8 +43,13 @@ bool view_make(struct tailnet *t)
 		for (size_t k = 0; k < p->n_tags; k++)
 			tags[k] = p->tags[k];
 		t->view_slot[i] = t->n_view;
-		t->view[t->n_view++] = (struct policy_node){ .id = p->id, .user = u ? u->name : "", .tags = tags, .n_tags = p->n_tags,
-							     .v4 = p->v4, .v6 = p->v6, .routes = p->approved_routes,
+		t->view[t->n_view++] = (struct policy_node){ .id = p->id,
+							     .user = u ? u->name : "",
+							     .tags = tags,
+							     .n_tags = p->n_tags,
+							     .v4 = p->v4,
+							     .v6 = p->v6,
+							     .routes = p->approved_routes,
 							     .n_routes = p->n_approved };
 	}
 	return policy_prepare(t->policy, t->view, t->n_view) == 0;

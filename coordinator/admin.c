@@ -1,0 +1,181 @@
+/* coordinator/admin.c - API keys, the policy, reloading: what the API and signals ask of the server
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "coordinator/serve_priv.h"
+#include "os/file.h"
+
+/* --- the policy --- */
+
+static bool from_file(const struct serve *s)
+{
+	return s->conf->policy_path[0];
+}
+
+/* Parsed and tried against the nodes there are, or NULL: the old one stays in force. */
+static int policy_put_in_force(struct serve *s, struct bytes text, struct err *e)
+{
+	struct policy *p = NULL;
+
+	if (text.len > 0 && !(p = policy_parse(text, e)))
+		return -(e->code ? e->code : EINVAL);
+	if (p && tailnet_policy_test(s->t, p, e) != 0) {
+		policy_free(p);
+		return -EINVAL;
+	}
+	tailnet_set_policy(s->t, loop_now(s->loop), p);
+	return 0;
+}
+
+static int load_file(struct serve *s, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+	int ret = file_read(s->conf->policy_path, POLICY_TEXT_MAX, &text, &len, e);
+
+	if (ret != 0)
+		return ret;
+	ret = policy_put_in_force(s, bytes_of(text, len), e);
+	if (ret != 0)
+		return err_wrap(e, "policy %s", s->conf->policy_path);
+	s->policy_at = loop_wall();
+	return 0;
+}
+
+static int load_stored(struct serve *s, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+	int ret = store_get(s->store, "policy", &text, &len, e);
+
+	if (ret == -ENOENT)
+		return 0;
+	if (ret == 0)
+		ret = policy_put_in_force(s, bytes_of(text, len), e);
+	return ret == 0 ? 0 : err_wrap(e, "the stored policy");
+}
+
+static struct bytes api_policy(void *ctx, wall_t *when)
+{
+	const struct serve *s = ctx;
+	const struct policy *p = tailnet_policy(s->t);
+
+	*when = s->policy_at;
+	return p ? policy_text(p) : bytes_of("", 0);
+}
+
+static int api_set_policy(void *ctx, struct bytes text, struct err *e)
+{
+	struct serve *s = ctx;
+	int ret;
+
+	if (from_file(s))
+		return err_say(
+		    e, EPERM,
+		    "the policy comes from a file (policy.path): change that, then send SIGHUP");
+	ret = policy_put_in_force(s, text, e);
+	if (ret != 0)
+		return -EINVAL;
+	s->policy_at = loop_wall();
+	log_info("audit: policy set, %zu bytes", text.len);
+	if (text.len == 0)
+		ret = store_unset(s->store, "policy", &s->why);
+	else
+		ret = store_set(s->store, "policy", text, &s->why);
+	s->failed |= ret != 0;
+	return ret == 0 ? 0 : err_say(e, EIO, "the policy could not be stored");
+}
+
+/* --- API keys --- */
+
+static void api_key_changed(void *ctx, int64_t id)
+{
+	struct serve *s = ctx;
+	struct apikey *k = apikeys_find(&s->apikeys, id, "");
+	struct buf text;
+	int ret;
+
+	buf_init(&text, 4096);
+	if (!k)
+		ret = store_del(s->store, STORE_APIKEYS, id, &s->why);
+	else if ((ret = apikeys_emit(k, &text)) == 0)
+		ret = store_put(s->store, STORE_APIKEYS, id, buf_bytes(&text), &s->why);
+	else
+		err_set(&s->why, ENOMEM, "store an API key");
+	buf_fini(&text);
+	s->failed |= ret != 0;
+	log_info("audit: API key %lld %s", (long long)id, k ? "stored" : "deleted");
+}
+
+static int load_apikey(void *ctx, int64_t id, struct bytes json, struct err *e)
+{
+	(void)id;
+	return apikeys_load(&((struct serve *)ctx)->apikeys, json, e);
+}
+
+/* --- the rest --- */
+
+static int api_backup(void *ctx, const char *path, struct err *e)
+{
+	struct serve *s = ctx;
+
+	return serve_settle(s) ? store_backup(s->store, path, e)
+			       : err_say(e, EIO, "the database failed");
+}
+
+static int api_debug(void *ctx, struct buf *out)
+{
+	return metrics_debug(ctx, out);
+}
+
+void admin_init(struct serve *s)
+{
+	apikeys_init(&s->apikeys);
+	s->api = (struct api){ .t = s->t,
+			       .keys = &s->apikeys,
+			       .rng = &os_rng,
+			       .ctx = s,
+			       .apikey_changed = api_key_changed,
+			       .policy = api_policy,
+			       .set_policy = api_set_policy,
+			       .backup = api_backup,
+			       .debug = api_debug };
+}
+
+int admin_load(struct serve *s, struct err *e)
+{
+	int ret = store_each(s->store, STORE_APIKEYS, load_apikey, s, e);
+
+	if (ret == 0)
+		ret = from_file(s) ? load_file(s, e) : load_stored(s, e);
+	if (ret == 0 && !tailnet_policy(s->t))
+		log_warn("coordinator: no policy is set: every node may reach every other");
+	return ret;
+}
+
+void admin_reload(struct serve *s)
+{
+	struct err e = { 0 };
+	struct buf map;
+
+	if (from_file(s) && load_file(s, &e) != 0)
+		log_error("coordinator: %s; the policy before stays in force", e.text);
+	else if (from_file(s))
+		log_info("coordinator: policy %s is in force", s->conf->policy_path);
+	if (s->tls && strcmp(s->conf->tls_mode, "files") == 0) {
+		if (tls_server_reload(s->tls, &e) != 0)
+			log_error("coordinator: %s; the certificate before stays", e.text);
+		else
+			log_info("coordinator: certificate read again");
+	}
+	buf_init(&map, CONFIG_FILE_MAX * 2);
+	if (relaymap_derp(s->conf, s->tls, &map, &e) != 0)
+		log_error("coordinator: %s; the relay map before stays", e.text);
+	else if (tailnet_set_derp_map(s->t, loop_now(s->loop), buf_bytes(&map)) != 0)
+		log_error("coordinator: out of memory for the relay map");
+	buf_fini(&map);
+}

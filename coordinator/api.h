@@ -1,0 +1,46 @@
+/* coordinator/api.h - the REST API: Headscale's /api/v1 routes over the tailnet, one request in,
+ * one answer out; no sockets
+ *
+ * control-protocol.md 6.2: camelCase, ids as strings, errors
+ * {"code":5,"message":"...","details":[]} with gRPC's numbers.
+ */
+#ifndef COORDINATOR_API_H
+#define COORDINATOR_API_H
+
+#include <stdbool.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/mono.h"
+#include "base/rng.h"
+#include "coordinator/apikeys.h"
+#include "coordinator/tailnet.h"
+
+struct api {
+	struct tailnet *t;
+	struct apikeys *keys;
+	struct rng *rng;
+	void *ctx;
+	/* An API key has changed or is gone: to be kept. */
+	void (*apikey_changed)(void *ctx, int64_t id);
+	/* The policy in force as text ("" for none) and when it was set; set: -EPERM when it comes
+	 * from a file, -EINVAL when it is refused. */
+	struct bytes (*policy)(void *ctx, wall_t *when);
+	int (*set_policy)(void *ctx, struct bytes text, struct err *e);
+	int (*backup)(void *ctx, const char *path, struct err *e);
+	int (*debug)(void *ctx, struct buf *out); /* a JSON object */
+};
+
+struct api_request {
+	struct bytes method, path, query, body; /* path without a prefix: "/api/v1/node" */
+	mono_t now;
+	wall_t wall;
+	bool is_local; /* over the unix socket: may also write files */
+};
+
+enum { API_BODY_MAX = (1 << 20) + (1 << 16), API_ANSWER_MAX = 128 << 20 };
+
+/* HTTP status; the JSON is appended to out. */
+unsigned api_handle(struct api *a, const struct api_request *r, struct buf *out);
+
+#endif

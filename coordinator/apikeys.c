@@ -1,0 +1,145 @@
+/* coordinator/apikeys.c - see apikeys.h */
+#include "coordinator/apikeys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "crypto/key.h"
+
+void apikeys_init(struct apikeys *k)
+{
+	*k = (struct apikeys){ .next = 1 };
+}
+
+void apikeys_fini(struct apikeys *k)
+{
+	free(k->v);
+	*k = (struct apikeys){ 0 };
+}
+
+static struct apikey *room(struct apikeys *k)
+{
+	if (k->n == k->cap) {
+		size_t cap = k->cap ? k->cap * 2 : 8;
+		struct apikey *v = k->n < APIKEYS_MAX ? realloc(k->v, cap * sizeof *v) : NULL;
+
+		if (!v)
+			return NULL;
+		k->v = v;
+		k->cap = cap;
+	}
+	return &k->v[k->n];
+}
+
+struct apikey *apikeys_add(struct apikeys *k, struct rng *rng, wall_t wall, wall_t expires,
+			   char text[static APIKEY_TEXT_MAX], struct err *e)
+{
+	uint8_t secret[32], public[9];
+	struct apikey *key = room(k);
+	char body[48], prefix[16];
+
+	if (!key) {
+		err_say(e, ENOBUFS, "no room for another API key (limit %d)", APIKEYS_MAX);
+		return NULL;
+	}
+	rng_fill(rng, secret, sizeof secret);
+	rng_fill(rng, public, sizeof public);
+	base64_emit(secret, sizeof secret, BASE64_URL, body);
+	base64_emit(public, sizeof public, BASE64_URL, prefix);
+	body[43] = 0; /* without its padding */
+	snprintf(text, APIKEY_TEXT_MAX, "hskey-api-%.12s-%s", prefix, body);
+	*key = (struct apikey){ .id = k->next++, .created = wall, .expires = expires };
+	memcpy(key->prefix, prefix, APIKEY_PREFIX);
+	hash256(key->hash, bytes_str(text));
+	secret_wipe(secret, sizeof secret);
+	secret_wipe(body, sizeof body);
+	k->n++;
+	return key;
+}
+
+struct apikey *apikeys_find(struct apikeys *k, int64_t id, const char *prefix)
+{
+	for (size_t i = 0; i < k->n; i++)
+		if (id != 0 ? k->v[i].id == id : strcmp(k->v[i].prefix, prefix) == 0)
+			return &k->v[i];
+	return NULL;
+}
+
+void apikeys_del(struct apikeys *k, int64_t id)
+{
+	for (size_t i = 0; i < k->n; i++)
+		if (k->v[i].id == id) {
+			k->v[i] = k->v[--k->n];
+			return;
+		}
+}
+
+struct apikey *apikeys_match(struct apikeys *k, wall_t wall, struct bytes text)
+{
+	struct apikey *found = NULL;
+	uint8_t hash[HASH_LEN];
+
+	hash256(hash, text);
+	for (size_t i = 0; i < k->n; i++)
+		if (secret_eq(hash, k->v[i].hash, sizeof hash))
+			found = &k->v[i];
+	return found && (found->expires.ns == 0 || found->expires.ns > wall.ns) ? found : NULL;
+}
+
+int apikeys_emit(const struct apikey *key, struct buf *out)
+{
+	char hash[2 * HASH_LEN + 1];
+	struct jsonw w;
+
+	hex_emit(key->hash, HASH_LEN, hash);
+	jsonw_init(&w, out);
+	jsonw_obj(&w);
+	jsonw_ki64(&w, "id", key->id);
+	jsonw_kstr(&w, "prefix", key->prefix);
+	jsonw_kstr(&w, "hash", hash);
+	jsonw_ki64(&w, "created", key->created.ns);
+	jsonw_ki64(&w, "expires", key->expires.ns);
+	jsonw_ki64(&w, "last_seen", key->last_seen.ns);
+	jsonw_obj_end(&w);
+	return jsonw_ok(&w) ? 0 : -ENOMEM;
+}
+
+int apikeys_load(struct apikeys *k, struct bytes text, struct err *e)
+{
+	struct json j = json_of(text);
+	char hash[2 * HASH_LEN + 1] = "";
+	struct apikey key = { 0 }, *to;
+	struct bytes name;
+
+	json_obj(&j);
+	while (json_key(&j, &name)) {
+		if (json_key_is(name, "id"))
+			key.id = json_i64(&j);
+		else if (json_key_is(name, "prefix"))
+			json_str(&j, key.prefix, sizeof key.prefix);
+		else if (json_key_is(name, "hash"))
+			json_str(&j, hash, sizeof hash);
+		else if (json_key_is(name, "created"))
+			key.created.ns = json_i64(&j);
+		else if (json_key_is(name, "expires"))
+			key.expires.ns = json_i64(&j);
+		else if (json_key_is(name, "last_seen"))
+			key.last_seen.ns = json_i64(&j);
+		else
+			json_skip(&j);
+	}
+	if (!json_done(&j) || key.id <= 0 || !hex_parse(bytes_str(hash), key.hash, HASH_LEN))
+		return err_say(e, EBADMSG, "a stored API key is malformed");
+	to = room(k);
+	if (!to)
+		return err_set(e, ENOMEM, "load API keys");
+	*to = key;
+	k->n++;
+	if (key.id >= k->next)
+		k->next = key.id + 1;
+	return 0;
+}

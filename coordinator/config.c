@@ -1,0 +1,601 @@
+/* coordinator/config.c - the table of settings, and YAML read by it */
+#include "coordinator/config.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+#include "base/text.h"
+#include "os/file.h"
+#include "os/listen.h"
+#include "os/logger.h"
+
+enum kind { TEXT, FLAG, NUMBER, SPAN, PREFIX, LIST, SPLIT, RECORDS };
+
+struct row {
+	const char *key;
+	enum kind kind;
+	size_t at, size;
+	const char *preset, *help;
+};
+
+#define AT(m) offsetof(struct config, m), sizeof(((struct config *)0)->m)
+
+/* clang-format off */
+static const struct row rows[] = {
+	{ "state_directory", TEXT, AT(state_dir), "/var/lib/coordinator", "database, keys and certificate; made when missing" },
+	{ "listen", TEXT, AT(listen), "127.0.0.1:8080", "address of control, relay and API; \":8080\" is all addresses" },
+	{ "server_url", TEXT, AT(server_url), "", "how nodes reach us; default: by listen and tls.mode" },
+	{ "socket", TEXT, AT(socket), "", "unix socket of the command line; default: coordinator.sock in state_directory" },
+	{ "log_level", TEXT, AT(log_level), "info", "error, warn, info, debug or trace" },
+	{ "user", TEXT, AT(user), "", "become this user once the ports are open (when started as root)" },
+	{ "tls.mode", TEXT, AT(tls_mode), "off", "off, files, or self (a certificate of our own, kept in state_directory, pinned in the relay map)" },
+	{ "tls.certificate", TEXT, AT(tls_cert), "", "PEM file, for tls.mode files; read again on SIGHUP" },
+	{ "tls.key", TEXT, AT(tls_key), "", "PEM file" },
+	{ "base_domain", TEXT, AT(base_domain), "tailnet.internal", "MagicDNS: nodes are called NAME.base_domain" },
+	{ "prefixes.v4", PREFIX, AT(v4), "100.64.0.0/10", "addresses of nodes; empty: none of this family" },
+	{ "prefixes.v6", PREFIX, AT(v6), "fd7a:115c:a1e0::/48", "" },
+	{ "key_expiry", SPAN, AT(key_expiry), "4320h", "of node keys without tags; 0: never" },
+	{ "ephemeral_timeout", SPAN, AT(ephemeral_timeout), "30m", "an ephemeral node is removed this long after it went away" },
+	{ "node_approval", FLAG, AT(needs_approval), "false", "new nodes wait for `coordinator nodes approve`" },
+	{ "policy.path", TEXT, AT(policy_path), "", "HuJSON file, read again on SIGHUP; default: the one set by `coordinator policy set`" },
+	{ "derp.enabled", FLAG, AT(derp_enabled), "true", "be a relay, as region derp.region_id" },
+	{ "derp.verify_clients", FLAG, AT(derp_verify), "true", "relay for nodes of this tailnet only" },
+	{ "derp.region_id", NUMBER, AT(derp_region), "900", "" },
+	{ "derp.region_code", TEXT, AT(derp_code), "own", "" },
+	{ "derp.region_name", TEXT, AT(derp_name), "Coordinator", "" },
+	{ "derp.host", TEXT, AT(derp_host), "", "name or address in the relay map; default: that of server_url" },
+	{ "derp.rate_limit", NUMBER, AT(derp_rate), "0", "bytes a second that one client may send through the relay; 0: no limit" },
+	{ "derp.map", TEXT, AT(derp_paths), "", "YAML or JSON file with further regions" },
+	{ "derp.stun_listen", TEXT, AT(stun_listen), "", "UDP address of STUN; default: host of listen, port 3478; \"off\": none" },
+	{ "dns.nameservers", LIST, AT(nameservers), "", "resolvers of nodes for all other names (then they override the local ones)" },
+	{ "dns.split", SPLIT, 0, 0, "", "DOMAIN: [resolvers]" },
+	{ "dns.search", LIST, AT(search), "", "search domains behind base_domain" },
+	{ "dns.extra_records", RECORDS, 0, 0, "", "list of {name, type (A or AAAA), value}" },
+	{ "limits.connections", NUMBER, AT(max_connections), "20000", "" },
+	{ "limits.handshakes_per_second", NUMBER, AT(handshakes_per_second), "200", "control connections from one address (IPv6: /64); ten times as many at once" },
+	{ "limits.api_per_second", NUMBER, AT(api_per_second), "100", "API requests from one address; ten times as many at once" },
+};
+/* clang-format on */
+
+/* --- values --- */
+
+static bool number_parse(struct bytes text, int64_t *out)
+{
+	return text_i64(text, out) && *out >= 0;
+}
+
+static bool text_take(struct config *c, const struct row *r, struct bytes v)
+{
+	for (size_t i = 0; i < v.len; i++)
+		if (v.data[i] < ' ' || v.data[i] == 0x7f)
+			return false;
+	return bytes_to_str(v, (char *)c + r->at, r->size);
+}
+
+/* false: not a value of that kind */
+static bool take(struct config *c, const struct row *r, struct bytes v)
+{
+	void *p = (char *)c + r->at;
+
+	switch (r->kind) {
+	case TEXT:
+		return text_take(c, r, v);
+	case FLAG:
+		return bool_parse(v, p);
+	case NUMBER:
+		return number_parse(v, p);
+	case SPAN:
+		return span_parse(v, p);
+	case PREFIX:
+		if (v.len == 0)
+			*(struct ipprefix *)p = (struct ipprefix){ 0 };
+		return v.len == 0 || ipprefix_parse(v, p);
+	default:
+		return false;
+	}
+}
+
+static const char *wanted(enum kind k)
+{
+	static const char *const words[] = { [TEXT] = "a text",
+					     [FLAG] = "true or false",
+					     [NUMBER] = "a number",
+					     [SPAN] = "a time such as 30m or 4320h",
+					     [PREFIX] = "a prefix such as 100.64.0.0/10",
+					     [LIST] = "a list of texts",
+					     [SPLIT] = "DOMAIN: [resolvers]",
+					     [RECORDS] = "a list of {name, type, value}" };
+
+	return words[k];
+}
+
+void config_init(struct config *c)
+{
+	*c = (struct config){ 0 };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (rows[i].kind < LIST)
+			(void)take(c, &rows[i], bytes_str(rows[i].preset));
+}
+
+void config_fini(struct config *c)
+{
+	free(c->records);
+	c->records = NULL;
+	c->n_records = 0;
+}
+
+/* --- nearest key --- */
+
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[64], la = strlen(a), lb = strlen(b);
+
+	if (lb >= ARRAY_LEN(row) || la >= ARRAY_LEN(row))
+		return SIZE_MAX;
+	for (size_t j = 0; j <= lb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= la; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= lb; j++) {
+			size_t best = diagonal + (a[i - 1] != b[j - 1]);
+
+			diagonal = row[j];
+			best = MIN_OF(best, MIN_OF(row[j], row[j - 1]) + 1);
+			row[j] = best;
+		}
+	}
+	return row[lb];
+}
+
+static const char *nearest(const char *key)
+{
+	const char *best = rows[0].key, *leaf = strrchr(key, '.') ? strrchr(key, '.') + 1 : key;
+	size_t least = SIZE_MAX;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *dot = strrchr(rows[i].key, '.');
+		size_t d = MIN_OF(distance(key, rows[i].key),
+				  distance(leaf, dot ? dot + 1 : rows[i].key) + 1);
+
+		if (d < least) {
+			least = d;
+			best = rows[i].key;
+		}
+	}
+	return best;
+}
+
+/* --- YAML --- */
+
+struct reader {
+	struct config *c;
+	yaml_document_t doc;
+	struct err *e;
+	unsigned
+	    left; /* nodes that may be looked at: aliases cannot make more of a file than it is */
+};
+
+static int at(struct reader *r, const yaml_node_t *n, const char *fmt, ...) PRINTF(3, 4);
+static int at(struct reader *r, const yaml_node_t *n, const char *fmt, ...)
+{
+	char words[ERR_TEXT_MAX - 64];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(words, sizeof words, fmt, ap);
+	va_end(ap);
+	return err_say(r->e, EINVAL, "line %zu, column %zu: %s", n->start_mark.line + 1,
+		       n->start_mark.column + 1, words);
+}
+
+static yaml_node_t *node(struct reader *r, int index)
+{
+	return yaml_document_get_node(&r->doc, index);
+}
+
+static struct bytes scalar(const yaml_node_t *n)
+{
+	struct bytes v = bytes_of(n->data.scalar.value, n->data.scalar.length);
+	bool plain = n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+
+	return plain && (bytes_eq_str(v, "~") || bytes_eq_str(v, "null")) ? bytes_of(NULL, 0) : v;
+}
+
+static bool is_empty(const yaml_node_t *n)
+{
+	return n->type == YAML_SCALAR_NODE && scalar(n).len == 0;
+}
+
+static int read_list(struct reader *r, const yaml_node_t *n, struct config_list *out,
+		     const char *key)
+{
+	out->n = 0;
+	if (is_empty(n))
+		return 0;
+	if (n->type != YAML_SEQUENCE_NODE)
+		return at(r, n, "%s wants %s", key, wanted(LIST));
+	for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top;
+	     i++) {
+		const yaml_node_t *item = node(r, *i);
+
+		if (out->n == CONFIG_LIST_MAX)
+			return at(r, item, "%s holds at most %d", key, CONFIG_LIST_MAX);
+		if (item->type != YAML_SCALAR_NODE ||
+		    !bytes_to_str(scalar(item), out->v[out->n++], sizeof out->v[0]))
+			return at(r, item, "%s wants %s of at most 127 bytes", key, wanted(LIST));
+	}
+	return 0;
+}
+
+static int read_split(struct reader *r, const yaml_node_t *n, const char *key)
+{
+	r->c->n_split = 0;
+	if (is_empty(n))
+		return 0;
+	if (n->type != YAML_MAPPING_NODE)
+		return at(r, n, "%s wants %s", key, wanted(SPLIT));
+	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top;
+	     p++) {
+		const yaml_node_t *name = node(r, p->key);
+		struct config_split *s = &r->c->split[r->c->n_split];
+		int ret;
+
+		if (r->c->n_split == CONFIG_LIST_MAX)
+			return at(r, name, "%s holds at most %d", key, CONFIG_LIST_MAX);
+		if (name->type != YAML_SCALAR_NODE ||
+		    !bytes_to_str(scalar(name), s->domain, sizeof s->domain))
+			return at(r, name, "%s wants %s", key, wanted(SPLIT));
+		ret = read_list(r, node(r, p->value), &s->resolvers, key);
+		if (ret != 0)
+			return ret;
+		r->c->n_split++;
+	}
+	return 0;
+}
+
+static int read_record(struct reader *r, const yaml_node_t *n, struct config_record *out)
+{
+	struct ip a;
+
+	if (n->type != YAML_MAPPING_NODE)
+		return at(r, n, "dns.extra_records wants %s", wanted(RECORDS));
+	snprintf(out->type, sizeof out->type, "A");
+	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top;
+	     p++) {
+		const yaml_node_t *k = node(r, p->key), *v = node(r, p->value);
+		bool is_text = k->type == YAML_SCALAR_NODE && v->type == YAML_SCALAR_NODE,
+		     good = false;
+
+		if (is_text && bytes_eq_str(scalar(k), "name"))
+			good = bytes_to_str(scalar(v), out->name, sizeof out->name);
+		else if (is_text && bytes_eq_str(scalar(k), "type"))
+			good = bytes_to_str(scalar(v), out->type, sizeof out->type);
+		else if (is_text && bytes_eq_str(scalar(k), "value"))
+			good = bytes_to_str(scalar(v), out->value, sizeof out->value);
+		if (!good)
+			return at(r, k, "a record has name, type and value");
+	}
+	if (!out->name[0] || !ip_parse(bytes_str(out->value), &a) ||
+	    strcmp(out->type, ip_is_v4(&a) ? "A" : "AAAA") != 0)
+		return at(
+		    r, n,
+		    "a record wants a name, type A with an IPv4 or AAAA with an IPv6 address");
+	return 0;
+}
+
+static int read_records(struct reader *r, const yaml_node_t *n, const char *key)
+{
+	size_t count;
+
+	config_fini(r->c);
+	if (is_empty(n))
+		return 0;
+	if (n->type != YAML_SEQUENCE_NODE)
+		return at(r, n, "%s wants %s", key, wanted(RECORDS));
+	count = (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
+	if (count > CONFIG_RECORDS_MAX)
+		return at(r, n, "%s holds at most %d", key, CONFIG_RECORDS_MAX);
+	r->c->records = calloc(count + 1, sizeof *r->c->records);
+	if (!r->c->records)
+		return err_set(r->e, ENOMEM, "read configuration");
+	for (size_t i = 0; i < count; i++) {
+		int ret =
+		    read_record(r, node(r, n->data.sequence.items.start[i]), &r->c->records[i]);
+
+		if (ret != 0)
+			return ret;
+		r->c->n_records++;
+	}
+	return 0;
+}
+
+static int read_value(struct reader *r, const struct row *row, const yaml_node_t *v)
+{
+	if (row->kind == LIST)
+		return read_list(r, v, (struct config_list *)(void *)((char *)r->c + row->at),
+				 row->key);
+	if (row->kind == SPLIT)
+		return read_split(r, v, row->key);
+	if (row->kind == RECORDS)
+		return read_records(r, v, row->key);
+	if (v->type != YAML_SCALAR_NODE || !take(r->c, row, scalar(v)))
+		return at(r, v, "%s wants %s", row->key, wanted(row->kind));
+	return 0;
+}
+
+static const struct row *find(const char *key, bool *is_group)
+{
+	size_t len = strlen(key);
+
+	*is_group = false;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (strcmp(rows[i].key, key) == 0)
+			return &rows[i];
+		*is_group |= strncmp(rows[i].key, key, len) == 0 && rows[i].key[len] == '.';
+	}
+	return NULL;
+}
+
+static int read_group(struct reader *r, const yaml_node_t *n, const char *prefix)
+{
+	if (is_empty(n))
+		return 0;
+	if (n->type != YAML_MAPPING_NODE)
+		return at(r, n, "%s%swants keys with values", prefix, *prefix ? " " : "the file ");
+	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top;
+	     p++) {
+		const yaml_node_t *k = node(r, p->key), *v = node(r, p->value);
+		const struct row *row;
+		bool is_group;
+		char key[96];
+		int ret;
+
+		if (r->left-- == 0)
+			return at(r, k, "too many settings");
+		if (k->type != YAML_SCALAR_NODE || scalar(k).len > 60)
+			return at(r, k, "a key is a short text");
+		snprintf(key, sizeof key, "%s%s%.*s", prefix, *prefix ? "." : "",
+			 (int)scalar(k).len, (const char *)scalar(k).data);
+		row = find(key, &is_group);
+		if (row)
+			ret = read_value(r, row, v);
+		else if (is_group && !*prefix)
+			ret = read_group(r, v, key);
+		else
+			ret = at(r, k, "there is no setting '%s'; the nearest is '%s'", key,
+				 nearest(key));
+		if (ret != 0)
+			return ret;
+	}
+	return 0;
+}
+
+static int syntax(const yaml_parser_t *p, struct err *e)
+{
+	const char *what = p->problem ? p->problem : "malformed";
+
+	if (p->error == YAML_MEMORY_ERROR)
+		return err_set(e, ENOMEM, "read configuration");
+	if (p->error == YAML_READER_ERROR)
+		return err_say(e, EINVAL, "byte %zu: %s", p->problem_offset, what);
+	return err_say(e, EINVAL, "line %zu, column %zu: %s", p->problem_mark.line + 1,
+		       p->problem_mark.column + 1, what);
+}
+
+int config_parse(struct config *c, struct bytes yaml, struct err *e)
+{
+	struct reader r = { .c = c, .e = e, .left = 1000 };
+	yaml_parser_t p;
+	int ret = 0;
+
+	if (!yaml_parser_initialize(&p))
+		return err_set(e, ENOMEM, "read configuration");
+	yaml_parser_set_input_string(&p, yaml.len ? yaml.data : (const unsigned char *)"",
+				     yaml.len);
+	if (!yaml_parser_load(&p, &r.doc)) {
+		ret = syntax(&p, e);
+	} else {
+		const yaml_node_t *root = yaml_document_get_root_node(&r.doc);
+
+		if (root)
+			ret = read_group(&r, root, "");
+		yaml_document_delete(&r.doc);
+	}
+	yaml_parser_delete(&p);
+	return ret;
+}
+
+int config_load(struct config *c, const char *path, struct err *e)
+{
+	char *text = NULL;
+	size_t len = 0;
+	int ret = file_read(path, CONFIG_FILE_MAX, &text, &len, e);
+
+	if (ret != 0)
+		return ret;
+	ret = config_parse(c, bytes_of(text, len), e);
+	free(text);
+	return ret == 0 ? 0 : err_wrap(e, "%s", path);
+}
+
+/* --- what follows from what --- */
+
+bool config_url(const char *url, bool *tls, char host[static 256], uint16_t *port)
+{
+	struct bytes rest = bytes_str(url), h;
+
+	*tls = strncmp(url, "https://", 8) == 0;
+	if (!*tls && strncmp(url, "http://", 7) != 0)
+		return false;
+	rest.data += *tls ? 8 : 7;
+	rest.len -= *tls ? 8 : 7;
+	while (rest.len > 0 && rest.data[rest.len - 1] == '/')
+		rest.len--;
+	*port = *tls ? 443 : 80;
+	{
+		/* host, host:port, [v6]:port */
+		const uint8_t *close =
+		    rest.len && rest.data[0] == '[' ? memchr(rest.data, ']', rest.len) : NULL;
+		const uint8_t *colon = close ? (close + 1 < rest.data + rest.len ? close + 1 : NULL)
+					     : (rest.len ? memchr(rest.data, ':', rest.len) : NULL);
+
+		if (colon &&
+		    (*colon != ':' ||
+		     !text_u16(bytes_of(colon + 1, rest.len - (size_t)(colon + 1 - rest.data)),
+			       port) ||
+		     *port == 0))
+			return false;
+		h = close ? bytes_of(rest.data + 1, (size_t)(close - rest.data - 1))
+			  : bytes_of(rest.data, colon ? (size_t)(colon - rest.data) : rest.len);
+	}
+	for (size_t i = 0; i < h.len; i++)
+		if (h.data[i] <= ' ' || strchr("/?#@\"'\\[]", h.data[i]) || h.data[i] >= 0x7f)
+			return false;
+	return h.len > 0 && bytes_to_str(h, host, 256);
+}
+
+static int settle_tls(const struct config *c, struct err *e)
+{
+	bool files = strcmp(c->tls_mode, "files") == 0;
+
+	if (!files && strcmp(c->tls_mode, "self") != 0 && strcmp(c->tls_mode, "off") != 0)
+		return err_say(e, EINVAL, "tls.mode is '%s'; it may be off, files or self",
+			       c->tls_mode);
+	if (files && (!c->tls_cert[0] || !c->tls_key[0]))
+		return err_say(e, EINVAL, "tls.mode files wants tls.certificate and tls.key");
+	return 0;
+}
+
+static int settle_url(struct config *c, const struct listen_addr *la, struct err *e)
+{
+	bool tls, has_tls = strcmp(c->tls_mode, "off") != 0;
+	struct ipport at_addr = la->v[0];
+	char host[256], text[IPPORT_TEXT];
+	uint16_t port;
+
+	if (!c->server_url[0]) {
+		if (la->is_dual || ip_is_unspecified(&at_addr.ip))
+			return err_say(
+			    e, EINVAL,
+			    "listen is all addresses: say in server_url how nodes reach this host");
+		snprintf(c->server_url, sizeof c->server_url, "%s://%s", has_tls ? "https" : "http",
+			 ipport_text(&at_addr, text));
+	}
+	if (!config_url(c->server_url, &tls, host, &port))
+		return err_say(
+		    e, EINVAL,
+		    "server_url '%.100s' is not http://HOST[:PORT] or https://HOST[:PORT]",
+		    c->server_url);
+	if (strcmp(host, c->base_domain) == 0)
+		return err_say(e, EINVAL,
+			       "base_domain and the host of server_url must differ: nodes would "
+			       "look for us among themselves");
+	if (!c->derp_host[0])
+		snprintf(c->derp_host, sizeof c->derp_host, "%s", host);
+	return 0;
+}
+
+static int settle_domain(const struct config *c, struct err *e)
+{
+	const char *d = c->base_domain;
+	size_t len = strlen(d), label = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		bool good =
+		    (d[i] >= 'a' && d[i] <= 'z') || (d[i] >= '0' && d[i] <= '9') || d[i] == '-';
+
+		label = d[i] == '.' ? 0 : label + 1;
+		if ((!good && d[i] != '.') || label > 63 ||
+		    (d[i] == '.' && (i == 0 || d[i - 1] == '.' || i + 1 == len)))
+			return err_say(e, EINVAL, "base_domain '%s' is not a domain in lower case",
+				       d);
+	}
+	return len > 0 ? 0 : err_say(e, EINVAL, "base_domain is missing");
+}
+
+static int settle_pools(const struct config *c, struct err *e)
+{
+	if (!c->v4.bits && !c->v6.bits)
+		return err_say(e, EINVAL,
+			       "prefixes.v4 and prefixes.v6 are both empty: nodes need an address");
+	if (c->v4.bits && (!ip_is_v4(&c->v4.ip) || c->v4.bits > 124))
+		return err_say(e, EINVAL, "prefixes.v4 is not an IPv4 prefix of 28 bits or fewer");
+	if (c->v6.bits && (ip_is_v4(&c->v6.ip) || c->v6.bits > 96))
+		return err_say(e, EINVAL, "prefixes.v6 is not an IPv6 prefix of 96 bits or fewer");
+	return 0;
+}
+
+int config_settle(struct config *c, struct err *e)
+{
+	struct listen_addr la;
+	enum log_level level;
+	int ret = settle_tls(c, e);
+
+	if (ret == 0)
+		ret = listen_addr_parse(bytes_str(c->listen), &la, e) == 0 ? 0
+									   : err_wrap(e, "listen");
+	if (ret == 0)
+		ret = settle_domain(c, e);
+	if (ret == 0)
+		ret = settle_url(c, &la, e);
+	if (ret == 0)
+		ret = settle_pools(c, e);
+	if (ret != 0)
+		return ret;
+	if (!logger_level_parse(bytes_str(c->log_level), &level))
+		return err_say(e, EINVAL,
+			       "log_level '%s' is none of error, warn, info, debug, trace",
+			       c->log_level);
+	if (c->derp_region <= 0 || c->derp_region > UINT16_MAX)
+		return err_say(
+		    e, EINVAL,
+		    "derp.region_id is between 1 and 65535; 900 to 999 are for private use");
+	if (c->max_connections < 16 || c->max_connections > 1000000)
+		return err_say(e, EINVAL, "limits.connections is between 16 and 1000000");
+	if (!c->socket[0] && (size_t)snprintf(c->socket, sizeof c->socket,
+					      "%.480s/coordinator.sock", c->state_dir) >= 108)
+		return err_say(e, EINVAL,
+			       "state_directory is too long for a socket in it: set socket");
+	if (!c->stun_listen[0]) {
+		const char *colon = strrchr(c->listen, ':');
+
+		snprintf(c->stun_listen, sizeof c->stun_listen, "%.*s:3478",
+			 colon ? (int)(colon - c->listen) : 0, c->listen);
+	}
+	if (strcmp(c->stun_listen, "off") != 0 &&
+	    listen_addr_parse(bytes_str(c->stun_listen), &la, e) != 0)
+		return err_wrap(e, "derp.stun_listen");
+	return 0;
+}
+
+/* --- description --- */
+
+int config_describe(struct buf *out)
+{
+	const char *group = "";
+	bool ok = true;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *dot = strchr(rows[i].key, '.');
+		size_t len = dot ? (size_t)(dot - rows[i].key) : 0;
+		bool same = len > 0 && strncmp(group, rows[i].key, len + 1) == 0;
+
+		if (len > 0 && !same)
+			ok &= buf_printf(out, "#%.*s:\n", (int)len, rows[i].key);
+		group = len > 0 ? rows[i].key : "";
+		if (rows[i].help[0])
+			ok &= buf_printf(out, "%s# %s\n", len > 0 ? "#  " : "", rows[i].help);
+		ok &=
+		    buf_printf(out, "#%s%s: %s\n", len > 0 ? "  " : "", dot ? dot + 1 : rows[i].key,
+			       rows[i].kind >= LIST ? (rows[i].kind == SPLIT ? "{}" : "[]")
+			       : rows[i].preset[0]  ? rows[i].preset
+						    : "\"\"");
+	}
+	return ok ? 0 : -ENOMEM;
+}

@@ -1,0 +1,116 @@
+/* coordinator/metrics.c - figures for Prometheus and for `coordinator debug` */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "coordinator/serve_priv.h"
+
+struct figure {
+	const char *name, *help;
+	bool is_gauge;
+	uint64_t value;
+};
+
+enum { FIGURES_MAX = 64 };
+
+static size_t collect(const struct serve *s, struct figure v[static FIGURES_MAX])
+{
+	static const struct derp_server_stats no_relay;
+	const struct derp_server_stats *d = s->derp ? derp_server_stats(s->derp) : &no_relay;
+	struct tailnet_stat t;
+
+	tailnet_stat(s->t, &t);
+	{
+		const struct figure all[] = {
+			{ "users", "Users", true, t.users },
+			{ "auth_keys", "Pre-auth keys, spent ones too", true, t.keys },
+			{ "nodes", "Nodes", true, t.nodes },
+			{ "nodes_online", "Nodes with a map stream", true, t.online },
+			{ "control_sessions", "Open control connections", true, t.sessions },
+			{ "map_streams", "Open map streams", true, t.streams },
+			{ "registrations_total", "Registrations that were accepted", false,
+			  t.registrations },
+			{ "registrations_refused_total", "Registrations that were refused", false,
+			  t.refused },
+			{ "maps_sent_total", "Map frames sent", false, t.maps_sent },
+			{ "map_bytes_total", "Bytes of map frames sent", false, t.map_bytes },
+			{ "connections", "Open connections", true, s->n_conns },
+			{ "connections_total", "Connections accepted", false,
+			  s->count.connections },
+			{ "connections_refused_total", "Connections refused at the limit", false,
+			  s->count.refused_connections },
+			{ "http_requests_total", "HTTP requests", false, s->count.requests },
+			{ "http_malformed_total", "Malformed HTTP requests", false,
+			  s->count.bad_requests },
+			{ "http_limited_total", "Requests refused by a rate limit", false,
+			  s->count.limited },
+			{ "http_unauthorized_total", "API requests without a good key", false,
+			  s->count.unauthorized },
+			{ "stun_requests_total", "STUN requests answered", false, s->count.stun },
+			{ "stun_malformed_total", "Datagrams at the STUN port that are none", false,
+			  s->count.stun_bad },
+			{ "commits_total", "Database transactions", false,
+			  store_commits(s->store) },
+			{ "derp_clients", "Node keys at the relay", true, d->clients },
+			{ "derp_accepts_total", "Relay connections accepted", false, d->accepts },
+			{ "derp_packets_in_total", "Packets received by the relay", false,
+			  d->packets_in },
+			{ "derp_bytes_in_total", "Bytes of packets received by the relay", false,
+			  d->bytes_in },
+			{ "derp_packets_out_total", "Packets sent by the relay", false,
+			  d->packets_out },
+			{ "derp_bytes_out_total", "Bytes of packets sent by the relay", false,
+			  d->bytes_out },
+		};
+
+		static_assert(ARRAY_LEN(all) <= FIGURES_MAX, "all figures fit");
+		memcpy(v, all, sizeof all);
+		return ARRAY_LEN(all);
+	}
+}
+
+int metrics_emit(const struct serve *s, struct buf *out)
+{
+	struct figure v[FIGURES_MAX];
+	size_t n = collect(s, v);
+	bool ok = true;
+
+	for (size_t i = 0; i < n; i++)
+		ok &= buf_printf(
+		    out,
+		    "# HELP coordinator_%s %s.\n# TYPE coordinator_%s %s\ncoordinator_%s %llu\n",
+		    v[i].name, v[i].help, v[i].name, v[i].is_gauge ? "gauge" : "counter", v[i].name,
+		    (unsigned long long)v[i].value);
+	if (s->derp) {
+		ok &= buf_printf(
+		    out, "# HELP coordinator_derp_dropped_total Packets that the relay dropped.\n"
+			 "# TYPE coordinator_derp_dropped_total counter\n");
+		for (int i = 0; i < DERP_DROP_N; i++)
+			ok &=
+			    buf_printf(out, "coordinator_derp_dropped_total{reason=\"%s\"} %llu\n",
+				       derp_drop_name((enum derp_drop)i),
+				       (unsigned long long)derp_server_stats(s->derp)->dropped[i]);
+	}
+	return ok ? 0 : -ENOMEM;
+}
+
+int metrics_debug(const struct serve *s, struct buf *out)
+{
+	char text[KEY_TEXT_MAX];
+	struct figure v[FIGURES_MAX];
+	size_t n = collect(s, v);
+	struct jsonw w;
+
+	jsonw_init(&w, out);
+	jsonw_obj(&w);
+	jsonw_kstr(&w, "version", COORDINATOR_VERSION);
+	jsonw_kstr(&w, "server_url", s->conf->server_url);
+	jsonw_kstr(&w, "control_key", key_pub_text(KEY_MACHINE, tailnet_key(s->t), text));
+	jsonw_ki64(&w, "uptime_seconds", mono_sub(loop_now(s->loop), s->started).ns / NS_PER_S);
+	for (size_t i = 0; i < n; i++)
+		jsonw_ki64(&w, v[i].name, (int64_t)v[i].value);
+	jsonw_obj_end(&w);
+	return jsonw_ok(&w) ? 0 : -ENOMEM;
+}

@@ -130,7 +130,7 @@ int tailnet_user_rename(struct tailnet *t, wall_t wall, int64_t id, const char *
 	for (size_t i = 0; i < t->n_slots; i++) /* whole, with the profile of its owner */
 		if (t->nodes[i].used && !t->nodes[i].dead && t->nodes[i].pub.user == id)
 			t->nodes[i].full_seq = ++t->seq;
-	t->policy_dirty = true;
+	t->policy_dirty = t->view_dirty = true;
 	t->flush_at = (mono_t){ 0 };
 	tailnet_emit(t, TAILNET_STORE_USER, id);
 	return 0;

@@ -93,6 +93,7 @@ static void dirty(struct tailnet *t, mono_t now, struct tnode *n)
 void node_changed(struct tailnet *t, mono_t now, struct tnode *n)
 {
 	n->full_seq = ++t->seq;
+	t->view_dirty = true;
 	if (t->policy)
 		t->policy_dirty = true; /* tags, routes and addresses are what policies speak of */
 	t->scan_at = mono_min(t->scan_at, mono_add(now, SPAN_S(1)));
@@ -358,6 +359,7 @@ void node_auto_approve(struct tailnet *t, struct tnode *n)
 			v[count++] = n->pub.routes[i];
 	if (count > n->pub.n_approved && set_approved(n, v, count)) {
 		n->full_seq = ++t->seq;
+		t->view_dirty = true;
 		store(t, n);
 	}
 }
@@ -403,6 +405,7 @@ struct tnode *node_create(struct tailnet *t, wall_t wall, const struct key_pub *
 		return NULL;
 	}
 	t->n_nodes++;
+	t->view_dirty = true;
 	return n;
 }
 
@@ -413,6 +416,7 @@ void node_remove(struct tailnet *t, mono_t now, struct tnode *n)
 			t->streams[i].gone = true;
 	n->dead = true;
 	n->full_seq = ++t->seq;
+	t->view_dirty = true;
 	t->n_nodes--;
 	t->policy_dirty = t->policy_dirty || t->policy;
 	t->flush_at = mono_min(t->flush_at, mono_add(now, SPAN_MS(TAILNET_BATCH_MS)));

@@ -31,6 +31,7 @@ struct tailnet *tailnet_new(const struct tailnet_conf *conf, struct err *e)
 	t->next_user = t->next_key = t->next_node = 1;
 	t->seq = 1;
 	t->flush_at = t->scan_at = MONO_NEVER;
+	t->view_dirty = true;
 	t->zstd = ZSTD_createCCtx();
 	if (!t->zstd || !buf_append(&t->derp_map, conf->derp_map.data, conf->derp_map.len) ||
 	    !buf_append(&t->dns, conf->dns.data, conf->dns.len)) {
@@ -99,6 +100,7 @@ void tailnet_set_policy(struct tailnet *t, mono_t now, struct policy *p)
 {
 	policy_free(t->policy);
 	t->policy = p;
+	t->view_dirty = true;
 	for (size_t i = 0; i < t->n_slots; i++)
 		if (t->nodes[i].used && !t->nodes[i].dead)
 			node_auto_approve(t, &t->nodes[i]);
@@ -106,7 +108,7 @@ void tailnet_set_policy(struct tailnet *t, mono_t now, struct policy *p)
 	t->flush_at = mono_min(t->flush_at, now);
 }
 
-int tailnet_policy_test(struct tailnet *t, const struct policy *p, struct err *e)
+int tailnet_policy_test(struct tailnet *t, struct policy *p, struct err *e)
 {
 	return view_make(t) ? policy_test(p, t->view, t->n_view, e)
 			    : err_set(e, ENOMEM, "test the policy");

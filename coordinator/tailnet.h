@@ -200,7 +200,7 @@ bool tailnet_login_waits(const struct tailnet *t, mono_t now, const char *login,
 /* The new policy is in force for all streams at once; NULL: allow all. Takes ownership. */
 void tailnet_set_policy(struct tailnet *t, mono_t now, struct policy *p);
 /* The policy's own tests against the nodes there are: 0 or -EINVAL with e. */
-MUST_USE int tailnet_policy_test(struct tailnet *t, const struct policy *p, struct err *e);
+MUST_USE int tailnet_policy_test(struct tailnet *t, struct policy *p, struct err *e);
 const struct policy *tailnet_policy(const struct tailnet *t);
 MUST_USE int tailnet_set_derp_map(struct tailnet *t, mono_t now, struct bytes json);
 

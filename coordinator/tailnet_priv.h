@@ -82,6 +82,7 @@ struct tailnet {
 	uint64_t seq; /* counts changes */
 	mono_t flush_at, scan_at;
 	uint64_t derp_seq; /* when the relay map changed */
+	bool view_dirty;       /* what the policy sees of the nodes has changed */
 	bool policy_dirty; /* visibility or filters may have changed for anybody */
 
 	struct queued {

@@ -29,6 +29,8 @@ static bool room(struct tailnet *t)
 
 bool view_make(struct tailnet *t)
 {
+	if (!t->view_dirty)
+		return true;
 	if (!room(t))
 		return false;
 	t->n_view = 0;
@@ -52,7 +54,8 @@ bool view_make(struct tailnet *t)
 							     .routes = p->approved_routes,
 							     .n_routes = p->n_approved };
 	}
-	return policy_prepare(t->policy, t->view, t->n_view) == 0;
+	t->view_dirty = policy_prepare(t->policy, t->view, t->n_view) != 0;
+	return !t->view_dirty;
 }
 
 size_t view_index(const struct tailnet *t, size_t slot)

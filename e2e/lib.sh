@@ -163,10 +163,44 @@ headscale_start() {
 hs_cli() { in_ns hs "$PEERS/${HEADSCALE:-headscale}" -c "$HS_DIR/config.yaml" "$@" 2>> "$T/hs-cli.log"; }
 # authkey [--reusable] [--ephemeral] [--tags ...]: a pre-auth key on standard output
 authkey() {
+	if [ -n "${CO_DIR:-}" ]; then
+		case "$*" in *--tags*) co_cli preauthkeys create "$@" ;; *) co_cli preauthkeys create --user test "$@" ;; esac
+		return
+	fi
 	local user="--user 1"
 	case "$*" in *--tags*) user= ;; esac
 	hs_cli preauthkeys create $user --expiration 1h "$@" | tail -n 1
 }
+
+# --- our coordinator ---
+
+# coordinator [YAML LINES]: on host co, TLS with a certificate of its own, relay and STUN; sets URL, CA, CO_PID. From then on
+# authkey, addr and addr6 ask it.
+coordinator() {
+	[ -x "$BIN/coordinator" ] || die "build/bin/coordinator is not there: make"
+	host co
+	CO_DIR=$T/co; mkdir -p "$CO_DIR"
+	URL=https://$IP_co:8443 CA=$CO_DIR/state/tls.crt
+	cat > "$CO_DIR/config.yaml" <<-END
+	state_directory: $CO_DIR/state
+	listen: "$IP_co:8443"
+	server_url: $URL
+	tls: {mode: self}
+	base_domain: tail.test
+	ephemeral_timeout: 5s
+	derp: {region_id: 999, region_code: lab, region_name: Laboratory}
+	log_level: debug
+	END
+	printf '%s\n' "$@" >> "$CO_DIR/config.yaml"
+	coordinator_start
+	co_cli users create test > /dev/null
+}
+coordinator_start() {
+	start co coordinator "$BIN/coordinator" serve --config "$CO_DIR/config.yaml"
+	CO_PID=$PID
+	until_ok 10 co_cli users list
+}
+co_cli() { "$BIN/coordinator" --config "$CO_DIR/config.yaml" "$@"; }
 
 # --- nodes ---
 
@@ -196,8 +230,9 @@ ready() { until_ok "${2:-30}" in_ns "$1" curl -sf --max-time 2 http://127.0.0.1:
 # via HOST URL [CURL ARGS...]: through the SOCKS5 proxy of the node on that host, ours or stock
 via() { local h=$1 url=$2; shift 2; in_ns "$h" curl -sS --max-time 120 --proxy socks5h://127.0.0.1:1055 "$@" "$url"; }
 # addr HOST: the tailnet IPv4 address that Headscale gave a node
-addr() { hs_cli nodes list -o json | jq -r --arg n "$1" '.[] | select(.given_name == $n or .name == $n) | .ip_addresses[0]'; }
-addr6() { hs_cli nodes list -o json | jq -r --arg n "$1" '.[] | select(.given_name == $n or .name == $n) | .ip_addresses[1]'; }
+co_addr() { co_cli nodes list -o json | jq -r --arg n "$1" --argjson i "$2" '.nodes[] | select(.givenName == $n) | .ipAddresses[$i]'; }
+addr() { [ -z "${CO_DIR:-}" ] || { co_addr "$1" 0; return; }; hs_cli nodes list -o json | jq -r --arg n "$1" '.[] | select(.given_name == $n or .name == $n) | .ip_addresses[0]'; }
+addr6() { [ -z "${CO_DIR:-}" ] || { co_addr "$1" 1; return; }; hs_cli nodes list -o json | jq -r --arg n "$1" '.[] | select(.given_name == $n or .name == $n) | .ip_addresses[1]'; }
 # web HOST PORT: a web server on loopback of a host that answers with the host's name; files under $T/HOST.www
 web() {
 	mkdir -p "$T/$1.www"

@@ -32,7 +32,7 @@ static void put_health(struct jsonw *w, const struct node *node)
 {
         const char *v[NODE_HEALTH_MAX];
         size_t n = MIN_OF(node_health(node, v, ARRAY_LEN(v)), ARRAY_LEN(v));
-        char code[16];
+        char code[32];
 
         jsonw_key(w, "Health");
         jsonw_obj(w);

@@ -19,7 +19,8 @@ static void walk(const struct http1_head *h)
                 return;
         if (http1_authority_parse(t.form == HTTP1_ORIGIN ? h->host : t.authority, &host, &port))
                 assert(host.len > 0);
-        (void)http1_unescape(t.path, false, out, sizeof out, &len);
+        if (http1_unescape(t.path, false, out, sizeof out, &len))
+                assert(len < sizeof out);
         (void)http1_query_get(t.query, "v", out, sizeof out);
         while (http1_query_next(&t.query, &k, &v))
                 assert(k.len <= h->target.len);

@@ -237,13 +237,16 @@ static size_t on_room(void *ctx, struct iovec *v, size_t max)
 		v[0] = (struct iovec){ c->s->scratch, sizeof c->s->scratch };
 		return 1;
 	}
+	if (c->must_close && c->out.len == 0) { /* answered: only the end is waited for */
+		v[0] = (struct iovec){ c->s->scratch, sizeof c->s->scratch };
+		return 1;
+	}
 	if (c->must_close || (c->out.len > 0 && !c->has_head))
 		return 0; /* resumed when the answer has left */
 	p = buf_reserve(&c->in, 4096);
 	if (!p)
 		return 0;
 	v[0] = (struct iovec){ p, 4096 };
-	c->in_room = true;
 	return 1;
 }
 
@@ -255,6 +258,8 @@ static void on_got(void *ctx, size_t n)
 		feed(c, bytes_of(c->s->scratch, n));
 		return;
 	}
+	if (c->must_close)
+		return;
 	if (c->in.len == 0 && !c->has_head)
 		expect(c, CONN_HEAD_S); /* a request begins */
 	buf_commit(&c->in, n);
@@ -309,6 +314,7 @@ static void on_sent(void *ctx, size_t n)
 		return;
 	if (c->must_close) {
 		stream_shutdown(c->stream);
+		stream_resume(c->stream);
 		expect(c, 5);
 		return;
 	}

@@ -39,7 +39,7 @@ struct conn {
 	struct conn *next, *prev;
 	enum conn_mode mode;
 	struct ipport from;
-	bool is_local, must_close, has_head, in_room;
+	bool is_local, must_close, has_head;
 	struct buf in, head, body, out;
 	struct http1_head h; /* of the request; points into head once has_head */
 	struct http1_body framing;

@@ -379,7 +379,8 @@ int tailnet_node_load(struct tailnet *t, struct bytes text, struct err *e)
 	t->n_nodes++;
 	if (n.pub.id >= t->next_node)
 		t->next_node = n.pub.id + 1;
-	t->scan_at =
-	    (mono_t){ 0 }; /* expiry; and the first scan gives ephemeral nodes their time again */
+	t->view_dirty = true;
+	/* expiry; and the first scan gives ephemeral nodes their time again */
+	t->scan_at = (mono_t){ 0 };
 	return 0;
 }

@@ -104,7 +104,12 @@ $(E2EBIN): $(B)/e2e/%: $(B)/e2e/%.o $$(ALLAR)
 e2e: programs $(E2EBIN) ## real peers: Headscale, tailscaled, derper (root; installs them on first use)
 	$(Q)tools/run-suite e2e
 
+demo: ## a tailnet of two nodes on loopback, a page fetched across it; KEEP=1 leaves it running
+	$(Q)$(MAKE) --no-print-directory deps
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) programs
+	$(Q)tools/demo
+
 bench: programs ## figures, with the peer measured in the same run
 	$(Q)bench/run
 
-.PHONY: check check-unit check-corpus check-san check-netns deps test e2e bench fuzz-all $(FUZZNAMES:%=fuzz-%)
+.PHONY: check check-unit check-corpus check-san check-netns deps test demo e2e bench fuzz-all $(FUZZNAMES:%=fuzz-%)

@@ -32,7 +32,7 @@ cleanup() {
 	for p in "${PIDS[@]}"; do kill -9 "$p" 2> /dev/null; done
 	wait 2> /dev/null
 	if [ $rc != 0 ] && [ $rc != 77 ]; then
-		for n in "$T"/*.log; do [ -f "$n" ] && { echo "--- $(basename "$n")"; tail -n 25 "$n"; }; done
+		for n in "$T"/*.log; do [ -f "$n" ] && { echo "--- $(basename "$n")"; tail -n 12 "$n"; }; done
 	fi
 	for n in "${NS[@]}"; do ip netns del "$n" 2> /dev/null; done
 	[ -n "${KEEP:-}" ] || rm -rf "$T"
@@ -67,9 +67,9 @@ hub() {
 	ip -n "$HUB" link add br0 type bridge
 	ip -n "$HUB" link set br0 up
 }
-# host NAME: a namespace with an address on the hub; address in $IP_NAME and $IP6_NAME
+# host NAME [4|6|46]: a namespace with an address on the hub; address in $IP_NAME and $IP6_NAME
 host() {
-	local name=$1 ns=tp$ID-$1
+	local name=$1 ns=tp$ID-$1 family=${2:-46}
 	hub
 	n_hosts=$((n_hosts + 1))
 	ip netns add "$ns"; NS+=("$ns")
@@ -78,8 +78,8 @@ host() {
 	ip -n "$HUB" link set "v$n_hosts" master br0 up
 	ip netns exec "$ns" sysctl -qw net.ipv6.conf.eth0.accept_dad=0 net.ipv6.conf.eth0.accept_ra=0 || true
 	ip -n "$ns" link set eth0 up
-	ip -n "$ns" addr add "10.77.0.$n_hosts/24" dev eth0
-	ip -n "$ns" addr add "fd77::$n_hosts/64" dev eth0 nodad
+	case $family in *4*) ip -n "$ns" addr add "10.77.0.$n_hosts/24" dev eth0 ;; esac
+	case $family in *6*) ip -n "$ns" addr add "fd77::$n_hosts/64" dev eth0 nodad ;; *) in_ns "$name" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 ;; esac
 	eval "IP_$name=10.77.0.$n_hosts IP6_$name=fd77::$n_hosts"
 }
 in_ns() { local ns=tp$ID-$1; shift; ip netns exec "$ns" "$@"; }
@@ -92,48 +92,88 @@ start() {
 }
 stop() { kill "$1" 2> /dev/null || true; for _ in $(seq 1 100); do kill -0 "$1" 2> /dev/null || return 0; sleep 0.05; done; kill -9 "$1"; }
 
+# --- certificates: one authority for the laboratory in $CA ---
+
+authority() {
+	CA=$T/ca.crt
+	[ -e "$CA" ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj "/CN=laboratory" \
+		-addext "basicConstraints=critical,CA:TRUE" -keyout "$T/ca.key" -out "$CA" > /dev/null 2>&1
+}
+# certificate FILE NAMES: FILE.crt and FILE.key for names such as IP:10.0.0.1,DNS:x
+certificate() {
+	authority
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=${2#*:}" -keyout "$1.key" -out "$1.csr" > /dev/null 2>&1
+	openssl x509 -req -in "$1.csr" -CA "$CA" -CAkey "$T/ca.key" -CAcreateserial -days 30 -out "$1.crt" \
+		-extfile <(printf 'subjectAltName=%s\n' "$2") > /dev/null 2>&1
+}
+
+# --- relays ---
+
+RELAYS=()
+# relay NAME [REGION]: a derper with STUN on a host of its own, used by a headscale that starts later; $PID_NAME
+relay() {
+	local h=$1 ip
+	need_peer derper
+	host "$h"
+	eval "ip=\$IP_$h REGION_$h=${2:-$((901 + ${#RELAYS[@]}))}"
+	mkdir -p "$T/$h.certs"
+	certificate "$T/$h.certs/$h.test" "IP:$ip,DNS:$h.test"
+	RELAYS+=("$h")
+	relay_start "$h"
+}
+relay_start() {
+	start "$1" "$1" "$PEERS/derper" -a :8443 -http-port -1 -stun-port 3478 -hostname "$1.test" -certmode manual -certdir "$T/$1.certs" -c "$T/$1.json"
+	eval "PID_$1=$PID"
+	until_ok 10 in_ns "$1" curl -sk -o /dev/null --resolve "$1.test:8443:127.0.0.1" "https://$1.test:8443/"
+}
+# derp_region HOST REGION DERPPORT CERTNAME: an entry of a DERP map
+derp_region() {
+	local ip ip6
+	eval "ip=\$IP_$1 ip6=\$IP6_$1"
+	cat <<-END
+	  $2:
+	    regionid: $2
+	    regioncode: $1
+	    regionname: "Region $1"
+	    nodes:
+	      - {name: ${2}a, regionid: $2, hostname: "${4:-$ip}", ipv4: "$ip", ipv6: "$ip6", stunport: 3478, derpport: $3}
+	END
+}
+
 # --- Headscale ---
 
-# headscale [--policy FILE] [--fast]: on host hs, TLS, own relay and STUN; sets URL, CA, HS_PID
+# headscale [--policy FILE] [--fast]: on host hs, TLS; its own relay and STUN (region 999), or the relays that relay() made;
+# sets URL, CA, HS_PID
 headscale() {
-	local policy= fast= hsbin=${HEADSCALE:-headscale}
+	local policy= fast= own=true hsbin=${HEADSCALE:-headscale} r region
 	while [ $# -gt 0 ]; do case $1 in --policy) policy=$2; shift 2 ;; --fast) fast=1; shift ;; *) die "headscale: $1" ;; esac; done
 	need_peer "$hsbin"
 	host hs
 	HS_DIR=$T/hs; mkdir -p "$HS_DIR"
-	URL=https://$IP_hs:8443 CA=$HS_DIR/tls.crt
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj "/CN=$IP_hs" \
-		-addext "subjectAltName=IP:$IP_hs,IP:$IP6_hs,DNS:localhost" -keyout "$HS_DIR/tls.key" -out "$CA" > /dev/null 2>&1
-	cat > "$HS_DIR/derp.yaml" <<-END
-	regions:
-	  999:
-	    regionid: 999
-	    regioncode: lab
-	    regionname: Laboratory
-	    nodes:
-	      - name: 999a
-	        regionid: 999
-	        hostname: $IP_hs
-	        ipv4: $IP_hs
-	        ipv6: "$IP6_hs"
-	        stunport: 3478
-	        derpport: 8443
-	END
+	URL=https://$IP_hs:8443
+	certificate "$HS_DIR/tls" "IP:$IP_hs,IP:$IP6_hs,DNS:localhost"
+	echo regions: > "$HS_DIR/derp.yaml"
+	if [ ${#RELAYS[@]} = 0 ]; then
+		derp_region hs 999 8443 >> "$HS_DIR/derp.yaml"
+	else
+		own=false
+		for r in "${RELAYS[@]}"; do eval "region=\$REGION_$r"; derp_region "$r" "$region" 8443 "$r.test" >> "$HS_DIR/derp.yaml"; done
+	fi
 	cat > "$HS_DIR/config.yaml" <<-END
 	server_url: $URL
 	listen_addr: "[::]:8443"
 	metrics_listen_addr: ""
 	grpc_listen_addr: 127.0.0.1:50443
-	tls_cert_path: $CA
+	tls_cert_path: $HS_DIR/tls.crt
 	tls_key_path: $HS_DIR/tls.key
 	noise: {private_key_path: $HS_DIR/noise.key}
 	prefixes: {v4: 100.64.0.0/10, v6: "fd7a:115c:a1e0::/48", allocation: sequential}
 	derp:
 	  server:
-	    enabled: true
+	    enabled: $own
 	    region_id: 999
-	    region_code: lab
-	    region_name: Laboratory
+	    region_code: hs
+	    region_name: Region hs
 	    stun_listen_addr: "[::]:3478"
 	    private_key_path: $HS_DIR/derp.key
 	    automatically_add_embedded_derp_region: false
@@ -143,6 +183,7 @@ headscale() {
 	  auto_update_enabled: false
 	disable_check_updates: true
 	ephemeral_node_inactivity_timeout: 70s
+	node: {expiry: 0, ephemeral: {inactivity_timeout: 70s}}
 	database: {type: sqlite, sqlite: {path: $HS_DIR/db.sqlite, write_ahead_log: true}}
 	log: {level: info, format: text}
 	policy: {mode: file, path: "$policy"}
@@ -167,9 +208,10 @@ authkey() {
 		case "$*" in *--tags*) co_cli preauthkeys create "$@" ;; *) co_cli preauthkeys create --user test "$@" ;; esac
 		return
 	fi
-	local user="--user 1"
-	case "$*" in *--tags*) user= ;; esac
-	hs_cli preauthkeys create $user --expiration 1h "$@" | tail -n 1
+	local user="--user 1" expiry="--expiration 1h"
+	case "$*" in *--tags*) [ "${HEADSCALE:-headscale}" != headscale ] || user= ;; esac
+	case "$*" in *--expiration*) expiry= ;; esac
+	hs_cli preauthkeys create $user $expiry "$@" | tail -n 1
 }
 
 # --- our coordinator ---
@@ -233,10 +275,10 @@ via() { local h=$1 url=$2; shift 2; in_ns "$h" curl -sS --max-time 120 --proxy s
 co_addr() { co_cli nodes list -o json | jq -r --arg n "$1" --argjson i "$2" '.nodes[] | select(.givenName == $n) | .ipAddresses[$i]'; }
 addr() { [ -z "${CO_DIR:-}" ] || { co_addr "$1" 0; return; }; hs_cli nodes list -o json | jq -r --arg n "$1" '.[] | select(.given_name == $n or .name == $n) | .ip_addresses[0]'; }
 addr6() { [ -z "${CO_DIR:-}" ] || { co_addr "$1" 1; return; }; hs_cli nodes list -o json | jq -r --arg n "$1" '.[] | select(.given_name == $n or .name == $n) | .ip_addresses[1]'; }
-# web HOST PORT: a web server on loopback of a host that answers with the host's name; files under $T/HOST.www
+# web HOST PORT [ADDRESS]: a web server on loopback of a host that answers with the host's name; files under $T/HOST.www
 web() {
 	mkdir -p "$T/$1.www"
 	echo "hello from $1" > "$T/$1.www/index.html"
-	start "$1" "web-$1" python3 -m http.server --bind 127.0.0.1 --directory "$T/$1.www" "$2"
+	start "$1" "web-$1" python3 -m http.server --bind "${3:-127.0.0.1}" --directory "$T/$1.www" "$2"
 	until_ok 10 in_ns "$1" curl -sf "http://127.0.0.1:$2/"
 }

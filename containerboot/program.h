@@ -22,7 +22,7 @@
 enum {                   /* exit codes that an orchestrator can act on */
        EXIT_STOPPED = 0, /* asked to stop */
        EXIT_FAILED = 1,  /* a bad setting, no start in time, something broke: see the last line */
-       EXIT_LOGIN = 3, /* the node was removed or has expired and there is no key to log in with */
+       EXIT_LOGIN = NODE_EXIT_LOGIN, /* 3: must log in (new, removed, expired) without a key that control takes */
 };
 
 struct program {

@@ -201,6 +201,10 @@ static void on_fatal(void *ctx, int code, const char *text)
         struct program *p = ctx;
 
         log_error("containerboot: %s", text);
+        if (code == EXIT_LOGIN && p->key_watch) {
+                log_info("containerboot: waiting for another auth key in its file");
+                return;
+        }
         program_stop(p, code ? code : EXIT_FAILED);
 }
 

@@ -176,7 +176,8 @@ void node_state_update(struct node *n)
 	node_push(n, NODE_STATE);
 }
 
-void node_health_set(struct node *n, const char *key, const char *text)
+/* true: the list changed */
+static bool health_put(struct node *n, const char *key, const char *text)
 {
 	struct health *slot = NULL;
 
@@ -185,7 +186,7 @@ void node_health_set(struct node *n, const char *key, const char *text)
 
 		if (h->key && strcmp(h->key, key) == 0) {
 			if (text && strcmp(h->text, text) == 0)
-				return;
+				return false;
 			slot = h;
 			break;
 		}
@@ -193,11 +194,23 @@ void node_health_set(struct node *n, const char *key, const char *text)
 			slot = h;
 	}
 	if (!slot || (!text && !slot->key))
-		return;
+		return false;
 	slot->key = text ? key : NULL;
 	if (text)
 		snprintf(slot->text, sizeof slot->text, "%s", text);
 	node_push(n, NODE_HEALTH);
+	return true;
+}
+
+/* A problem is logged when it comes, when its words change and when it goes. */
+void node_health_set(struct node *n, const char *key, const char *text)
+{
+	if (!health_put(n, key, text))
+		return;
+	if (text)
+		log_warn("node: %s", text);
+	else
+		log_info("node: %s is well again", key);
 }
 
 size_t node_health(const struct node *n, const char **v, size_t max)
@@ -295,7 +308,6 @@ static void on_map_end(struct node *n, mono_t now, wall_t wall)
 		return;
 	n->in_frame = false;
 	if (netmap_end(n->netmap, wall, &e) != 0) {
-		log_warn("node: map refused: %s", e.text);
 		node_health_set(n, "map", e.text);
 		control_link_changed(n->control, now);
 		return;
@@ -316,14 +328,36 @@ static void on_map_bytes(struct node *n, mono_t now, const struct control_event 
 	control_link_changed(n->control, now);
 }
 
+static void fatal(struct node *n, int code, const char *text)
+{
+	struct node_effect *ef;
+
+	snprintf(n->fatal, sizeof n->fatal, "%s", text);
+	ef = node_push(n, NODE_FATAL);
+	ef->text = n->fatal;
+	ef->value = code;
+}
+
 static void on_login_failed(struct node *n, const struct control_event *ev)
 {
-	node_health_set(n, "login", ev->text);
-	if (ev->fatal) {
-		n->needs_login = true;
-		snprintf(n->fatal, sizeof n->fatal, "%s", ev->text);
-		node_push(n, NODE_FATAL)->text = n->fatal;
+	if (!ev->fatal) {
+		node_health_set(n, "login", ev->text);
+		return;
 	}
+	health_put(n, "login", ev->text); /* whoever carries the effect out says it */
+	n->needs_login = true;
+	fatal(n, NODE_EXIT_LOGIN, ev->text);
+}
+
+/* The server knew this node, wants a login, and there is no key to log in with. */
+static void on_needs_login(struct node *n, const char *text)
+{
+	if (!text)
+		text = "the node was removed from the tailnet or its key has expired, and there is "
+		       "no auth key to log in with: set TS_AUTHKEY";
+	n->needs_login = true;
+	health_put(n, "login", text);
+	fatal(n, NODE_EXIT_LOGIN, text);
 }
 
 /* One event of control; true when it is an effect for the host. */
@@ -375,10 +409,7 @@ static bool control_effect(struct node *n, mono_t now, wall_t wall, const struct
 		on_login_failed(n, ev);
 		break;
 	case CONTROL_NEEDS_LOGIN:
-		n->needs_login = true;
-		node_health_set(n, "login",
-				ev->text ? ev->text
-					 : "This node is logged out; a new auth key is needed.");
+		on_needs_login(n, ev->text);
 		break;
 	case CONTROL_TROUBLE:
 		node_health_set(n, "control", ev->text);

@@ -113,6 +113,7 @@ enum node_state { /* numbers and names as the local API has them (data-plane.md 
 };
 extern const char *const node_state_names[NODE_STATE_N];
 
+enum { NODE_EXIT_LOGIN = 3 }; /* of NODE_FATAL: the node must log in and has no key that control takes */
 enum node_effect_type {
 	NODE_DIAL, /* stream, host, port, addr (zero: resolve host), tls, cert_name, insecure */
 	NODE_STREAM_OUTPUT,  /* stream: there is something for node_stream_pull */
@@ -128,7 +129,7 @@ enum node_effect_type {
 	NODE_PONG,           /* ping: answer to node_ping */
 	NODE_NETMAP,         /* the netmap changed; who cares may look (DNS, names, users) */
 	NODE_LOGGED_OUT,
-	NODE_FATAL, /* text; value: exit code wanted by an orchestrator */
+	NODE_FATAL, /* text; value: exit code wanted by an orchestrator, 0: any */
 };
 struct node_ping_result {
 	uint64_t token;

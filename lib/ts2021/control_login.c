@@ -1,4 +1,5 @@
 /* ts2021/control_login.c - register, wait for a person, log out (control-protocol.md 3) */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,6 +71,8 @@ static void tell_failure(struct control *c, bool is_fatal, const char *text)
 
 static void failed(struct control *c, const struct register_result *res)
 {
+	char text[CONTROL_TEXT_MAX];
+
 	if (res->is_about_tags && c->auth_key && !c->tags_refused && c->hostinfo.tags.len > 0) {
 		/* control-protocol.md 3.4: Headscale takes tags from the key only */
 		c->tags_refused = true;
@@ -81,7 +84,10 @@ static void failed(struct control *c, const struct register_result *res)
 		control_login_send(c);
 		return;
 	}
-	tell_failure(c, res->is_hopeless, res->text);
+	snprintf(text, sizeof text, "control %.220s refuses %s: %s%s", c->url.authority,
+		 c->auth_key ? "the auth key" : "to register this node", res->text,
+		 res->is_hopeless && c->auth_key ? ". Make a new auth key" : "");
+	tell_failure(c, res->is_hopeless, text);
 	control_wait(c, res->is_hopeless ? backoff_fail_slow(&c->login, c->rng)
 					 : backoff_fail(&c->login, c->rng));
 }

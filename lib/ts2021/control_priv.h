@@ -35,8 +35,8 @@
 #include "ts2021/url.h"
 
 enum { /* seconds; watchdog: control-protocol.md 4.3, ping: 5.2, the others ours */
-       CONTROL_DIAL_S = 10,   /* until the stream is open */
-       CONTROL_ANSWER_S = 10, /* each of /key, upgrade and handshake */
+       CONTROL_DIAL_S = 8,    /* until the stream is open */
+       CONTROL_ANSWER_S = 8,  /* each of /key, upgrade and handshake */
        CONTROL_REGISTER_S = 60,
        CONTROL_FOLLOWUP_S = 300, /* then it is asked again, lest a dead path holds the login up */
        CONTROL_LITE_S = 30,

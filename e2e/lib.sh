@@ -86,7 +86,8 @@ in_ns() { local ns=tp$ID-$1; shift; ip netns exec "$ns" "$@"; }
 # start HOST LOGNAME COMMAND...: in the background; its pid in $PID
 start() {
 	local ns=tp$ID-$1 log=$T/$2.log; shift 2
-	ip netns exec "$ns" "$@" > "$log" 2>&1 < /dev/null &
+	: > "$log"
+	ip netns exec "$ns" "$@" >> "$log" 2>&1 < /dev/null &
 	PID=$!
 	PIDS+=("$PID")
 }

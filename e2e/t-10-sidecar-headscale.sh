@@ -23,6 +23,8 @@ ready c
 until_ok 20 fetch c "http://$ip_b:8000/" b
 pull c "$ip_b" "over the relay, to us" || die "download over the relay is damaged"
 pull b "$(addr c)" "over the relay, from us" || die "download from us over the relay is damaged"
-ts b ping -c 1 --timeout 3s "$(addr c)" | grep -q 'via DERP(hs)' || ts b ping -c 1 --timeout 3s "$(addr c)" && die "a node that is told to use the relay only answers directly"
+ts b ping -c 2 --timeout 3s "$(addr c)" > "$T/ping" 2>&1 || true
+grep -q 'via DERP(hs)' "$T/ping" || die "no answer over the relay: $(cat "$T/ping")"
+grep -q "via $IP_c" "$T/ping" && die "a node that is told to use the relay only answers directly"
 say "each way over the relay"
 ends a

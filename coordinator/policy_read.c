@@ -187,11 +187,14 @@ static void targets(struct reader *r, struct target **list, size_t *n)
 	json_arr(&r->j);
 	while (json_elem(&r->j)) {
 		struct target *v = grow(r, *list, *n, sizeof *v);
-		char *s = v ? text(r) : NULL, *colon;
+		char *s, *colon;
 
-		if (!s)
+		if (!v)
 			return;
 		*list = v;
+		s = text(r);
+		if (!s)
+			return;
 		colon = strrchr(s, ':');
 		v[*n].alias = s;
 		++*n;

@@ -92,6 +92,8 @@ static void peer_changed(struct node *n, mono_t now, const struct netmap_node *p
 		allow(n, p);
 	if (path_peer_set(n->path, now, p->peer, &conf) != 0)
 		log_warn("node: out of memory for the paths of %s", p->name);
+	if ((what & NETMAP_P_DISCO) && !(what & NETMAP_P_NEW))
+		wg_peer_restarted(n->wg, p->peer); /* disco keys live as long as a process */
 	if (what & (NETMAP_P_DISCO | NETMAP_P_ENDPOINTS | NETMAP_P_DERP))
 		wg_peer_nudge(n->wg, now, p->peer);
 }

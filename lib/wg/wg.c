@@ -106,6 +106,20 @@ void wg_peer_nudge(struct wg *wg, mono_t now, uint32_t peer)
         wg_tick(wg, now, WALL_ZERO);
 }
 
+void wg_peer_restarted(struct wg *wg, uint32_t peer)
+{
+        struct peer *p = wg_peer_of(wg, peer);
+        struct live *l = p ? p->live : NULL;
+
+        if (!l || !l->slot[SLOT_CURRENT])
+                return;
+        wg_keypair_drop(wg, l, SLOT_PREVIOUS);
+        l->slot[SLOT_PREVIOUS] = TAKE_PTR(l->slot[SLOT_CURRENT]);
+        l->has_sent = false; /* the pause after an initiation was for the old process */
+        if (!l->handshaking)
+                l->retry_at = MONO_NEVER;
+}
+
 size_t wg_seal(struct wg *wg, mono_t now, wall_t wall, uint32_t peer, struct pkt *v, size_t n)
 {
         struct live *l;

@@ -658,6 +658,25 @@ TEST(a_nudge_repeats_the_first_handshake_without_waiting_five_seconds)
         net_free(t);
 }
 
+TEST(a_peer_that_restarted_gets_a_handshake_with_the_next_packet_and_is_still_heard)
+{
+        struct net *t = net_new(25);
+
+        say(t, A);
+        run_for(t, SPAN_MS(300));
+        ck_assert_uint_eq(t->sent_type[A][MSG_INIT], 1);
+        wg_peer_restarted(t->wg[A], 3);
+        say(t, B); /* under the old session: B has not restarted really */
+        run_for(t, SPAN_MS(100));
+        ck_assert_uint_eq(arrived(t, A), 1);
+        ck_assert_uint_eq(t->sent_type[A][MSG_INIT], 1);
+        say(t, A);
+        run_for(t, SPAN_MS(300));
+        ck_assert_uint_eq(t->sent_type[A][MSG_INIT], 2);
+        ck_assert_uint_eq(arrived(t, B), 2);
+        net_free(t);
+}
+
 TEST(nudges_in_quick_succession_are_spaced)
 {
         struct net *t = net_new(23);

@@ -68,8 +68,9 @@ static void client_write(struct world *w, struct sim_flow *f)
 		if (n < want)
 			return;
 	}
-	if (!f->shut)
-		ns_tcp_shutdown(ns, sim_mono(w), f->id);
+	if (f->hold || f->shut)
+		return;
+	ns_tcp_shutdown(ns, sim_mono(w), f->id);
 	f->shut = true;
 }
 
@@ -98,7 +99,7 @@ static void client_read(struct world *w, struct sim_flow *f)
 	}
 }
 
-int world_transfer(struct world *w, int i, int j, size_t len)
+static int connect_to(struct world *w, int i, int j, size_t len, bool hold)
 {
 	struct ipport local = { 0 }, remote = { w->nodes[j].tailnet_ip, SIM_APP_PORT };
 	struct ns_id id;
@@ -109,10 +110,39 @@ int world_transfer(struct world *w, int i, int j, size_t len)
 	f = flow_new(w, i, j, id);
 	f->client = true;
 	f->len = len;
+	f->hold = hold;
 	f->seed = ++w->n_flows;
 	w->nodes[i].dirty = true;
 	world_note(w, "flow %td: %d to %d, %zu bytes", f - w->flows, i, j, len);
 	return (int)(f - w->flows);
+}
+
+int world_transfer(struct world *w, int i, int j, size_t len)
+{
+	return connect_to(w, i, j, len, false);
+}
+
+int world_open(struct world *w, int i, int j)
+{
+	return connect_to(w, i, j, 0, true);
+}
+
+void world_push(struct world *w, int flow, size_t len)
+{
+	struct sim_flow *f = &w->flows[flow];
+
+	f->len += len;
+	world_note(w, "flow %d: %zu bytes more", flow, len);
+	if (f->failed)
+		return;
+	client_write(w, f);
+	w->nodes[f->node].dirty = true;
+}
+
+bool world_settled(struct world *w, int flow, int unused)
+{
+	(void)unused;
+	return w->flows[flow].got == w->flows[flow].len && !w->flows[flow].failed;
 }
 
 bool world_done(struct world *w, int flow, int unused)
@@ -163,7 +193,7 @@ static void echo(struct world *w, struct sim_flow *f)
 
 void world_datagram(struct world *w, int i, int j)
 {
-	struct ipport local = { .port = SIM_APP_PORT },
+	struct ipport local = { .port = (uint16_t)(5000 + i) },
 		      remote = { w->nodes[j].tailnet_ip, SIM_APP_PORT };
 
 	if (ns_udp_send(node_netstack(w->nodes[i].node), &local, &remote, bytes_str(SIM_MARK)) != 0)

@@ -1,35 +1,43 @@
-/* tests/sim/pair_test.c - two nodes: they meet, go direct or by relay, and a transfer arrives */
+/* tests/sim/pair_test.c - two nodes on links good and bad */
 #include "tests/harness.h"
 #include "tests/sim/world.h"
 
-static struct world *pair(uint64_t seed, struct world_host a, struct world_host b)
+static const struct world_host open_host = { 0 };
+static const struct world_host easy_nat = { .mapping = NAT_ENDPOINT_INDEPENDENT,
+					    .filtering = NAT_FILTER_PORT };
+static const struct world_host hard_nat = { .mapping = NAT_PORT_DEPENDENT,
+					    .filtering = NAT_FILTER_PORT };
+
+static struct world *pair(uint64_t seed, const struct world_host *a, const struct world_host *b)
 {
 	struct world *w = world_new(seed);
 
-	world_add(w, &a);
-	world_add(w, &b);
+	world_add(w, a);
+	world_add(w, b);
 	WORLD_CHECK(w, world_until(w, SPAN_S(10), world_meshed, 2, 0), "two nodes do not meet");
 	return w;
 }
 
+static void transfers(struct world *w, int i, int j, size_t len, span_t limit)
+{
+	int f = world_transfer(w, i, j, len);
+
+	WORLD_CHECK(w, f >= 0 && world_until(w, limit, world_done, f, 0),
+		    "%zu of %zu bytes came back from %d to %d", world_progress(w, f), len, i, j);
+}
+
 TEST(two_nodes_go_direct_and_transfer_a_megabyte)
 {
-	struct world *w = pair(1, (struct world_host){ 0 }, (struct world_host){ 0 });
-	int f = world_transfer(w, 0, 1, 1 << 20);
+	struct world *w = pair(1, &open_host, &open_host);
 
-	WORLD_CHECK(w, world_until(w, SPAN_S(30), world_done, f, 0), "%zu bytes came back",
-		    world_progress(w, f));
+	transfers(w, 0, 1, 1 << 20, SPAN_S(30));
 	WORLD_CHECK(w, world_direct(w, 0, 1) && world_direct(w, 1, 0), "the path is not direct");
 	world_free(w);
 }
 
 static uint64_t trace_of(uint64_t seed)
 {
-	struct world *w =
-	    pair(seed,
-		 (struct world_host){ .mapping = NAT_PORT_DEPENDENT, .filtering = NAT_FILTER_PORT },
-		 (struct world_host){ .mapping = NAT_ENDPOINT_INDEPENDENT,
-				      .filtering = NAT_FILTER_PORT });
+	struct world *w = pair(seed, &hard_nat, &easy_nat);
 	struct world_net bad = {
 		.loss = 0.05, .duplicate = 0.02, .delay = SPAN_MS(20), .jitter = SPAN_MS(30)
 	};
@@ -49,4 +57,95 @@ TEST(the_same_seed_replays_every_byte_and_another_one_does_not)
 
 	ck_assert(a == trace_of(7));
 	ck_assert(a != trace_of(8));
+}
+
+static void bad_link(const struct world_net *net, span_t limit)
+{
+	for (uint64_t seed = 1; seed <= 4; seed++) {
+		struct world *w = pair(seed, &easy_nat, &easy_nat);
+
+		world_net(w, net);
+		transfers(w, 0, 1, 300000, limit);
+		transfers(w, 1, 0, 300000, limit);
+		world_free(w);
+	}
+}
+
+TEST(a_link_that_loses_a_tenth_delays_a_transfer_and_nothing_else)
+{
+	bad_link(&(struct world_net){ .loss = 0.1, .delay = SPAN_MS(10), .jitter = SPAN_MS(1) },
+		 SPAN_S(60));
+}
+
+TEST(a_link_that_reorders_delivers_every_byte)
+{
+	bad_link(&(struct world_net){ .delay = SPAN_MS(5), .jitter = SPAN_MS(60) }, SPAN_S(30));
+}
+
+TEST(a_link_that_duplicates_delivers_every_byte_once)
+{
+	bad_link(
+	    &(struct world_net){ .duplicate = 0.3, .delay = SPAN_MS(10), .jitter = SPAN_MS(20) },
+	    SPAN_S(30));
+}
+
+TEST(a_link_that_corrupts_loses_and_never_lies)
+{
+	bad_link(&(struct world_net){ .corrupt = 0.05, .delay = SPAN_MS(10), .jitter = SPAN_MS(2) },
+		 SPAN_S(60));
+}
+
+TEST(without_udp_on_one_side_the_relay_carries_all)
+{
+	struct world *w = pair(3, &easy_nat, &(struct world_host){ .no_udp = true });
+
+	transfers(w, 0, 1, 1 << 20, SPAN_S(60));
+	transfers(w, 1, 0, 100000, SPAN_S(30));
+	WORLD_CHECK(w, world_relayed(w, 0, 1) && world_relayed(w, 1, 0), "direct without UDP");
+	WORLD_CHECK(w, world_relay_packets(w, 0) > 1000, "the relay carried %llu packets",
+		    (unsigned long long)world_relay_packets(w, 0));
+	world_free(w);
+}
+
+TEST(udp_that_comes_back_makes_the_path_direct)
+{
+	struct world *w = pair(4, &easy_nat, &(struct world_host){ .no_udp = true });
+	int f = world_open(w, 0, 1);
+
+	world_push(w, f, 1000);
+	WORLD_CHECK(w, world_until(w, SPAN_S(10), world_settled, f, 0), "no flow by relay");
+	world_udp(w, 1, true);
+	for (int i = 0; i < 90 && !world_direct(w, 0, 1); i++) {
+		world_push(w, f, 1000);
+		world_run(w, SPAN_S(1));
+	}
+	WORLD_CHECK(w, world_direct(w, 0, 1), "still relayed after 90 s");
+	world_free(w);
+}
+
+TEST(udp_that_goes_away_costs_a_flow_seconds_but_no_byte)
+{
+	struct world *w = pair(5, &easy_nat, &easy_nat);
+	int f = world_open(w, 0, 1);
+
+	world_push(w, f, 100000);
+	WORLD_CHECK(w, world_until(w, SPAN_S(10), world_settled, f, 0), "no flow");
+	WORLD_CHECK(w, world_until(w, SPAN_S(10), world_direct, 0, 1), "not direct");
+	world_udp(w, 0, false);
+	world_push(w, f, 100000);
+	WORLD_CHECK(w, world_until(w, SPAN_S(30), world_settled, f, 0), "the flow hangs");
+	world_free(w);
+}
+
+TEST(datagrams_arrive_in_the_tailnet_too)
+{
+	struct world *w = pair(6, &easy_nat, &hard_nat);
+
+	for (int i = 0; i < 20; i++) {
+		world_datagram(w, 0, 1);
+		world_run(w, SPAN_MS(100));
+	}
+	world_run(w, SPAN_S(1));
+	ck_assert_uint_eq(world_datagrams_seen(w, 0, 1), 20);
+	world_free(w);
 }

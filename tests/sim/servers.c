@@ -51,24 +51,24 @@ static void relay_new(struct world *w, int r)
 	w->relay_up[r] = true;
 }
 
-static void make_keys(struct world *w)
+void servers_authkey(struct world *w, const struct world_host *host,
+		     char out[static AUTHKEY_TEXT_MAX])
 {
-	struct tailnet_authkey key = { .reusable = true };
+	struct tailnet_authkey key = { .user = w->user,
+				       .reusable = !host->once,
+				       .ephemeral = host->ephemeral };
 	struct err e = { 0 };
 	int64_t id;
 
-	ck_assert_msg(tailnet_user_add(w->control, sim_wall(w), "user", "User", &key.user, &e) == 0,
-		      "%s", e.text);
-	ck_assert_msg(tailnet_authkey_add(w->control, sim_wall(w), &key, w->authkey, &id, &e) == 0,
-		      "%s", e.text);
-	key.ephemeral = true;
-	ck_assert_msg(
-	    tailnet_authkey_add(w->control, sim_wall(w), &key, w->ephemeral_key, &id, &e) == 0,
-	    "%s", e.text);
+	WORLD_CHECK(w, tailnet_authkey_add(w->control, sim_wall(w), &key, out, &id, &e) == 0, "%s",
+		    e.text);
+	servers_settle(w);
 }
 
 void servers_new(struct world *w)
 {
+	struct err e = { 0 };
+
 	key_gen(&w->control_key, &w->rng.rng);
 	for (int r = 0; r < WORLD_RELAYS; r++) {
 		key_gen(&w->relay_key[r], &w->rng.rng);
@@ -78,7 +78,8 @@ void servers_new(struct world *w)
 	}
 	control_new_process(w);
 	w->control_up = true;
-	make_keys(w);
+	WORLD_CHECK(w, tailnet_user_add(w->control, sim_wall(w), "user", "User", &w->user, &e) == 0,
+		    "%s", e.text);
 	servers_settle(w);
 }
 

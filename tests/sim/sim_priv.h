@@ -67,7 +67,7 @@ struct mapping {
 };
 
 struct sim_flow {
-	bool used, client, connected, done, failed, shut;
+	bool used, client, hold, done, failed, shut;
 	int node, peer;
 	struct ns_id id;
 	size_t len, sent, got;
@@ -96,6 +96,7 @@ struct sim_node {
 	int64_t forbidden_at[WORLD_NODES_MAX]; /* by sender; INT64_MAX: allowed */
 	uint64_t seen[WORLD_NODES_MAX];        /* datagrams of that sender */
 	struct ip tailnet_ip;
+	char authkey[AUTHKEY_TEXT_MAX];
 };
 
 struct sim_stored { /* what control's carrier keeps */
@@ -121,7 +122,7 @@ struct world {
 	span_t relay_delay[WORLD_RELAYS];
 	bool relay_up[WORLD_RELAYS];
 	uint64_t relay_past[WORLD_RELAYS]; /* packets of earlier lives */
-	char authkey[AUTHKEY_TEXT_MAX], ephemeral_key[AUTHKEY_TEXT_MAX];
+	int64_t user;
 	struct sim_node nodes[WORLD_NODES_MAX];
 	int n_nodes;
 	struct sim_flow flows[WORLD_FLOWS_MAX];
@@ -171,6 +172,8 @@ bool pipe_ended(const struct pipe *p, int64_t now);
 int64_t pipe_next(const struct pipe *p);
 
 /* servers.c */
+void servers_authkey(struct world *w, const struct world_host *host,
+		     char out[static AUTHKEY_TEXT_MAX]);
 void servers_new(struct world *w);
 void servers_free(struct world *w);
 void servers_step(struct world *w);

@@ -73,7 +73,7 @@ void world_fail(struct world *w, const char *file, int line, const char *cond, c
 static void on_netmap(struct world *w, int i)
 {
 	for (int k = 0; k < w->n_nodes; k++)
-		if (w->nodes[k].removed && w->nodes[i].forgot_at[k] == INT64_MAX &&
+		if (k != i && w->nodes[k].removed && w->nodes[i].forgot_at[k] == INT64_MAX &&
 		    world_forgot(w, i, k)) {
 			w->nodes[i].forgot_at[k] = w->now;
 			world_note(w, "node %d has forgotten %d", i, k);
@@ -258,7 +258,7 @@ static void birth(struct world *w, int i, bool keep_netmap)
 				  .control_url = "http://control.example",
 				  .machine = n->machine,
 				  .node = n->key,
-				  .auth_key = n->ephemeral ? w->ephemeral_key : w->authkey,
+				  .auth_key = n->authkey,
 				  .hostinfo = { .hostname = name, .os_version = "sim" },
 				  .ephemeral = n->ephemeral,
 				  .home = n->home,
@@ -302,6 +302,7 @@ int world_add(struct world *w, const struct world_host *host)
 	key_gen(&n->key, &w->rng.rng);
 	key_public(&n->pub, &n->key);
 	new_address(w, n);
+	servers_authkey(w, host, n->authkey);
 	world_note(w, "node %d: NAT mapping %s, filtering %s%s", i, nat_mapping_names[n->mapping],
 		   nat_filtering_names[n->filtering], n->udp ? "" : ", no UDP");
 	birth(w, i, false);
@@ -337,6 +338,18 @@ void world_move(struct world *w, int i)
 	node_set_addresses(n->node, sim_mono(w), &n->addr, 1, SIM_PORT, 0);
 	node_link_changed(n->node, sim_mono(w));
 	n->dirty = true;
+}
+
+void world_rebind(struct world *w, int i)
+{
+	struct sim_node *n = &w->nodes[i];
+	char text[IP_TEXT];
+	unsigned k = ++w->moves;
+
+	WORLD_CHECK(w, n->mapping != NAT_NONE, "node %d is behind no NAT", i);
+	n->outside = ip_v4(203, 0, (uint8_t)(k >> 8), (uint8_t)k);
+	n->n_maps = 0;
+	world_note(w, "the NAT of node %d is now %s", i, ip_text(&n->outside, text));
 }
 
 void world_udp(struct world *w, int i, bool works)

@@ -61,6 +61,7 @@ struct world_host {
 	enum nat_mapping mapping;
 	enum nat_filtering filtering;
 	bool no_udp, ephemeral;
+	bool once; /* its auth key serves one login */
 };
 /* A node that joins with a reusable key. Returns its number. */
 int world_add(struct world *w, const struct world_host *host);
@@ -85,6 +86,11 @@ bool world_done(struct world *w, int flow, int unused);   /* all bytes came back
 bool world_ended(struct world *w, int flow, int unused);  /* done or failed */
 bool world_failed(struct world *w, int flow, int unused); /* reset, refused or timed out */
 size_t world_progress(struct world *w, int flow);         /* bytes that came back */
+/* A TCP flow that stays open: push asks for len more bytes to be echoed, settled says that all came
+ * back. */
+int world_open(struct world *w, int i, int j);
+void world_push(struct world *w, int flow, size_t len);
+bool world_settled(struct world *w, int flow, int unused);
 /* One datagram from i to j, no answer; how many of i's have arrived at j */
 void world_datagram(struct world *w, int i, int j);
 uint64_t world_datagrams_seen(const struct world *w, int i, int j);
@@ -96,6 +102,8 @@ void world_relay(struct world *w, int relay, bool up);
 uint16_t world_home(struct world *w, int i); /* home relay of i as control tells the others */
 uint64_t world_relay_packets(const struct world *w, int relay); /* that the relay passed on */
 void world_move(struct world *w, int i); /* new address; the host tells the node */
+void world_rebind(struct world *w,
+		  int i); /* its NAT gets a new address and forgets; nobody tells */
 void world_restart(struct world *w, int i,
 		   bool keep_netmap);      /* same machine and node key, new disco key */
 void world_remove(struct world *w, int i); /* deleted at control; its process goes on */

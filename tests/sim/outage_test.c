@@ -1,0 +1,259 @@
+/* tests/sim/outage_test.c - what breaks around a flow: relays, control, addresses, hosts, clocks */
+#include "tests/harness.h"
+#include "tests/sim/world.h"
+
+static const struct world_host easy_nat = { .mapping = NAT_ENDPOINT_INDEPENDENT,
+					    .filtering = NAT_FILTER_PORT };
+static const struct world_host no_udp = { .no_udp = true };
+
+static struct world *tailnet(uint64_t seed, int n, const struct world_host *host)
+{
+	struct world *w = world_new(seed);
+
+	for (int i = 0; i < n; i++)
+		world_add(w, host);
+	WORLD_CHECK(w, world_until(w, SPAN_S(10), world_meshed, n, 0), "the nodes do not meet");
+	return w;
+}
+
+static int flow(struct world *w, int i, int j)
+{
+	int f = world_open(w, i, j);
+
+	world_push(w, f, 10000);
+	WORLD_CHECK(w, f >= 0 && world_until(w, SPAN_S(15), world_settled, f, 0),
+		    "no flow from %d to %d", i, j);
+	return f;
+}
+
+static void goes_on(struct world *w, int f, span_t limit)
+{
+	world_push(w, f, 10000);
+	WORLD_CHECK(w, world_until(w, limit, world_settled, f, 0), "flow %d hangs or broke", f);
+}
+
+static bool home_is(struct world *w, int i, int relay)
+{
+	return world_home(w, i) == relay;
+}
+
+TEST(the_nearer_relay_is_home)
+{
+	for (uint64_t seed = 1; seed <= 5; seed++) {
+		struct world *w = tailnet(seed, 2, seed % 2 ? &easy_nat : &no_udp);
+
+		WORLD_CHECK(w, world_until(w, SPAN_S(20), home_is, 0, 1), "home of 0 is %u",
+			    world_home(w, 0));
+		WORLD_CHECK(w, world_until(w, SPAN_S(20), home_is, 1, 1), "home of 1 is %u",
+			    world_home(w, 1));
+		world_free(w);
+	}
+}
+
+TEST(a_relay_that_dies_under_a_flow_moves_home_and_loses_no_byte)
+{
+	struct world *w = tailnet(2, 2, &no_udp);
+	int f;
+
+	WORLD_CHECK(w, world_until(w, SPAN_S(20), home_is, 0, 1), "home of 0 is not the nearer");
+	WORLD_CHECK(w, world_until(w, SPAN_S(20), home_is, 1, 1), "home of 1 is not the nearer");
+	f = world_transfer(w, 0, 1, 4 << 20);
+	world_run(w, SPAN_MS(400));
+	WORLD_CHECK(w, world_progress(w, f) > 0 && !world_done(w, f, 0), "the relay dies too late");
+	world_relay(w, 0, false);
+	WORLD_CHECK(w, world_until(w, SPAN_S(60), home_is, 0, 2), "home of 0 stays");
+	WORLD_CHECK(w, world_until(w, SPAN_S(60), home_is, 1, 2), "home of 1 stays");
+	WORLD_CHECK(w, world_until(w, SPAN_S(120), world_done, f, 0), "%zu bytes came back",
+		    world_progress(w, f));
+	world_free(w);
+}
+
+TEST(a_relay_that_restarts_under_a_flow_costs_seconds)
+{
+	struct world *w = tailnet(3, 2, &no_udp);
+	int f = flow(w, 0, 1);
+
+	world_relay(w, 0, false);
+	world_run(w, SPAN_MS(500));
+	world_relay(w, 0, true);
+	goes_on(w, f, SPAN_S(15));
+	world_free(w);
+}
+
+TEST(control_away_ten_minutes_hurts_no_flow_and_new_ones_start)
+{
+	struct world *w = tailnet(4, 3, &easy_nat);
+	int f = flow(w, 0, 1);
+
+	world_control(w, false);
+	for (int i = 0; i < 20; i++) {
+		world_run(w, SPAN_S(30));
+		goes_on(w, f, SPAN_S(5));
+	}
+	(void)flow(w, 0, 2);
+	(void)flow(w, 2, 1);
+	world_control(w, true);
+	world_run(w, SPAN_S(60));
+	goes_on(w, f, SPAN_S(5));
+	world_add(w, &easy_nat);
+	WORLD_CHECK(w, world_until(w, SPAN_S(20), world_meshed, 4, 0), "a new node is not met");
+	(void)flow(w, 3, 0);
+	world_free(w);
+}
+
+TEST(control_away_and_no_udp_flows_start_by_relay)
+{
+	struct world *w = tailnet(5, 3, &no_udp);
+	int f;
+
+	world_run(w, SPAN_S(20));
+	world_control(w, false);
+	world_run(w, SPAN_S(600));
+	f = flow(w, 0, 2);
+	world_run(w, SPAN_S(300));
+	goes_on(w, f, SPAN_S(5));
+	world_free(w);
+}
+
+TEST(control_that_restarts_from_what_it_stored_is_the_same_control)
+{
+	struct world *w = tailnet(6, 3, &easy_nat);
+	int f = flow(w, 0, 1);
+
+	world_control_restart(w);
+	goes_on(w, f, SPAN_S(5));
+	world_run(w, SPAN_S(60));
+	world_add(w, &easy_nat);
+	WORLD_CHECK(w, world_until(w, SPAN_S(20), world_meshed, 4, 0), "a new node is not met");
+	goes_on(w, f, SPAN_S(5));
+	(void)flow(w, 3, 1);
+	world_free(w);
+}
+
+TEST(a_new_address_heals_within_ten_seconds)
+{
+	for (uint64_t seed = 1; seed <= 5; seed++) {
+		struct world *w = tailnet(seed, 2, &easy_nat);
+		int f = flow(w, 0, 1), g = flow(w, 1, 0);
+
+		WORLD_CHECK(w, world_until(w, SPAN_S(10), world_direct, 0, 1), "not direct");
+		world_move(w, 0);
+		goes_on(w, f, SPAN_S(10));
+		goes_on(w, g, SPAN_S(10));
+		for (int i = 0; i < 30 && !world_direct(w, 0, 1); i++) {
+			goes_on(w, f, SPAN_S(10));
+			world_run(w, SPAN_S(1));
+		}
+		WORLD_CHECK(w, world_direct(w, 0, 1), "not direct again in 30 s");
+		world_free(w);
+	}
+}
+
+TEST(a_nat_that_restarts_unseen_heals_too)
+{
+	for (uint64_t seed = 1; seed <= 5; seed++) {
+		struct world *w = tailnet(seed, 2, &easy_nat);
+		int f = flow(w, 0, 1), g = flow(w, 1, 0);
+
+		WORLD_CHECK(w, world_until(w, SPAN_S(10), world_direct, 0, 1), "not direct");
+		world_rebind(w, 0);
+		world_push(w, f, 10000);
+		world_push(w, g, 10000);
+		WORLD_CHECK(w, world_until(w, SPAN_S(15), world_settled, f, 0),
+			    "its own flow hangs");
+		WORLD_CHECK(w, world_until(w, SPAN_S(15), world_settled, g, 0),
+			    "the flow to it hangs");
+		world_free(w);
+	}
+}
+
+TEST(a_node_that_restarts_with_a_new_disco_key_is_reached_at_once)
+{
+	for (uint64_t seed = 1; seed <= 5; seed++) {
+		struct world *w = tailnet(seed, 2, seed % 2 ? &easy_nat : &no_udp);
+
+		(void)flow(w, 0, 1);
+		world_restart(w, 1, seed % 3 == 0);
+		WORLD_CHECK(w, world_until(w, SPAN_S(10), world_running, 1, 0), "it does not run");
+		(void)flow(w, 0, 1);
+		(void)flow(w, 1, 0);
+		world_free(w);
+	}
+}
+
+TEST(a_node_that_starts_while_control_is_away_uses_its_stored_netmap)
+{
+	for (uint64_t seed = 1; seed <= 4; seed++) {
+		struct world *w = tailnet(seed, 2, seed % 2 ? &easy_nat : &no_udp);
+
+		world_run(w, SPAN_S(20));
+		world_control(w, false);
+		world_restart(w, 1, true);
+		(void)flow(w, 1, 0);
+		(void)flow(w, 0, 1);
+		world_run(w, SPAN_S(120));
+		world_control(w, true);
+		world_run(w, SPAN_S(120));
+		(void)flow(w, 0, 1);
+		world_free(w);
+	}
+}
+
+TEST(a_host_that_slept_goes_on_with_its_flows)
+{
+	static const int seconds[] = { 2, 30, 200, 1000 };
+
+	for (uint64_t k = 0; k < 4; k++) {
+		struct world *w = tailnet(k + 1, 2, k % 2 ? &easy_nat : &no_udp);
+		int f = flow(w, 0, 1), g = flow(w, 1, 0);
+
+		world_run(w, SPAN_S(10));
+		world_sleep(w, 0, SPAN_S(seconds[k]));
+		world_run(w, SPAN_S(seconds[k]));
+		goes_on(w, f, SPAN_S(15));
+		goes_on(w, g, SPAN_S(15));
+		world_free(w);
+	}
+}
+
+TEST(wall_clocks_that_jump_break_nothing)
+{
+	static const int64_t jumps[] = { 86400, -3600, -86400 * 30, 86400 * 30, 1, -1 };
+
+	for (size_t k = 0; k < sizeof jumps / sizeof jumps[0]; k++) {
+		struct world *w = tailnet(k + 1, 2, &easy_nat);
+		int f = flow(w, 0, 1);
+
+		world_wall_jump(w, SPAN_S(jumps[k]));
+		for (int i = 0; i < 20; i++) { /* past two rekeys */
+			world_run(w, SPAN_S(15));
+			goes_on(w, f, SPAN_S(10));
+		}
+		(void)flow(w, 1, 0);
+		world_free(w);
+	}
+}
+
+TEST(everything_at_once_heals)
+{
+	struct world *w = tailnet(9, 4, &easy_nat);
+	int f[4];
+
+	for (int i = 0; i < 4; i++)
+		f[i] = flow(w, i, (i + 1) % 4);
+	world_control(w, false);
+	world_relay(w, 0, false);
+	world_move(w, 0);
+	world_udp(w, 1, false);
+	world_run(w, SPAN_S(20));
+	world_control(w, true);
+	world_relay(w, 0, true);
+	for (int i = 0; i < 4; i++)
+		goes_on(w, f[i], SPAN_S(60));
+	world_free(w);
+}
+
+__attribute__((constructor)) static void limit(void)
+{
+	harness_timeout(60);
+}

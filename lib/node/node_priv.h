@@ -35,7 +35,9 @@ struct relay {
 	bool dialing, open, ready, want_dial, want_close, want_output;
 	bool tls, insecure;
 	struct derp_client *client; /* NULL: waiting for retry_at */
+	bool probed; /* a ping of netcheck is under way */
 	mono_t retry_at, last_used, dialed_at;
+	span_t setup; /* what dialing took */
 	char host[NODE_HOST_MAX], cert_name[NODE_HOST_MAX];
 	uint16_t port;
 	struct ip addr;

@@ -67,7 +67,7 @@ static void drop_client(struct node *n, struct relay *r)
 	derp_client_free(r->client);
 	r->client = NULL;
 	r->want_close = r->dialing || r->open; /* the host may still hold a stream */
-	r->dialing = r->open = r->ready = r->want_dial = r->want_output = false;
+	r->dialing = r->open = r->ready = r->want_dial = r->want_output = r->probed = false;
 	(void)n;
 }
 
@@ -172,10 +172,16 @@ void node_relay_ensure_home(struct node *n, mono_t now)
 		dial(n, r, now);
 }
 
+/* The time to be ready is what regions are compared by; an open connection proves with a ping that it
+ * is alive and counts with what it took then. */
 void node_relay_probe(struct node *n, mono_t now, uint16_t region)
 {
-	if (n->want_running)
-		slot_for(n, now, region);
+	struct relay *r = n->want_running ? slot_for(n, now, region) : NULL;
+
+	if (!r || !r->ready)
+		return;
+	derp_client_ping(r->client, now);
+	r->probed = r->want_output = true;
 }
 
 void node_relays_map_changed(struct node *n, mono_t now)
@@ -276,7 +282,8 @@ static void ready(struct node *n, mono_t now, struct relay *r)
 	r->ready = true;
 	r->failures = 0;
 	netcheck_derp_heard(n->netcheck, now, r->region);
-	netcheck_derp_rtt(n->netcheck, now, r->region, mono_sub(now, r->dialed_at));
+	r->setup = mono_sub(now, r->dialed_at);
+	netcheck_derp_rtt(n->netcheck, now, r->region, r->setup);
 	if (r->region != n->home)
 		return;
 	derp_client_set_home(r->client, true);
@@ -309,7 +316,11 @@ static void relay_event(struct node *n, mono_t now, wall_t wall, struct relay *r
 		break;
 	case DERP_EV_PEER_PRESENT:
 	case DERP_EV_RESTARTING: /* the connection's end follows; back-off spreads the return */
+		break;
 	case DERP_EV_PONG:
+		if (r->probed)
+			netcheck_derp_rtt(n->netcheck, now, r->region, r->setup);
+		r->probed = false;
 		break;
 	}
 }

@@ -17,6 +17,18 @@ static PRINTF(3, 0) int fill(struct err *e, int code, const char *fmt, va_list a
         return -code;
 }
 
+/* No locale, no static buffer: glibc's strerror has both, musl's has neither. */
+static const char *words_of(int code)
+{
+#ifdef __GLIBC__
+        const char *words = strerrordesc_np(code);
+#else
+        const char *words = strerror(code);
+#endif
+
+        return words ? words : "unknown error";
+}
+
 int err_set(struct err *e, int code, const char *fmt, ...)
 {
         va_list ap;
@@ -27,9 +39,8 @@ int err_set(struct err *e, int code, const char *fmt, ...)
         va_end(ap);
         if (e) {
                 size_t n = strlen(e->text);
-                const char *words = strerrordesc_np(e->code); /* no locale, no static buffer */
 
-                snprintf(e->text + n, sizeof e->text - n, ": %s", words ? words : "unknown error");
+                snprintf(e->text + n, sizeof e->text - n, ": %s", words_of(e->code));
         }
         return ret;
 }

@@ -1,0 +1,49 @@
+/* cni/netlink.h - rules, routes and links by rtnetlink, one request at a time
+ *
+ * Adding what is there and deleting what is gone are both 0. Everything made carries the protocol
+ * number it was asked with, and only what carries it is deleted.
+ */
+#ifndef CNI_NETLINK_H
+#define CNI_NETLINK_H
+
+#include "base/attr.h"
+#include "cni/rule.h"
+
+struct netlink {
+        int fd;
+        uint32_t seq;
+};
+
+/* All return 0 or -errno. The socket belongs to the network namespace it was opened in. */
+MUST_USE int netlink_open(struct netlink *nl);
+void netlink_close(struct netlink *nl);
+
+MUST_USE int netlink_rule_add(struct netlink *nl, const struct rule *r, uint8_t protocol);
+MUST_USE int netlink_rule_del(struct netlink *nl, const struct rule *r, uint8_t protocol);
+/* Every rule of that protocol of both families; fn must not use nl. Rules that are not of a form of
+ * ours are left out. */
+typedef void netlink_rule_fn(void *ctx, const struct rule *r);
+MUST_USE int netlink_rules(struct netlink *nl, uint8_t protocol, netlink_rule_fn *fn, void *ctx);
+
+struct netlink_link {
+        int index;
+        bool is_port;  /* of a bridge or the like */
+        bool is_cable; /* its other end is in another namespace */
+};
+MUST_USE int netlink_link(struct netlink *nl, const char *name, struct netlink_link *out);
+
+struct netlink_route { /* in the main table */
+        struct ipprefix dst;
+        struct ip gw;         /* zero: none, the destination is on the link */
+        int link;             /* index */
+        unsigned mtu, advmss; /* 0: not set; mtu is locked */
+};
+/* Replaces a route of the same destination, metric and table that is ours; another's is -EEXIST. */
+MUST_USE int netlink_route_add(struct netlink *nl, const struct netlink_route *r, uint8_t protocol);
+MUST_USE int netlink_route_del(struct netlink *nl, const struct netlink_route *r, uint8_t protocol);
+/* Is there a route of this protocol to exactly this destination? 1, 0, -errno */
+MUST_USE int netlink_route_has(struct netlink *nl, const struct netlink_route *r, uint8_t protocol);
+/* The default route of a family: link and gateway into out. -ENOENT: there is none. */
+MUST_USE int netlink_default(struct netlink *nl, bool v6, struct netlink_route *out);
+
+#endif

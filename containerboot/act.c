@@ -35,6 +35,7 @@ static void set_prefs(struct program *p, const struct prefs *next)
 
 static int login(struct program *p, const char *key)
 {
+        p->login_by_hand = true;
         node_login(node(p), loop_now(p->loop), *key ? key : NULL);
         host_kick(p->host);
         return 0;

@@ -22,7 +22,8 @@
 enum {                   /* exit codes that an orchestrator can act on */
        EXIT_STOPPED = 0, /* asked to stop */
        EXIT_FAILED = 1,  /* a bad setting, no start in time, something broke: see the last line */
-       EXIT_LOGIN = NODE_EXIT_LOGIN, /* 3: must log in (new, removed, expired) without a key that control takes */
+       EXIT_LOGIN = NODE_EXIT_LOGIN, /* 3: must log in (new, removed, expired) without a key that
+                                        control takes */
 };
 
 struct program {
@@ -42,6 +43,7 @@ struct program {
         char hostname[256];
         struct loop_timer boot, netmap_save, state_retry, stop_limit, trim;
         bool is_ready, stopping, logged_in;
+        bool login_by_hand; /* asked for over the local API, and not done yet */
         int exit_code;
 };
 

@@ -126,11 +126,25 @@ static void on_persist_netmap(void *ctx)
 
 static void trim(void *ctx)
 {
-        size_t given = memory_trim(); /* not within log_debug: it evaluates nothing below its level */
+        size_t given =
+            memory_trim(); /* not within log_debug: it evaluates nothing below its level */
 
         (void)ctx;
 
         log_debug("containerboot: %zu KiB of cold code given back", given >> 10);
+}
+
+/* Orchestrators see a code of its own; who waits for a key in a file, or logs in by hand over the
+ * local API, keeps the program. */
+static void cannot_login(struct program *p, const char *why)
+{
+        log_error("containerboot: %s", why);
+        if (p->login_by_hand)
+                localapi_server_notify(p->api, LOCALAPI_N_ERROR, why);
+        else if (p->key_watch)
+                log_info("containerboot: waiting for another auth key in its file");
+        else
+                program_stop(p, EXIT_LOGIN);
 }
 
 static void on_state(void *ctx, enum node_state state)
@@ -148,6 +162,8 @@ static void on_state(void *ctx, enum node_state state)
                 log_info("Startup complete, waiting for shutdown signal");
         }
         localapi_server_notify(p->api, LOCALAPI_N_STATE, NULL);
+        if (state == NODE_RUNNING)
+                p->login_by_hand = false;
 }
 
 static void on_auth_url(void *ctx, const char *url)
@@ -200,11 +216,11 @@ static void on_fatal(void *ctx, int code, const char *text)
 {
         struct program *p = ctx;
 
-        log_error("containerboot: %s", text);
-        if (code == EXIT_LOGIN && p->key_watch) {
-                log_info("containerboot: waiting for another auth key in its file");
+        if (code == EXIT_LOGIN) {
+                cannot_login(p, text);
                 return;
         }
+        log_error("containerboot: %s", text);
         program_stop(p, code ? code : EXIT_FAILED);
 }
 
@@ -441,7 +457,8 @@ static void view(void *ctx, struct localapi_view *v)
         v->is_ephemeral = !p->store.path;
 }
 
-/* A bare `tailscale` looks at the usual place; there it is a link, when we may make one. What somebody answers on stays. */
+/* A bare `tailscale` looks at the usual place; there it is a link, when we may make one. What
+ * somebody answers on stays. */
 static void link_socket(const char *path)
 {
         struct stat st;
@@ -452,7 +469,8 @@ static void link_socket(const char *path)
         if (lstat(DEFAULT_SOCKET, &st) == 0 && S_ISLNK(st.st_mode) && stat(DEFAULT_SOCKET, &st) < 0)
                 (void)unlink(DEFAULT_SOCKET);
         if (symlink(path, DEFAULT_SOCKET) < 0)
-                log_debug("containerboot: no link at " DEFAULT_SOCKET ": %m; use tailscale --socket=%s",
+                log_debug("containerboot: no link at " DEFAULT_SOCKET
+                          ": %m; use tailscale --socket=%s",
                           path);
 }
 

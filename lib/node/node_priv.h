@@ -82,6 +82,7 @@ struct node {
 	    in_frame;
 	bool logged_out; /* the next login starts control anew, with a new key */
 	bool login_again;
+	bool renewing; /* our key has expired and a new one was asked for */
 	char resolve_host[NETCHECK_HOST_MAX], auth_url[512], fatal[ERR_TEXT_MAX];
 	uint16_t home, home_wanted;
 	struct health health[NODE_HEALTH_MAX];

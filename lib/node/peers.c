@@ -131,7 +131,18 @@ static void set_addresses(struct node *n, const struct netmap_node *self)
 	filter_set_local(n->filter, local, n_local);
 }
 
-static void self_changed(struct node *n, const struct netmap_node *self)
+/* Control says that our key is over: once for each expiry a new one is asked for, with the auth key at hand; without one a
+ * login is asked of the user. */
+static void renew_key(struct node *n, mono_t now, bool expired)
+{
+	if (expired && !n->renewing && !n->needs_login)
+		control_login(n->control, now, true);
+	n->renewing = expired;
+	node_health_set(n, "expiry",
+			expired ? "The key of this node has expired: it logs in again." : NULL);
+}
+
+static void self_changed(struct node *n, mono_t now, const struct netmap_node *self)
 {
 	if (!n->have_map) {
 		char text[IP_TEXT];
@@ -143,9 +154,7 @@ static void self_changed(struct node *n, const struct netmap_node *self)
 	n->have_map = true;
 	if (n->map_is_live) {
 		n->authorized = self->authorized || self->expired;
-		if (self->expired && !n->needs_login)
-			node_health_set(n, "login",
-					"The key of this node has expired: it logs in again.");
+		renew_key(n, now, self->expired);
 	}
 	node_health_set(n, "approval",
 			n->authorized ? NULL
@@ -203,7 +212,7 @@ void node_apply_changes(struct node *n, mono_t now, wall_t wall)
 		any = true;
 		switch (ch.type) {
 		case NETMAP_SELF:
-			self_changed(n, netmap_self(n->netmap));
+			self_changed(n, now, netmap_self(n->netmap));
 			break;
 		case NETMAP_PEER:
 			p = netmap_peer(n->netmap, ch.peer);

@@ -18,14 +18,24 @@ static bool sent_after(mono_t t1, uint32_t end1, mono_t t2, uint32_t end2) /* RF
         return mono_before(t2, t1) || (t1.ns == t2.ns && seq_lt(end2, end1));
 }
 
-static void note_order(struct tcp_conn *c, mono_t now, const struct tx_seg *s)
+/* Was it the first transmission that arrived, though there was a second? The echoed timestamp
+ * tells. */
+static bool was_original(const struct tcp_conn *c, const struct tx_seg *s, uint32_t tsecr,
+                         bool has_tsecr)
+{
+        return s->flags & TX_RETRANSMITTED && s->n_sent == 2 && has_tsecr &&
+               seq_lt(tsecr, tcp_clock(c, s->sent));
+}
+
+static void note_order(struct tcp_conn *c, mono_t now, const struct tx_seg *s, bool original)
 {
         struct rack *r = &c->rack;
 
         if (seq_lt(r->fack, tx_end(s))) {
                 r->fack = tx_end(s);
-        } else if (!(s->flags & TX_RETRANSMITTED) && seq_lt(tx_end(s), r->fack)) { /* step 3 */
-                int64_t late = mono_sub(now, s->sent).ns - r->rtt.ns;
+        } else if ((original || !(s->flags & TX_RETRANSMITTED)) &&
+                   seq_lt(tx_end(s), r->fack)) { /* step 3 */
+                int64_t late = mono_sub(now, s->original).ns - r->rtt.ns;
 
                 if (late > r->reo_seen.ns)
                         r->reo_seen.ns = late;
@@ -40,7 +50,7 @@ void rack_delivered(struct tcp_conn *c, mono_t now, const struct tx_seg *s, uint
         struct rack *r = &c->rack;
         span_t rtt = mono_sub(now, s->sent);
 
-        note_order(c, now, s);
+        note_order(c, now, s, was_original(c, s, tsecr, has_tsecr));
         if (s->flags & TX_RETRANSMITTED) { /* was it the original that arrived? */
                 if (has_tsecr && seq_lt(tsecr, tcp_clock(c, s->sent)))
                         return;

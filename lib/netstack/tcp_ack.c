@@ -31,7 +31,9 @@ struct newest { /* of the segments that this ACK delivered, for the RTT sample *
 static void delivered(struct tcp_conn *c, mono_t now, struct tcp_ack_facts *f, struct newest *nw,
                       const struct tx_seg *s, uint32_t n)
 {
-        rack_delivered(c, now, s, f->in->h.tsecr, f->in->h.has_ts);
+        /* a SACK echoes the timestamp of an older segment, so it tells nothing about this one */
+        rack_delivered(c, now, s, f->in->h.tsecr,
+                       f->in->h.has_ts && seq_leq(tx_end(s), f->in->h.ack));
         rate_delivered(c, now, s, f, n);
         if (!(s->flags & TX_RETRANSMITTED) &&
             (!nw->is_known || mono_before(nw->sent, s->sent))) { /* Karn: RFC 6298 3 */

@@ -215,6 +215,8 @@ static void sent(struct netstack *ns, mono_t now, struct tcp_conn *c, struct tx_
 {
         rate_sent(c, now, s);
         s->sent = now;
+        if (!again)
+                s->original = now;
         if (s->n_sent < UINT8_MAX)
                 s->n_sent++;
         if (again) {

@@ -166,6 +166,7 @@ bool txq_split(struct txq *t, struct pool *p, uint32_t mss)
                                 return false;
                         }
                         part->sent = s->sent;
+                        part->original = s->original;
                         part->first_sent = s->first_sent;
                         part->delivered_at = s->delivered_at;
                         part->delivered = s->delivered;

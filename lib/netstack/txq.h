@@ -20,7 +20,7 @@ enum { TX_NONE = UINT32_MAX };
 enum { TX_FIN = 1, TX_RETRANSMITTED = 2, TX_APP_LIMITED = 4, TX_PROBE = 8 /* of a zero window */ };
 
 struct tx_seg {
-        mono_t sent;       /* last time */
+        mono_t sent, original; /* last time, first time */
         mono_t first_sent; /* rate sample (rate.c): as struct rate when it was sent */
         mono_t delivered_at;
         uint64_t delivered;
@@ -29,7 +29,7 @@ struct tx_seg {
         uint32_t
             skip; /* a sacked record: so many from here on are sacked for sure (itself counted) */
         uint8_t where, flags, n_sent;
-        uint8_t to_64[9];
+        uint8_t to_64;
 };
 static_assert(sizeof(struct tx_seg) == 64, "a chunk holds a whole number of records");
 

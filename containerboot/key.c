@@ -12,6 +12,22 @@ static const char *file_of(const char *value)
         return value && strncmp(value, "file:", 5) == 0 ? value + 5 : NULL;
 }
 
+/* of the state Secret, when nothing else names one */
+static int secret_key(struct program *p, char **key, struct err *e)
+{
+        struct bytes value;
+        int r;
+
+        if (!p->store.kube || !kube_secret_get(p->store.kube, KUBE_F_AUTHKEY, &value))
+                return 0;
+        r = kube_secret_check_key(p->store.kube, e);
+        if (r < 0)
+                return r;
+        *key = strndup((const char *)value.data, value.len);
+        p->has_secret_key = true;
+        return *key ? 0 : err_set(e, ENOMEM, "auth key");
+}
+
 int program_auth_key(struct program *p, char **key, struct err *e)
 {
         const char *value = options_auth_key(&p->options), *path = file_of(value);
@@ -21,7 +37,7 @@ int program_auth_key(struct program *p, char **key, struct err *e)
 
         *key = NULL;
         if (!value)
-                return 0;
+                return secret_key(p, key, e);
         if (!path) {
                 *key = strdup(value);
                 return *key ? 0 : err_set(e, ENOMEM, "auth key");

@@ -88,11 +88,12 @@ const struct option option_table[] = {
         ROW("TS_DEBUG_ALWAYS_USE_DERP", NULL, OPTION_BOOL, 0, "false", derp_only, "Never use direct paths."),
         ROW("TS_USE_CACHED_NETMAP", NULL, OPTION_BOOL, 0, "true", use_cached_netmap,
             "Keep the last known peers in the state, so that they can be reached after a restart while the control server is away."),
-        ROW("TS_KUBE_SECRET", NULL, OPTION_TEXT, OPTION_CLUSTER_ONLY | OPTION_NOT_YET, NULL, kube_secret,
-            "Kubernetes Secret to keep the state in."),
+        ROW("TS_KUBE_SECRET", NULL, OPTION_TEXT, OPTION_CLUSTER_ONLY, NULL, kube_secret,
+            "Kubernetes Secret to keep the state in, in the fields of the stock client, readable both ways; it comes before TS_STATE_DIR. An `authkey` in it logs in when no variable does. Default in a cluster: `tailscale`; empty: none."),
         ROW("TS_DEBUG_ADDR_PORT", NULL, OPTION_LISTEN, OPTION_NOT_YET, NULL, debug_addr, "Listener of a debug server."),
         ROW("TS_EXPERIMENTAL_VERSIONED_CONFIG_DIR", NULL, OPTION_TEXT, OPTION_NOT_YET, NULL, config_dir, "Directory of configuration files."),
-        ROW("KUBERNETES_SERVICE_HOST", NULL, OPTION_TEXT, 0, NULL, kubernetes_host, "Set by Kubernetes; says that this is a cluster."),
+        ROW("KUBERNETES_SERVICE_HOST", NULL, OPTION_TEXT, 0, NULL, kubernetes_host, "Set by Kubernetes; says that this is a cluster, and where its API server is."),
+        NUM("KUBERNETES_SERVICE_PORT", 0, "443", kubernetes_port, 65535, "Set by Kubernetes; port of the API server."),
 
         { GROUP("Health, metrics, pod"), .name = "TS_LOCAL_ADDR_PORT", .kind = OPTION_LISTEN, .dflt = "[::]:9002", .off = AT(local_addr),
           .help = "Listener of /healthz, /livez, /readyz and /metrics; opened when one of the two switches below is on." },
@@ -122,7 +123,7 @@ const struct option option_table[] = {
         ACCEPTED("TS_ACME_ACCOUNT_SECRET_NAME", "No certificates are handed out."),
         ACCEPTED("TS_ACME_ACCOUNT_FIELD", "No certificates are handed out."),
         ACCEPTED("TS_EXPERIMENTAL_SERVICE_AUTO_ADVERTISEMENT", "There are no services to advertise."),
-        ACCEPTED("TS_KUBERNETES_READ_API_SERVER_ADDRESS_FROM_ENV", "The API server is not asked."),
+        ACCEPTED("TS_KUBERNETES_READ_API_SERVER_ADDRESS_FROM_ENV", "The API server's address always comes from the environment."),
 };
 /* clang-format on */
 const size_t option_table_n = ARRAY_LEN(option_table);

@@ -177,6 +177,19 @@ int check_hostname(const char *what, const char *text, struct err *e)
         return 0;
 }
 
+/* as Kubernetes has names of objects (RFC 1123 subdomain) */
+static int check_object_name(const char *what, const char *text, struct err *e)
+{
+        const size_t len = strlen(text);
+
+        if (len > 253 || strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789.-") != len ||
+            strchr(".-", text[0]) || strchr(".-", text[len - 1]))
+                return err_say(e, EINVAL,
+                               "%s: wanted a name of lower-case letters, digits, '-' and '.'",
+                               what);
+        return 0;
+}
+
 int check_tags(const char *what, const char *text, struct err *e)
 {
         struct bytes left = bytes_str(text), tag;
@@ -467,7 +480,11 @@ static int check_own(const struct scan *s)
         if (!o->userspace)
                 return err_say(s->e, EINVAL,
                                "TS_USERSPACE=false: kernel mode is not in this version; unset it");
-        if (o->hostname)
+        o->no_kube_secret = s->raw[row_named(bytes_str("TS_KUBE_SECRET")) - option_table] &&
+                            !o->kube_secret; /* given and empty */
+        if (o->kube_secret)
+                r = check_object_name("TS_KUBE_SECRET", o->kube_secret, s->e);
+        if (r == 0 && o->hostname)
                 r = check_hostname("TS_HOSTNAME", o->hostname, s->e);
         if (r == 0)
                 r = up_flags_parse(&o->up, o->extra_args, s->warn, s->ctx, s->e);
@@ -566,6 +583,13 @@ void options_wipe_env(char **env)
 const char *options_auth_key(const struct options *o)
 {
         return o->auth_key ? o->auth_key : o->up.auth_key;
+}
+
+const char *options_kube_secret(const struct options *o)
+{
+        if (!o->kubernetes_host || o->no_kube_secret)
+                return NULL;
+        return o->kube_secret ? o->kube_secret : "tailscale";
 }
 
 const char *options_socks5(const struct options *o)

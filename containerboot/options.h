@@ -62,6 +62,8 @@ struct options {
         /* state, daemon, plumbing */
         char *state_dir, *kube_secret, *socket, *daemon_args, *debug_addr, *config_dir,
             *internal_app, *kubernetes_host;
+        uint64_t kubernetes_port;
+        bool no_kube_secret;                    /* TS_KUBE_SECRET is there and empty */
         uint64_t memory_limit, port, verbosity; /* 0: default */
         bool derp_http, derp_only, use_cached_netmap;
 
@@ -132,6 +134,8 @@ MUST_USE int options_prefs(const struct options *o, const struct prefs *stored,
 /* The key that logs in: of the variable or of the extra arguments; NULL: none. Possibly
  * "file:PATH". */
 const char *options_auth_key(const struct options *o);
+/* Name of the Secret that the state is to be in, or NULL. */
+const char *options_kube_secret(const struct options *o);
 /* is_outside: false for a listener "127.0.0.1:..." */
 const char *options_socks5(const struct options *o);
 const char *options_http_proxy(const struct options *o);

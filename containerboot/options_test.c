@@ -174,13 +174,35 @@ TEST(what_this_version_cannot_do_is_refused_by_name_and_harmless_when_off)
         check_refused("TS_ROUTES: not supported", ENV("TS_ROUTES=10.0.0.0/8"));
         check_refused("TS_SSH", ENV("TS_SSH=true"));
         check_refused("TS_SERVE_CONFIG", ENV("TS_SERVE_CONFIG=/a"));
-        check_refused("TS_KUBE_SECRET",
-                      ENV("TS_KUBE_SECRET=a", "KUBERNETES_SERVICE_HOST=10.0.0.1"));
         check_refused("advertising routes", ENV("TS_EXTRA_ARGS=--advertise-routes=10.0.0.0/8"));
         check_refused("--exit-node", ENV("TS_EXTRA_ARGS=--exit-node=100.64.0.9"));
         ck_assert_int_eq(ENV("TS_SSH=false", "TS_ROUTES=", "TS_KUBE_SECRET=", "TS_SERVE_CONFIG="),
                          0);
         ck_assert_str_eq(o.routes, "");
+        options_fini(&o);
+}
+
+TEST(in_a_cluster_the_state_is_in_a_secret_unless_its_name_is_empty)
+{
+        ck_assert_int_eq(ENV("TS_STATE_DIR=/a"), 0);
+        ck_assert_ptr_null(options_kube_secret(&o));
+        options_fini(&o);
+        ck_assert_int_eq(ENV("KUBERNETES_SERVICE_HOST=10.0.0.1"), 0);
+        ck_assert_str_eq(options_kube_secret(&o), "tailscale");
+        ck_assert_uint_eq(o.kubernetes_port, 443);
+        options_fini(&o);
+        ck_assert_int_eq(ENV("KUBERNETES_SERVICE_HOST=10.0.0.1", "KUBERNETES_SERVICE_PORT=6443",
+                             "TS_KUBE_SECRET=web-0.state"),
+                         0);
+        ck_assert_str_eq(options_kube_secret(&o), "web-0.state");
+        ck_assert_uint_eq(o.kubernetes_port, 6443);
+        options_fini(&o);
+        ck_assert_int_eq(ENV("KUBERNETES_SERVICE_HOST=10.0.0.1", "TS_KUBE_SECRET="), 0);
+        ck_assert_ptr_null(options_kube_secret(&o));
+        options_fini(&o);
+        check_refused("TS_KUBE_SECRET: wanted a name",
+                      ENV("KUBERNETES_SERVICE_HOST=10.0.0.1", "TS_KUBE_SECRET=../x"));
+        check_refused("TS_KUBE_SECRET: works in a Kubernetes cluster only", ENV("TS_KUBE_SECRET=a"));
         options_fini(&o);
 }
 

@@ -44,6 +44,7 @@ struct program {
         struct loop_timer boot, netmap_save, state_retry, stop_limit, trim;
         bool is_ready, stopping, logged_in;
         bool login_by_hand; /* asked for over the local API, and not done yet */
+        bool has_secret_key; /* the auth key is the Secret's */
         int exit_code;
 };
 
@@ -68,6 +69,12 @@ int program_act(void *ctx, const struct localapi_answer *what, const char **word
  * line. */
 MUST_USE int program_auth_key(struct program *p, char **key, struct err *e);
 void program_watch_key(struct program *p);
+/* pod.c: the state Secret and what it says beside the state; nothing without one */
+bool program_in_pod(const struct program *p); /* is the state to be in a Secret? */
+MUST_USE int program_pod_open(struct program *p, struct err *e);
+void program_pod_logged_in(struct program *p);
+void program_pod_tell(struct program *p); /* who we are, as far as it is known and in place */
+void program_pod_wants_key(struct program *p);
 
 /* cli.c: status, ping, ... over the socket; returns the exit code */
 int cli_main(int argc, char **argv);

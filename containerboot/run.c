@@ -23,6 +23,8 @@ enum {
         NETMAP_SAVE_S = 10,
         STATE_RETRY_S = 30,
         STOP_LIMIT_S = 5,
+        BOOT_FLUSH_S = 60, /* when TS_BOOT_TIMEOUT is off */
+        FLUSH_S = 15, /* with the logout well within the usual 30 s of grace */
         TRIM_S = 10,
         NETMAP_MAX = 16 << 20
 };
@@ -94,6 +96,7 @@ static void on_persist_login(void *ctx)
         snprintf(home, sizeof home, "%u", node_home(node(p)));
         if (state_put(p->store.state, STATE_HOME, bytes_str(home)) < 0)
                 log_warn("state: the home relay is not kept");
+        program_pod_logged_in(p);
         program_save(p);
         if (!p->logged_in)
                 localapi_server_notify(p->api, LOCALAPI_N_LOGIN, NULL);
@@ -161,6 +164,7 @@ static void on_state(void *ctx, enum node_state state)
                 loop_timer_set(&p->trim, mono_add(loop_now(p->loop), SPAN_S(TRIM_S)));
                 log_info("Startup complete, waiting for shutdown signal");
         }
+        program_pod_tell(p);
         localapi_server_notify(p->api, LOCALAPI_N_STATE, NULL);
         if (state == NODE_RUNNING)
                 p->login_by_hand = false;
@@ -185,6 +189,7 @@ static void on_netmap(void *ctx)
 {
         struct program *p = ctx;
 
+        program_pod_tell(p);
         localapi_server_notify(p->api, LOCALAPI_N_NETMAP, NULL);
 }
 
@@ -399,7 +404,7 @@ static void fill_node(struct program *p, struct node_conf *c, const char *key)
         disco_key(p, &c->disco);
         c->control_key = p->options.control_key;
         c->auth_key = key;
-        c->ephemeral = !p->store.path;
+        c->ephemeral = store_is_memory(&p->store);
         c->accept_routes = w->accept_routes;
         c->shields_up = w->shields_up;
         c->derp_only = p->options.derp_only;
@@ -454,7 +459,7 @@ static void view(void *ctx, struct localapi_view *v)
         v->state = p->store.state;
         v->self = &p->self;
         v->version = PROGRAM_API_VERSION;
-        v->is_ephemeral = !p->store.path;
+        v->is_ephemeral = store_is_memory(&p->store);
 }
 
 /* A bare `tailscale` looks at the usual place; there it is a link, when we may make one. What
@@ -543,9 +548,15 @@ static int start(struct program *p, struct err *e)
                                               : o->daemon.state_dir;
         struct tls_client_conf tls = { .ca_file = getenv("SSL_CERT_FILE"),
                                        .ca_dir = getenv("SSL_CERT_DIR") };
-        int r = store_open(&p->store, dir, e);
+        int r = 0;
 
-        if (!dir)
+        p->resolver = resolver_new(p->loop, NULL);
+        if (!p->resolver)
+                return err_set(e, ENOMEM, "resolver");
+        r = watch_signals(p, e);
+        if (r == 0)
+                r = program_in_pod(p) ? program_pod_open(p, e) : store_open(&p->store, dir, e);
+        if (r == 0 && store_is_memory(&p->store))
                 log_warn("containerboot: no TS_STATE_DIR: the state is in memory and the node is "
                          "ephemeral");
         if (r == 0)
@@ -556,21 +567,19 @@ static int start(struct program *p, struct err *e)
                 return r;
         gethostname(p->hostname, sizeof p->hostname - 1);
         init_timers(p);
-        p->resolver = resolver_new(p->loop, NULL);
         p->tls = tls_client_new(&tls, e);
         if (!p->tls)
                 return -EIO;
-        if (!p->resolver)
-                return err_set(e, ENOMEM, "resolver");
         r = make_host(p, e);
-        if (r == 0 &&
-            !store_save(
-                &p->store)) /* keys must not be lost: the disk is tried before the node registers */
+        /* keys must not be lost: the store is tried before the node registers */
+        if (r == 0 && !store_save(&p->store))
                 r = err_say(e, EIO, "TS_STATE_DIR %s cannot be written", dir);
         if (r == 0)
                 r = open_listeners(p, e);
-        if (r == 0)
-                r = watch_signals(p, e);
+        if (r == 0 && !store_flush(&p->store, p->options.boot_timeout.ns > 0 ? p->options.boot_timeout
+                                                                        : SPAN_S(BOOT_FLUSH_S)))
+                r = err_say(e, EIO, "TS_KUBE_SECRET %s cannot be written",
+                            options_kube_secret(&p->options));
         return r;
 }
 
@@ -611,6 +620,10 @@ int program_run(struct program *p)
                 loop_run(p->loop);
                 if (loop_timer_is_set(&p->netmap_save) && !p->self.prefs.logged_out)
                         save_netmap(p);
+                if (!store_flush(&p->store, SPAN_S(FLUSH_S)))
+                        log_error("containerboot: the last changes of the state are not written");
+        } else if (p->stopping) {
+                p->exit_code = EXIT_STOPPED; /* asked to while starting */
         } else {
                 log_error("containerboot: %s", e.text);
         }

@@ -62,8 +62,19 @@ int store_open(struct store *s, const char *dir, struct err *e)
         return r < 0 ? r : load(s, e);
 }
 
+int store_open_kube(struct store *s, struct kube_secret_conf *conf, struct err *e)
+{
+        *s = (struct store){ .lock = -1, .state = state_new() };
+        if (!s->state)
+                return err_set(e, ENOMEM, "state");
+        conf->state = s->state;
+        s->kube = kube_secret_open(conf, e);
+        return s->kube ? 0 : -e->code;
+}
+
 void store_close(struct store *s)
 {
+        kube_secret_free(s->kube);
         state_free(s->state);
         free(s->path);
         file_fd_close(&s->lock);
@@ -76,6 +87,8 @@ bool store_save(struct store *s)
         struct buf out;
         int r;
 
+        if (s->kube)
+                kube_secret_save(s->kube);
         if (!s->path)
                 return true;
         buf_init(&out, STATE_TEXT_MAX);
@@ -93,4 +106,9 @@ bool store_save(struct store *s)
                 log_info("state: saved again");
         s->is_bad = r < 0;
         return r == 0;
+}
+
+bool store_flush(struct store *s, span_t limit)
+{
+        return !s->kube || kube_secret_flush(s->kube, limit);
 }

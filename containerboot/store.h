@@ -1,23 +1,35 @@
-/* containerboot/store.h - the state file: read once, locked, replaced atomically; or memory only */
+/* containerboot/store.h - where the state is: a file, read once, locked, replaced atomically; a
+ * Secret; or memory only */
 #ifndef CONTAINERBOOT_STORE_H
 #define CONTAINERBOOT_STORE_H
 
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "containerboot/kube_secret.h"
 #include "model/state.h"
 
 struct store {
         struct state *state;
-        char *path;  /* NULL: memory */
+        char *path;               /* NULL: no file */
+        struct kube_secret *kube; /* NULL: no Secret */
         int lock;    /* descriptor that holds the lock, or -1 */
         bool is_bad; /* the last save failed: said once, until one works again */
 };
 
 /* dir NULL: memory. 0, or -errno with one line: locked by another process, unreadable, torn. */
 MUST_USE int store_open(struct store *s, const char *dir, struct err *e);
+/* The same out of a Secret; conf->state is set here. */
+MUST_USE int store_open_kube(struct store *s, struct kube_secret_conf *conf, struct err *e);
+static inline bool store_is_memory(const struct store *s)
+{
+        return !s->path && !s->kube;
+}
 void store_close(struct store *s); /* also of a zeroed store whose lock is -1 */
-/* Writes the file; the old one stays until the new one is safe. Logs a failure once. */
+/* Writes the file; the old one stays until the new one is safe. Logs a failure once. A Secret is
+ * written soon: true says only that it was begun. */
 bool store_save(struct store *s);
+/* Waits until what was saved is safe; false: not within the limit. */
+bool store_flush(struct store *s, span_t limit);
 
 #endif

@@ -50,6 +50,24 @@ took=$((($(date +%s%N) - start_kill) / 1000000))
 echo "figure: SIGTERM to exit $took ms"
 say "key from a file, warnings, stop"
 
+# stopping with live tunnels, on the side that dials and on the side that is dialled
+containerboot a "$key"; containerboot b "$key" TS_STATE_DIR= TS_OUTBOUND_HTTP_PROXY_LISTEN=
+ready a; ready b
+web b 8000
+hold() { in_ns a timeout 20 python3 -c 'import socket,sys,struct,time
+c=socket.create_connection(("127.0.0.1",1055)); c.sendall(b"\5\1\0\5\1\0\1"+socket.inet_aton(sys.argv[1])+struct.pack(">H",int(sys.argv[2])))
+r=b""
+while len(r)<12: r+=c.recv(12-len(r))
+print("reply", r[3], flush=True); time.sleep(15)' "$@"; }
+hold "$(addr b)" 8000 > "$T/hold1" 2>&1 & PIDS+=($!)
+hold "$IP_hs" 8443 > "$T/hold2" 2>&1 & PIDS+=($!)
+until_ok 10 grep -q "reply 0" "$T/hold1"; until_ok 10 grep -q "reply 0" "$T/hold2"
+for h in a b; do
+	eval "pid=\$PID_$h"; kill -TERM "$pid"; rc=0; wait "$pid" || rc=$?
+	[ "$rc" = 0 ] || die "exit code $rc of $h with live tunnels"
+done
+say "stop with live tunnels"
+
 # expired on the server: with a key at hand it comes back, without one it ends with a code of its own
 id_a() { hs_cli nodes list -o json | jq '.[] | select(.given_name == "a" or .name == "a") | .id'; }
 containerboot a "$key"

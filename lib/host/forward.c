@@ -23,6 +23,7 @@ struct forward {
 
 static void forward_free(struct forward *f)
 {
+	host_flow_del(f->host, &f->flow);
 	f->host->n_forwards--;
 	host_kick(f->host);
 	free(f);
@@ -118,6 +119,14 @@ static void on_event(struct flow *flow, const struct ns_event *ev)
 	forward_free(f);
 }
 
+static void on_drop(struct flow *fl)
+{
+	struct forward *f = (struct forward *)fl;
+
+	stream_close(f->s);
+	forward_free(f);
+}
+
 void host_forward_incoming(struct host *h, const struct ns_event *ev)
 {
 	const struct ip loopback[2] = { ip_v4(127, 0, 0, 1), { { [15] = 1 } } };
@@ -152,6 +161,8 @@ void host_forward_incoming(struct host *h, const struct ns_event *ev)
 		host_kick(h);
 		return;
 	}
+	f->flow.drop = on_drop;
+	host_flow_add(h, &f->flow);
 	h->n_forwards++;
 	ns_tcp_set_user(node_netstack(h->node), ev->id, &f->flow);
 }

@@ -408,6 +408,7 @@ void host_free(struct host *h)
 			stream_close(h->streams[i].s);
 		forget_stream(&h->streams[i]);
 	}
+	host_flows_free(h);
 	host_datagram_free(h);
 	host_name_free(h);
 	link_watch_free(h->links);

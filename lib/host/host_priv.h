@@ -31,6 +31,8 @@ enum {
 /* Whoever holds a connection of the stack is told of its events; ns_tcp_set_user points here. */
 struct flow {
 	void (*event)(struct flow *f, const struct ns_event *ev);
+	void (*drop)(struct flow *f); /* the host goes: close the stream, free */
+	struct flow *next, *prev;     /* in host.flows, when it has a stream */
 };
 
 /* A stream that the node asked for. */
@@ -64,6 +66,7 @@ struct host {
 	struct node_stream streams[HOST_STREAMS_MAX];
 	uint8_t *read_buf; /* HOST_READ_MAX; room and got follow each other at once */
 	size_t n_splices, n_forwards;
+	struct flow *flows; /* splices and forwards, which hold streams */
 	struct loop_defer again;
 
 	struct udp_flow *udp_buckets[HOST_UDP_BUCKETS];
@@ -74,6 +77,11 @@ struct host {
 	size_t n_udp_ports;
 	struct host_name *names; /* look-ups for the node */
 };
+
+/* splice.c */
+void host_flow_add(struct host *h, struct flow *f);
+void host_flow_del(struct host *h, struct flow *f);
+void host_flows_free(struct host *h);
 
 /* forward.c */
 void host_forward_incoming(struct host *h, const struct ns_event *ev);

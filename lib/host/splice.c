@@ -31,8 +31,34 @@ static mono_t now(const struct splice *sp)
 	return loop_now(sp->host->loop);
 }
 
+void host_flow_add(struct host *h, struct flow *f)
+{
+	f->prev = NULL;
+	f->next = h->flows;
+	if (h->flows)
+		h->flows->prev = f;
+	h->flows = f;
+}
+
+void host_flow_del(struct host *h, struct flow *f)
+{
+	if (f->prev)
+		f->prev->next = f->next;
+	else
+		h->flows = f->next;
+	if (f->next)
+		f->next->prev = f->prev;
+}
+
+void host_flows_free(struct host *h)
+{
+	while (h->flows)
+		h->flows->drop(h->flows);
+}
+
 static void splice_free(struct splice *sp)
 {
+	host_flow_del(sp->host, &sp->flow);
 	sp->host->n_splices--;
 	host_kick(sp->host);
 	free(sp);
@@ -142,6 +168,14 @@ static void on_event(struct flow *f, const struct ns_event *ev)
 	}
 }
 
+static void on_drop(struct flow *f)
+{
+	struct splice *sp = (struct splice *)f;
+
+	stream_close(sp->s);
+	splice_free(sp);
+}
+
 static int join(struct host *h, struct ns_id id, struct stream *s, struct bytes early,
 		struct bytes before)
 {
@@ -164,6 +198,8 @@ static int join(struct host *h, struct ns_id id, struct stream *s, struct bytes 
 	if (before.len > 0)
 		memcpy(sp->before, before.data, before.len);
 	sp->before_len = before.len;
+	sp->flow.drop = on_drop;
+	host_flow_add(h, &sp->flow);
 	h->n_splices++;
 	ns_tcp_set_user(ns, id, &sp->flow);
 	stream_set_ops(s, &splice_ops, sp);

@@ -6,7 +6,8 @@
  * some packets overtake the others the lowest round trip says nothing about how late the overtaken
  * ones are: (1) how late a late comer was is measured (reo_seen) and the window is an eighth above
  * it; (2) each round with a needless retransmission widens it by a quarter of SRTT, not of the
- * lowest RTT. SRTT stays the upper limit.
+ * lowest RTT. The upper limit is 5/4 of SRTT, not SRTT: when a segment and its ACK both overtake, the
+ * others are a whole round trip late.
  */
 #include "netstack/seq.h"
 #include "netstack/tcp_conn.h"
@@ -74,7 +75,7 @@ span_t rack_reo_wnd(const struct tcp_conn *c)
         wnd = c->rtt.min.ns / 4 + (r->reo_wnd_mult - 1) * (c->rtt.srtt.ns / 4);
         if (wnd < r->reo_seen.ns + r->reo_seen.ns / 8)
                 wnd = r->reo_seen.ns + r->reo_seen.ns / 8;
-        return SPAN_NS(MIN_OF(wnd, c->rtt.srtt.ns));
+        return SPAN_NS(MIN_OF(wnd, c->rtt.srtt.ns + c->rtt.srtt.ns / 4));
 }
 
 /* RFC 8985 6.2 step 5 */
@@ -124,7 +125,7 @@ void rack_recovered(struct tcp_conn *c)
 {
         struct rack *r = &c->rack;
 
-        r->reo_seen.ns -= r->reo_seen.ns / 16;
+        r->reo_seen.ns -= r->reo_seen.ns / 64;
         if (r->reo_wnd_persist > 0 && --r->reo_wnd_persist == 0)
                 r->reo_wnd_mult = 1;
 }

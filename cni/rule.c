@@ -125,7 +125,7 @@ void rule_parse(struct json *j, struct rule *out)
                         json_skip(j);
         }
         out->is_v6 = !ip_is_v4(&out->to.ip);
-        if (!has_to || out->priority == 0 || (!out->has_from && !*out->iif) ||
+        if (!has_to || out->priority == 0 || !json_is_utf8(bytes_str(out->iif)) || (!out->has_from && !*out->iif) ||
             (out->has_from && ip_is_v4(&out->from.ip) == out->is_v6))
                 j->failed = true;
 }

@@ -47,7 +47,7 @@ static void find_cable(struct netlink *host, const struct result *prev, char out
                 const struct result_interface *f = &prev->interfaces[i];
                 struct netlink_link link;
 
-                if (f->in_pod || !env_is_ifname(bytes_str(f->name)) ||
+                if (f->in_pod || !env_is_ifname(bytes_str(f->name)) || !json_is_utf8(bytes_str(f->name)) ||
                     netlink_link(host, f->name, &link) < 0 || !link.is_cable || link.is_port)
                         continue;
                 (void)bytes_to_str(bytes_str(f->name), out, 16);

@@ -26,6 +26,13 @@ struct node *host_node(struct host *h)
 	return h->node;
 }
 
+size_t host_send_packets(struct host *h, const struct pkt *v, size_t n)
+{
+	h->dirty = true;
+	loop_defer(h->loop, &h->again);
+	return node_send_packets(h->node, v, n);
+}
+
 struct loop *host_loop(struct host *h)
 {
 	return h->loop;
@@ -269,6 +276,9 @@ static void carry_out(struct host *h, const struct node_effect *ef)
 		break;
 	case NODE_FLOW:
 		flow_event(h, &ef->flow);
+		break;
+	case NODE_INNER:
+		TELL(h, inner, ef->v, ef->count);
 		break;
 	case NODE_DIAL:
 		dial(h, ef);

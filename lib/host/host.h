@@ -26,6 +26,7 @@ struct host_ops { /* what the program hears; each may be NULL */
 	void (*health)(void *ctx);
 	void (*netmap)(void *ctx);
 	void (*pong)(void *ctx, const struct node_ping_result *r);
+	void (*inner)(void *ctx, struct pkt *v, size_t n); /* raw_packets: for the device; borrowed */
 	void (*logged_out)(void *ctx);
 	void (*fatal)(void *ctx, int code, const char *text);
 };
@@ -53,6 +54,9 @@ struct loop *host_loop(struct host *h);
 /* Call after touching the node from outside a host callback: its effects are carried out at the end
  * of the turn. */
 void host_kick(struct host *h);
+
+/* raw_packets: IP packets of the device; how many were taken. */
+size_t host_send_packets(struct host *h, const struct pkt *v, size_t n);
 
 /* --- flows into the tailnet --- */
 

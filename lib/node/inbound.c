@@ -58,7 +58,9 @@ void node_wg_input(struct node *n, mono_t now, wall_t wall, const struct ipport 
 		for (size_t i = 0; i < plain; i++)
 			if (admit(n, now, n->plain[i].peer, n->plain[i].pkt))
 				n->accepted[take++] = *n->plain[i].pkt;
-		if (take > 0)
+		if (take > 0 && n->inner)
+			node_inner_take(n, n->accepted, take);
+		else if (take > 0)
 			netstack_feed(n->netstack, now, n->accepted, take);
 		v += part;
 		count -= part;

@@ -59,6 +59,10 @@ static bool make_parts(struct node *n, const struct node_conf *conf, struct err 
 		err_set(e, ENOMEM, "start node");
 		return false;
 	}
+	if (conf->raw_packets && !(n->inner = node_inner_new())) {
+		err_set(e, ENOMEM, "start node");
+		return false;
+	}
 	control_set_disco(n->control, &n->disco_pub);
 	control_set_ephemeral(n->control, conf->ephemeral);
 	if (control_set_hostinfo(n->control, &conf->hostinfo) != 0 ||
@@ -114,6 +118,7 @@ void node_free(struct node *n)
 	burst_fini(&n->out);
 	burst_fini(&n->made);
 	burst_fini(&n->in);
+	node_inner_free(n->inner);
 	secret_wipe(n, sizeof *n);
 	free(n);
 }
@@ -504,7 +509,7 @@ bool node_next(struct node *n, mono_t now, wall_t wall, struct node_effect *ef)
 		return true;
 	path_pump(n, now);
 	wg_pump(n, now);
-	if (queue_next(n, ef) || node_probe_next(n, now, ef) || flow_pump(n, now, ef) ||
+	if (node_inner_next(n, ef) || queue_next(n, ef) || node_probe_next(n, now, ef) || flow_pump(n, now, ef) ||
 	    node_pump_out(n, now, wall, ef))
 		return true;
 	return node_relays_next(n, now, wall, ef); /* the pump may have given relays something */

@@ -46,6 +46,7 @@ struct node_conf {
 	bool shields_up;
 	bool derp_only; /* never UDP */
 	bool derp_http; /* relays over plain HTTP (TS_DEBUG_USE_DERP_HTTP) */
+	bool raw_packets; /* no IP stack: accepted packets come out as NODE_INNER, the host has a device */
 	bool plain_map;
 	uint16_t home; /* home relay of an earlier run, 0: unknown */
 	size_t memory; /* budget of stream buffers; 0: default */
@@ -90,6 +91,9 @@ void node_stream_feed(struct node *n, mono_t now, wall_t wall, uint32_t stream, 
 size_t node_stream_pull(struct node *n, mono_t now, uint32_t stream, uint8_t *buf, size_t cap);
 /* why: one line, NULL: orderly */
 void node_stream_closed(struct node *n, mono_t now, uint32_t stream, const char *why);
+/* IP packets of the host's device, for the tailnet; copied. How many were taken: fewer than count when the queue is
+ * full, then node_next first. */
+size_t node_send_packets(struct node *n, const struct pkt *v, size_t count);
 void node_resolved(struct node *n, mono_t now, const char *host, const struct ip *v,
 		   size_t count); /* 0: no such name */
 
@@ -120,6 +124,7 @@ enum node_effect_type {
 	NODE_STREAM_CLOSE,   /* stream: close, feed nothing more of it */
 	NODE_UDP_SEND,       /* to, v, count */
 	NODE_RESOLVE,        /* host; answer with node_resolved */
+	NODE_INNER,          /* v, count: decrypted and accepted; only with raw_packets */
 	NODE_FLOW,           /* flow: an event of the IP stack */
 	NODE_STATE,          /* node_state() changed */
 	NODE_AUTH_URL,       /* text: show it to the user */
@@ -200,7 +205,7 @@ struct node_counters {
 	uint64_t in_packets[NODE_PATH_N], in_bytes[NODE_PATH_N], out_packets[NODE_PATH_N],
 	    out_bytes[NODE_PATH_N];
 	uint64_t in_dropped[NODE_VERDICTS], out_dropped[NODE_VERDICTS]; /* by enum filter_verdict */
-	uint64_t unroutable, relay_full;
+	uint64_t unroutable, relay_full, inner_full;
 };
 const struct node_counters *node_counters(const struct node *n);
 

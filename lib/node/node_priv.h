@@ -12,6 +12,7 @@
 #include "wg/wg.h"
 
 enum {
+	NODE_INNER_MAX = 512, /* accepted packets that wait for the host in one turn: 1 MiB, raw_packets only */
 	NODE_QUEUE_MAX = 64, /* effects that wait for node_next; a full queue drops the newest
 				notification, never a dial */
 	NODE_HOST_MAX = 256,
@@ -115,6 +116,7 @@ struct node {
 	struct wg_plain plain[BURST_MAX];
 	struct pkt accepted[BURST_MAX];
 
+	struct node_inner *inner; /* NULL: the IP stack has the packets */
 	struct node_counters counters;
 };
 
@@ -149,6 +151,12 @@ void node_wg_input(struct node *n, mono_t now, wall_t wall, const struct ipport 
 		   enum node_path_kind kind, struct pkt *v, size_t count);
 void node_relay_packet(struct node *n, mono_t now, wall_t wall, uint16_t region,
 		       const struct key_pub *from, struct bytes data);
+
+/* inner.c */
+struct node_inner *node_inner_new(void);
+void node_inner_free(struct node_inner *in);
+void node_inner_take(struct node *n, const struct pkt *v, size_t count);
+bool node_inner_next(struct node *n, struct node_effect *ef);
 
 /* outbound.c */
 bool node_pump_out(struct node *n, mono_t now, wall_t wall, struct node_effect *ef);

@@ -131,6 +131,7 @@ static void carry_out(struct world *w, int i, struct node_effect *ef)
 		break;
 	case NODE_AUTH_URL:
 	case NODE_HEALTH:
+	case NODE_INNER: /* only of nodes with raw_packets */
 	case NODE_PONG:
 	case NODE_LOGGED_OUT:
 		break;

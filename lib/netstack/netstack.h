@@ -37,7 +37,7 @@ struct netstack_conf {
         size_t max_conns;                /* TCP connections, all states; 0: NS_CONNS_DEFAULT */
         size_t max_pending;              /* incoming that wait for ns_tcp_accept */
         size_t memory;                   /* bytes of all buffers together; 0: NS_MEMORY_DEFAULT */
-        uint32_t rcvbuf_max, sndbuf_max; /* of one connection; 0: 8 and 6 MiB */
+        uint32_t rcvbuf_max, sndbuf_max; /* of one connection; 0: 8 and 9 MiB */
 };
 enum { NS_CONNS_DEFAULT = 65536, NS_PENDING_DEFAULT = 8192, NS_MEMORY_DEFAULT = 64 << 20 };
 

@@ -6,8 +6,8 @@
  * some packets overtake the others the lowest round trip says nothing about how late the overtaken
  * ones are: (1) how late a late comer was is measured (reo_seen) and the window is an eighth above
  * it; (2) each round with a needless retransmission widens it by a quarter of SRTT, not of the
- * lowest RTT. The upper limit is 5/4 of SRTT, not SRTT: when a segment and its ACK both overtake, the
- * others are a whole round trip late.
+ * lowest RTT. The upper limit is 5/4 of SRTT, not SRTT: when a segment and its ACK both overtake,
+ * the others are a whole round trip late.
  */
 #include "netstack/seq.h"
 #include "netstack/tcp_conn.h"
@@ -38,7 +38,7 @@ static void note_order(struct tcp_conn *c, mono_t now, const struct tx_seg *s, b
                    seq_lt(tx_end(s), r->fack)) { /* step 3 */
                 int64_t late = mono_sub(now, s->original).ns - r->rtt.ns;
 
-                if (late > r->reo_seen.ns)
+                if (late > r->reo_seen.ns && late < 2 * c->rtt.srtt.ns)
                         r->reo_seen.ns = late;
                 r->reordering_seen = true;
         }

@@ -23,9 +23,9 @@ static void update_window(struct tcp_conn *c, const struct tcp_head *h)
                 c->snd_max_wnd = wnd;
 }
 
-struct newest { /* of the segments that this ACK delivered, for the RTT sample */
-        mono_t sent;
-        bool is_known;
+struct newest {              /* of the segments that this ACK delivered, for the RTT sample */
+        mono_t sent, oldest; /* oldest: of those acknowledged in order */
+        bool is_known, has_oldest;
 };
 
 static void delivered(struct tcp_conn *c, mono_t now, struct tcp_ack_facts *f, struct newest *nw,
@@ -35,6 +35,10 @@ static void delivered(struct tcp_conn *c, mono_t now, struct tcp_ack_facts *f, s
         rack_delivered(c, now, s, f->in->h.tsecr,
                        f->in->h.has_ts && seq_leq(tx_end(s), f->in->h.ack));
         rate_delivered(c, now, s, f, n);
+        if (!(s->flags & TX_RETRANSMITTED) && !nw->has_oldest && seq_leq(tx_end(s), f->in->h.ack)) {
+                nw->oldest = s->sent;
+                nw->has_oldest = true;
+        }
         if (!(s->flags & TX_RETRANSMITTED) &&
             (!nw->is_known || mono_before(nw->sent, s->sent))) { /* Karn: RFC 6298 3 */
                 nw->sent = s->sent;
@@ -146,7 +150,8 @@ static void grow_sndbuf(struct netstack *ns, struct tcp_conn *c)
                 c->sndbuf = MIN_OF(c->sndbuf, (uint32_t)TCP_SNDBUF_FIRST);
         else if (want > c->sndbuf && c->sndbuf < max && pool_pressure(&ns->pool) < TCP_PRESSURE)
                 c->sndbuf = (uint32_t)MIN_OF(want, max);
-        if (c->wants_room && c->snd_len <= c->sndbuf / 4 * 3) {
+        /* soon enough that a long pipe does not run dry, late enough that a wake-up is worth it */
+        if (c->wants_room && c->snd_len + MIN_OF(c->sndbuf / 4, UINT32_C(262144)) <= c->sndbuf) {
                 c->wants_room = false;
                 tcp_tell(ns, c, NS_TCP_WRITABLE);
         }
@@ -169,7 +174,12 @@ static void sample_rtt(struct tcp_conn *c, mono_t now, struct tcp_ack_facts *f,
         if (rtt.ns <= 0)
                 return;
         f->cc.rtt = rtt;
-        rtt_sample(&c->rtt, now, rtt);
+        /* SRTT of what came in order: those that overtook the others are acknowledged more often,
+         * and would pull it down */
+        if (nw->has_oldest)
+                rtt_sample(&c->rtt, now, mono_sub(now, nw->oldest));
+        else if (!nw->is_known || !rtt_known(&c->rtt))
+                rtt_sample(&c->rtt, now, rtt);
 }
 
 static bool is_window_limited(const struct tcp_conn *c, const struct tcp_ack_facts *f)

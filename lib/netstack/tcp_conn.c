@@ -251,6 +251,7 @@ void tcp_start_cc(struct tcp_conn *c, mono_t now)
         c->cc.cwnd = CC_INITIAL_SEGS * c->mss;
         c->cc.ssthresh = CC_CWND_MAX;
         c->cc.ops->init(&c->cc, now);
+        c->cc.hystart.round_end = c->iss + 1;
 }
 
 /* Payload of a full segment: what the peer takes, what the path takes, less the options of every

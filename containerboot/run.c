@@ -142,6 +142,8 @@ static void trim(void *ctx)
 static void cannot_login(struct program *p, const char *why)
 {
         log_error("containerboot: %s", why);
+        if (!p->login_by_hand)
+                program_pod_wants_key(p);
         if (p->login_by_hand)
                 localapi_server_notify(p->api, LOCALAPI_N_ERROR, why);
         else if (p->key_watch)

@@ -410,3 +410,50 @@ TEST(pair_fills_a_long_fat_pipe)
         run("no loss, 100 ms, 1 Gb/s", 1, wan100, 400 << 20, SPAN_S(0),
             (struct netstack_conf){ 0 });
 }
+
+TEST(pair_allocates_nothing_in_a_steady_transfer)
+{
+        struct world w;
+        struct flow f = { .want = 40 << 20 };
+        struct ipport from = { 0 }, to;
+        uint64_t before[2] = { 0 };
+
+        world_init(&w, 1, &wan20, (struct netstack_conf){ 0 });
+        to = (struct ipport){ w.addr[1], 80 };
+        ck_assert_int_eq(ns_tcp_connect(w.ns[0], w.now, &from, &to, &f.id[0]), 0);
+        drain(&w, 0);
+        while (f.read < (36 << 20) && step(&w, MONO_NEVER)) {
+                events(&w, &f);
+                for (int i = 0; i < 2 && f.read < (20 << 20); i++)
+                        before[i] = w.ns[i]->pool.n_malloc;
+        }
+        ck_assert_uint_ge(f.read, 36 << 20);
+        ck_assert_uint_eq(w.ns[0]->pool.n_malloc, before[0]);
+        ck_assert_uint_eq(w.ns[1]->pool.n_malloc, before[1]);
+        world_fini(&w);
+}
+
+TEST(pair_idle_connection_holds_no_buffers)
+{
+        struct world w;
+        struct flow f = { .want = 1 << 20 };
+        struct ipport from = { 0 }, to;
+        mono_t until;
+
+        world_init(&w, 1, &wan20, (struct netstack_conf){ 0 });
+        to = (struct ipport){ w.addr[1], 80 };
+        f.shut = true; /* stays open */
+        ck_assert_int_eq(ns_tcp_connect(w.ns[0], w.now, &from, &to, &f.id[0]), 0);
+        drain(&w, 0);
+        until = mono_add(w.now, SPAN_S(20));
+        while (step(&w, until))
+                events(&w, &f);
+        ck_assert_uint_eq(f.read, f.want);
+        for (int i = 0; i < 2; i++) {
+                ck_assert_uint_eq(w.ns[i]->table.n, 1);
+                ck_assert_uint_eq(w.ns[i]->pool.used, 0);
+                ck_assert_uint_eq(w.ns[i]->pool.waiting_bytes, 0);
+                ck_assert(mono_is_never(netstack_deadline(w.ns[i])));
+        }
+        world_fini(&w);
+}

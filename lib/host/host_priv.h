@@ -18,6 +18,10 @@ enum {
 	HOST_WRITE_MAX = 16 * 1024, /* taken from the node at once, kept until sent */
 	HOST_EFFECTS_MAX = 4096, /* effects carried out in one turn; the rest waits for the next */
 	HOST_CONNECT_S = 15,
+	/* data-plane.md 8: a flow whose peer is gone without a word ends after 2 h and 9 probes */
+	HOST_KEEP_IDLE_S = 7200,
+	HOST_KEEP_INTERVAL_S = 75,
+	HOST_KEEP_COUNT = 9,
 	HOST_TRIM_PACKETS = 2000, HOST_TRIM_S = 4, /* memory goes back when so much has passed and it is quiet */
 	HOST_ADDRS_MAX = 2 * RESOLVE_ADDRS_MAX, /* of one name */
 	HOST_UDP_FLOWS_MAX = 4096,

@@ -202,6 +202,8 @@ static int join(struct host *h, struct ns_id id, struct stream *s, struct bytes 
 	host_flow_add(h, &sp->flow);
 	h->n_splices++;
 	ns_tcp_set_user(ns, id, &sp->flow);
+	ns_tcp_keepalive(ns, t, id, SPAN_S(HOST_KEEP_IDLE_S), SPAN_S(HOST_KEEP_INTERVAL_S),
+			 HOST_KEEP_COUNT);
 	stream_set_ops(s, &splice_ops, sp);
 	stream_resume(s);
 	stream_kick(s);

@@ -31,6 +31,12 @@ $(foreach d,containerboot operator cni coordinator,$(eval $(call program_test_ru
 check-unit: $(if $(TEST),$(B)/test/$(TEST),$(TESTBIN)) ## unit, vector and property tests (TEST=lib/x/y for one)
 	$(Q)tools/run-tests $(JOBS) $^
 
+# random tailnets of tests/sim: SEEDS of them from FIRST on; SEED=n in the environment of the program replays one
+SEEDS ?= 1000
+FIRST ?= 1
+sim: $(B)/test/tests/sim/random ## SEEDS=10000 random simulated tailnets, JOBS at once (FIRST=n: from seed n)
+	$(Q)tools/run-sim $< $(JOBS) $(FIRST) $(SEEDS)
+
 # --- fuzzing: lib/*/x_fuzz.c, one target each; corpus in fuzz/corpus/x/ ----------------------------------------
 
 FUZZ := $(sort $(wildcard lib/*/*_fuzz.c containerboot/*_fuzz.c operator/*_fuzz.c cni/*_fuzz.c coordinator/*_fuzz.c))
@@ -112,4 +118,4 @@ demo: ## a tailnet of two nodes on loopback, a page fetched across it; KEEP=1 le
 bench: programs ## figures, with the peer measured in the same run
 	$(Q)bench/run
 
-.PHONY: check check-unit check-corpus check-san check-netns deps test demo e2e bench fuzz-all $(FUZZNAMES:%=fuzz-%)
+.PHONY: sim check check-unit check-corpus check-san check-netns deps test demo e2e bench fuzz-all $(FUZZNAMES:%=fuzz-%)

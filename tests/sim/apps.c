@@ -45,6 +45,8 @@ static struct sim_flow *flow_new(struct world *w, int i, int peer, struct ns_id 
 			w->flows[k] =
 			    (struct sim_flow){ .used = true, .node = i, .peer = peer, .id = id };
 			ns_tcp_set_user(node_netstack(w->nodes[i].node), id, &w->flows[k]);
+			ns_tcp_keepalive(node_netstack(w->nodes[i].node), sim_mono(w), id,
+					 SPAN_S(300), SPAN_S(30), 4);
 			return &w->flows[k];
 		}
 	WORLD_CHECK(w, false, "too many flows for the test");

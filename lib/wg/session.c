@@ -53,7 +53,8 @@ static bool is_older(const struct keypair *k, mono_t now, int seconds)
 
 bool wg_keypair_may_send(const struct keypair *k, mono_t now)
 {
-        return k && !is_older(k, now, REJECT_AFTER_S) && k->send_n < REJECT_AFTER_MESSAGES;
+        return k && !k->is_receive_only && !is_older(k, now, REJECT_AFTER_S) &&
+               k->send_n < REJECT_AFTER_MESSAGES;
 }
 
 static void usable(struct wg *wg, struct live *l, bool first, wall_t wall)

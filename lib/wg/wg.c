@@ -111,10 +111,11 @@ void wg_peer_restarted(struct wg *wg, uint32_t peer)
         struct peer *p = wg_peer_of(wg, peer);
         struct live *l = p ? p->live : NULL;
 
+        if (p) /* its timestamps may begin anew: the wall clock could have been set back meanwhile */
+                memset(p->ts, 0, sizeof p->ts);
         if (!l || !l->slot[SLOT_CURRENT])
                 return;
-        wg_keypair_drop(wg, l, SLOT_PREVIOUS);
-        l->slot[SLOT_PREVIOUS] = TAKE_PTR(l->slot[SLOT_CURRENT]);
+        l->slot[SLOT_CURRENT]->is_receive_only = true;
         l->has_sent = false; /* the pause after an initiation was for the old process */
         if (!l->handshaking)
                 l->retry_at = MONO_NEVER;
@@ -272,7 +273,8 @@ bool wg_peer_stat(const struct wg *wg, uint32_t peer, struct wg_peer_stat *st)
                 .rx_packets = p->rx_packets,
                 .tx_packets = p->tx_packets,
                 .last_handshake = p->last_handshake,
-                .has_session = p->live && p->live->slot[SLOT_CURRENT],
+                .has_session = p->live && p->live->slot[SLOT_CURRENT] &&
+                               !p->live->slot[SLOT_CURRENT]->is_receive_only,
                 .handshaking = p->live && p->live->handshaking,
         };
         return true;

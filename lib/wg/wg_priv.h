@@ -24,7 +24,7 @@ struct keypair {
         struct replay replay;
         mono_t born;
         uint32_t local, remote; /* indices */
-        bool is_initiator, rekeyed_on_receive;
+        bool is_initiator, rekeyed_on_receive, is_receive_only;
 };
 
 enum slot { SLOT_PREVIOUS, SLOT_CURRENT, SLOT_NEXT, SLOT_N };

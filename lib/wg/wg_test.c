@@ -94,7 +94,7 @@ struct net {
         struct datagram *flight;
         size_t n;
         unsigned loss, dup, late; /* per cent */
-        span_t delay;
+        span_t delay, set_back; /* of the wall clock */
         bool cut; /* nothing arrives */
         uint32_t next_seq[NODES];
         uint8_t *seen[NODES]; /* per sequence number: how often it arrived */
@@ -108,7 +108,7 @@ static const wall_t wall0 = { INT64_C(1790000000) * NS_PER_S };
 
 static wall_t wall(const struct net *t)
 {
-        return (wall_t){ wall0.ns + t->now.ns };
+        return (wall_t){ wall0.ns + t->now.ns - t->set_back.ns };
 }
 
 static struct ip node_ip(int i)
@@ -673,6 +673,25 @@ TEST(a_peer_that_restarted_gets_a_handshake_with_the_next_packet_and_is_still_he
         say(t, A);
         run_for(t, SPAN_MS(300));
         ck_assert_uint_eq(t->sent_type[A][MSG_INIT], 2);
+        ck_assert_uint_eq(arrived(t, B), 2);
+        net_free(t);
+}
+
+TEST(a_peer_that_restarted_with_its_clock_set_back_is_answered)
+{
+        struct net *t = net_new(26);
+
+        say(t, A);
+        run_for(t, SPAN_S(1));
+        wg_free(t->wg[A]);
+        node_start(t, A);
+        t->set_back = SPAN_S(3600);
+        say(t, A);
+        run_for(t, SPAN_S(1));
+        ck_assert_uint_eq(arrived(t, B), 1);
+        ck_assert_uint_eq(wg_drops(t->wg[B])[WG_DROP_OLD_TIMESTAMP], 1);
+        wg_peer_restarted(t->wg[B], 3);
+        run_for(t, SPAN_S(6)); /* the initiation is repeated */
         ck_assert_uint_eq(arrived(t, B), 2);
         net_free(t);
 }

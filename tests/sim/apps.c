@@ -46,7 +46,7 @@ static struct sim_flow *flow_new(struct world *w, int i, int peer, struct ns_id 
 			    (struct sim_flow){ .used = true, .node = i, .peer = peer, .id = id };
 			ns_tcp_set_user(node_netstack(w->nodes[i].node), id, &w->flows[k]);
 			ns_tcp_keepalive(node_netstack(w->nodes[i].node), sim_mono(w), id,
-					 SPAN_S(300), SPAN_S(30), 4);
+					 SPAN_S(700), SPAN_S(60), 6);
 			return &w->flows[k];
 		}
 	WORLD_CHECK(w, false, "too many flows for the test");

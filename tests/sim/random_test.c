@@ -86,18 +86,24 @@ static void transfer(struct script *s)
 		s->flows[s->n_flows++] = f;
 }
 
+/* What the policy denies is watched for at the nodes that can have heard of it. */
+static void forbid(struct script *s)
+{
+	for (int i = 0; i < s->n; i++)
+		for (int j = 0; j < s->n; j++) {
+			if (s->denied && s->control && awake(s, j))
+				world_forbid(s->w, i, j,
+					     SPAN_S(40)); /* a stream may be coming back */
+			else
+				world_allow(s->w, i, j);
+		}
+}
+
 static void policy(struct script *s, bool deny)
 {
 	s->denied = deny;
 	world_policy(s->w, deny ? nothing : NULL);
-	for (int i = 0; i < s->n; i++) {
-		for (int j = 0; j < s->n && !deny; j++)
-			world_allow(s->w, i, j);
-		for (int j = 0; j < s->n && deny; j++)
-			if (s->control && awake(s, j))
-				world_forbid(s->w, i, j,
-					     SPAN_S(20)); /* control's stream may be coming back */
-	}
+	forbid(s);
 }
 
 static void mishap(struct script *s)
@@ -107,6 +113,7 @@ static void mishap(struct script *s)
 	switch (world_choice(s->w, 13)) {
 	case 0:
 		world_control(s->w, s->control = !s->control);
+		forbid(s); /* who has not heard of it by now will not before control is back */
 		break;
 	case 1:
 	case 2:
@@ -119,6 +126,7 @@ static void mishap(struct script *s)
 	case 4:
 		if (awake(s, i))
 			world_restart(s->w, i, one_in(s, 2));
+		forbid(s); /* it may have stored an older netmap */
 		break;
 	case 5:
 		world_udp(s->w, i, one_in(s, 2));
@@ -126,6 +134,7 @@ static void mishap(struct script *s)
 	case 6:
 		s->wake[i] = mono_add(world_now(s->w), SPAN_S(1 + world_choice(s->w, 200)));
 		world_sleep(s->w, i, mono_sub(s->wake[i], world_now(s->w)));
+		forbid(s);
 		break;
 	case 7:
 		world_wall_jump(s->w, SPAN_S((int64_t)world_choice(s->w, 200000) - 100000));

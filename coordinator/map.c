@@ -491,6 +491,7 @@ void map_flush(struct tailnet *t, mono_t now, wall_t wall)
 
 	t->flush_at = MONO_NEVER;
 	t->policy_dirty = false;
+	node_routes_moved(t);
 	if (!view_make(t)) {
 		t->flush_at = mono_add(now, SPAN_S(1));
 		t->policy_dirty = judge;
@@ -545,6 +546,7 @@ void map_request(struct tailnet *t, mono_t now, wall_t wall, struct session_id i
 				break;
 			}
 	s = stream_add(t, now, id, h2, n, &r);
+	node_routes_moved(t); /* what this frame shows, the others are to be told */
 	if (!s ||
 	    ts2021_server_answer(conn->conn, h2, 200, "application/octet-stream", true) != 0 ||
 	    !view_make(t) || !frame(t, now, wall, s, true)) {

@@ -320,6 +320,37 @@ bool node_is_primary(const struct tailnet *t, const struct tnode *n, const struc
 	return true;
 }
 
+static uint64_t served_by(const struct tailnet *t, const struct tnode *n)
+{
+	uint64_t h = 0;
+
+	for (size_t i = 0; i < n->pub.n_approved; i++) {
+		const struct ipprefix *r = &n->pub.approved_routes[i];
+
+		if (!node_is_primary(t, n, r))
+			continue;
+		for (size_t k = 0; k < sizeof r->ip.b; k++)
+			h = (h ^ r->ip.b[k]) * UINT64_C(1099511628211); /* FNV-1a */
+		h = (h ^ (r->bits + 1U)) * UINT64_C(1099511628211);
+	}
+	return h;
+}
+
+void node_routes_moved(struct tailnet *t)
+{
+	for (size_t i = 0; i < t->n_slots; i++) {
+		struct tnode *n = &t->nodes[i];
+		uint64_t h;
+
+		if (!n->used || n->dead || (n->pub.n_approved == 0 && n->served == 0))
+			continue;
+		h = served_by(t, n);
+		if (h != n->served)
+			n->full_seq = ++t->seq;
+		n->served = h;
+	}
+}
+
 static bool set_approved(struct tnode *n, const struct ipprefix *v, size_t count)
 {
 	struct ipprefix *copy = NULL;

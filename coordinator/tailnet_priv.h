@@ -23,6 +23,7 @@ struct tnode {
 	struct tailnet_node pub;
 	bool used, dead, store_dirty, expiry_told;
 	unsigned n_streams;
+	uint64_t served;              /* hash of the routes it served at the last flush */
 	uint64_t full_seq, patch_seq; /* when it last changed, in steps of tailnet.seq */
 	mono_t offline_at, remove_at; /* MONO_NEVER: not pending */
 };
@@ -129,6 +130,8 @@ void node_patched(struct tailnet *t, mono_t now,
 bool node_set_tags(struct tnode *n, const char *const *tags, size_t count);
 void node_fini(struct tnode *n);
 bool node_is_primary(const struct tailnet *t, const struct tnode *n, const struct ipprefix *route);
+/* Nodes whose routes went to or came from another router, by whatever changed since the last flush, are told anew. */
+void node_routes_moved(struct tailnet *t);
 void node_auto_approve(struct tailnet *t, struct tnode *n);
 bool node_allocate(struct tailnet *t, struct tnode *n); /* addresses */
 

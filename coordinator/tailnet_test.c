@@ -1,0 +1,464 @@
+/* coordinator/tailnet_test.c - the control server with real control clients: joining, leaving, expiring, logging in */
+#include "coordinator/tailnet.h"
+
+#include "tests/tailnet_world.h"
+
+static struct fleet fleet; /* large */
+
+static struct fleet *begin(uint64_t seed)
+{
+	fleet_init(&fleet, seed);
+	fleet_user(&fleet);
+	return &fleet;
+}
+
+static bool is_streaming(const struct party *p)
+{
+	struct control_stat st;
+
+	control_stat(p->c, &st);
+	return st.streaming;
+}
+
+TEST(node_joins_with_a_key_and_gets_its_map)
+{
+	struct fleet *f = begin(1);
+	char key[AUTHKEY_TEXT_MAX];
+	struct party *p;
+	const struct tailnet_node *n;
+
+	fleet_key(f, 0, key);
+	p = fleet_join(f, "Web Server.example.com", key);
+	fleet_pass(f, SPAN_S(1));
+	ck_assert_uint_eq(p->registered, 1);
+	ck_assert(p->authorized);
+	ck_assert(is_streaming(p));
+	ck_assert_ptr_nonnull(netmap_self(p->nm));
+	ck_assert_str_eq(netmap_self(p->nm)->name, "web-server.tail.test.");
+	ck_assert_uint_eq(netmap_self(p->nm)->n_addresses, 2);
+	ck_assert_ptr_nonnull(netmap_region(p->nm, 900));
+	ck_assert(netmap_has_filter(p->nm));
+	ck_assert_str_eq(netmap_magic_suffix(p->nm), "tail.test");
+	n = fleet_node(f, p);
+	ck_assert_ptr_nonnull(n);
+	ck_assert(n->online);
+	ck_assert_int_eq(n->user, f->user);
+	fleet_fini(f);
+}
+
+TEST(one_time_key_lets_one_machine_in_and_no_second)
+{
+	struct fleet *f = begin(2);
+	char key[AUTHKEY_TEXT_MAX];
+	struct party *a, *b;
+
+	fleet_key(f, 0, key);
+	a = fleet_party(f, "a");
+	b = fleet_party(f, "b");
+	ck_assert_int_eq(control_set_auth_key(a->c, key), 0);
+	ck_assert_int_eq(control_set_auth_key(b->c, key), 0);
+	control_start(a->c, f->now, f->wall); /* side by side */
+	control_start(b->c, f->now, f->wall);
+	fleet_run(f);
+	ck_assert_uint_eq(a->registered + b->registered, 1);
+	ck_assert_uint_ge(a->login_failed + b->login_failed, 1);
+	ck_assert_str_eq(a->registered ? b->why : a->why, "authkey already used");
+	ck_assert_ptr_null(tailnet_node_at(f->t, 1));
+	fleet_fini(f);
+}
+
+TEST(spent_key_stays_spent_over_a_crash_right_after_the_answer)
+{
+	struct fleet *f = begin(3);
+	char key[AUTHKEY_TEXT_MAX];
+	struct party *a, *b;
+
+	fleet_key(f, 0, key);
+	a = fleet_join(f, "a", key);
+	ck_assert_uint_eq(a->registered, 1);
+	fleet_restart(f);
+	b = fleet_join(f, "b", key);
+	ck_assert_uint_eq(b->registered, 0);
+	ck_assert_str_eq(b->why, "authkey already used");
+	fleet_pass(f, SPAN_S(30));
+	ck_assert(is_streaming(a)); /* known, and back by itself */
+	fleet_fini(f);
+}
+
+TEST(reusable_key_lets_many_in_and_all_see_each_other)
+{
+	struct fleet *f = begin(4);
+	char key[AUTHKEY_TEXT_MAX], name[16];
+	struct party *p[10];
+
+	fleet_key(f, KEY_REUSABLE, key);
+	for (int i = 0; i < 10; i++) {
+		snprintf(name, sizeof name, "n%d", i);
+		p[i] = fleet_join(f, name, key);
+	}
+	fleet_pass(f, SPAN_MS(50));
+	for (int i = 0; i < 10; i++)
+		ck_assert_uint_eq(netmap_n_peers(p[i]->nm), 9);
+	fleet_fini(f);
+}
+
+TEST(unknown_and_expired_keys_are_refused_in_headscales_words)
+{
+	struct fleet *f = begin(5);
+	char key[AUTHKEY_TEXT_MAX];
+	struct party *p;
+
+	fleet_key(f, KEY_EXPIRED, key);
+	p = fleet_join(f, "a", key);
+	ck_assert_uint_eq(p->registered, 0);
+	ck_assert_str_eq(p->why, "authkey expired");
+	p = fleet_join(f, "b", "hskey-auth-AAAAAAAAAAAA-BBBB");
+	ck_assert_uint_eq(p->registered, 0);
+	ck_assert_str_eq(p->why, "invalid pre auth key");
+	ck_assert_ptr_null(tailnet_node_at(f->t, 0));
+	fleet_fini(f);
+}
+
+TEST(tagged_key_makes_a_node_without_user_and_expiry)
+{
+	struct fleet *f = begin(6);
+	char key[AUTHKEY_TEXT_MAX];
+	struct party *p;
+
+	fleet_key(f, KEY_TAGGED, key);
+	p = fleet_join(f, "a", key);
+	fleet_pass(f, SPAN_S(1));
+	ck_assert_uint_eq(netmap_self(p->nm)->n_tags, 1);
+	ck_assert_str_eq(netmap_self(p->nm)->tags[0], "tag:web");
+	ck_assert_int_eq(netmap_self(p->nm)->key_expiry.ns, 0);
+	ck_assert_int_eq(netmap_self(p->nm)->user, 2147455555);
+	ck_assert_str_eq(netmap_user(p->nm, 2147455555)->login, "tagged-devices");
+	fleet_fini(f);
+}
+
+TEST(node_that_starts_again_needs_no_key_and_keeps_its_address)
+{
+	struct fleet *f = begin(7);
+	char key[AUTHKEY_TEXT_MAX];
+	struct party *p;
+	struct ip was;
+
+	fleet_key(f, 0, key);
+	p = fleet_join(f, "a", key);
+	fleet_pass(f, SPAN_S(1));
+	was = fleet_node(f, p)->v4;
+	fleet_again(f, p, NULL);
+	fleet_pass(f, SPAN_S(1));
+	ck_assert_uint_eq(p->registered, 2);
+	ck_assert(is_streaming(p));
+	fleet_again(f, p, key); /* the spent key beside a state that is kept (control-protocol.md 3.3) */
+	fleet_pass(f, SPAN_S(1));
+	ck_assert_uint_eq(p->registered, 3);
+	ck_assert(ip_eq(&fleet_node(f, p)->v4, &was));
+	ck_assert_ptr_null(tailnet_node_at(f->t, 1));
+	fleet_fini(f);
+}
+
+TEST(offline_is_told_after_ten_seconds_and_online_at_once)
+{
+	struct fleet *f = begin(8);
+	char key[AUTHKEY_TEXT_MAX];
+	struct party *a, *b;
+	struct key_pub kb;
+
+	fleet_key(f, KEY_REUSABLE, key);
+	a = fleet_join(f, "a", key);
+	b = fleet_join(f, "b", key);
+	fleet_pass(f, SPAN_MS(50));
+	kb = b->current;
+	ck_assert_int_eq(netmap_by_key(a->nm, &kb)->online, 1);
+	control_stop(b->c);
+	for (size_t k = 0; k < CONTROL_CONNS; k++)
+		fleet_shut(f, &b->wire[k]);
+	fleet_pass(f, SPAN_S(TAILNET_OFFLINE_S - 1));
+	ck_assert_int_eq(netmap_by_key(a->nm, &kb)->online, 1);
+	fleet_pass(f, SPAN_S(2));
+	ck_assert_int_eq(netmap_by_key(a->nm, &kb)->online, 0);
+	ck_assert_int_gt(netmap_by_key(a->nm, &kb)->last_seen.ns, 0);
+	fleet_again(f, b, NULL);
+	fleet_pass(f, SPAN_MS(50));
+	ck_assert_int_eq(netmap_by_key(a->nm, &kb)->online, 1);
+	fleet_fini(f);
+}
+
+TEST(ephemeral_node_is_removed_after_its_time_and_not_before)
+{
+	struct fleet *f = begin(9);
+	char key[AUTHKEY_TEXT_MAX], plain[AUTHKEY_TEXT_MAX];
+	struct party *a, *e;
+
+	fleet_key(f, KEY_EPHEMERAL, key);
+	fleet_key(f, 0, plain);
+	a = fleet_join(f, "a", plain);
+	e = fleet_join(f, "e", key);
+	fleet_pass(f, SPAN_S(1000));
+	ck_assert_uint_eq(netmap_n_peers(a->nm), 1); /* it is there as long as it is online */
+	fleet_drop(f, e);
+	fleet_pass(f, SPAN_S(65));
+	ck_assert_uint_eq(netmap_n_peers(a->nm), 1);
+	fleet_pass(f, SPAN_S(10));
+	ck_assert_uint_eq(netmap_n_peers(a->nm), 0);
+	ck_assert_ptr_null(tailnet_node_at(f->t, 1));
+	fleet_fini(f);
+}
+
+TEST(ephemeral_node_gets_its_time_again_when_the_server_restarts)
+{
+	struct fleet *f = begin(10);
+	char key[AUTHKEY_TEXT_MAX];
+	struct party *e;
+
+	fleet_key(f, KEY_EPHEMERAL, key);
+	e = fleet_join(f, "e", key);
+	fleet_pass(f, SPAN_S(1));
+	fleet_drop(f, e);
+	fleet_restart(f);
+	fleet_pass(f, SPAN_S(50));
+	ck_assert_ptr_nonnull(tailnet_node_at(f->t, 0));
+	fleet_pass(f, SPAN_S(20));
+	ck_assert_ptr_null(tailnet_node_at(f->t, 0));
+	fleet_restart(f);
+	ck_assert_ptr_null(tailnet_node_at(f->t, 0));
+	fleet_fini(f);
+}
+
+TEST(logout_expires_a_node_and_removes_an_ephemeral_one)
+{
+	struct fleet *f = begin(11);
+	char key[AUTHKEY_TEXT_MAX], ephemeral[AUTHKEY_TEXT_MAX];
+	struct party *a, *e;
+
+	fleet_key(f, 0, key);
+	fleet_key(f, KEY_EPHEMERAL, ephemeral);
+	a = fleet_join(f, "a", key);
+	e = fleet_join(f, "e", ephemeral);
+	fleet_pass(f, SPAN_S(1));
+	control_logout(e->c, f->now);
+	fleet_pass(f, SPAN_S(1));
+	ck_assert_uint_eq(e->logged_out, 1);
+	ck_assert_ptr_null(tailnet_node_at(f->t, 1));
+	ck_assert_uint_eq(netmap_n_peers(a->nm), 0);
+	control_logout(a->c, f->now);
+	fleet_pass(f, SPAN_S(1));
+	ck_assert_uint_eq(a->logged_out, 1);
+	ck_assert(tailnet_node_expired(tailnet_node_at(f->t, 0), f->wall));
+	fleet_fini(f);
+}
+
+TEST(expiry_is_told_to_peers_when_it_comes)
+{
+	struct fleet *f = begin(12);
+	char key[AUTHKEY_TEXT_MAX], tagged[AUTHKEY_TEXT_MAX];
+	struct party *a, *b;
+	struct key_pub ka;
+
+	fleet_key(f, 0, key);
+	fleet_key(f, KEY_TAGGED, tagged);
+	a = fleet_join(f, "a", key);
+	b = fleet_join(f, "b", tagged);
+	fleet_pass(f, SPAN_S(10));
+	ka = a->current;
+	ck_assert(!netmap_by_key(b->nm, &ka)->expired);
+	fleet_pass(f, SPAN_S(86395));
+	ck_assert(netmap_by_key(b->nm, &ka)->expired);
+	fleet_fini(f);
+}
+
+TEST(interactive_login_waits_for_a_person_and_goes_on_at_once)
+{
+	struct fleet *f = begin(13);
+	struct party *p = fleet_join(f, "laptop", NULL);
+	char host[TAILNET_NAME_MAX];
+	struct err e = { 0 };
+	const char *id;
+	int64_t node;
+
+	ck_assert_uint_eq(p->registered, 0);
+	ck_assert_int_eq(strncmp(p->auth_url, "http://control.example:8080/register/", 37), 0);
+	id = strrchr(p->auth_url, '/') + 1;
+	ck_assert(tailnet_login_waits(f->t, f->now, id, host));
+	ck_assert_str_eq(host, "laptop");
+	ck_assert_int_eq(tailnet_login_approve(f->t, f->now, f->wall, "nobody", f->user, &node, &e), -ENOENT);
+	fleet_pass(f, SPAN_S(60));
+	ck_assert_uint_eq(p->registered, 0);
+	ck_assert_int_eq(tailnet_login_approve(f->t, f->now, f->wall, id, f->user, &node, &e), 0);
+	fleet_pass(f, SPAN_MS(100));
+	ck_assert_uint_eq(p->registered, 1);
+	ck_assert(is_streaming(p));
+	ck_assert_int_eq(fleet_node(f, p)->id, node);
+	ck_assert(!tailnet_login_waits(f->t, f->now, id, host));
+	fleet_fini(f);
+}
+
+TEST(login_that_is_refused_says_so)
+{
+	struct fleet *f = begin(14);
+	struct party *p = fleet_join(f, "laptop", NULL);
+	struct err e = { 0 };
+
+	ck_assert_int_eq(tailnet_login_reject(f->t, f->now, strrchr(p->auth_url, '/') + 1, &e), 0);
+	fleet_run(f);
+	ck_assert_uint_eq(p->login_failed, 1);
+	ck_assert_ptr_nonnull(strstr(p->why, "refused"));
+	ck_assert_ptr_null(tailnet_node_at(f->t, 0));
+	fleet_fini(f);
+}
+
+TEST(approved_login_whose_answer_was_lost_is_in_when_it_asks_again)
+{
+	struct fleet *f = begin(15);
+	struct party *p = fleet_join(f, "laptop", NULL);
+	struct err e = { 0 };
+	int64_t node;
+
+	p->deaf = true; /* the answer does not arrive */
+	ck_assert_int_eq(tailnet_login_approve(f->t, f->now, f->wall, strrchr(p->auth_url, '/') + 1, f->user, &node, &e), 0);
+	fleet_settle(f);
+	for (unsigned k = 0; k < CONTROL_CONNS; k++)
+		if (p->wire[k].is_open) {
+			fleet_shut(f, &p->wire[k]);
+			control_closed(p->c, f->now, k, NULL);
+		}
+	p->deaf = false;
+	fleet_pass(f, SPAN_S(20));
+	ck_assert_uint_eq(p->registered, 1);
+	ck_assert(is_streaming(p));
+	ck_assert_ptr_null(tailnet_node_at(f->t, 1));
+	fleet_fini(f);
+}
+
+TEST(new_node_that_needs_approval_is_told_so_and_let_in)
+{
+	struct fleet *f = begin(16);
+	char key[AUTHKEY_TEXT_MAX];
+	struct err e = { 0 };
+	struct party *p;
+
+	tailnet_free(f->t);
+	f->conf.needs_approval = true;
+	fleet_open(f);
+	fleet_user(f);
+	fleet_key(f, 0, key);
+	p = fleet_join(f, "a", key);
+	fleet_pass(f, SPAN_S(1));
+	ck_assert_uint_eq(p->registered, 1);
+	ck_assert(!p->authorized);
+	ck_assert(!netmap_self(p->nm)->authorized);
+	ck_assert_int_eq(tailnet_node_approve(f->t, f->now, f->wall, fleet_node(f, p)->id, &e), 0);
+	fleet_pass(f, SPAN_MS(50));
+	ck_assert(netmap_self(p->nm)->authorized);
+	fleet_fini(f);
+}
+
+TEST(deleted_node_is_forgotten_by_peers_and_cannot_stream)
+{
+	struct fleet *f = begin(17);
+	char key[AUTHKEY_TEXT_MAX];
+	struct party *a, *b;
+	struct err e = { 0 };
+
+	fleet_key(f, KEY_REUSABLE, key);
+	a = fleet_join(f, "a", key);
+	b = fleet_join(f, "b", key);
+	fleet_pass(f, SPAN_S(1));
+	ck_assert_int_eq(control_set_auth_key(b->c, NULL), 0);
+	ck_assert_int_eq(tailnet_node_del(f->t, f->now, f->wall, fleet_node(f, b)->id, &e), 0);
+	fleet_pass(f, SPAN_MS(50));
+	ck_assert_uint_eq(netmap_n_peers(a->nm), 0);
+	fleet_pass(f, SPAN_S(60));
+	ck_assert_uint_ge(b->needs_login, 1);
+	fleet_fini(f);
+}
+
+TEST(labels_are_unique_and_addresses_too)
+{
+	struct fleet *f = begin(18);
+	char key[AUTHKEY_TEXT_MAX];
+	struct party *p[4];
+
+	fleet_key(f, KEY_REUSABLE, key);
+	for (int i = 0; i < 4; i++)
+		p[i] = fleet_join(f, "same", key);
+	fleet_pass(f, SPAN_MS(50));
+	ck_assert_str_eq(fleet_node(f, p[0])->given, "same");
+	ck_assert_str_eq(fleet_node(f, p[1])->given, "same-1");
+	ck_assert_str_eq(fleet_node(f, p[3])->given, "same-3");
+	for (int i = 0; i < 4; i++)
+		for (int k = 0; k < i; k++) {
+			ck_assert(!ip_eq(&fleet_node(f, p[i])->v4, &fleet_node(f, p[k])->v4));
+			ck_assert(!ip_eq(&fleet_node(f, p[i])->v6, &fleet_node(f, p[k])->v6));
+		}
+	fleet_fini(f);
+}
+
+TEST(keep_alives_come_within_a_minute)
+{
+	struct fleet *f = begin(19);
+	char key[AUTHKEY_TEXT_MAX];
+	struct party *p;
+	unsigned before;
+
+	fleet_key(f, 0, key);
+	p = fleet_join(f, "a", key);
+	fleet_pass(f, SPAN_S(1));
+	before = p->frames;
+	fleet_pass(f, SPAN_S(600));
+	ck_assert_uint_ge(p->frames - before, 10);
+	ck_assert_uint_le(p->frames - before, 12);
+	ck_assert_uint_eq(p->registered, 1);
+	fleet_fini(f);
+}
+
+TEST(reader_that_does_not_keep_up_loses_its_stream_and_memory_stays_bounded)
+{
+	struct fleet *f = begin(20);
+	char key[AUTHKEY_TEXT_MAX];
+	struct tailnet_stat st;
+	struct party *a, *b;
+
+	fleet_key(f, KEY_REUSABLE, key);
+	a = fleet_join(f, "a", key);
+	b = fleet_join(f, "b", key);
+	fleet_pass(f, SPAN_S(1));
+	a->deaf = true;
+	for (unsigned i = 0; i < 60000; i++) { /* each change is a frame for a */
+		struct ipport ep = { .ip = ip_v4(192, 0, 2, (uint8_t)i), .port = (uint16_t)(1 + i) };
+		enum control_ep type = CONTROL_EP_STUN;
+
+		ck_assert_int_eq(control_set_endpoints(b->c, &ep, &type, 1), 0);
+		fleet_pass(f, SPAN_MS(15));
+		tailnet_stat(f->t, &st);
+		if (st.streams == 1)
+			break;
+	}
+	ck_assert_uint_eq(st.streams, 1);
+	fleet_fini(f);
+}
+
+TEST(machine_holds_a_bounded_number_of_connections)
+{
+	struct fleet *f = begin(21);
+	struct ipport remote = { .ip = ip_v4(192, 0, 2, 1), .port = 1 };
+	struct key_priv machine;
+	unsigned opened = 0;
+	int ret = 0;
+
+	key_gen(&machine, &f->rng.rng);
+	for (unsigned i = 0; i < 20; i++) {
+		struct noise_handshake n;
+		uint8_t init[NOISE_INIT_LEN];
+		struct session_id id;
+
+		ck_assert(noise_init_emit(&n, 116, &machine, tailnet_key(f->t), &f->rng.rng, init));
+		ret = tailnet_open(f->t, f->now, init, &remote, &id);
+		opened += ret == 0;
+	}
+	ck_assert_int_eq(ret, -ENOBUFS);
+	ck_assert_uint_eq(opened, TAILNET_SESSIONS_PER_MACHINE);
+	fleet_fini(f);
+}

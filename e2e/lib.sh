@@ -93,6 +93,40 @@ start() {
 }
 stop() { kill "$1" 2> /dev/null || true; for _ in $(seq 1 100); do kill -0 "$1" 2> /dev/null || return 0; sleep 0.05; done; kill -9 "$1"; }
 
+# --- streams under trouble ---
+
+# stream NAME HOST URL [CURL ARGS...]: a download of 3 MB/s through the node of HOST into $T/NAME.got, its size sampled five times
+# a second into $T/NAME.sizes
+stream() {
+	local name=$1 h=$2 url=$3; shift 3
+	start "$h" "$name-curl" curl -sS --limit-rate 3M --max-time 600 --proxy socks5h://127.0.0.1:1055 -o "$T/$name.got" "$@" "$url"
+	eval "STREAM_$name=$PID"
+	( while kill -0 "$PID" 2> /dev/null; do echo "$(date +%s%N) $(stat -c %s "$T/$name.got" 2> /dev/null || echo 0)"; sleep 0.2; done ) > "$T/$name.sizes" 2> /dev/null &
+	PIDS+=("$!")
+}
+# gap NAME SINCE: the longest time in milliseconds without a byte since the time SINCE (date +%s%N)
+gap() { awk -v since="$2" 'BEGIN {last = since} $1 >= since {if ($2 != size) {if (size != "" && $1 - last > max) max = $1 - last; last = $1; size = $2} end = $1} END {if (end - last > max) max = end - last; printf "%d\n", max / 1e6}' "$T/$1.sizes"; }
+# moves NAME: bytes arrive
+moves() { local s; s=$(stat -c %s "$T/$1.got"); sleep 0.5; [ "$(stat -c %s "$T/$1.got")" -gt "$s" ]; }
+# back NAME SINCE LIMIT WHAT: waits until bytes arrive again, prints the longest gap since SINCE, which is at most LIMIT seconds
+back() {
+	local g
+	sleep 1
+	until_ok "$3" moves "$1" || die "$1 does not come back after $4"
+	sleep 1
+	g=$(gap "$1" "$2")
+	echo "figure: $(basename "$0" .sh): $1, $4: longest silence $g ms"
+	[ "$g" -le $(($3 * 1000 + 1500)) ] || die "$1 is silent for $g ms after $4"
+}
+# arrived NAME: it ended well and the checksum is right
+arrived() {
+	local rc=0 pid
+	eval "pid=\$STREAM_$1"
+	wait "$pid" || rc=$?
+	[ "$rc" = 0 ] || die "$1 broke: curl says $rc, $(cat "$T/$1-curl.log")"
+	[ "$(sha256sum < "$T/$1.got")" = "$sum" ] || die "$1 is damaged"
+}
+
 # --- certificates: one authority for the laboratory in $CA ---
 
 authority() {

@@ -132,6 +132,7 @@ static const struct stream_ops node_stream_ops = {
 
 static void dial(struct host *h, const struct node_effect *ef)
 {
+	const struct ip addrs[2] = { ef->addr, ef->addr2 }; /* a host may have one family only */
 	struct node_stream *st = &h->streams[ef->stream];
 	struct stream_conf conf = {
 		.dial = { .host = ef->host, .port = ef->port, .resolver = h->resolver }
@@ -413,6 +414,8 @@ void host_free(struct host *h)
 		return;
 	h->closing = true;
 	h->started = false;
+	while (h->flows)
+		h->flows->drop(h->flows);
 	for (size_t i = 0; i < HOST_STREAMS_MAX; i++) {
 		if (h->streams[i].s)
 			stream_close(h->streams[i].s);

@@ -41,7 +41,7 @@ struct relay {
 	span_t setup; /* what dialing took */
 	char host[NODE_HOST_MAX], cert_name[NODE_HOST_MAX];
 	uint16_t port;
-	struct ip addr;
+	struct ip addr[2]; /* IPv4 and IPv6, as far as the map has them; zero: none */
 };
 
 struct greet { /* a peer without a session to which something waits */

@@ -53,11 +53,12 @@ static void set_target(struct node *n, struct relay *r, const struct netmap_derp
 	r->insecure = d->insecure;
 	r->tls = !n->derp_http;
 	r->port = d->derp_port;
-	r->addr = (struct ip){ 0 };
-	if (!d->no_v4 && !ip_is_zero(&d->v4))
-		r->addr = d->v4;
-	else if (!d->no_v6 && !ip_is_zero(&d->v6))
-		r->addr = d->v6;
+	r->addr[0] = d->no_v4 ? (struct ip){ 0 } : d->v4;
+	r->addr[1] = d->no_v6 ? (struct ip){ 0 } : d->v6;
+	if (ip_is_zero(&r->addr[0])) {
+		r->addr[0] = r->addr[1];
+		r->addr[1] = (struct ip){ 0 };
+	}
 }
 
 static void drop_client(struct node *n, struct relay *r)
@@ -338,7 +339,8 @@ static bool relay_effect(struct node *n, struct relay *r, struct node_effect *ef
 		ef->type = NODE_DIAL;
 		ef->host = r->host;
 		ef->port = r->port;
-		ef->addr = r->addr;
+		ef->addr = r->addr[0];
+		ef->addr2 = r->addr[1];
 		ef->tls = r->tls;
 		ef->cert_name = r->cert_name[0] ? r->cert_name : NULL;
 		ef->insecure = r->insecure;

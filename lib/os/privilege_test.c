@@ -39,6 +39,17 @@ TEST(after_start_the_process_is_undumpable_and_leaves_no_core)
         ck_assert_uint_eq(lim.rlim_cur + lim.rlim_max, 0);
 }
 
+TEST(a_core_file_taken_by_a_debugger_holds_no_private_memory)
+{
+        char *data;
+        size_t len;
+
+        ck_assert_int_eq(privilege_at_start(&err), 0);
+        ck_assert_int_eq(file_read("/proc/self/coredump_filter", 64, &data, &len, &err), 0);
+        ck_assert_uint_eq(strtoul(data, NULL, 16), 0x10);
+        file_wipe(data, len);
+}
+
 TEST(dropping_leaves_no_capability_and_no_way_to_new_ones)
 {
         ck_assert_msg(privilege_drop(NULL, &err) == 0, "%s", err.text);

@@ -8,7 +8,7 @@
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ROOT=$PWD
-BIN=$ROOT/build/bin
+BIN=${BIN_DIR:-$ROOT/build/bin}
 PEERS=${PEERS_DIR:-$HOME/.cache/peers}/bin
 [ "$(id -u)" = 0 ] || { echo "needs root (network namespaces)"; exit 77; }
 ip netns list > /dev/null 2>&1 || { echo "needs ip netns"; exit 77; }
@@ -104,10 +104,11 @@ stream() {
 	( while kill -0 "$PID" 2> /dev/null; do echo "$(date +%s%N) $(stat -c %s "$T/$name.got" 2> /dev/null || echo 0)"; sleep 0.2; done ) > "$T/$name.sizes" 2> /dev/null &
 	PIDS+=("$!")
 }
-# gap NAME SINCE: the longest time in milliseconds without a byte since the time SINCE (date +%s%N)
-gap() { awk -v since="$2" 'BEGIN {last = since} $1 >= since {if ($2 != size) {if (size != "" && $1 - last > max) max = $1 - last; last = $1; size = $2} end = $1} END {if (end - last > max) max = end - last; printf "%d\n", max / 1e6}' "$T/$1.sizes"; }
+# gap NAME SINCE: the longest time in milliseconds from SINCE (date +%s%N) on in which the size did not change. Measured between
+# samples of one size, so that a machine too busy to take samples does not count.
+gap() { awk -v since="$2" '$1 >= since {if ($2 != size) {size = $2; first = $1} else if ($1 - first > max) max = $1 - first} END {printf "%d\n", max / 1e6}' "$T/$1.sizes"; }
 # moves NAME: bytes arrive
-moves() { local s; s=$(stat -c %s "$T/$1.got"); sleep 0.5; [ "$(stat -c %s "$T/$1.got")" -gt "$s" ]; }
+moves() { local s; s=$(stat -c %s "$T/$1.got"); sleep 1; [ "$(stat -c %s "$T/$1.got")" -gt "$s" ]; }
 # back NAME SINCE LIMIT WHAT: waits until bytes arrive again, prints the longest gap since SINCE, which is at most LIMIT seconds
 back() {
 	local g

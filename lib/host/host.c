@@ -143,8 +143,8 @@ static void dial(struct host *h, const struct node_effect *ef)
 		stream_close(st->s);
 	forget_stream(st);
 	if (!ip_is_zero(&ef->addr)) {
-		conf.dial.addrs = &ef->addr;
-		conf.dial.n_addrs = 1;
+		conf.dial.addrs = addrs;
+		conf.dial.n_addrs = ip_is_zero(&ef->addr2) ? 1 : 2;
 	}
 	if (h->proxy)
 		conf.dial.proxy = proxy_for(h->proxy, ef->host, ef->port, ef->tls);
@@ -414,8 +414,6 @@ void host_free(struct host *h)
 		return;
 	h->closing = true;
 	h->started = false;
-	while (h->flows)
-		h->flows->drop(h->flows);
 	for (size_t i = 0; i < HOST_STREAMS_MAX; i++) {
 		if (h->streams[i].s)
 			stream_close(h->streams[i].s);

@@ -119,7 +119,7 @@ extern const char *const node_state_names[NODE_STATE_N];
 
 enum { NODE_EXIT_LOGIN = 3 }; /* of NODE_FATAL: the node must log in and has no key that control takes */
 enum node_effect_type {
-	NODE_DIAL, /* stream, host, port, addr and addr2 (zero: none; both: resolve host), tls, cert_name, insecure */
+	NODE_DIAL, /* stream, host, port, addr, addr2 (zero: none; both: resolve host), tls, cert_name, insecure */
 	NODE_STREAM_OUTPUT,  /* stream: there is something for node_stream_pull */
 	NODE_STREAM_CLOSE,   /* stream: close, feed nothing more of it */
 	NODE_UDP_SEND,       /* to, v, count */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "host/egress.h"
 #include "os/listen.h"
 
 enum { OPTION_ROWS_MAX = 128, OPTION_SIZE_MIN = 1 << 20 };
@@ -472,6 +473,46 @@ static int convert(const struct scan *s, enum option_kind kind)
         return 0;
 }
 
+static int check_fqdn(const struct scan *s)
+{
+        char name[EGRESS_NAME_MAX + 1];
+        struct bytes text = bytes_str(s->o->target_fqdn);
+
+        if (text.len > 1 && text.data[text.len - 1] == '.')
+                text.len--;
+        if (!bytes_to_str(text, name, sizeof name))
+                return err_say(s->e, EINVAL, "TS_TAILNET_TARGET_FQDN: longer than a name can be");
+        return check_hostname("TS_TAILNET_TARGET_FQDN", name, s->e);
+}
+
+static int check_target(const struct scan *s)
+{
+        const struct options *o = s->o;
+        struct egress_port ports[EGRESS_PORTS_MAX];
+        struct ip ip;
+        size_t n;
+        int r = 0;
+
+        if (o->target_ports && !options_target(o))
+                return err_say(s->e, EINVAL,
+                               "TS_TAILNET_TARGET_PORTS needs TS_TAILNET_TARGET_IP or "
+                               "TS_TAILNET_TARGET_FQDN");
+        if (!options_target(o))
+                return 0;
+        if (!o->target_ports)
+                return err_say(s->e, EINVAL,
+                               "%s: in user space the ports to forward must be named; set "
+                               "TS_TAILNET_TARGET_PORTS, for example to 80,443",
+                               o->target_ip ? "TS_TAILNET_TARGET_IP" : "TS_TAILNET_TARGET_FQDN");
+        if (o->target_ip && !ip_parse(bytes_str(o->target_ip), &ip))
+                return err_say(s->e, EINVAL, "TS_TAILNET_TARGET_IP: wanted an IP address");
+        if (o->target_fqdn)
+                r = check_fqdn(s);
+        return r < 0 ? r
+                     : egress_ports_parse("TS_TAILNET_TARGET_PORTS", bytes_str(o->target_ports), ports,
+                                          ARRAY_LEN(ports), &n, s->e);
+}
+
 static int check_own(const struct scan *s)
 {
         struct options *o = s->o;
@@ -482,7 +523,8 @@ static int check_own(const struct scan *s)
                                "TS_USERSPACE=false: kernel mode is not in this version; unset it");
         o->no_kube_secret = s->raw[row_named(bytes_str("TS_KUBE_SECRET")) - option_table] &&
                             !o->kube_secret; /* given and empty */
-        if (o->kube_secret)
+        r = check_target(s);
+        if (r == 0 && o->kube_secret)
                 r = check_object_name("TS_KUBE_SECRET", o->kube_secret, s->e);
         if (r == 0 && o->hostname)
                 r = check_hostname("TS_HOSTNAME", o->hostname, s->e);
@@ -583,6 +625,11 @@ void options_wipe_env(char **env)
 const char *options_auth_key(const struct options *o)
 {
         return o->auth_key ? o->auth_key : o->up.auth_key;
+}
+
+const char *options_target(const struct options *o)
+{
+        return o->target_ip ? o->target_ip : o->target_fqdn;
 }
 
 const char *options_kube_secret(const struct options *o)

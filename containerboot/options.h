@@ -54,7 +54,7 @@ struct options {
         bool userspace;
         char *routes; /* NULL: leave as stored; "": withdraw all */
         struct ip dest_ip;
-        char *dest_dns_name, *target_ip, *target_fqdn, *socks5, *http_proxy, *serve_config;
+        char *dest_dns_name, *target_ip, *target_fqdn, *target_ports, *socks5, *http_proxy, *serve_config;
         uint64_t dest_proxy_protocol;
         bool proxy_tailnet_only, forwarding_optimizations, cluster_traffic_via_ingress;
         int accept_dns; /* -1: not set, which means no */
@@ -134,6 +134,8 @@ MUST_USE int options_prefs(const struct options *o, const struct prefs *stored,
 /* The key that logs in: of the variable or of the extra arguments; NULL: none. Possibly
  * "file:PATH". */
 const char *options_auth_key(const struct options *o);
+/* Target in the tailnet for ports of the pod, or NULL. */
+const char *options_target(const struct options *o);
 /* Name of the Secret that the state is to be in, or NULL. */
 const char *options_kube_secret(const struct options *o);
 /* is_outside: false for a listener "127.0.0.1:..." */

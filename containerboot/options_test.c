@@ -145,8 +145,12 @@ TEST(sizes_take_units)
 TEST(the_order_of_validation_is_that_of_the_stock_wrapper)
 {
         /* each environment breaks two rules: the earlier one is told */
-        check_refused("POD_IPS", ENV("POD_IPS=x", "TS_TAILNET_TARGET_IP=100.64.0.1"));
-        check_refused("TS_TAILNET_TARGET_IP: works in kernel mode only",
+        check_refused("POD_IPS",
+                      ENV("POD_IPS=x", "TS_EXPERIMENTAL_ENABLE_FORWARDING_OPTIMIZATIONS=1"));
+        check_refused("TS_EXPERIMENTAL_ENABLE_FORWARDING_OPTIMIZATIONS: works in kernel mode only",
+                      ENV("TS_EXPERIMENTAL_ENABLE_FORWARDING_OPTIMIZATIONS=1",
+                          "TS_TAILNET_TARGET_IP=100.64.0.1", "TS_TAILNET_TARGET_FQDN=a.b"));
+        check_refused("TS_TAILNET_TARGET_IP and TS_TAILNET_TARGET_FQDN",
                       ENV("TS_TAILNET_TARGET_IP=100.64.0.1", "TS_TAILNET_TARGET_FQDN=a.b"));
         check_refused(
             "TS_DEST_IP and TS_EXPERIMENTAL_DEST_DNS_NAME",
@@ -179,6 +183,25 @@ TEST(what_this_version_cannot_do_is_refused_by_name_and_harmless_when_off)
         ck_assert_int_eq(ENV("TS_SSH=false", "TS_ROUTES=", "TS_KUBE_SECRET=", "TS_SERVE_CONFIG="),
                          0);
         ck_assert_str_eq(o.routes, "");
+        options_fini(&o);
+}
+
+TEST(a_target_in_the_tailnet_needs_its_ports_named)
+{
+        check_refused("TS_TAILNET_TARGET_IP: in user space the ports to forward must be named",
+                      ENV("TS_TAILNET_TARGET_IP=100.64.0.1"));
+        check_refused("TS_TAILNET_TARGET_FQDN: in user space the ports to forward must be named",
+                      ENV("TS_TAILNET_TARGET_FQDN=db.tail.test."));
+        check_refused("TS_TAILNET_TARGET_PORTS needs", ENV("TS_TAILNET_TARGET_PORTS=80"));
+        check_refused("TS_TAILNET_TARGET_PORTS: wanted ports",
+                      ENV("TS_TAILNET_TARGET_FQDN=db", "TS_TAILNET_TARGET_PORTS=http"));
+        check_refused("TS_TAILNET_TARGET_IP: wanted an IP address",
+                      ENV("TS_TAILNET_TARGET_IP=db", "TS_TAILNET_TARGET_PORTS=80"));
+        check_refused("TS_TAILNET_TARGET_FQDN: a host name",
+                      ENV("TS_TAILNET_TARGET_FQDN=a b", "TS_TAILNET_TARGET_PORTS=80"));
+        ck_assert_int_eq(ENV("TS_TAILNET_TARGET_FQDN=db.tail.test.", "TS_TAILNET_TARGET_PORTS=80,53/udp"),
+                         0);
+        ck_assert_str_eq(options_target(&o), "db.tail.test.");
         options_fini(&o);
 }
 

@@ -5,6 +5,7 @@
 
 #include "containerboot/options.h"
 #include "containerboot/store.h"
+#include "host/egress.h"
 #include "host/endpoints.h"
 #include "host/host.h"
 #include "host/localapi_server.h"
@@ -37,6 +38,7 @@ struct program {
         struct tls_client *tls;
         struct localapi_server *api;
         struct proxy_server *proxy;
+        struct egress *egress;
         struct endpoints *endpoints, *old_health;
         struct file_watch *key_watch;
         char *key_file; /* of TS_AUTHKEY=file:PATH, or NULL */

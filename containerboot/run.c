@@ -491,6 +491,22 @@ static void pod_addresses(const struct options *o, struct endpoints_conf *c)
                         ip_text(&ip, ip_is_v4(&ip) ? c->pod_ip4 : c->pod_ip6);
 }
 
+static int open_egress(struct program *p, struct err *e)
+{
+        struct egress_port ports[EGRESS_PORTS_MAX];
+        struct egress_conf conf = { .host = p->host,
+                                    .target = options_target(&p->options),
+                                    .ports = ports };
+
+        if (!conf.target)
+                return 0;
+        if (egress_ports_parse("TS_TAILNET_TARGET_PORTS", bytes_str(p->options.target_ports), ports,
+                               ARRAY_LEN(ports), &conf.n_ports, e) < 0)
+                return -EINVAL;
+        p->egress = egress_new(&conf, e);
+        return p->egress ? 0 : -EIO;
+}
+
 static int open_listeners(struct program *p, struct err *e)
 {
         static const struct localapi_server_ops api_ops = { .act = program_act, .view = view };
@@ -517,6 +533,8 @@ static int open_listeners(struct program *p, struct err *e)
                 return -EIO;
         link_socket(socket);
         if ((proxy.socks5 || proxy.http) && !(p->proxy = proxy_server_new(&proxy, e)))
+                return -EIO;
+        if (open_egress(p, e) < 0)
                 return -EIO;
         pod_addresses(o, &ep);
         if ((ep.health || ep.metrics) && !(p->endpoints = endpoints_new(&ep, e)))
@@ -591,6 +609,7 @@ static void finish(struct program *p)
         endpoints_free(p->endpoints);
         endpoints_free(p->old_health);
         proxy_server_free(p->proxy);
+        egress_free(p->egress);
         file_watch_free(p->key_watch);
         if (p->host)
                 host_free(p->host);

@@ -1,0 +1,24 @@
+/* host/egress_priv.h - what egress.c and egress_udp.c share */
+#ifndef HOST_EGRESS_PRIV_H
+#define HOST_EGRESS_PRIV_H
+
+#include "host/egress.h"
+#include "host/host.h"
+#include "os/loop.h"
+
+struct egress_udp_port;
+
+struct egress {
+        struct host *host;
+        char target[EGRESS_NAME_MAX + 1]; /* without a dot at its end */
+        struct egress_client *clients;
+        struct egress_door *doors;
+        size_t n_doors;
+        struct egress_udp_port *udp;
+        struct egress_stat stat;
+};
+
+MUST_USE int egress_udp_open(struct egress *g, const struct egress_port *p, struct err *e);
+void egress_udp_close(struct egress *g); /* all ports */
+
+#endif

@@ -31,7 +31,7 @@ $$(B)/bin/$(1): $$(PROG_$(1)_OBJ) $$(call archives,$$(PROG_$(1)_MODULES)) $$(B)/
 	$$(Q)$$(CC) $$(ALLC) $$(if $$(and $$(PROG_$(1)_STATIC),$$(if $$(SAN),,y)),-static-pie,-pie) $$(ALLLD) -o $$@ $$(PROG_$(1)_OBJ) \
 		$$(call archives,$$(PROG_$(1)_MODULES)) \
 		$$(if $$(strip $$(PROG_$(1)_PKGS)),$$$$(pkg-config $$(if $$(and $$(PROG_$(1)_STATIC),$$(if $$(SAN),,y)),--static --libs $$(patsubst libuv,libuv-static,$$(PROG_$(1)_PKGS)),--libs $$(PROG_$(1)_PKGS)))) \
-		$$(PROG_$(1)_LIBS) -lm
+		$$(PROG_$(1)_LIBS) -lm $$(QUIETLD)
 endef
 $(foreach p,$(PROGRAMS),$(if $(PROG_$(p)_RULE),,$(eval $(call program_rules,$(p)))))
 

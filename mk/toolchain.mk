@@ -25,3 +25,6 @@ ALLLD = $(SANLD) -Wl,--gc-sections -Wl,-z,relro,-z,now $(LDFLAGS)
 
 # clang for fuzzing, where it is there
 CLANG ?= clang
+
+# glibc warns of every function that could load a name service; static programs resolve by c-ares and call none of them
+QUIETLD = 2> >(grep -v -e 'in statically linked applications requires at runtime' -e ': in function `' >&2)

@@ -36,10 +36,6 @@ struct record { /* a parent as it was last seen */
 struct class_record {
         struct proxy_class c;
         unsigned epoch;
-        uint64_t answered; /* what its status last said */
-        char rv[KUBE_RV_MAX + 1];
-        int64_t generation;
-        struct condition condition;
 };
 
 enum source_kind { SOURCE_PARENT, SOURCE_CHILD, SOURCE_CLASS };

@@ -16,6 +16,8 @@ const struct kind_row kinds[KIND_N] = {
                            true },
         [KIND_CONNECTOR] = { "connector", TS_V1, "Connector", "connectors", "ConnectorReady", true,
                              false },
+        [KIND_PROXYCLASS] = { "proxyclass", TS_V1, "ProxyClass", "proxyclasses", "ProxyClassReady",
+                              true, false },
         [KIND_PROXYGROUP] = { "proxygroup", TS_V1, "ProxyGroup", "proxygroups", "ProxyGroupReady",
                               false, false },
         [KIND_DNSCONFIG] = { "dnsconfig", TS_V1, "DNSConfig", "dnsconfigs", "NameserverReady",

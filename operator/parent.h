@@ -20,6 +20,7 @@ enum kind { /* a row in kinds[] each */
             KIND_SERVICE,
             KIND_INGRESS,
             KIND_CONNECTOR,
+            KIND_PROXYCLASS,
             KIND_PROXYGROUP,
             KIND_DNSCONFIG,
             KIND_RECORDER,

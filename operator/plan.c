@@ -125,6 +125,8 @@ static void ready_condition(struct plan *out, const struct parent *p, const stru
 
         if (w->is_invalid)
                 condition(out, false, w->reason, "%s", w->message);
+        else if (p->kind == KIND_PROXYCLASS)
+                condition(out, true, "ProxyClassValid", "in use by new and existing proxies");
         else if (x && x->device_id[0] && x->device_fqdn[0] && x->n_ips > 0)
                 condition(out, true, cn ? "ConnectorCreated" : "ProxyCreated", "%s %s",
                           x->device_fqdn, x->device_ip[0]);

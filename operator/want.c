@@ -120,7 +120,6 @@ static void PRINTF(3, 4) invalid(struct want *w, const char *reason, const char 
         if (w->is_invalid)
                 return;
         w->is_invalid = true;
-        w->role = ROLE_KEEP;
         (void)bytes_to_str(bytes_str(reason), w->reason, sizeof w->reason);
         va_start(ap, fmt);
         (void)vsnprintf(w->message, sizeof w->message, fmt, ap);
@@ -335,6 +334,8 @@ static void connector(struct want *w, const struct parent *p, const struct setti
 
 const char *want_class(const struct parent *p, const struct settings *s)
 {
+        if (p->kind == KIND_PROXYCLASS)
+                return p->name;
         return p->proxy_class[0] ? p->proxy_class : s->default_class;
 }
 
@@ -345,6 +346,7 @@ void want_make(struct want *w, const struct parent *p, const struct settings *s,
         if (p->is_deleting)
                 return;
         if (!kinds[p->kind].is_offered) {
+                w->role = ROLE_KEEP;
                 invalid(w, "NotSupported", "%s is not supported by this version of the operator",
                         kinds[p->kind].kind);
                 return;
@@ -352,6 +354,12 @@ void want_make(struct want *w, const struct parent *p, const struct settings *s,
         if (p->unknown[0])
                 note(w, "NotSupported", "not supported by this version and without effect: %.250s",
                      p->unknown);
+        if (p->kind == KIND_PROXYCLASS) { /* nothing of its own, only a condition */
+                w->role = ROLE_KEEP;
+                if (c && !c->is_valid)
+                        invalid(w, "ProxyClassInvalid", "%s", c->why);
+                return;
+        }
         if (p->kind == KIND_SERVICE &&
             (p->expose || p->tailnet_ip[0] || p->tailnet_fqdn[0] || wants_load_balancer(p, s)))
                 service(w, p, s);
@@ -369,4 +377,6 @@ void want_make(struct want *w, const struct parent *p, const struct settings *s,
                 invalid(w, "ProxyInvalid",
                         "an annotation or field of ours is too long, or not text");
         check_class(w, p, s, c);
+        if (w->is_invalid)
+                w->role = ROLE_KEEP;
 }

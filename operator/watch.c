@@ -26,13 +26,6 @@ void operator_enqueue_all(struct operator* op)
         w = (struct kube_table_walk){ 0 };
         while (kube_table_next(op->proxies, &w))
                 operator_enqueue(op, ((struct proxy *)w.value)->parent);
-        w = (struct kube_table_walk){ 0 };
-        while (kube_table_next(op->classes, &w)) {
-                char key[PARENT_KEY_MAX];
-
-                (void)snprintf(key, sizeof key, "class//%s", w.name);
-                operator_enqueue(op, key);
-        }
 }
 
 struct proxy *operator_proxy(struct operator* op, const char *name)
@@ -204,7 +197,6 @@ static void see_class(struct operator* op, struct bytes object, unsigned epoch)
         struct proxy_class c;
         struct kube_object o;
         struct class_record *r;
-        char key[PARENT_KEY_MAX];
 
         if (!kube_object_parse(object, &o))
                 return;
@@ -224,8 +216,6 @@ static void see_class(struct operator* op, struct bytes object, unsigned epoch)
         r->c = c;
         r->epoch = epoch;
         class_users(op, c.name);
-        (void)snprintf(key, sizeof key, "class//%s", c.name);
-        operator_enqueue(op, key);
 }
 
 /* --- collections --- */

@@ -819,6 +819,9 @@ void operator_work(struct operator* op)
                 (void)bytes_to_str(bytes_str(key), w->key, sizeof w->key);
                 if (!parent_key_parse(key, &kind, ns, name)) {
                         finish(w);
+                } else if (!op->source[kind].synced) {
+                        finish(w); /* not to be taken for gone; comes again when the list is
+                                      complete */
                 } else if (!make_plan(w)) {
                         log_error("operator: %s: no memory", w->key);
                         w->failed = true;

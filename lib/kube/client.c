@@ -179,7 +179,9 @@ static void on_done(void *ctx, const struct web_reply *r)
         kube_watch_end(w->machine, loop_now(w->kube->conf.loop), r->ok, r->retry_after_s);
         pull(w);
         trouble = kube_watch_trouble(w->machine);
-        if (*trouble && !w->in_trouble)
+        if (*trouble && !w->in_trouble && r->status == 404)
+                log_info("kube: %s are not served here: their CRD is not installed", w->name);
+        else if (*trouble && !w->in_trouble)
                 log_warn("kube: %s cannot be watched: %s%s%s; trying on", w->name, trouble,
                          *r->why ? ": " : "", r->why);
         else if (!*trouble && w->in_trouble)

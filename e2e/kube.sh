@@ -1,0 +1,74 @@
+# e2e/kube.sh - a Kubernetes without nodes (etcd and kube-apiserver) on a host of its own; sourced after e2e/lib.sh
+#
+#   kube_api            starts both on host kube; KUBECONFIG is set, kc runs kubectl there
+#   operator NAME [VAR=VALUE...]   ours, in the same namespace; its pid in $PID, log $T/NAME.log
+#   fake_headscale      a key API on 127.0.0.1:18080 of host kube; what it was asked is in $T/keys
+
+kube_cert() { # NAME SUBJECT EXTENSIONS
+	openssl ecparam -name prime256v1 -genkey -noout -out "$T/pki/$1.key"
+	openssl req -new -key "$T/pki/$1.key" -subj "$2" -out "$T/pki/$1.csr"
+	echo "$3" > "$T/pki/$1.ext"
+	openssl x509 -req -in "$T/pki/$1.csr" -CA "$T/pki/ca.crt" -CAkey "$T/pki/ca.key" -CAcreateserial -days 30 -extfile "$T/pki/$1.ext" \
+		-out "$T/pki/$1.crt" 2> /dev/null
+}
+kubeconfig_of() { # FILE TOKEN
+	cat > "$1" <<-END
+	apiVersion: v1
+	kind: Config
+	current-context: test
+	clusters: [{name: test, cluster: {server: "https://127.0.0.1:6443", certificate-authority-data: $(base64 -w0 < "$T/pki/ca.crt")}}]
+	users: [{name: user, user: {token: $2}}]
+	contexts: [{name: test, context: {cluster: test, user: user}}]
+	END
+}
+kc() { in_ns kube "$PEERS/kubectl" --kubeconfig "$T/kubeconfig" --request-timeout=20s "$@"; }
+kube_api() {
+	need_peer etcd kube-apiserver kubectl
+	host kube
+	mkdir -p "$T/pki"
+	openssl ecparam -name prime256v1 -genkey -noout -out "$T/pki/ca.key"
+	openssl req -x509 -new -key "$T/pki/ca.key" -subj /CN=test-ca -days 30 -addext keyUsage=critical,digitalSignature,keyCertSign -out "$T/pki/ca.crt"
+	kube_cert apiserver /CN=kube-apiserver "subjectAltName=DNS:kubernetes.default.svc,DNS:localhost,IP:127.0.0.1,IP:$IP_kube,IP:10.96.0.1"
+	openssl ecparam -name prime256v1 -genkey -noout -out "$T/pki/sa.key"
+	openssl ec -in "$T/pki/sa.key" -pubout -out "$T/pki/sa.pub" 2> /dev/null
+	echo "admin-token,admin,admin,system:masters" > "$T/pki/tokens.csv"
+	kubeconfig_of "$T/kubeconfig" admin-token
+	start kube etcd "$PEERS/etcd" --data-dir "$T/etcd" --unsafe-no-fsync --log-level error --listen-client-urls http://127.0.0.1:2379 \
+		--advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 \
+		--initial-cluster default=http://127.0.0.1:2380
+	kube_apiserver_start
+}
+kube_apiserver_start() { # [FLAG...]
+	start kube kube-apiserver "$PEERS/kube-apiserver" --etcd-servers http://127.0.0.1:2379 --bind-address 0.0.0.0 --advertise-address "$IP_kube" \
+		--secure-port 6443 --tls-cert-file "$T/pki/apiserver.crt" --tls-private-key-file "$T/pki/apiserver.key" --client-ca-file "$T/pki/ca.crt" \
+		--token-auth-file "$T/pki/tokens.csv" --service-account-issuer https://kubernetes.default.svc --service-account-key-file "$T/pki/sa.pub" \
+		--service-account-signing-key-file "$T/pki/sa.key" --service-cluster-ip-range 10.96.0.0/16 --authorization-mode RBAC \
+		--endpoint-reconciler-type none "$@"
+	PID_apiserver=$PID
+	until_ok 60 kc get --raw /readyz
+}
+fake_headscale() {
+	: > "$T/keys"
+	echo hskey-api-test > "$T/api-key"
+	start kube fake-headscale python3 e2e/fake_headscale.py 18080 "$T/keys"
+	until_ok 10 in_ns kube curl -s -o /dev/null http://127.0.0.1:18080/
+}
+operator() {
+	local name=$1; shift
+	start kube "$name" env KUBECONFIG="${OPERATOR_KUBECONFIG:-$T/kubeconfig}" OPERATOR_NAMESPACE=tailpod PROXY_IMAGE=tailpod:test \
+		OPERATOR_LOGIN_SERVER=http://127.0.0.1:18080 API_KEY_FILE="$T/api-key" POD_NAME="$name" "OPERATOR_LISTEN=${LISTEN:--}" "$@" "$BIN/operator"
+}
+b64() { printf %s "$1" | base64 -w0; }
+# proxy_of KIND NAMESPACE NAME: name of its proxy, "" when there is none
+proxy_of() {
+	kc -n tailpod get secret -l "tailscale.com/parent-resource-type=$1,tailscale.com/parent-resource-ns=$2,tailscale.com/parent-resource=$3" \
+		-o jsonpath='{.items[*].metadata.name}' | sed 's/-0$//'
+}
+# joins PROXY ID NAME IP: what a proxy writes into its Secret when it has joined
+joins() {
+	kc -n tailpod patch secret "$1-0" --type merge -p \
+		"{\"data\":{\"device_id\":\"$(b64 "$2")\",\"device_fqdn\":\"$(b64 "$3.")\",\"device_ips\":\"$(b64 "[\"$4\",\"fd7a:115c:a1e0::$2\"]")\"}}" > /dev/null
+}
+reason() { kc get "$@" -o 'jsonpath={.status.conditions[0].reason}'; }
+is_reason() { local want=$1; shift; [ "$(reason "$@")" = "$want" ]; }
+nothing_left() { [ -z "$(kc -n tailpod get secret,sa,role,rolebinding,svc,cm,sts -l tailscale.com/managed=true -o name)" ]; }

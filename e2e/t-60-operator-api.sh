@@ -1,0 +1,216 @@
+#!/bin/bash
+# The operator against a real API server: objects for each kind, status, clean-up, crashes, conflicts, two replicas.
+. "$(dirname "$0")/lib.sh"
+. e2e/kube.sh
+[ -x "$BIN/operator" ] || die "no operator: make"
+kube_api
+say "API server is up"
+fake_headscale
+kc apply -f charts/tailpod-operator/crds > /dev/null
+kc create ns tailpod > /dev/null
+until_ok 20 kc get connectors
+
+# --- a Service, from annotation to nothing left
+operator op-a
+A=$PID
+kc create service clusterip web --tcp=80:80 > /dev/null
+kc annotate svc web tailscale.com/expose=true tailscale.com/hostname=shop tailscale.com/tags=tag:web,tag:prod > /dev/null
+until_ok 20 is_reason ProxyPending svc web
+P=$(proxy_of svc default web)
+[ -n "$P" ] || die "no proxy"
+kc -n tailpod get sts "$P" -o json > "$T/sts.json"
+IP=$(kc get svc web -o jsonpath='{.spec.clusterIP}')
+jq -e --arg ip "$IP" '.spec.template.spec as $s | $s.containers[0].env | map({(.name): .value}) | add
+	| .TS_DEST_IP == $ip and .TS_HOSTNAME == "shop" and .TS_USERSPACE == "true" and .TS_LOGIN_SERVER == "http://127.0.0.1:18080"' "$T/sts.json" > /dev/null
+jq -e '.spec.template.spec.containers[0] | (.securityContext | .readOnlyRootFilesystem and (.allowPrivilegeEscalation | not) and .runAsNonRoot
+	and .capabilities.drop == ["ALL"]) and (.env | all(.value != null or .valueFrom != null)) and (tostring | contains("hskey-auth") | not)' "$T/sts.json" > /dev/null
+grep -q '"aclTags":\["tag:web","tag:prod"\]' "$T/keys"
+[ "$(kc -n tailpod get secret "$P-0" -o jsonpath='{.data.authkey}' | base64 -d)" = hskey-auth-1 ]
+say "objects are as wanted"
+
+# what the proxy may do: its own Secret and Events, nothing else
+SA=system:serviceaccount:tailpod:$P
+kc auth can-i --as "$SA" -n tailpod get "secret/$P-0" > /dev/null
+for what in "list secrets" "get secret/other-0" "create secrets" "get configmaps" "delete secret/$P-0" "list pods"; do
+	# shellcheck disable=SC2086
+	! kc auth can-i --as "$SA" -n tailpod $what > /dev/null 2>&1 || die "a proxy may $what"
+done
+
+joins "$P" 7 shop.tail.test 100.64.0.7
+until_ok 10 is_reason ProxyCreated svc web
+key_is_gone() { [ -z "$(kc -n tailpod get secret "$P-0" -o jsonpath='{.data.authkey}')" ]; }
+until_ok 10 key_is_gone
+kc patch svc web --type merge -p '{"spec":{"type":"LoadBalancer","loadBalancerClass":"tailscale"}}' > /dev/null
+lb_is_told() { [ "$(kc get svc web -o jsonpath='{.status.loadBalancer.ingress[*].hostname} {.status.loadBalancer.ingress[*].ip}')" = "shop.tail.test 100.64.0.7" ]; }
+until_ok 10 lb_is_told
+say "status is told"
+
+# a child that somebody changed or deleted comes back
+kc -n tailpod delete sts "$P" --wait=false > /dev/null
+until_ok 10 kc -n tailpod get sts "$P"
+kc -n tailpod scale sts "$P" --replicas=3 > /dev/null
+repaired() { [ "$(kc -n tailpod get sts "$P" -o jsonpath='{.spec.replicas}')" = 1 ]; }
+until_ok 10 repaired
+kc -n tailpod delete role "$P" > /dev/null
+until_ok 10 kc -n tailpod get role "$P"
+say "what was changed is put right"
+
+kc delete svc web --timeout=20s > /dev/null
+until_ok 10 nothing_left
+grep -q '^DELETE /api/v1/node/7' "$T/keys"
+say "nothing is left of it"
+
+# --- each kind, and what cannot be done is said
+cat > "$T/all.yaml" <<-END
+	apiVersion: tailscale.com/v1alpha1
+	kind: ProxyClass
+	metadata: {name: good}
+	spec: {statefulSet: {pod: {nodeSelector: {disk: ssd}, tailscaleContainer: {env: [{name: TS_LOG_VERBOSITY, value: "1"}]}}}}
+	---
+	apiVersion: tailscale.com/v1alpha1
+	kind: ProxyClass
+	metadata: {name: bad}
+	spec: {staticEndpoints: {nodePort: {}}}
+	---
+	apiVersion: tailscale.com/v1alpha1
+	kind: Connector
+	metadata: {name: cn}
+	spec: {proxyClass: good, subnetRouter: {advertiseRoutes: [10.40.0.0/14]}}
+	---
+	apiVersion: tailscale.com/v1alpha1
+	kind: Recorder
+	metadata: {name: rec}
+	spec: {}
+	---
+	apiVersion: v1
+	kind: Service
+	metadata: {name: out, annotations: {tailscale.com/tailnet-fqdn: db.tail.test, tailscale.com/funnel: "true"}}
+	spec: {type: ExternalName, externalName: placeholder, ports: [{port: 5432}]}
+	---
+	apiVersion: v1
+	kind: Service
+	metadata: {name: wrong, annotations: {tailscale.com/expose: "true", tailscale.com/tags: "web"}}
+	spec: {ports: [{port: 80}]}
+	---
+	apiVersion: v1
+	kind: Service
+	metadata: {name: badclass, labels: {tailscale.com/proxy-class: bad}, annotations: {tailscale.com/expose: "true"}}
+	spec: {ports: [{port: 80}]}
+	---
+	apiVersion: networking.k8s.io/v1
+	kind: Ingress
+	metadata: {name: ing}
+	spec: {ingressClassName: tailscale, rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 8080}}}}]}}]}
+END
+sed -i 's/^\t//' "$T/all.yaml"
+kc apply -f "$T/all.yaml" > /dev/null
+until_ok 20 is_reason ProxyClassValid proxyclass good
+until_ok 20 is_reason ProxyClassInvalid proxyclass bad
+until_ok 20 is_reason ConnectorCreating connector cn
+until_ok 20 is_reason NotSupported recorder rec
+until_ok 20 is_reason ProxyPending svc out
+until_ok 20 is_reason ProxyInvalid svc wrong
+until_ok 20 is_reason ProxyPending svc badclass
+has_ingress() { [ -n "$(proxy_of ingress default ing)" ] && kc -n tailpod get cm "$(proxy_of ingress default ing)-serve"; }
+until_ok 20 has_ingress
+kc -n tailpod get sts "$(proxy_of connector "" cn)" -o json | jq -e '.spec.template.spec.nodeSelector.disk == "ssd" and
+	(.spec.template.spec.containers[0].env | any(.name == "TS_ROUTES" and .value == "10.40.0.0/14"))' > /dev/null
+[ "$(kc get svc out -o jsonpath='{.spec.externalName}')" = "$(proxy_of svc default out).tailpod.svc.cluster.local" ]
+told() { kc get events -o json | jq -e --arg n "$1" --arg r "$2" 'any(.items[]; .involvedObject.name == $n and .reason == $r)' > /dev/null; }
+until_ok 10 told out NotSupported
+until_ok 10 told wrong ProxyInvalid
+until_ok 10 told rec NotSupported
+[ -z "$(proxy_of svc default wrong)$(proxy_of svc default badclass)" ]
+joins "$(proxy_of connector "" cn)" 21 cn.tail.test 100.64.0.21
+until_ok 10 is_reason ConnectorCreated connector cn
+kc delete -f "$T/all.yaml" --timeout=30s > /dev/null
+until_ok 20 nothing_left
+say "every kind is answered, and goes again"
+
+# --- a control server that fails: the condition says so, then it mends
+in_ns kube curl -s -X POST http://127.0.0.1:18080/fail/3 > /dev/null
+kc create service clusterip sick --tcp=80:80 > /dev/null
+kc annotate svc sick tailscale.com/expose=true > /dev/null
+until_ok 10 is_reason ProxyFailed svc sick
+until_ok 30 is_reason ProxyPending svc sick
+kc delete svc sick --timeout=20s > /dev/null
+until_ok 20 nothing_left
+say "a failing control server is told and outlived"
+stop "$A"
+
+# --- killed at random moments, while others change the same objects: it converges, and mints no more keys than proxies and deaths
+N=20
+: > "$T/keys"
+(for r in $(seq 1 40); do kc annotate svc -l storm=yes --overwrite "storm=$r" > /dev/null 2>&1 || true; done) &
+STORM=$!
+for i in $(seq 1 $N); do
+	printf 'apiVersion: v1\nkind: Service\nmetadata: {name: s%d, labels: {storm: "yes"}, annotations: {tailscale.com/expose: "true"}}\nspec: {ports: [{port: 80}]}\n---\n' "$i"
+done | kc apply -f - > /dev/null
+KILLS=0
+RANDOM=${SEED:-7}
+for _ in $(seq 1 12); do
+	operator "kill-$KILLS" OPERATOR_LEASE="storm-$KILLS"
+	sleep "0.$((RANDOM % 5))$((RANDOM % 10))"
+	kill -9 "$PID" 2> /dev/null || true
+	wait "$PID" 2> /dev/null || true
+	KILLS=$((KILLS + 1))
+done
+operator op-b OPERATOR_LEASE=storm-end
+B=$PID
+all_proxies() { [ "$(kc -n tailpod get sts -l tailscale.com/managed=true -o name | wc -l)" = "$N" ] && [ "$(kc get svc -l storm=yes -o json | jq '[.items[] | select(.status.conditions[0].reason == "ProxyPending")] | length')" = "$N" ]; }
+until_ok 60 all_proxies
+wait $STORM || true
+MINTED=$(grep -c 'POST /api/v1/preauthkey' "$T/keys")
+echo "figure: $N Services, operator killed $KILLS times: $MINTED keys minted"
+[ "$MINTED" -le $((N + KILLS * 16)) ]
+[ "$(kc -n tailpod get secret -l tailscale.com/managed=true -o json | jq '[.items[] | select(.data.authkey)] | length')" = $N ]
+i=0
+for s in $(kc -n tailpod get sts -l tailscale.com/managed=true -o jsonpath='{.items[*].metadata.name}'); do i=$((i + 1)); joins "$s" $((100 + i)) "s$i.tail.test" "100.64.1.$i"; done
+kc delete svc -l storm=yes --wait=false > /dev/null
+stop "$B"
+for _ in $(seq 1 8); do
+	operator "killd-$KILLS" OPERATOR_LEASE="storm-$KILLS"
+	sleep "0.$((RANDOM % 5))$((RANDOM % 10))"
+	kill -9 "$PID" 2> /dev/null || true
+	wait "$PID" 2> /dev/null || true
+	KILLS=$((KILLS + 1))
+done
+operator op-c OPERATOR_LEASE=storm-end
+C=$PID
+until_ok 60 nothing_left
+gone() { [ -z "$(kc get svc -l storm=yes -o name)" ]; }
+until_ok 20 gone
+[ "$(grep -o 'DELETE /api/v1/node/[0-9]*' "$T/keys" | sort -u | wc -l)" = $N ]
+stop "$C"
+say "killed $KILLS times: converged, every device deleted"
+
+# --- two replicas: one leads; when it is killed the other takes over
+operator one; ONE=$PID
+until_ok 20 grep -q "one leads" "$T/one.log"
+operator two; TWO=$PID
+until_ok 20 grep -q "in sync" "$T/two.log"
+! grep -q "leads" "$T/two.log"
+kill -9 "$ONE"
+S=$(date +%s)
+kc create service clusterip after --tcp=80:80 > /dev/null
+kc annotate svc after tailscale.com/expose=true > /dev/null
+until_ok 40 is_reason ProxyPending svc after
+echo "figure: leader killed: $(($(date +%s) - S)) s until the other acted"
+# a leader that is asked to stop hands over at once
+operator three; THREE=$PID
+until_ok 20 grep -q "in sync" "$T/three.log"
+S=$(date +%s%N)
+stop "$TWO"
+until_ok 10 grep -q "three leads" "$T/three.log"
+echo "figure: leader stopped: $((($(date +%s%N) - S) / 1000000)) ms until the other led"
+
+# --- the API server restarts underneath
+stop "$PID_apiserver"
+kube_apiserver_start
+kc create service clusterip later --tcp=80:80 > /dev/null
+kc annotate svc later tailscale.com/expose=true > /dev/null
+until_ok 60 is_reason ProxyPending svc later
+kc delete svc after later --timeout=30s > /dev/null
+until_ok 20 nothing_left
+kill -0 "$THREE"
+say "the API server's restart is outlived"

@@ -1,4 +1,5 @@
-/* coordinator/api_test.c - the REST API as control-protocol.md 6.2 has it, over a real tailnet without sockets; keys */
+/* coordinator/api_test.c - the REST API as control-protocol.md 6.2 has it, over a real tailnet
+ * without sockets; keys */
 #include "coordinator/api.h"
 
 #include <errno.h>
@@ -55,8 +56,14 @@ static void begin(uint64_t seed)
 	apikeys_init(&keys);
 	buf_init(&out, 1 << 20);
 	policy[0] = 0;
-	api = (struct api){ .t = fleet.t, .keys = &keys, .rng = &fleet.rng.rng, .apikey_changed = apikey_changed, .policy = get_policy,
-			    .set_policy = set_policy, .backup = backup, .debug = debug };
+	api = (struct api){ .t = fleet.t,
+			    .keys = &keys,
+			    .rng = &fleet.rng.rng,
+			    .apikey_changed = apikey_changed,
+			    .policy = get_policy,
+			    .set_policy = set_policy,
+			    .backup = backup,
+			    .debug = debug };
 }
 
 static void end(void)
@@ -70,8 +77,13 @@ static void end(void)
 static unsigned call_as(bool is_local, const char *method, const char *target, const char *body)
 {
 	const char *q = strchr(target, '?');
-	struct api_request r = { .method = bytes_str(method), .path = bytes_of(target, q ? (size_t)(q - target) : strlen(target)),
-				 .query = bytes_str(q ? q + 1 : ""), .body = bytes_str(body), .now = fleet.now, .wall = fleet.wall,
+	struct api_request r = { .method = bytes_str(method),
+				 .path =
+				     bytes_of(target, q ? (size_t)(q - target) : strlen(target)),
+				 .query = bytes_str(q ? q + 1 : ""),
+				 .body = bytes_str(body),
+				 .now = fleet.now,
+				 .wall = fleet.wall,
 				 .is_local = is_local };
 	struct json j;
 	unsigned status;
@@ -80,7 +92,8 @@ static unsigned call_as(bool is_local, const char *method, const char *target, c
 	status = api_handle(&api, &r, &out);
 	j = json_of(buf_bytes(&out));
 	json_skip(&j);
-	ck_assert_msg(json_done(&j), "not JSON: %.*s", (int)out.len, (const char *)buf_bytes(&out).data);
+	ck_assert_msg(json_done(&j), "not JSON: %.*s", (int)out.len,
+		      (const char *)buf_bytes(&out).data);
 	*buf_reserve(&out, 1) = 0;
 	return status;
 }
@@ -92,16 +105,20 @@ static unsigned call(const char *method, const char *target, const char *body)
 
 static void has(const char *text)
 {
-	ck_assert_msg(strstr((const char *)buf_bytes(&out).data, text) != NULL, "no %s in %s", text, (const char *)buf_bytes(&out).data);
+	ck_assert_msg(strstr((const char *)buf_bytes(&out).data, text) != NULL, "no %s in %s", text,
+		      (const char *)buf_bytes(&out).data);
 }
 
 TEST(users_are_made_listed_renamed_and_deleted)
 {
 	begin(1);
-	ck_assert_uint_eq(call("POST", "/api/v1/user", "{\"name\":\"alice\",\"displayName\":\"Alice A.\",\"email\":\"\"}"), 200);
+	ck_assert_uint_eq(call("POST", "/api/v1/user",
+			       "{\"name\":\"alice\",\"displayName\":\"Alice A.\",\"email\":\"\"}"),
+			  200);
 	has("{\"user\":{\"id\":\"1\",\"name\":\"alice\"");
 	has("\"displayName\":\"Alice A.\"");
-	ck_assert_uint_eq(call("POST", "/api/v1/user", "{\"name\":\"alice\"}"), 500); /* as Headscale */
+	ck_assert_uint_eq(call("POST", "/api/v1/user", "{\"name\":\"alice\"}"),
+			  500); /* as Headscale */
 	has("\"details\":[]");
 	ck_assert_uint_eq(call("POST", "/api/v1/user", "{\"name\":\"a b\"}"), 400);
 	ck_assert_uint_eq(call("POST", "/api/v1/user", "{\"name\":"), 400);
@@ -126,7 +143,8 @@ TEST(auth_key_is_shown_once_and_masked_ever_after)
 	begin(2);
 	fleet_user(&fleet);
 	wall_text((wall_t){ fleet.wall.ns + 3600 * NS_PER_S }, when);
-	snprintf(body, sizeof body, "{\"user\":1,\"reusable\":true,\"ephemeral\":true,\"expiration\":\"%s\"}", when);
+	snprintf(body, sizeof body,
+		 "{\"user\":1,\"reusable\":true,\"ephemeral\":true,\"expiration\":\"%s\"}", when);
 	ck_assert_uint_eq(call("POST", "/api/v1/preauthkey", body), 200);
 	has("\"key\":\"hskey-auth-");
 	has("\"reusable\":true");
@@ -134,7 +152,8 @@ TEST(auth_key_is_shown_once_and_masked_ever_after)
 	ck_assert_ptr_null(strstr((const char *)buf_bytes(&out).data, "***"));
 	ck_assert_uint_eq(call("GET", "/api/v1/preauthkey", ""), 200);
 	has("-***\"");
-	ck_assert_uint_eq(call("POST", "/api/v1/preauthkey", "{\"user\":\"alice\"}"), 400); /* ids, not names */
+	ck_assert_uint_eq(call("POST", "/api/v1/preauthkey", "{\"user\":\"alice\"}"),
+			  400); /* ids, not names */
 	ck_assert_uint_eq(call("POST", "/api/v1/preauthkey", "{}"), 400);
 	has("user or tags");
 	ck_assert_uint_eq(call("POST", "/api/v1/preauthkey", "{\"aclTags\":[\"web\"]}"), 400);
@@ -174,13 +193,17 @@ TEST(nodes_are_shown_changed_and_deleted)
 	ck_assert_uint_eq(call("POST", "/api/v1/node/1/rename/db", ""), 200);
 	has("\"givenName\":\"db\"");
 	ck_assert_uint_eq(call("POST", "/api/v1/node/1/rename/No.Good", ""), 400);
-	ck_assert_uint_eq(call("POST", "/api/v1/node/1/tags", "{\"tags\":[\"tag:a\",\"tag:b\"]}"), 200);
+	ck_assert_uint_eq(call("POST", "/api/v1/node/1/tags", "{\"tags\":[\"tag:a\",\"tag:b\"]}"),
+			  200);
 	has("\"tags\":[\"tag:a\",\"tag:b\"]");
 	has("\"name\":\"tagged-devices\"");
 	ck_assert_uint_eq(call("POST", "/api/v1/node/1/tags", "{\"tags\":[\"a\"]}"), 400);
-	ck_assert_uint_eq(call("POST", "/api/v1/node/1/approve_routes", "{\"routes\":[\"10.0.0.0/24\",\"::/0\"]}"), 200);
+	ck_assert_uint_eq(call("POST", "/api/v1/node/1/approve_routes",
+			       "{\"routes\":[\"10.0.0.0/24\",\"::/0\"]}"),
+			  200);
 	has("\"approvedRoutes\":[\"10.0.0.0/24\",\"::/0\"]");
-	ck_assert_uint_eq(call("POST", "/api/v1/node/1/approve_routes", "{\"routes\":[\"ten\"]}"), 400);
+	ck_assert_uint_eq(call("POST", "/api/v1/node/1/approve_routes", "{\"routes\":[\"ten\"]}"),
+			  400);
 	ck_assert_uint_eq(call("POST", "/api/v1/node/1/expire", ""), 200);
 	ck_assert(tailnet_node_expired(tailnet_node(fleet.t, 1), fleet.wall));
 	ck_assert_uint_eq(call("GET", "/api/v1/node/2", ""), 404);
@@ -197,7 +220,9 @@ TEST(login_is_approved_by_id_or_url)
 	begin(5);
 	fleet_user(&fleet);
 	p = fleet_join(&fleet, "laptop", NULL);
-	ck_assert_uint_eq(call("POST", "/api/v1/auth/register", "{\"user\":\"alice\",\"authId\":\"unknown\"}"), 404);
+	ck_assert_uint_eq(
+	    call("POST", "/api/v1/auth/register", "{\"user\":\"alice\",\"authId\":\"unknown\"}"),
+	    404);
 	snprintf(body, sizeof body, "{\"user\":\"nobody\",\"authId\":\"%s\"}", p->auth_url);
 	ck_assert_uint_eq(call("POST", "/api/v1/auth/register", body), 404);
 	snprintf(body, sizeof body, "{\"user\":\"alice\",\"authId\":\"%s\"}", p->auth_url);
@@ -221,27 +246,31 @@ TEST(api_keys_are_random_hashed_and_expire)
 	begin(6);
 	buf_init(&json, 4096);
 	apikeys_init(&again);
-	k = apikeys_add(&keys, &fleet.rng.rng, fleet.wall, (wall_t){ fleet.wall.ns + NS_PER_S }, text, &e);
+	k = apikeys_add(&keys, &fleet.rng.rng, fleet.wall, (wall_t){ fleet.wall.ns + NS_PER_S },
+			text, &e);
 	ck_assert_ptr_nonnull(k);
 	ck_assert_ptr_nonnull(apikeys_add(&keys, &fleet.rng.rng, fleet.wall, WALL_ZERO, other, &e));
 	ck_assert_str_ne(text, other);
 	ck_assert_uint_eq(strlen(text), strlen("hskey-api-") + 12 + 1 + 43);
 	ck_assert_int_eq(apikeys_match(&keys, fleet.wall, bytes_str(text))->id, 1);
 	ck_assert_int_eq(apikeys_match(&keys, fleet.wall, bytes_str(other))->id, 2);
-	ck_assert_ptr_null(apikeys_match(&keys, (wall_t){ fleet.wall.ns + NS_PER_S }, bytes_str(text)));
+	ck_assert_ptr_null(
+	    apikeys_match(&keys, (wall_t){ fleet.wall.ns + NS_PER_S }, bytes_str(text)));
 	text[strlen(text) - 1] ^= 1;
 	ck_assert_ptr_null(apikeys_match(&keys, fleet.wall, bytes_str(text)));
 	ck_assert_ptr_null(apikeys_match(&keys, fleet.wall, bytes_str("")));
 	text[strlen(text) - 1] ^= 1;
 	ck_assert_int_eq(apikeys_emit(&keys.v[0], &json), 0);
 	*buf_reserve(&json, 1) = 0;
-	ck_assert_ptr_null(strstr((const char *)buf_bytes(&json).data, strrchr(text, '-') + 1)); /* the secret is not in it */
+	ck_assert_ptr_null(strstr((const char *)buf_bytes(&json).data,
+				  strrchr(text, '-') + 1)); /* the secret is not in it */
 	ck_assert_int_eq(apikeys_load(&again, buf_bytes(&json), &e), 0);
 	ck_assert_int_eq(apikeys_match(&again, fleet.wall, bytes_str(text))->id, 1);
 	ck_assert_int_eq(apikeys_load(&again, bytes_str("{\"id\":1}"), &e), -EBADMSG);
 	ck_assert_uint_eq(call("GET", "/api/v1/apikey", ""), 200);
 	has(keys.v[0].prefix);
-	ck_assert_uint_eq(call("POST", "/api/v1/apikey", "{\"expiration\":\"2200-01-01T00:00:00Z\"}"), 200);
+	ck_assert_uint_eq(
+	    call("POST", "/api/v1/apikey", "{\"expiration\":\"2200-01-01T00:00:00Z\"}"), 200);
 	has("{\"apiKey\":\"hskey-api-");
 	ck_assert_int_eq(changed_key, 3);
 	ck_assert_uint_eq(call("POST", "/api/v1/apikey/expire", "{\"id\":\"3\"}"), 200);
@@ -264,7 +293,8 @@ TEST(policy_backup_and_debug_reach_the_server_and_say_what_it_says)
 	ck_assert_uint_eq(call("PUT", "/api/v1/policy", "{}"), 400);
 	ck_assert_uint_eq(call("POST", "/api/v1/debug/backup", "{\"path\":\"/tmp/copy\"}"), 200);
 	ck_assert_uint_eq(call("POST", "/api/v1/debug/backup", "{\"path\":\"copy\"}"), 400);
-	ck_assert_uint_eq(call_as(false, "POST", "/api/v1/debug/backup", "{\"path\":\"/tmp/copy\"}"), 403);
+	ck_assert_uint_eq(
+	    call_as(false, "POST", "/api/v1/debug/backup", "{\"path\":\"/tmp/copy\"}"), 403);
 	ck_assert_uint_eq(call("GET", "/api/v1/debug", ""), 200);
 	ck_assert_uint_eq(call("GET", "/api/v1/health", ""), 200);
 	has("{\"databaseConnectivity\":true}");
@@ -279,7 +309,8 @@ TEST(unknown_paths_and_methods_get_json_errors)
 	ck_assert_uint_eq(call("GET", "/api/v2/node", ""), 404);
 	ck_assert_uint_eq(call("GET", "/api/v1/node/1/expire", ""), 501);
 	has("\"code\":12");
-	ck_assert_uint_eq(call("DELETE", "/api/v1/node/", ""), 501); /* the list cannot be deleted */
+	ck_assert_uint_eq(call("DELETE", "/api/v1/node/", ""),
+			  501); /* the list cannot be deleted */
 	end();
 }
 
@@ -314,7 +345,8 @@ TEST(ipv6_hosts_of_one_network_share_their_rate)
 	struct seed_rng rng;
 
 	ck_assert_ptr_nonnull(r);
-	ck_assert(ip_parse(bytes_str("2001:db8:0:1::1"), &a) && ip_parse(bytes_str("2001:db8:0:1::2"), &b) &&
+	ck_assert(ip_parse(bytes_str("2001:db8:0:1::1"), &a) &&
+		  ip_parse(bytes_str("2001:db8:0:1::2"), &b) &&
 		  ip_parse(bytes_str("2001:db8:0:2::1"), &c));
 	seed_rng_init(&rng, 1);
 	ratelimit_init(r, &rng.rng, 1, 1);

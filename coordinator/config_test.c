@@ -19,7 +19,8 @@ static int parse(const char *yaml)
 static void refused(const char *yaml, const char *where, const char *what)
 {
 	ck_assert_int_eq(parse(yaml), -EINVAL);
-	ck_assert_msg(strncmp(e.text, where, strlen(where)) == 0 && strstr(e.text, what), "'%s' is not '%s ... %s'", e.text, where, what);
+	ck_assert_msg(strncmp(e.text, where, strlen(where)) == 0 && strstr(e.text, what),
+		      "'%s' is not '%s ... %s'", e.text, where, what);
 	config_fini(&c);
 }
 
@@ -49,10 +50,14 @@ TEST(empty_file_and_no_file_are_the_defaults_on_loopback)
 
 TEST(every_kind_of_value_is_read)
 {
-	ck_assert_msg(parse("state_directory: /srv/x\nlisten: '[::1]:9'\ntls: {mode: self}\nkey_expiry: 0\nnode_approval: true\n"
-			    "prefixes:\n  v4: 100.100.0.0/16\n  v6: ''\nderp:\n  region_id: 7\n  stun_listen: off\n"
-			    "dns:\n  nameservers: [1.1.1.1, '2606:4700::1111']\n  search: []\n  split:\n    corp.example: [10.0.0.53]\n"
-			    "  extra_records:\n    - {name: a.example, type: A, value: 10.0.0.1}\n    - {name: b.example, type: AAAA, value: 'fd00::1'}\n") == 0,
+	ck_assert_msg(parse("state_directory: /srv/x\nlisten: '[::1]:9'\ntls: {mode: "
+			    "self}\nkey_expiry: 0\nnode_approval: true\n"
+			    "prefixes:\n  v4: 100.100.0.0/16\n  v6: ''\nderp:\n  region_id: 7\n  "
+			    "stun_listen: off\n"
+			    "dns:\n  nameservers: [1.1.1.1, '2606:4700::1111']\n  search: []\n  "
+			    "split:\n    corp.example: [10.0.0.53]\n"
+			    "  extra_records:\n    - {name: a.example, type: A, value: 10.0.0.1}\n "
+			    "   - {name: b.example, type: AAAA, value: 'fd00::1'}\n") == 0,
 		      "%s", e.text);
 	ck_assert_msg(config_settle(&c, &e) == 0, "%s", e.text);
 	ck_assert_str_eq(c.server_url, "https://[::1]:9");
@@ -73,7 +78,8 @@ TEST(every_kind_of_value_is_read)
 
 TEST(wrong_key_is_named_with_line_column_and_the_nearest_one)
 {
-	refused("listen: 127.0.0.1:1\nbase_domian: x\n", "line 2, column 1:", "nearest is 'base_domain'");
+	refused("listen: 127.0.0.1:1\nbase_domian: x\n",
+		"line 2, column 1:", "nearest is 'base_domain'");
 	refused("derp:\n  regoin_id: 1\n", "line 2, column 3:", "nearest is 'derp.region_id'");
 	refused("nameservers: []\n", "line 1, column 1:", "nearest is 'dns.nameservers'");
 	refused("derp: {enabled: {x: 1}}\n", "line 1, column 17:", "true or false");
@@ -85,7 +91,8 @@ TEST(wrong_values_are_named_with_line_and_column)
 	refused("derp:\n  region_id: -1\n", "line 2, column 14:", "a number");
 	refused("prefixes: {v4: nonsense}\n", "line 1, column 16:", "a prefix");
 	refused("dns: {nameservers: 1.1.1.1}\n", "line 1, column 20:", "a list");
-	refused("dns: {extra_records: [{name: x, type: A, value: 'fd00::1'}]}\n", "line 1, column 23:", "AAAA");
+	refused("dns: {extra_records: [{name: x, type: A, value: 'fd00::1'}]}\n",
+		"line 1, column 23:", "AAAA");
 	refused("- a\n", "line 1, column 1:", "keys with values");
 	refused("listen: [\n", "line 2", "");
 	refused("a: *b\n", "line 1", "alias");
@@ -144,7 +151,8 @@ TEST(description_is_a_file_that_parses_and_changes_nothing)
 	}
 	config_init(&plain);
 	config_init(&c);
-	ck_assert_msg(config_parse(&c, buf_bytes(&bare), &e) == 0, "%s\n%.*s", e.text, (int)bare.len, (const char *)buf_bytes(&bare).data);
+	ck_assert_msg(config_parse(&c, buf_bytes(&bare), &e) == 0, "%s\n%.*s", e.text,
+		      (int)bare.len, (const char *)buf_bytes(&bare).data);
 	free(c.records);
 	c.records = NULL;
 	ck_bytes_eq(&c, &plain, sizeof c);
@@ -157,19 +165,32 @@ TEST(regions_of_a_headscale_file_become_a_relay_map)
 	struct buf out;
 
 	buf_init(&out, 1 << 20);
-	ck_assert_msg(config_regions(bytes_str("regions:\n  901:\n    regionid: 901\n    regioncode: lab\n    nodes:\n      - name: 901a\n        regionid: 901\n"
-					       "        hostname: relay.example\n        stunport: -1\n        insecurefortests: true\n"),
-				     &out, &e) == 0,
-		      "%s", e.text);
-	ck_assert(bytes_eq_str(buf_bytes(&out), "\"901\":{\"RegionID\":901,\"RegionCode\":\"lab\",\"Nodes\":[{\"Name\":\"901a\",\"RegionID\":901,"
-						"\"HostName\":\"relay.example\",\"STUNPort\":-1,\"InsecureForTests\":true}]}"));
+	ck_assert_msg(
+	    config_regions(bytes_str("regions:\n  901:\n    regionid: 901\n    regioncode: lab\n   "
+				     " nodes:\n      - name: 901a\n        regionid: 901\n"
+				     "        hostname: relay.example\n        stunport: -1\n      "
+				     "  insecurefortests: true\n"),
+			   &out, &e) == 0,
+	    "%s", e.text);
+	ck_assert(bytes_eq_str(
+	    buf_bytes(&out),
+	    "\"901\":{\"RegionID\":901,\"RegionCode\":\"lab\",\"Nodes\":[{\"Name\":\"901a\","
+	    "\"RegionID\":901,"
+	    "\"HostName\":\"relay.example\",\"STUNPort\":-1,\"InsecureForTests\":true}]}"));
 	buf_clear(&out);
-	ck_assert_int_eq(config_regions(bytes_str("{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{\"HostName\":\"x\"}]}}}"), &out, &e), 0);
+	ck_assert_int_eq(
+	    config_regions(
+		bytes_str(
+		    "{\"Regions\":{\"1\":{\"RegionID\":1,\"Nodes\":[{\"HostName\":\"x\"}]}}}"),
+		&out, &e),
+	    0);
 	buf_clear(&out);
-	ck_assert_int_eq(config_regions(bytes_str("regions: {1: {nodes: [{name: x}]}}"), &out, &e), -EINVAL);
+	ck_assert_int_eq(config_regions(bytes_str("regions: {1: {nodes: [{name: x}]}}"), &out, &e),
+			 -EINVAL);
 	ck_assert_ptr_nonnull(strstr(e.text, "hostname"));
 	ck_assert_int_eq(config_regions(bytes_str("regions: {x: {}}"), &out, &e), -EINVAL);
-	ck_assert_int_eq(config_regions(bytes_str("regions: {1: {colour: red}}"), &out, &e), -EINVAL);
+	ck_assert_int_eq(config_regions(bytes_str("regions: {1: {colour: red}}"), &out, &e),
+			 -EINVAL);
 	ck_assert_uint_eq(out.len, 0);
 	buf_fini(&out);
 }

@@ -1,4 +1,5 @@
-/* coordinator/serve_test.c - the whole server as a process on loopback: strangers' bytes, limits, keys, kill -9 */
+/* coordinator/serve_test.c - the whole server as a process on loopback: strangers' bytes, limits,
+ * keys, kill -9 */
 #include "coordinator/serve.h"
 
 #include <arpa/inet.h>
@@ -47,14 +48,17 @@ static uint16_t free_port(int type)
 
 static int dial(bool local)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) }, .sin_port = htons(srv.port) };
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_addr = { htonl(INADDR_LOOPBACK) },
+				 .sin_port = htons(srv.port) };
 	struct sockaddr_un u = { .sun_family = AF_UNIX };
 	struct timeval limit = { .tv_sec = 30 };
 	int fd = socket(local ? AF_UNIX : AF_INET, SOCK_STREAM, 0);
 
 	snprintf(u.sun_path, sizeof u.sun_path, "%s", srv.socket);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-	if (connect(fd, local ? (struct sockaddr *)&u : (struct sockaddr *)&a, local ? sizeof u : sizeof a) != 0) {
+	if (connect(fd, local ? (struct sockaddr *)&u : (struct sockaddr *)&a,
+		    local ? sizeof u : sizeof a) != 0) {
 		close(fd);
 		return -1;
 	}
@@ -101,14 +105,18 @@ static void begin(const char *more)
 	srv.stun = free_port(SOCK_DGRAM);
 	snprintf(srv.socket, sizeof srv.socket, "%s/s", srv.dir);
 	snprintf(srv.yaml, sizeof srv.yaml,
-		 "state_directory: %s\nlisten: 127.0.0.1:%u\nsocket: %s\nbase_domain: tail.test\n%s\nderp: {stun_listen: '127.0.0.1:%u'}\n", srv.dir,
-		 srv.port, srv.socket, more, srv.stun);
+		 "state_directory: %s\nlisten: 127.0.0.1:%u\nsocket: %s\nbase_domain: "
+		 "tail.test\n%s\nderp: {stun_listen: '127.0.0.1:%u'}\n",
+		 srv.dir, srv.port, srv.socket, more, srv.stun);
 	run();
 }
 
 static void clean(void)
 {
-	static const char *const names[] = { "coordinator.db", "coordinator.db-wal", "coordinator.db-journal", "control.key", "derp.key", "s" };
+	static const char *const names[] = {
+		"coordinator.db", "coordinator.db-wal", "coordinator.db-journal",
+		"control.key",    "derp.key",           "s"
+	};
 	char path[128];
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -148,11 +156,14 @@ static size_t talk(bool local, const char *text, size_t len)
 	return n;
 }
 
-static unsigned request(bool local, const char *method, const char *target, const char *more, const char *body)
+static unsigned request(bool local, const char *method, const char *target, const char *more,
+			const char *body)
 {
 	char text[8192];
-	int n = snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n%s", method, target,
-			 strlen(body), more, body);
+	int n = snprintf(
+	    text, sizeof text,
+	    "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n%s",
+	    method, target, strlen(body), more, body);
 
 	talk(local, text, (size_t)n);
 	return strncmp(reply, "HTTP/1.1 ", 9) == 0 ? (unsigned)strtoul(reply + 9, NULL, 10) : 0;
@@ -179,8 +190,13 @@ TEST(pages_and_probes_answer)
 	ck_assert_uint_eq(request(false, "GET", "/register/%3Cscript%3E", "", ""), 404);
 	ck_assert_ptr_null(strstr(reply, "<script"));
 	ck_assert_uint_eq(request(false, "GET", "/metrics", "", ""), 200);
-	ck_assert_ptr_nonnull(strstr(reply, "# TYPE coordinator_nodes gauge\ncoordinator_nodes 0\n"));
-	ck_assert_uint_eq(request(false, "POST", "/verify", "", "{\"NodePublic\":\"nodekey:0101010101010101010101010101010101010101010101010101010101010101\"}"), 200);
+	ck_assert_ptr_nonnull(
+	    strstr(reply, "# TYPE coordinator_nodes gauge\ncoordinator_nodes 0\n"));
+	ck_assert_uint_eq(
+	    request(false, "POST", "/verify", "",
+		    "{\"NodePublic\":\"nodekey:"
+		    "0101010101010101010101010101010101010101010101010101010101010101\"}"),
+	    200);
 	ck_assert_ptr_nonnull(strstr(reply, "{\"Allow\":false}"));
 	ck_assert_uint_eq(request(false, "POST", "/verify", "", "{}"), 400);
 	stop(SIGTERM, true);
@@ -193,8 +209,12 @@ TEST(api_wants_a_key_over_the_network_and_none_over_the_socket)
 
 	begin("");
 	ck_assert_uint_eq(request(false, "GET", "/api/v1/node", "", ""), 401);
-	ck_assert_uint_eq(request(false, "GET", "/api/v1/node", "Authorization: Bearer hskey-api-AAAA-BBBB\r\n", ""), 401);
-	ck_assert_uint_eq(request(true, "POST", "/api/v1/apikey", "", "{\"expiration\":\"2200-01-01T00:00:00Z\"}"), 200);
+	ck_assert_uint_eq(request(false, "GET", "/api/v1/node",
+				  "Authorization: Bearer hskey-api-AAAA-BBBB\r\n", ""),
+			  401);
+	ck_assert_uint_eq(request(true, "POST", "/api/v1/apikey", "",
+				  "{\"expiration\":\"2200-01-01T00:00:00Z\"}"),
+			  200);
 	p = strstr(reply, "hskey-api-");
 	ck_assert_ptr_nonnull(p);
 	snprintf(key, sizeof key, "%.*s", (int)strcspn(p, "\""), p);
@@ -227,10 +247,14 @@ TEST(kill_9_after_any_answer_loses_no_user)
 
 TEST(malformed_requests_are_answered_and_closed)
 {
-	static const char *const bad[] = { "GARBAGE\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-					   "GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
-					   "POST /verify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-					   "GET //../..#x HTTP/1.1\r\nHost: x\r\n\r\n" };
+	static const char *const bad[] = {
+		"GARBAGE\r\n\r\n",
+		"GET / HTTP/1.1\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
+		"POST /verify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+		"GET //../..#x HTTP/1.1\r\nHost: x\r\n\r\n"
+	};
 
 	begin("");
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -254,10 +278,13 @@ TEST(head_and_body_beyond_their_limits_are_refused)
 	talk(false, big, (size_t)n + 40000);
 	ck_assert_int_eq(strncmp(reply, "HTTP/1.1 400", 12), 0);
 	ck_assert_uint_eq(request(false, "POST", "/verify", "X-A: b\r\n", ""), 400);
-	n = snprintf(big, 200, "POST /verify HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n");
+	n = snprintf(big, 200,
+		     "POST /verify HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n");
 	talk(false, big, (size_t)n);
 	ck_assert_int_eq(strncmp(reply, "HTTP/1.1 413", 12), 0);
-	n = snprintf(big, 200, "POST /verify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n200000\r\n");
+	n = snprintf(
+	    big, 200,
+	    "POST /verify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n200000\r\n");
 	memset(big + n, 'a', 2 << 20);
 	talk(false, big, (size_t)n + (2 << 20));
 	ck_assert_uint_eq(request(false, "GET", "/health", "", ""), 200);
@@ -269,7 +296,8 @@ TEST(head_and_body_beyond_their_limits_are_refused)
 TEST(several_requests_share_a_connection_and_chunks_are_joined)
 {
 	static const char two[] = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
-				  "POST /api/v1/user HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"nam\r\nb\r\ne\":\"alice\"}\r\n0\r\n\r\n"
+				  "POST /api/v1/user HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+				  "chunked\r\n\r\n5\r\n{\"nam\r\nb\r\ne\":\"alice\"}\r\n0\r\n\r\n"
 				  "GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 	const char *p;
 
@@ -296,7 +324,8 @@ TEST(registration_handshakes_are_limited_by_address)
 	for (int i = 0; i < 30; i++)
 		limited += request(false, "GET", "/api/v1/node", "", "") == 429;
 	ck_assert_uint_ge(limited, 5);
-	ck_assert_uint_eq(request(true, "GET", "/api/v1/node", "", ""), 200); /* the command line is not */
+	ck_assert_uint_eq(request(true, "GET", "/api/v1/node", "", ""),
+			  200); /* the command line is not */
 	stop(SIGTERM, true);
 	clean();
 }
@@ -304,7 +333,8 @@ TEST(registration_handshakes_are_limited_by_address)
 TEST(stun_answers_tailnet_nodes_and_nobody_else)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-	uint8_t txid[STUN_TXID] = "twelve bytes", got[STUN_TXID], request_bytes[STUN_REQUEST_LEN], answer[128];
+	uint8_t txid[STUN_TXID] = "twelve bytes", got[STUN_TXID], request_bytes[STUN_REQUEST_LEN],
+		answer[128];
 	struct pollfd p = { .events = POLLIN };
 	struct ipport mapped;
 	ssize_t n;
@@ -375,7 +405,8 @@ TEST(stored_policy_and_keys_of_the_server_stay_the_same_over_a_restart)
 	begin("");
 	request(false, "GET", "/key?v=116", "", "");
 	snprintf(key, sizeof key, "%s", strstr(reply, "publicKey\":\"mkey:"));
-	ck_assert_uint_eq(request(true, "PUT", "/api/v1/policy", "", "{\"policy\":\"{\\\"acls\\\": []}\"}"), 200);
+	ck_assert_uint_eq(
+	    request(true, "PUT", "/api/v1/policy", "", "{\"policy\":\"{\\\"acls\\\": []}\"}"), 200);
 	ck_assert_uint_eq(request(true, "PUT", "/api/v1/policy", "", "{\"policy\":\"{\"}"), 400);
 	stop(SIGKILL, false);
 	run();

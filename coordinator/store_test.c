@@ -1,4 +1,5 @@
-/* coordinator/store_test.c - what was acknowledged is there after kill -9; migrations; backup; refusals */
+/* coordinator/store_test.c - what was acknowledged is there after kill -9; migrations; backup;
+ * refusals */
 #include "coordinator/store.h"
 
 #include <errno.h>
@@ -150,8 +151,9 @@ TEST(single_values_are_set_read_and_unset)
 	dir_remove(&d);
 }
 
-/* The child writes row after row and says each number once store_commit has answered. It dies by its own hand within write
- * `dies_at`: before the put, between put and commit, or after the commit but before it could say so. */
+/* The child writes row after row and says each number once store_commit has answered. It dies by
+ * its own hand within write `dies_at`: before the put, between put and commit, or after the commit
+ * but before it could say so. */
 static int64_t write_until_killed(const char *db, int64_t dies_at, int where)
 {
 	int64_t id, acknowledged = 0;
@@ -255,14 +257,16 @@ TEST(database_of_the_first_version_is_brought_up_to_date)
 
 	dir_make(&d);
 	ck_assert_int_eq(sqlite3_open(d.db, &db), SQLITE_OK);
-	ck_assert_int_eq(sqlite3_exec(db,
-				      "CREATE TABLE users (id INTEGER PRIMARY KEY, json TEXT NOT NULL);"
-				      "CREATE TABLE keys (id INTEGER PRIMARY KEY, json TEXT NOT NULL);"
-				      "CREATE TABLE nodes (id INTEGER PRIMARY KEY, json TEXT NOT NULL);"
-				      "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
-				      "INSERT INTO nodes VALUES (7, '{\"old\":true}'); PRAGMA user_version = 1",
-				      NULL, NULL, NULL),
-			 SQLITE_OK);
+	ck_assert_int_eq(
+	    sqlite3_exec(
+		db,
+		"CREATE TABLE users (id INTEGER PRIMARY KEY, json TEXT NOT NULL);"
+		"CREATE TABLE keys (id INTEGER PRIMARY KEY, json TEXT NOT NULL);"
+		"CREATE TABLE nodes (id INTEGER PRIMARY KEY, json TEXT NOT NULL);"
+		"CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
+		"INSERT INTO nodes VALUES (7, '{\"old\":true}'); PRAGMA user_version = 1",
+		NULL, NULL, NULL),
+	    SQLITE_OK);
 	sqlite3_close(db);
 	s = opened(d.db);
 	ck_assert_int_eq(rows(s).last, 7);

@@ -1,7 +1,9 @@
-/* coordinator/tailnet_property_test.c - after any operations every node's map is what the tailnet is
+/* coordinator/tailnet_property_test.c - after any operations every node's map is what the tailnet
+ * is
  *
- * Random joins, deaths, restarts (also of the server, from what it stored), changes and policies; then each streaming client's
- * netmap, made of a first frame and deltas, is compared with the nodes there are.
+ * Random joins, deaths, restarts (also of the server, from what it stored), changes and policies;
+ * then each streaming client's netmap, made of a first frame and deltas, is compared with the nodes
+ * there are.
  */
 #include <errno.h>
 
@@ -16,9 +18,11 @@ static struct fleet fleet;
 /* 0: none; a tailnet divided by tags; nothing for anybody; only from users to tagged */
 static const char *const policies[POLICIES] = {
 	NULL,
-	"{\"tagOwners\":{\"tag:web\":[],\"tag:db\":[]},\"acls\":[{\"action\":\"accept\",\"src\":[\"tag:web\"],\"dst\":[\"tag:web:*\",\"tag:db:5432\"]}]}",
+	"{\"tagOwners\":{\"tag:web\":[],\"tag:db\":[]},\"acls\":[{\"action\":\"accept\",\"src\":["
+	"\"tag:web\"],\"dst\":[\"tag:web:*\",\"tag:db:5432\"]}]}",
 	"{\"acls\":[]}",
-	"{\"tagOwners\":{\"tag:web\":[]},\"acls\":[{\"action\":\"accept\",\"src\":[\"autogroup:member\"],\"dst\":[\"tag:web:80\"]}],"
+	"{\"tagOwners\":{\"tag:web\":[]},\"acls\":[{\"action\":\"accept\",\"src\":[\"autogroup:"
+	"member\"],\"dst\":[\"tag:web:80\"]}],"
 	"\"autoApprovers\":{\"routes\":{\"10.0.0.0/8\":[\"autogroup:member\"]}}}",
 };
 
@@ -90,7 +94,8 @@ static void move(struct model *m)
 	if (!p)
 		return;
 	for (size_t i = 0; i < 3; i++)
-		ep[i] = (struct ipport){ ip_v4(10, 0, 0, (uint8_t)below(m, 9)), (uint16_t)(1 + below(m, 9)) };
+		ep[i] = (struct ipport){ ip_v4(10, 0, 0, (uint8_t)below(m, 9)),
+					 (uint16_t)(1 + below(m, 9)) };
 	ck_assert_int_eq(control_set_endpoints(p->c, ep, type, (size_t)below(m, 4)), 0);
 	if (below(m, 2))
 		control_set_netinfo(p->c, &ni);
@@ -134,12 +139,17 @@ static void administer(struct model *m)
 			ck_assert_int_eq(e.code, EEXIST);
 		break;
 	case 3:
-		ck_assert_int_eq(tailnet_node_set_tags(m->f->t, m->f->now, m->f->wall, n->id, tags, (size_t)(n->n_tags ? 1 + below(m, 2) : 0), &e), 0);
+		ck_assert_int_eq(tailnet_node_set_tags(m->f->t, m->f->now, m->f->wall, n->id, tags,
+						       (size_t)(n->n_tags ? 1 + below(m, 2) : 0),
+						       &e),
+				 0);
 		break;
 	default:
 		ck_assert(ipprefix_parse(bytes_str("10.1.0.0/16"), &routes[0]));
 		ck_assert(ipprefix_parse(bytes_str("0.0.0.0/0"), &routes[1]));
-		ck_assert_int_eq(tailnet_node_approve_routes(m->f->t, m->f->now, m->f->wall, n->id, routes, (size_t)below(m, 3), &e), 0);
+		ck_assert_int_eq(tailnet_node_approve_routes(m->f->t, m->f->now, m->f->wall, n->id,
+							     routes, (size_t)below(m, 3), &e),
+				 0);
 	}
 }
 
@@ -231,23 +241,28 @@ static bool has_route(const struct ipprefix *v, size_t n, const struct ipprefix 
 	return false;
 }
 
-/* Who serves a subnet: approved, announced, online if any such is, then the lowest id. Exit routes: everybody who may. */
+/* Who serves a subnet: approved, announced, online if any such is, then the lowest id. Exit routes:
+ * everybody who may. */
 static bool serves(struct fleet *f, const struct tailnet_node *n, const struct ipprefix *r)
 {
 	const struct tailnet_node *best = NULL, *o;
 
-	if (!has_route(n->routes, n->n_routes, r) || !has_route(n->approved_routes, n->n_approved, r))
+	if (!has_route(n->routes, n->n_routes, r) ||
+	    !has_route(n->approved_routes, n->n_approved, r))
 		return false;
 	if (r->bits == 96)
 		return true;
 	for (size_t i = 0; (o = tailnet_node_at(f->t, i)); i++)
-		if (has_route(o->routes, o->n_routes, r) && has_route(o->approved_routes, o->n_approved, r) &&
-		    (!best || (o->online && !best->online) || (o->online == best->online && o->id < best->id)))
+		if (has_route(o->routes, o->n_routes, r) &&
+		    has_route(o->approved_routes, o->n_approved, r) &&
+		    (!best || (o->online && !best->online) ||
+		     (o->online == best->online && o->id < best->id)))
 			best = o;
 	return best == n || !best->online;
 }
 
-static void compare_routes(struct fleet *f, const struct tailnet_node *n, const struct netmap_node *got)
+static void compare_routes(struct fleet *f, const struct tailnet_node *n,
+			   const struct netmap_node *got)
 {
 	static const char *const texts[] = { "10.1.0.0/16", "0.0.0.0/0" };
 
@@ -255,7 +270,8 @@ static void compare_routes(struct fleet *f, const struct tailnet_node *n, const 
 		struct ipprefix r;
 
 		ck_assert(ipprefix_parse(bytes_str(texts[i]), &r));
-		ck_assert_msg(has_route(got->allowed, got->n_allowed, &r) == serves(f, n, &r), "route %s of %s: shown %d", texts[i], n->given,
+		ck_assert_msg(has_route(got->allowed, got->n_allowed, &r) == serves(f, n, &r),
+			      "route %s of %s: shown %d", texts[i], n->given,
 			      has_route(got->allowed, got->n_allowed, &r));
 	}
 }
@@ -287,7 +303,8 @@ static void compare(struct fleet *f, const struct tailnet_node *n, const struct 
 	compare_routes(f, n, got);
 }
 
-static size_t view(struct model *m, struct policy_node *v, const char **tags, char (*users)[TAILNET_NAME_MAX])
+static size_t view(struct model *m, struct policy_node *v, const char **tags,
+		   char (*users)[TAILNET_NAME_MAX])
 {
 	const struct tailnet_node *n;
 	size_t i;
@@ -298,8 +315,14 @@ static size_t view(struct model *m, struct policy_node *v, const char **tags, ch
 		snprintf(users[i], TAILNET_NAME_MAX, "%s", u ? u->name : "");
 		for (size_t k = 0; k < n->n_tags; k++)
 			tags[i * TAILNET_TAGS_MAX + k] = n->tags[k];
-		v[i] = (struct policy_node){ .id = n->id, .user = users[i], .tags = tags + i * TAILNET_TAGS_MAX, .n_tags = n->n_tags,
-					     .v4 = n->v4, .v6 = n->v6, .routes = n->approved_routes, .n_routes = n->n_approved };
+		v[i] = (struct policy_node){ .id = n->id,
+					     .user = users[i],
+					     .tags = tags + i * TAILNET_TAGS_MAX,
+					     .n_tags = n->n_tags,
+					     .v4 = n->v4,
+					     .v6 = n->v6,
+					     .routes = n->approved_routes,
+					     .n_routes = n->n_approved };
 	}
 	return i;
 }
@@ -337,7 +360,9 @@ static void judge(struct model *m)
 			if (!q->used || !key_eq(&q->current, &self->node))
 				continue;
 			control_stat(q->c, &st);
-			if (!st.streaming || !netmap_self(q->nm) || netmap_self(q->nm)->id != self->id || strcmp(st.state, "streaming") != 0)
+			if (!st.streaming || !netmap_self(q->nm) ||
+			    netmap_self(q->nm)->id != self->id ||
+			    strcmp(st.state, "streaming") != 0)
 				continue;
 			compare(m->f, self, netmap_self(q->nm));
 			for (size_t j = 0; j < n; j++) {
@@ -347,11 +372,14 @@ static void judge(struct model *m)
 				if (o == self || !policy_sees(p, i, j))
 					continue;
 				peers++;
-				ck_assert_msg(got != NULL, "%s (%lld) does not know %s (%lld)", self->given, (long long)self->id, o->given,
+				ck_assert_msg(got != NULL, "%s (%lld) does not know %s (%lld)",
+					      self->given, (long long)self->id, o->given,
 					      (long long)o->id);
 				compare(m->f, o, got);
 			}
-			ck_assert_msg(netmap_n_peers(q->nm) == peers, "%s knows %zu peers, should %zu", self->given, netmap_n_peers(q->nm), peers);
+			ck_assert_msg(netmap_n_peers(q->nm) == peers,
+				      "%s knows %zu peers, should %zu", self->given,
+				      netmap_n_peers(q->nm), peers);
 			peers = 0;
 		}
 	}

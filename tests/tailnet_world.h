@@ -1,8 +1,8 @@
-/* tailnet_world.h - the coordinator's control server and any number of real control clients in one process: in-memory streams
- * cut into random pieces, virtual time, and a shadow of the database
+/* tailnet_world.h - the coordinator's control server and any number of real control clients in one
+ * process: in-memory streams cut into random pieces, virtual time, and a shadow of the database
  *
- * Every store event goes into the shadow, and no byte is pulled while one waits. fleet_restart throws the server away
- * and loads a new one from the shadow, as a crash at that moment would.
+ * Every store event goes into the shadow, and no byte is pulled while one waits. fleet_restart
+ * throws the server away and loads a new one from the shadow, as a crash at that moment would.
  */
 #ifndef TESTS_TAILNET_WORLD_H
 #define TESTS_TAILNET_WORLD_H
@@ -64,8 +64,9 @@ struct fleet {
 static inline void fleet_open(struct fleet *f)
 {
 	struct err e = { 0 };
-	static const char map[] = "{\"Regions\":{\"900\":{\"RegionID\":900,\"RegionCode\":\"own\",\"Nodes\":[{"
-				  "\"Name\":\"900a\",\"RegionID\":900,\"HostName\":\"127.0.0.1\"}]}}}";
+	static const char map[] =
+	    "{\"Regions\":{\"900\":{\"RegionID\":900,\"RegionCode\":\"own\",\"Nodes\":[{"
+	    "\"Name\":\"900a\",\"RegionID\":900,\"HostName\":\"127.0.0.1\"}]}}}";
 
 	f->conf.rng = &f->rng.rng;
 	f->conf.key = f->control_key;
@@ -81,8 +82,10 @@ static inline void fleet_init(struct fleet *f, uint64_t seed)
 	f->now = (mono_t){ 5000 * NS_PER_S };
 	f->wall = (wall_t){ 1800000000 * NS_PER_S };
 	key_gen(&f->control_key, &f->rng.rng);
-	f->conf = (struct tailnet_conf){ .server_url = "http://control.example:8080", .base_domain = "tail.test",
-					 .ephemeral_timeout = SPAN_S(60), .key_expiry = SPAN_S(86400) };
+	f->conf = (struct tailnet_conf){ .server_url = "http://control.example:8080",
+					 .base_domain = "tail.test",
+					 .ephemeral_timeout = SPAN_S(60),
+					 .key_expiry = SPAN_S(86400) };
 	ck_assert(ipprefix_parse(bytes_str("100.64.0.0/10"), &f->conf.v4));
 	ck_assert(ipprefix_parse(bytes_str("fd7a:115c:a1e0::/48"), &f->conf.v6));
 	fleet_open(f);
@@ -154,7 +157,11 @@ static inline void fleet_event(struct fleet *f, const struct tailnet_event *ev)
 		break;
 	}
 	if (json.len > 0)
-		fleet_store(f, ev->type == TAILNET_STORE_USER ? 0 : ev->type == TAILNET_STORE_KEY ? 1 : 2, ev->id, &json);
+		fleet_store(f,
+			    ev->type == TAILNET_STORE_USER  ? 0
+			    : ev->type == TAILNET_STORE_KEY ? 1
+							    : 2,
+			    ev->id, &json);
 	ck_assert(ret == 0 || ret == -ENOENT);
 	buf_fini(&json);
 }
@@ -176,7 +183,8 @@ static inline void fleet_shut(struct fleet *f, struct fleet_wire *w)
 	w->is_open = w->is_upgraded = w->hung_up = false;
 }
 
-/* The server of this moment is gone; what was stored is what the next one knows. Clients lose their streams. */
+/* The server of this moment is gone; what was stored is what the next one knows. Clients lose their
+ * streams. */
 static inline void fleet_restart(struct fleet *f)
 {
 	struct err e = { 0 };
@@ -185,11 +193,12 @@ static inline void fleet_restart(struct fleet *f)
 	fleet_open(f);
 	for (int table = 0; table < FLEET_TABLES; table++)
 		for (size_t i = 0; i < FLEET_ROWS; i++) {
-			struct bytes json = bytes_str(f->row[table][i].json ? f->row[table][i].json : "");
-			int ret = json.len == 0 ? 0 :
-				  table == 0	? tailnet_user_load(f->t, json, &e) :
-				  table == 1	? tailnet_authkey_load(f->t, json, &e) :
-						  tailnet_node_load(f->t, json, &e);
+			struct bytes json =
+			    bytes_str(f->row[table][i].json ? f->row[table][i].json : "");
+			int ret = json.len == 0 ? 0
+				  : table == 0  ? tailnet_user_load(f->t, json, &e)
+				  : table == 1  ? tailnet_authkey_load(f->t, json, &e)
+						: tailnet_node_load(f->t, json, &e);
 
 			ck_assert_msg(ret == 0, "%s", e.text);
 		}
@@ -220,13 +229,15 @@ static inline void fleet_http(struct fleet *f, struct fleet_wire *w)
 	if (h.target.len > 5 && memcmp(h.target.data, "/key?", 5) == 0) {
 		buf_init(&key, 4096);
 		ck_assert_int_eq(tailnet_key_answer(f->t, &key), 0);
-		ck_assert(http1_emit_answer(&w->down, 200, "application/json", buf_bytes(&key), false));
+		ck_assert(
+		    http1_emit_answer(&w->down, 200, "application/json", buf_bytes(&key), false));
 		buf_fini(&key);
 		buf_consume(&w->up, h.len);
 		return;
 	}
 	ck_assert(bytes_eq_str(h.target, UPGRADE_PATH));
-	ck_assert(base64_parse(http1_get(&h, UPGRADE_FIELD), BASE64_STD, init, sizeof init, &n) && n == sizeof init);
+	ck_assert(base64_parse(http1_get(&h, UPGRADE_FIELD), BASE64_STD, init, sizeof init, &n) &&
+		  n == sizeof init);
 	buf_consume(&w->up, h.len);
 	w->is_upgraded = tailnet_open(f->t, f->now, init, &remote, &w->session) == 0;
 	w->hung_up = !w->is_upgraded;
@@ -249,7 +260,8 @@ static inline bool fleet_serve(struct fleet *f, struct party *p, struct fleet_wi
 		return false;
 	if (w->up.len > 0 && w->is_upgraded) {
 		n = fleet_piece(f, w->up.len);
-		tailnet_feed(f->t, f->now, f->wall, w->session, bytes_of(buf_bytes(&w->up).data, n));
+		tailnet_feed(f->t, f->now, f->wall, w->session,
+			     bytes_of(buf_bytes(&w->up).data, n));
 		buf_consume(&w->up, n);
 	} else if (w->up.len > 0) {
 		size_t before = w->up.len;
@@ -258,7 +270,9 @@ static inline bool fleet_serve(struct fleet *f, struct party *p, struct fleet_wi
 		moved = w->up.len != before;
 	}
 	fleet_settle(f);
-	while (w->is_upgraded && !p->deaf && (n = tailnet_pull(f->t, f->now, w->session, tmp, 1 + (size_t)rng_below(&f->rng.rng, sizeof tmp))) > 0) {
+	while (w->is_upgraded && !p->deaf &&
+	       (n = tailnet_pull(f->t, f->now, w->session, tmp,
+				 1 + (size_t)rng_below(&f->rng.rng, sizeof tmp))) > 0) {
 		moved = true;
 		p->bytes_down += n;
 		ck_assert(buf_append(&w->down, tmp, n));
@@ -271,7 +285,9 @@ static inline bool fleet_serve(struct fleet *f, struct party *p, struct fleet_wi
 static inline struct party *fleet_party(struct fleet *f, const char *name)
 {
 	static const struct key_pub no_key;
-	struct control_conf conf = { .rng = &f->rng.rng, .url = "http://control.example:8080", .user_agent_version = "1.2.3" };
+	struct control_conf conf = { .rng = &f->rng.rng,
+				     .url = "http://control.example:8080",
+				     .user_agent_version = "1.2.3" };
 	struct control_hostinfo hi = { .hostname = name, .os_version = "6.1" };
 	struct party *p = NULL;
 	struct key_priv disco;
@@ -303,11 +319,15 @@ static inline struct party *fleet_party(struct fleet *f, const char *name)
 	return p;
 }
 
-/* The same machine started again: kept keys, or a new process without state (fresh machine key) is fleet_party */
+/* The same machine started again: kept keys, or a new process without state (fresh machine key) is
+ * fleet_party */
 static inline void fleet_again(struct fleet *f, struct party *p, const char *auth_key)
 {
-	struct control_conf conf = { .rng = &f->rng.rng, .url = "http://control.example:8080", .user_agent_version = "1.2.3",
-				     .machine = p->machine, .node = p->node };
+	struct control_conf conf = { .rng = &f->rng.rng,
+				     .url = "http://control.example:8080",
+				     .user_agent_version = "1.2.3",
+				     .machine = p->machine,
+				     .node = p->node };
 	struct control_hostinfo hi = { .hostname = p->name, .os_version = "6.1" };
 	struct err e = { 0 };
 
@@ -346,7 +366,8 @@ static inline void fleet_fini(struct fleet *f)
 	tailnet_free(f->t);
 }
 
-static inline void fleet_client_event(struct fleet *f, struct party *p, const struct control_event *ev)
+static inline void fleet_client_event(struct fleet *f, struct party *p,
+				      const struct control_event *ev)
 {
 	struct netmap_change ch;
 	struct err e = { 0 };
@@ -497,14 +518,17 @@ static inline void fleet_user(struct fleet *f)
 {
 	struct err e = { 0 };
 
-	ck_assert_msg(tailnet_user_add(f->t, f->wall, "alice", "Alice", &f->user, &e) == 0, "%s", e.text);
+	ck_assert_msg(tailnet_user_add(f->t, f->wall, "alice", "Alice", &f->user, &e) == 0, "%s",
+		      e.text);
 }
 
 enum { KEY_REUSABLE = 1, KEY_EPHEMERAL = 2, KEY_EXPIRED = 4, KEY_TAGGED = 8 };
 static inline int64_t fleet_key(struct fleet *f, unsigned flags, char text[static AUTHKEY_TEXT_MAX])
 {
-	struct tailnet_authkey conf = { .user = flags & KEY_TAGGED ? 0 : f->user, .reusable = flags & KEY_REUSABLE,
-					.ephemeral = flags & KEY_EPHEMERAL, .expires = { f->wall.ns + 3600 * NS_PER_S } };
+	struct tailnet_authkey conf = { .user = flags & KEY_TAGGED ? 0 : f->user,
+					.reusable = flags & KEY_REUSABLE,
+					.ephemeral = flags & KEY_EPHEMERAL,
+					.expires = { f->wall.ns + 3600 * NS_PER_S } };
 	struct err e = { 0 };
 	int64_t id;
 

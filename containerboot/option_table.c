@@ -77,6 +77,15 @@ const struct option option_table[] = {
         ROW("EXPERIMENTAL_ALLOW_PROXYING_CLUSTER_TRAFFIC_VIA_INGRESS", NULL, OPTION_BOOL, OPTION_KERNEL_ONLY, "false", cluster_traffic_via_ingress,
             "Pod address forwarded to the serve proxy."),
 
+        { GROUP("Node agent of the CNI plugin"), .name = "TS_CNI_AGENT_SOCKET", .kind = OPTION_TEXT, .flags = OPTION_OURS, .off = AT(cni_socket),
+          .help = "Path of the unix socket at which the CNI plugin asks (`/run/tailpod/cni.sock`). Setting it turns the program into the node agent: packets of pods go through a device of the host. Needs NET_ADMIN, /dev/net/tun and the host's network; excludes the proxies." },
+        ROW("TS_CNI_STATE_DIR", NULL, OPTION_TEXT, OPTION_OURS, "/run/tailpod/cni", cni_state_dir,
+            "Directory of the plugin's files, one an attachment (the plugin's `stateDir`)."),
+        ROW("TS_CNI_DEVICE", NULL, OPTION_TEXT, OPTION_OURS, "tailpod0", cni_device,
+            "Name of the device. It stays when the agent ends."),
+        ROW("TS_CNI_NAMESPACES", NULL, OPTION_TEXT, OPTION_OURS, NULL, cni_namespaces,
+            "Namespaces whose pods may have the tailnet, comma-separated, a trailing `*` matches the rest. Default: all that the plugin's settings admit."),
+
         { GROUP("State and plumbing"), .name = "TS_STATE_DIR", .kind = OPTION_TEXT, .off = AT(state_dir),
           .help = "Directory of the state file `tailscaled.state`, in the format of the stock client, readable both ways. Absent: state in memory, the node is ephemeral." },
         ROW("TS_SOCKET", NULL, OPTION_TEXT, 0, "/tmp/tailscaled.sock", socket,

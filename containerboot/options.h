@@ -59,6 +59,9 @@ struct options {
         bool proxy_tailnet_only, forwarding_optimizations, cluster_traffic_via_ingress;
         int accept_dns; /* -1: not set, which means no */
 
+        /* node agent of the CNI plugin */
+        char *cni_socket, *cni_state_dir, *cni_device, *cni_namespaces;
+
         /* state, daemon, plumbing */
         char *state_dir, *kube_secret, *socket, *daemon_args, *debug_addr, *config_dir,
             *internal_app, *kubernetes_host;

@@ -3,6 +3,7 @@
 #ifndef CONTAINERBOOT_PROGRAM_H
 #define CONTAINERBOOT_PROGRAM_H
 
+#include "containerboot/agent.h"
 #include "containerboot/options.h"
 #include "containerboot/store.h"
 #include "host/egress.h"
@@ -39,6 +40,7 @@ struct program {
         struct localapi_server *api;
         struct proxy_server *proxy;
         struct egress *egress;
+        struct agent *agent; /* of the CNI plugin; NULL: not asked for */
         struct endpoints *endpoints, *old_health;
         struct file_watch *key_watch;
         char *key_file; /* of TS_AUTHKEY=file:PATH, or NULL */

@@ -167,6 +167,8 @@ static void on_state(void *ctx, enum node_state state)
                 log_info("Startup complete, waiting for shutdown signal");
         }
         program_pod_tell(p);
+        if (p->agent)
+                agent_state(p->agent, state);
         localapi_server_notify(p->api, LOCALAPI_N_STATE, NULL);
         if (state == NODE_RUNNING)
                 p->login_by_hand = false;
@@ -187,10 +189,20 @@ static void on_health(void *ctx)
         localapi_server_notify(p->api, LOCALAPI_N_HEALTH, NULL);
 }
 
+static void on_inner(void *ctx, struct pkt *v, size_t n)
+{
+        struct program *p = ctx;
+
+        if (p->agent)
+                agent_inner(p->agent, v, n);
+}
+
 static void on_netmap(void *ctx)
 {
         struct program *p = ctx;
 
+        if (p->agent)
+                agent_netmap(p->agent);
         program_pod_tell(p);
         localapi_server_notify(p->api, LOCALAPI_N_NETMAP, NULL);
 }
@@ -238,6 +250,7 @@ static const struct host_ops host_events = {
         .persist_netmap = on_persist_netmap,
         .health = on_health,
         .netmap = on_netmap,
+        .inner = on_inner,
         .pong = on_pong,
         .logged_out = on_logged_out,
         .fatal = on_fatal,
@@ -384,7 +397,8 @@ const struct control_hostinfo *program_hostinfo(const struct program *p, struct 
         h->info.n_tags = split_tags(h->text, h->tags);
         h->info.hostname = *w->hostname ? w->hostname : p->hostname;
         h->info.app = p->options.internal_app;
-        h->info.container = h->info.userspace = true;
+        h->info.container = true;
+        h->info.userspace = !p->options.cni_socket;
         h->info.shields_up = w->shields_up;
         return &h->info;
 }
@@ -411,6 +425,7 @@ static void fill_node(struct program *p, struct node_conf *c, const char *key)
         c->shields_up = w->shields_up;
         c->derp_only = p->options.derp_only;
         c->derp_http = p->options.derp_http;
+        c->raw_packets = p->options.cni_socket != NULL;
         c->memory = (size_t)p->options.memory_limit;
         if (state_get(p->store.state, STATE_HOME, &home) && text_u16(home, &region))
                 c->home = region;
@@ -507,6 +522,35 @@ static int open_egress(struct program *p, struct err *e)
         return p->egress ? 0 : -EIO;
 }
 
+/* The CNI plugin's node agent, when asked for. */
+static int open_agent(struct program *p, struct err *e)
+{
+        const struct options *o = &p->options;
+        const struct agent_conf conf = { .loop = p->loop,
+                                         .host = p->host,
+                                         .socket = o->cni_socket,
+                                         .state_dir = o->cni_state_dir,
+                                         .device = o->cni_device,
+                                         .namespaces = o->cni_namespaces };
+
+        if (!o->cni_socket)
+                return 0;
+        if (options_socks5(o) || options_http_proxy(o) || options_target(o))
+                return err_say(e, EINVAL,
+                               "TS_CNI_AGENT_SOCKET excludes TS_SOCKS5_SERVER, "
+                               "TS_OUTBOUND_HTTP_PROXY_LISTEN and TS_TAILNET_TARGET_*: the node's "
+                               "packets go to a device");
+        p->agent = agent_new(&conf, e);
+        return p->agent ? 0 : err_wrap(e, "TS_CNI_AGENT_SOCKET");
+}
+
+static bool extra_metrics(void *ctx, struct buf *out)
+{
+        const struct program *p = ctx;
+
+        return !p->agent || agent_metrics(p->agent, out);
+}
+
 static int open_listeners(struct program *p, struct err *e)
 {
         static const struct localapi_server_ops api_ops = { .act = program_act, .view = view };
@@ -526,6 +570,7 @@ static int open_listeners(struct program *p, struct err *e)
                                      .health = o->enable_health,
                                      .metrics = o->enable_metrics,
                                      .view = view,
+                                     .extra = extra_metrics,
                                      .ctx = p };
 
         p->api = localapi_server_new(&api, e);
@@ -595,6 +640,8 @@ static int start(struct program *p, struct err *e)
         if (r == 0 && !store_save(&p->store))
                 r = err_say(e, EIO, "TS_STATE_DIR %s cannot be written", dir);
         if (r == 0)
+                r = open_agent(p, e);
+        if (r == 0)
                 r = open_listeners(p, e);
         if (r == 0 && !store_flush(&p->store, p->options.boot_timeout.ns > 0 ? p->options.boot_timeout
                                                                         : SPAN_S(BOOT_FLUSH_S)))
@@ -606,6 +653,7 @@ static int start(struct program *p, struct err *e)
 static void finish(struct program *p)
 {
         localapi_server_free(p->api);
+        agent_free(p->agent);
         endpoints_free(p->endpoints);
         endpoints_free(p->old_health);
         proxy_server_free(p->proxy);
@@ -626,6 +674,7 @@ static void finish(struct program *p)
 
 int program_run(struct program *p)
 {
+        static const char *const net_admin[] = { "cap_net_admin", NULL };
         struct err e = { 0 };
         int r;
 
@@ -635,7 +684,7 @@ int program_run(struct program *p)
         r = p->loop ? start(p, &e) : err_set(&e, errno, "event loop");
         if (r == 0) {
                 program_watch_key(p);
-                if (privilege_drop(NULL, &e) < 0)
+                if (privilege_drop(p->agent ? net_admin : NULL, &e) < 0)
                         log_warn("containerboot: %s", e.text);
                 host_start(p->host);
                 loop_run(p->loop);

@@ -71,7 +71,7 @@ static void metrics(struct endpoints *p, struct httpd_call *c)
 
         p->conf.view(p->conf.ctx, &v);
         buf_init(&body, ANSWER_MAX);
-        ok = localapi_metrics(&v, &body);
+        ok = localapi_metrics(&v, &body) && (!p->conf.extra || p->conf.extra(p->conf.ctx, &body));
         httpd_answer(c, ok ? 200 : 500, "text/plain; version=0.0.4; charset=utf-8", NULL, 0,
                      buf_bytes(&body));
         buf_fini(&body);

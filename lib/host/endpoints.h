@@ -23,6 +23,7 @@ struct endpoints_conf {
         bool health, metrics;
         char pod_ip4[IP_TEXT], pod_ip6[IP_TEXT]; /* "" unknown */
         void (*view)(void *ctx, struct localapi_view *v);
+        bool (*extra)(void *ctx, struct buf *out); /* further metrics, appended; NULL: none */
         void *ctx;
 };
 struct endpoints *endpoints_new(const struct endpoints_conf *conf,

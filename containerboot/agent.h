@@ -1,0 +1,35 @@
+/* containerboot/agent.h - the node agent of the CNI plugin: a device, its routes, the plugin's socket
+ *
+ *      pod -> rule (plugin) -> table -> device -> node -> peer        and back by the kernel's connection tracking
+ *
+ * The device is persistent: while the agent is away it stays with address and routes, has no carrier, and the rules'
+ * lookup falls through to the guard. Routes are in the table from the first time the node runs until it must log in
+ * again or is stopped.
+ */
+#ifndef CONTAINERBOOT_AGENT_H
+#define CONTAINERBOOT_AGENT_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "host/host.h"
+#include "os/loop.h"
+
+struct agent;
+
+struct agent_conf {
+        struct loop *loop;
+        struct host *host;
+        const char *socket, *state_dir, *device;
+        const char *namespaces; /* whose pods may; NULL: all */
+};
+
+/* Needs NET_ADMIN. conf's texts are borrowed for the agent's life. NULL: e says why. */
+struct agent *agent_new(const struct agent_conf *conf, struct err *e);
+void agent_free(struct agent *a); /* device, routes and rules stay; NULL is fine */
+
+void agent_state(struct agent *a, enum node_state state);
+void agent_netmap(struct agent *a); /* own addresses may have changed */
+void agent_inner(struct agent *a, struct pkt *v, size_t n);
+MUST_USE bool agent_metrics(const struct agent *a, struct buf *out); /* Prometheus text, appended */
+
+#endif

@@ -1,0 +1,89 @@
+#!/bin/bash
+# A node agent on Headscale and pods on its host: an opted-in pod fetches a page from a stock tailscaled by IPv4 and IPv6, another
+# pod is refused at once; the agent dies and pods are refused at once, it comes back and a stream with a checksum goes on; a pod
+# that started while it was away gets the tailnet; nothing of a pod's remains. The CNI caller is played by hand.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/core.sh"
+[ -c /dev/net/tun ] || { echo "needs /dev/net/tun"; exit 77; }
+headscale
+host a; host b
+key=$(authkey --reusable)
+tailscaled b; ts_up b "$key"
+web b 8000
+mkdir -p "$T/a.www"; big 64
+
+# pod N [ANNOTATION]: a namespace behind host a, and the configuration that the runtime would send
+pod() {
+	local n=$1 ns=tp$ID-pod$1 hex; hex=$(printf %x "$1")
+	ip netns add "$ns"; NS+=("$ns")
+	ip -n "tp$ID-a" link add "cable$n" type veth peer name eth0 netns "$ns"
+	ip -n "tp$ID-a" link set "cable$n" up; ip -n "$ns" link set lo up
+	ip netns exec "$ns" sysctl -qw net.ipv6.conf.eth0.accept_dad=0; ip -n "$ns" link set eth0 up
+	ip -n "tp$ID-a" addr add 10.66.255.254/32 dev "cable$n"; ip -n "tp$ID-a" -6 addr add fe80::1/64 dev "cable$n" nodad
+	ip -n "tp$ID-a" route add "10.66.0.$n/32" dev "cable$n"; ip -n "tp$ID-a" -6 route add "fd00:66::$hex/128" dev "cable$n"
+	ip -n "$ns" addr add "10.66.0.$n/32" dev eth0; ip -n "$ns" -6 addr add "fd00:66::$hex/128" dev eth0 nodad
+	ip -n "$ns" route add 10.66.255.254 dev eth0; ip -n "$ns" route add default via 10.66.255.254 dev eth0
+	ip -n "$ns" -6 route add default via fe80::1 dev eth0
+	cat > "$T/pod$n.json" <<-END
+	{"cniVersion":"1.1.0","name":"lab","type":"tailpod-cni","namespaces":["apps"],"socket":"$T/cni.sock","stateDir":"$T/cni","failOpen":${OPEN:-false},"statusAffectsNode":true,
+	 "runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"x":"y","tailscale.com/cni":"${2:-}"}},
+	 "prevResult":{"cniVersion":"1.1.0","interfaces":[{"name":"cable$n"},{"name":"eth0","sandbox":"/run/netns/$ns"}],
+	  "ips":[{"interface":1,"address":"10.66.0.$n/32","gateway":"10.66.255.254"},{"interface":1,"address":"fd00:66::$hex/128"}]}}
+	END
+}
+cni() { in_ns a env CNI_COMMAND=$1 CNI_CONTAINERID=c$2 CNI_NETNS=/run/netns/tp$ID-pod$2 CNI_IFNAME=eth0 CNI_PATH=/ CNI_ARGS="K8S_POD_NAMESPACE=${POD_NS:-apps};K8S_POD_NAME=web$2" "$BIN/tailpod-cni" < "$T/pod$2.json"; }
+agent() { containerboot a "${1:-}" TS_SOCKS5_SERVER= TS_OUTBOUND_HTTP_PROXY_LISTEN= TS_CNI_AGENT_SOCKET="$T/cni.sock" TS_CNI_STATE_DIR="$T/cni"; }
+from_pod() { local n=$1; shift; in_ns "pod$n" curl -sS --max-time "${LIMIT:-20}" "$@"; }
+refused() { # at once, by the guard: not by a time-out
+	local s; s=$(date +%s%N)
+	LIMIT=10 from_pod "$@" > "$T/refused" 2>&1 && return 1
+	s=$((($(date +%s%N) - s) / 1000000))
+	grep -qi "refused\|unreachable\|no route\|couldn't connect\|failed to connect" "$T/refused" && [ $s -lt 8000 ] || { cat "$T/refused"; return 1; }
+	say "refused after $s ms: $(tail -n 1 "$T/refused")"
+}
+until_state() { until_ok "$1" eval 'cni STATUS 2 > /dev/null'; }
+in_ns a sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+pod 2 true; pod 3; pod 4 routes; pod 5 true
+
+cni STATUS 2 > "$T/out" && die "STATUS without an agent"
+[ "$(jq .code "$T/out")" = 50 ] || die "STATUS: $(cat "$T/out")"
+agent "$key"
+until_state 30
+say "the agent runs"
+ip_b=$(addr b); ip6_b=$(addr6 b)
+cni ADD 2 > "$T/out" || die "ADD: $(cat "$T/out")"
+cni ADD 3 > "$T/out" || die "ADD: $(cat "$T/out")"
+cni CHECK 2 > "$T/out" || die "CHECK: $(cat "$T/out")"
+until_ok 20 eval 'from_pod 2 "http://$ip_b:8000/" | grep -q "hello from b"'
+say "IPv4"
+until_ok 20 eval 'from_pod 2 "http://[$ip6_b]:8000/" | grep -q "hello from b"'
+say "IPv6"
+refused 3 "http://$ip_b:8000/"; refused 3 "http://[$ip6_b]:8000/"
+[ "$(from_pod 2 "http://$ip_b:8000/big" | sha256sum)" = "$sum" ] || die "a download is damaged"
+say "64 MiB into the pod"
+
+# a stream survives the agent's death; while it is away new connections are refused and nothing leaks
+start pod2 stream curl -sS --limit-rate 4M --max-time 120 -o "$T/stream.got" "http://$ip_b:8000/big"; stream=$PID
+until_ok 20 test -s "$T/stream.got"
+kill -9 "$PID_a"; wait "$PID_a" 2> /dev/null || true
+refused 2 "http://$ip_b:8000/"; refused 2 "http://[$ip6_b]:8000/"
+OPEN=true pod 6 true
+cni ADD 6 > "$T/out" 2> "$T/err" || die "failOpen: $(cat "$T/out")"
+refused 6 "http://$ip_b:8000/"
+cni ADD 5 > "$T/out" 2> "$T/err" && die "ADD of an asking pod without an agent"
+[ "$(jq .code "$T/out")" = 11 ] || die "not 11: $(cat "$T/out")"
+agent
+until_state 30
+say "the agent is back"
+rc=0; wait "$stream" || rc=$?
+[ $rc = 0 ] && [ "$(sha256sum < "$T/stream.got")" = "$sum" ] || die "the stream broke: curl $rc, $(cat "$T/stream.log")"
+say "the stream went on"
+until_ok 20 eval 'from_pod 6 "http://$ip_b:8000/" | grep -q "hello from b"'
+say "the pod that started meanwhile has the tailnet"
+in_ns a curl -sf http://127.0.0.1:9002/metrics > "$T/metrics"
+grep -q '^tailpod_cni_attachments_granted 2$' "$T/metrics" || die "metrics: $(grep tailpod_cni "$T/metrics")"
+
+for n in 2 3 5 6; do cni DEL $n > "$T/out" || die "DEL: $(cat "$T/out")"; done
+[ -z "$({ in_ns a ip rule; in_ns a ip -6 rule; } | grep 'proto 116')" ] || die "rules are left"
+[ -z "$(find "$T/cni" -type f)" ] || die "files are left"
+echo passed

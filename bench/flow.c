@@ -123,7 +123,7 @@ static void serve(uint16_t port)
 	int l = socket(AF_INET, SOCK_STREAM, 0), on = 1;
 
 	setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	if (bind(l, (struct sockaddr *)&a, sizeof a) != 0 || listen(l, 128) != 0)
+	if (bind(l, (struct sockaddr *)&a, sizeof a) != 0 || listen(l, 1024) != 0)
 		die("listen");
 	signal(SIGCHLD, SIG_IGN);
 	for (;;) {
@@ -188,6 +188,59 @@ static void latency(uint16_t proxy, const char *addr, uint16_t port, int n, bool
 	free(v);
 }
 
+static void hold(uint16_t proxy, const char *addr, uint16_t port, int n, char first)
+{
+	char c = first;
+
+	for (int i = 0; i < n; i++) {
+		int fd = reach(proxy, addr, port);
+
+		give(fd, &first, 1);
+		need(fd, &c, 1);
+	}
+	puts("open");
+	fflush(stdout);
+	pause();
+}
+
+/* One try: a byte there and back. */
+static bool answers(uint16_t proxy, const char *addr, uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(proxy) };
+	uint8_t req[10] = { 5, 1, 0, 1 }, ans[10] = { 0 };
+	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+	bool ok;
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	inet_pton(AF_INET, addr, req + 4);
+	req[8] = (uint8_t)(port >> 8);
+	req[9] = (uint8_t)port;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	ok = connect(fd, (struct sockaddr *)&a, sizeof a) == 0 && write(fd, "\5\1\0", 3) == 3 &&
+	     recv(fd, ans, 2, MSG_WAITALL) == 2 && write(fd, req, sizeof req) == (ssize_t)sizeof req &&
+	     recv(fd, ans, 10, MSG_WAITALL) == 10 && ans[1] == 0 && write(fd, "e", 1) == 1 && read(fd, ans, 1) == 1;
+	close(fd);
+	return ok;
+}
+
+static int start(uint16_t proxy, const char *addr, uint16_t port, char **command)
+{
+	double t = seconds();
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		setpgid(0, 0);
+		execvp(command[0], command);
+		_exit(127);
+	}
+	while (!answers(proxy, addr, port) && seconds() - t < 60)
+		usleep(1000);
+	printf("%.0f\n", (seconds() - t) * 1e3);
+	kill(-pid, SIGTERM);
+	waitpid(pid, NULL, 0);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	uint16_t proxy, port;
@@ -195,14 +248,18 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (argc == 3 && strcmp(argv[1], "serve") == 0)
 		serve((uint16_t)strtoul(argv[2], NULL, 10));
+	if (argc > 6 && strcmp(argv[1], "start") == 0)
+		return start((uint16_t)strtoul(argv[2], NULL, 10), argv[3], (uint16_t)strtoul(argv[4], NULL, 10), argv + 5);
 	if (argc != 6) {
-		fprintf(stderr, "usage: flow serve PORT | flow get|put|ping|connect SOCKS_PORT ADDR PORT SECONDS|N\n");
+		fprintf(stderr, "usage: flow serve PORT | flow get|put|ping|connect|stall|idle SOCKS_PORT ADDR PORT SECONDS|N\n");
 		return 2;
 	}
 	proxy = (uint16_t)strtoul(argv[2], NULL, 10);
 	port = (uint16_t)strtoul(argv[4], NULL, 10);
 	if (strcmp(argv[1], "get") == 0 || strcmp(argv[1], "put") == 0)
 		bulk(reach(proxy, argv[3], port), argv[1][0] == 'g', strtod(argv[5], NULL));
+	else if (strcmp(argv[1], "stall") == 0 || strcmp(argv[1], "idle") == 0)
+		hold(proxy, argv[3], port, (int)strtol(argv[5], NULL, 10), argv[1][0] == 's' ? 'g' : 'e');
 	else
 		latency(proxy, argv[3], port, (int)strtol(argv[5], NULL, 10), strcmp(argv[1], "connect") == 0);
 	return 0;

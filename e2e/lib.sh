@@ -95,20 +95,15 @@ stop() { kill "$1" 2> /dev/null || true; for _ in $(seq 1 100); do kill -0 "$1" 
 
 # --- streams under trouble ---
 
-# stream NAME HOST URL [CURL ARGS...]: a download of 3 MB/s through the node of HOST into $T/NAME.got, its size sampled five times
-# a second into $T/NAME.sizes
+# stream NAME HOST ADDRESS: a download of /big from port 8000 of ADDRESS through the node of HOST at an even 3 MB/s
 stream() {
-	local name=$1 h=$2 url=$3; shift 3
-	start "$h" "$name-curl" curl -sS --limit-rate 3M --max-time 600 --proxy socks5h://127.0.0.1:1055 -o "$T/$name.got" "$@" "$url"
-	eval "STREAM_$name=$PID"
-	( while kill -0 "$PID" 2> /dev/null; do echo "$(date +%s%N) $(stat -c %s "$T/$name.got" 2> /dev/null || echo 0)"; sleep 0.2; done ) > "$T/$name.sizes" 2> /dev/null &
-	PIDS+=("$!")
+	start "$2" "$1-stream" python3 e2e/stream.py 1055 "$3" 8000 /big 3000000 "$T/$1.record"
+	eval "STREAM_$1=$PID"
 }
-# gap NAME SINCE: the longest time in milliseconds from SINCE (date +%s%N) on in which the size did not change. Measured between
-# samples of one size, so that a machine too busy to take samples does not count.
-gap() { awk -v since="$2" '$1 >= since {if ($2 != size) {size = $2; first = $1} else if ($1 - first > max) max = $1 - first} END {printf "%d\n", max / 1e6}' "$T/$1.sizes"; }
+# gap NAME SINCE: the longest time in milliseconds without a byte from SINCE (date +%s%N) until now
+gap() { awk -v since="$2" -v now="$(date +%s%N)" 'BEGIN {last = since} $1 >= since {if ($1 - last > max) max = $1 - last; last = $1} END {if (now - last > max) max = now - last; printf "%d\n", max / 1e6}' "$T/$1.record"; }
 # moves NAME: bytes arrive
-moves() { local s; s=$(stat -c %s "$T/$1.got"); sleep 1; [ "$(stat -c %s "$T/$1.got")" -gt "$s" ]; }
+moves() { local s; s=$(wc -l < "$T/$1.record"); sleep 0.5; [ "$(wc -l < "$T/$1.record")" -gt "$s" ]; }
 # back NAME SINCE LIMIT WHAT: waits until bytes arrive again, prints the longest gap since SINCE, which is at most LIMIT seconds
 back() {
 	local g
@@ -124,8 +119,8 @@ arrived() {
 	local rc=0 pid
 	eval "pid=\$STREAM_$1"
 	wait "$pid" || rc=$?
-	[ "$rc" = 0 ] || die "$1 broke: curl says $rc, $(cat "$T/$1-curl.log")"
-	[ "$(sha256sum < "$T/$1.got")" = "$sum" ] || die "$1 is damaged"
+	[ "$rc" = 0 ] || die "$1 broke: $(cat "$T/$1-stream.log")"
+	[ "$(cat "$T/$1-stream.log")" = "$sum" ] || die "$1 is damaged"
 }
 
 # --- certificates: one authority for the laboratory in $CA ---

@@ -688,7 +688,9 @@ int program_run(struct program *p)
                         log_warn("containerboot: %s", e.text);
                 host_start(p->host);
                 loop_run(p->loop);
-                if (loop_timer_is_set(&p->netmap_save) && !p->self.prefs.logged_out)
+                /* also when it is younger than the delays of node and timer */
+                if (p->is_ready && p->store.path && p->options.use_cached_netmap &&
+                    !p->self.prefs.logged_out)
                         save_netmap(p);
                 if (!store_flush(&p->store, SPAN_S(FLUSH_S)))
                         log_error("containerboot: the last changes of the state are not written");

@@ -248,7 +248,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (argc == 3 && strcmp(argv[1], "serve") == 0)
 		serve((uint16_t)strtoul(argv[2], NULL, 10));
-	if (argc > 6 && strcmp(argv[1], "start") == 0)
+	if (argc >= 6 && strcmp(argv[1], "start") == 0)
 		return start((uint16_t)strtoul(argv[2], NULL, 10), argv[3], (uint16_t)strtoul(argv[4], NULL, 10), argv + 5);
 	if (argc != 6) {
 		fprintf(stderr, "usage: flow serve PORT | flow get|put|ping|connect|stall|idle SOCKS_PORT ADDR PORT SECONDS|N\n");

@@ -58,6 +58,8 @@ operator() {
 	start kube "$name" env KUBECONFIG="${OPERATOR_KUBECONFIG:-$T/kubeconfig}" OPERATOR_NAMESPACE=tailpod PROXY_IMAGE=tailpod:test \
 		OPERATOR_LOGIN_SERVER=http://127.0.0.1:18080 API_KEY_FILE="$T/api-key" POD_NAME="$name" "OPERATOR_LISTEN=${LISTEN:--}" "$@" "$BIN/operator"
 }
+# never COMMAND...: fails the test when the command succeeds
+never() { if "$@" > "$T/never.out" 2>&1; then cat "$T/never.out"; die "this should have failed: $*"; fi; }
 b64() { printf %s "$1" | base64 -w0; }
 # proxy_of KIND NAMESPACE NAME: name of its proxy, "" when there is none
 proxy_of() {

@@ -189,7 +189,7 @@ operator one; ONE=$PID
 until_ok 20 grep -q "one leads" "$T/one.log"
 operator two; TWO=$PID
 until_ok 20 grep -q "in sync" "$T/two.log"
-! grep -q "leads" "$T/two.log"
+never grep -q "leads" "$T/two.log"
 kill -9 "$ONE"
 S=$(date +%s)
 kc create service clusterip after --tcp=80:80 > /dev/null

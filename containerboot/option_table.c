@@ -98,6 +98,8 @@ const struct option option_table[] = {
             "Flags of tailscaled (`--port`, `--verbose`, `--socks5-server`, ...), split as a shell does."),
         ROW("TS_DEBUG_USE_DERP_HTTP", NULL, OPTION_BOOL, 0, "false", derp_http, "Talk to relays over plain HTTP, for a Headscale with an embedded relay without TLS."),
         ROW("TS_DEBUG_ALWAYS_USE_DERP", NULL, OPTION_BOOL, 0, "false", derp_only, "Never use direct paths."),
+        ROW("TS_DEBUG_SANDBOX", NULL, OPTION_TEXT, OPTION_OURS, NULL, sandbox,
+            "Comma-separated: `no-landlock`, `no-seccomp`, `off` (both) lift limits that the program puts on itself; `strict` ends it at a system call that it should not need. Default: all limits, such a call fails."),
         ROW("TS_USE_CACHED_NETMAP", NULL, OPTION_BOOL, 0, "true", use_cached_netmap,
             "Keep the last known peers in the state, so that they can be reached after a restart while the control server is away."),
         ROW("TS_KUBE_SECRET", NULL, OPTION_TEXT, OPTION_CLUSTER_ONLY, NULL, kube_secret,

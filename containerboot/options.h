@@ -64,7 +64,7 @@ struct options {
 
         /* state, daemon, plumbing */
         char *state_dir, *kube_secret, *socket, *daemon_args, *debug_addr, *config_dir,
-            *internal_app, *kubernetes_host;
+            *internal_app, *kubernetes_host, *sandbox;
         uint64_t kubernetes_port;
         bool no_kube_secret;                    /* TS_KUBE_SECRET is there and empty */
         uint64_t memory_limit, port, verbosity; /* 0: default */

@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "containerboot/confine.h"
 #include "containerboot/program.h"
 #include "os/privilege.h"
 
@@ -605,12 +606,15 @@ static void init_timers(struct program *p)
                 loop_timer_set(&p->boot, mono_add(loop_now(p->loop), p->options.boot_timeout));
 }
 
+static const char *state_dir(const struct options *o)
+{
+        return o->daemon.state_mem ? NULL : o->state_dir ? o->state_dir : o->daemon.state_dir;
+}
+
 static int start(struct program *p, struct err *e)
 {
         const struct options *o = &p->options;
-        const char *dir = o->daemon.state_mem ? NULL
-                          : o->state_dir      ? o->state_dir
-                                              : o->daemon.state_dir;
+        const char *dir = state_dir(o);
         struct tls_client_conf tls = { .ca_file = getenv("SSL_CERT_FILE"),
                                        .ca_dir = getenv("SSL_CERT_DIR") };
         int r = 0;
@@ -672,20 +676,34 @@ static void finish(struct program *p)
         state_node_wipe(&p->self);
 }
 
+/* From here on only what a running sidecar needs. Less than asked for is no reason not to serve:
+ * the container is the outer fence. */
+static void confine(struct program *p, struct confine *how)
+{
+        struct err e = { 0 };
+
+        if (p->agent) /* works on the host's devices, rules and files */
+                *how = (struct confine){ .net_admin = true };
+        if (confine_apply(how, &p->options, state_dir(&p->options),
+                          program_in_pod(p) ? KUBE_ACCOUNT_DIR : NULL, &e) < 0)
+                log_warn("containerboot: not confined: %s", e.text);
+}
+
 int program_run(struct program *p)
 {
-        static const char *const net_admin[] = { "cap_net_admin", NULL };
+        struct confine how;
         struct err e = { 0 };
         int r;
 
         p->exit_code = EXIT_FAILED;
         p->store.lock = -1;
         p->loop = loop_new();
-        r = p->loop ? start(p, &e) : err_set(&e, errno, "event loop");
+        r = p->loop ? confine_parse(p->options.sandbox, &how, &e) : err_set(&e, errno, "event loop");
+        if (r == 0)
+                r = start(p, &e);
         if (r == 0) {
                 program_watch_key(p);
-                if (privilege_drop(p->agent ? net_admin : NULL, &e) < 0)
-                        log_warn("containerboot: %s", e.text);
+                confine(p, &how);
                 host_start(p->host);
                 loop_run(p->loop);
                 /* also when it is younger than the delays of node and timer */

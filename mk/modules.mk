@@ -10,7 +10,7 @@ CONV := base wire wg netstack
 PKG_crypto := libsodium libcrypto
 PKG_ts2021 := libnghttp2 libzstd
 PKG_model := jansson
-PKG_os := libuv libcares libssl libcrypto libcap
+PKG_os := libuv libcares libssl libcrypto libcap libseccomp
 PKG_kube := libcurl jansson yaml-0.1
 
 srcs = $(filter-out %_test.c %_fuzz.c %_bench.c,$(sort $(wildcard $(1)/*.c)))

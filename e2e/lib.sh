@@ -95,9 +95,9 @@ stop() { kill "$1" 2> /dev/null || true; for _ in $(seq 1 100); do kill -0 "$1" 
 
 # --- streams under trouble ---
 
-# stream NAME HOST ADDRESS: a download of /big from port 8000 of ADDRESS through the node of HOST at an even 3 MB/s
+# stream NAME HOST ADDRESS: a download of /big from port 8000 of ADDRESS through the node of HOST at an even $RATE (3 MB/s)
 stream() {
-	start "$2" "$1-stream" python3 e2e/stream.py 1055 "$3" 8000 /big 3000000 "$T/$1.record"
+	start "$2" "$1-stream" python3 e2e/stream.py 1055 "$3" 8000 /big "${RATE:-3000000}" "$T/$1.record"
 	eval "STREAM_$1=$PID"
 }
 # gap NAME SINCE: the longest time in milliseconds without a byte from SINCE (date +%s%N) until now

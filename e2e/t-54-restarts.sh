@@ -1,0 +1,40 @@
+#!/bin/bash
+# Twenty restarts on one state, ended in turns by SIGTERM and SIGKILL: one node entry, the same addresses, reached by the stock peer after
+# each; then one with control away, which reaches peers from the cached netmap.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/core.sh"
+relay r
+headscale --fast
+host a; host b
+key=$(authkey --reusable)
+tailscaled b; ts_up b "$key"
+web a 8000; web b 8000
+containerboot a "$key"
+ready a
+ip_a=$(addr a); ip6_a=$(addr6 a); ip_b=$(addr b)
+until_ok 20 fetch b "http://$ip_a:8000/" a
+until_ok 20 fetch a "http://$ip_b:8000/" b
+sleep 1
+worst=0
+for i in $(seq 20); do
+	if [ $((i % 2)) = 1 ]; then ends a; else kill -9 "$PID_a"; wait "$PID_a" 2> /dev/null || true; fi
+	t0=$(date +%s%N)
+	containerboot a "$key"
+	until_ok 10 fetch a "http://$ip_b:8000/" b
+	until_ok 20 fetch b "http://$ip_a:8000/" a
+	t=$((($(date +%s%N) - t0) / 1000000))
+	[ "$t" -le "$worst" ] || worst=$t
+	[ "$(hs_cli nodes list -o json | jq length)" = 2 ] || die "restart $i made another node entry"
+	[ "$(addr a) $(addr6 a)" = "$ip_a $ip6_a" ] || die "restart $i changed the addresses"
+done
+echo "figure: $(basename "$0" .sh): start to pages both ways, the slowest of 20 restarts: $worst ms"
+grep -q 'error' "$T/a.log" && die "errors: $(grep error "$T/a.log")"
+say "twenty restarts, one node"
+
+ends a
+kill "$HS_PID"; wait "$HS_PID" 2> /dev/null || true
+containerboot a ""
+until_ok 10 fetch a "http://$ip_b:8000/" b
+until_ok 20 fetch b "http://$ip_a:8000/" a
+until_ok 5 fetch a "http://b.tail.test:8000/" b
+say "a start without control reaches the peers it knew"

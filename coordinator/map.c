@@ -289,6 +289,40 @@ static bool send_frame(struct tailnet *t, struct stream *s)
 	return true;
 }
 
+/* The slots that a frame looks at: all of them, or in a flush those that changed since the one
+ * before. */
+static size_t n_looked_at(const struct tailnet *t)
+{
+	return t->look_at_all ? t->n_slots : t->n_changed;
+}
+
+static size_t looked_at(const struct tailnet *t, size_t k)
+{
+	return t->look_at_all ? k : t->changed[k];
+}
+
+/* Without a judgement about all, nothing else can concern a stream that has its first frame. false:
+ * no memory for the list */
+static bool find_changed(struct tailnet *t)
+{
+	if (t->cap_changed < t->n_slots) {
+		size_t *v = realloc(t->changed, t->cap_slots * sizeof *v);
+
+		if (!v)
+			return false;
+		t->changed = v;
+		t->cap_changed = t->cap_slots;
+	}
+	t->n_changed = 0;
+	for (size_t i = 0; i < t->n_slots; i++) {
+		const struct tnode *n = &t->nodes[i];
+
+		if (n->used && (n->dead || n->full_seq > t->flushed || n->patch_seq > t->flushed))
+			t->changed[t->n_changed++] = i;
+	}
+	return true;
+}
+
 struct delta { /* what one stream must be told of one slot */
 	enum { DELTA_NONE, DELTA_FULL, DELTA_PATCH, DELTA_REMOVE } what;
 };
@@ -321,7 +355,8 @@ static bool peers(struct tailnet *t, struct jsonw *w, struct stream *s, const ch
 {
 	bool any = false;
 
-	for (size_t i = 0; i < t->n_slots; i++) {
+	for (size_t k = 0; k < n_looked_at(t); k++) {
+		size_t i = looked_at(t, k);
 		if ((int)delta_of(t, s, i, judge).what != what)
 			continue;
 		if (!any) {
@@ -360,7 +395,8 @@ static void profiles(struct tailnet *t, struct jsonw *w, struct stream *s, bool 
 
 	jsonw_key(w, "UserProfiles");
 	jsonw_arr(w);
-	for (size_t i = 0; i < t->n_slots; i++) {
+	for (size_t k = 0; k < n_looked_at(t); k++) {
+		size_t i = looked_at(t, k);
 		bool whole = i == s->slot ? self : delta_of(t, s, i, judge).what == DELTA_FULL;
 
 		if (!whole || user_seen(t, seen, n, &t->nodes[i], &id))
@@ -458,7 +494,8 @@ static bool frame(struct tailnet *t, mono_t now, wall_t wall, struct stream *s, 
 		return true;
 	if (!jsonw_ok(&w))
 		return false;
-	for (size_t i = 0; i < t->n_slots; i++) {
+	for (size_t k = 0; k < n_looked_at(t); k++) {
+		size_t i = looked_at(t, k);
 		int what = delta_of(t, s, i, judge).what;
 
 		if ((what == DELTA_FULL && !mark(s, i, true)) ||
@@ -492,7 +529,8 @@ void map_flush(struct tailnet *t, mono_t now, wall_t wall)
 	t->flush_at = MONO_NEVER;
 	t->policy_dirty = false;
 	node_routes_moved(t);
-	if (!view_make(t)) {
+	t->look_at_all = judge;
+	if (!view_make(t) || !find_changed(t)) {
 		t->flush_at = mono_add(now, SPAN_S(1));
 		t->policy_dirty = judge;
 		return;
@@ -503,8 +541,9 @@ void map_flush(struct tailnet *t, mono_t now, wall_t wall)
 		else if (!frame(t, now, wall, &t->streams[i], judge))
 			cut_off(t, now, i, "it does not read fast enough");
 	}
-	for (size_t i = 0; i < t->n_slots;
-	     i++) /* everybody knows that they are gone: their slots are free */
+	t->flushed = t->seq;
+	/* everybody knows that they are gone: their slots are free */
+	for (size_t i = 0; i < t->n_slots; i++)
 		if (t->nodes[i].dead)
 			node_fini(&t->nodes[i]);
 }
@@ -546,6 +585,7 @@ void map_request(struct tailnet *t, mono_t now, wall_t wall, struct session_id i
 				break;
 			}
 	s = stream_add(t, now, id, h2, n, &r);
+	t->look_at_all = true;
 	node_routes_moved(t); /* what this frame shows, the others are to be told */
 	if (!s ||
 	    ts2021_server_answer(conn->conn, h2, 200, "application/octet-stream", true) != 0 ||

@@ -74,6 +74,7 @@ void tailnet_free(struct tailnet *t)
 	free(t->view);
 	free(t->view_slot);
 	free(t->view_tags);
+	free(t->changed);
 	secret_wipe(t, sizeof *t);
 	free(t);
 }

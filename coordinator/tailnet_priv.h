@@ -81,6 +81,9 @@ struct tailnet {
 	int64_t next_user, next_key, next_node;
 
 	uint64_t seq; /* counts changes */
+	uint64_t flushed;      /* seq at the last flush */
+	size_t *changed, n_changed, cap_changed; /* scratch: slots that changed since */
+	bool look_at_all;
 	mono_t flush_at, scan_at;
 	uint64_t derp_seq; /* when the relay map changed */
 	bool view_dirty;       /* what the policy sees of the nodes has changed */

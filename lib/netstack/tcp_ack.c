@@ -7,17 +7,20 @@
 #include "netstack/seq.h"
 #include "netstack/stack.h"
 
-/* RFC 9293 3.10.7.4: SND.WL1 and WL2 keep an old segment from changing the window */
+/* RFC 9293 3.10.7.4: SND.WL1 and WL2 keep an old segment from changing the window. One that
+ * acknowledges more than any before is not old, though it repeats data: with its acknowledgement
+ * alone the window's right edge would move by what it acknowledges. */
 static void update_window(struct tcp_conn *c, const struct tcp_head *h)
 {
         uint32_t wnd = (uint32_t)h->wnd << c->snd_wscale;
 
-        if (!seq_lt(c->snd_wl1, h->seq) && !(c->snd_wl1 == h->seq && seq_leq(c->snd_wl2, h->ack)))
+        if (!seq_lt(c->snd_una, h->ack) && !seq_lt(c->snd_wl1, h->seq) &&
+            !(c->snd_wl1 == h->seq && seq_leq(c->snd_wl2, h->ack)))
                 return;
         if (wnd > 0)
                 c->n_probes = 0;
         c->snd_wnd = wnd;
-        c->snd_wl1 = h->seq;
+        c->snd_wl1 = seq_max(c->snd_wl1, h->seq);
         c->snd_wl2 = h->ack;
         if (wnd > c->snd_max_wnd)
                 c->snd_max_wnd = wnd;

@@ -231,14 +231,15 @@ static void update_ts_recent(struct tcp_conn *c, mono_t now, const struct tcp_in
         }
 }
 
-/* RFC 9293 3.4 table 6; the part of the segment that is in the window makes it acceptable */
+/* RFC 9293 3.4 table 6; the part of the segment that is in the window makes it acceptable. One
+ * without text is taken at the right edge too, as others do: it comes from a sender that has filled
+ * the window, and if what filled it is lost nothing else carries its acknowledgements. */
 static bool in_window(const struct tcp_conn *c, const struct tcp_in *in)
 {
         uint32_t len = seg_len(in), wnd = c->rcv_adv - c->rcv_nxt, last = in->h.seq + len - 1;
 
         if (len == 0)
-                return in->h.seq == c->rcv_nxt ||
-                       (seq_leq(c->rcv_nxt, in->h.seq) && seq_lt(in->h.seq, c->rcv_adv));
+                return seq_leq(c->rcv_nxt, in->h.seq) && seq_leq(in->h.seq, c->rcv_adv);
         if (wnd == 0)
                 return false;
         return (seq_leq(c->rcv_nxt, in->h.seq) && seq_lt(in->h.seq, c->rcv_adv)) ||

@@ -120,9 +120,18 @@ static void emit_syn(struct netstack *ns, mono_t now, struct tcp_conn *c, struct
         tcp_timer_set(ns, c);
 }
 
+/* The peer takes an acknowledgement only if its sequence number is in the window. A probe of a
+ * closed window is beyond the edge, and so is what was sent before a window shrank. */
+static uint32_t ack_seq(const struct tcp_conn *c)
+{
+        uint32_t edge = c->snd_una + c->snd_wnd;
+
+        return seq_lt(edge, c->snd_nxt) ? edge : c->snd_nxt;
+}
+
 static void emit_ack(struct netstack *ns, mono_t now, struct tcp_conn *c, struct burst *out)
 {
-        struct tcp_head h = head_of(ns, now, c, c->snd_nxt, TCP_ACK);
+        struct tcp_head h = head_of(ns, now, c, ack_seq(c), TCP_ACK);
 
         add_sack(c, &h);
         emit(ns, now, c, out, &h, 0, 0);

@@ -37,6 +37,11 @@ FIRST ?= 1
 sim: $(B)/test/tests/sim/random ## SEEDS=10000 random simulated tailnets, JOBS at once (FIRST=n: from seed n)
 	$(Q)tools/run-sim $< $(JOBS) $(FIRST) $(SEEDS)
 
+# tests/sim/faults: planted faults, which the tests of the simulated tailnet must catch
+SIMTEST = $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/*_test.c))
+sim-faults: $(SIMTEST) $(SIMOBJ) $(B)/tests/harness.o $(ALLAR) ## plants faults in lib and coordinator, one at a time; each must be caught
+	$(Q)tools/run-sim-faults $(B)/faults $(JOBS) '$(CC) $(ALLC)' '$(CC) $(ALLC) -pie $(ALLLD) -o @OUT@ @FAULT@ $(SIMTEST) $(B)/tests/harness.o $(SIMOBJ) $(ALLAR) $(TESTPKG) -lm'
+
 # --- fuzzing: lib/*/x_fuzz.c, one target each; corpus in fuzz/corpus/x/ ----------------------------------------
 
 FUZZ := $(sort $(wildcard lib/*/*_fuzz.c containerboot/*_fuzz.c operator/*_fuzz.c cni/*_fuzz.c coordinator/*_fuzz.c))
@@ -118,4 +123,4 @@ demo: ## a tailnet of two nodes on loopback, a page fetched across it; KEEP=1 le
 bench: programs ## figures, with the peer measured in the same run
 	$(Q)bench/run
 
-.PHONY: sim check check-unit check-corpus check-san check-netns deps test demo e2e bench fuzz-all $(FUZZNAMES:%=fuzz-%)
+.PHONY: sim sim-faults check check-unit check-corpus check-san check-netns deps test demo e2e bench fuzz-all $(FUZZNAMES:%=fuzz-%)

@@ -266,3 +266,22 @@ void apps_node_died(struct world *w, int i)
 		if (w->flows[k].used && w->flows[k].node == i)
 			flow_ended(w, &w->flows[k], NS_END_ABORTED);
 }
+
+void apps_print(struct world *w)
+{
+	for (size_t k = 0; k < WORLD_FLOWS_MAX; k++) {
+		const struct sim_flow *f = &w->flows[k];
+		struct ns_tcp_info t;
+
+		if (!f->used || !w->nodes[f->node].node ||
+		    !ns_tcp_info(node_netstack(w->nodes[f->node].node), f->id, &t))
+			continue;
+		printf("flow %zu, the end of %d: %s, in %llu, out %llu, segments %llu and %llu, "
+		       "repeated %llu, "
+		       "cwnd %u, unacknowledged %zu\n",
+		       k, f->node, t.state, (unsigned long long)t.bytes_in,
+		       (unsigned long long)t.bytes_out, (unsigned long long)t.segs_in,
+		       (unsigned long long)t.segs_out, (unsigned long long)t.segs_retrans, t.cwnd,
+		       ns_tcp_unsent(node_netstack(w->nodes[f->node].node), f->id));
+	}
+}

@@ -149,3 +149,50 @@ TEST(datagrams_arrive_in_the_tailnet_too)
 	ck_assert_uint_eq(world_datagrams_seen(w, 0, 1), 20);
 	world_free(w);
 }
+
+TEST(a_duplicated_or_late_datagram_arrives_once)
+{
+	struct world *w = pair(7, &easy_nat, &easy_nat);
+	struct world_net odd = { .duplicate = 0.5, .delay = SPAN_MS(10), .jitter = SPAN_MS(300) };
+
+	world_run(w, SPAN_S(1));
+	for (int i = 0; i < 50; i++) {
+		world_datagram(w, 0, 1);
+		world_run(w, SPAN_MS(100));
+		if (i == 10)
+			world_net(w, &odd);
+	}
+	world_run(w, SPAN_S(1));
+	ck_assert_uint_eq(world_datagrams_seen(w, 0, 1), 50);
+	world_free(w);
+}
+
+TEST(a_flow_starts_as_soon_as_both_know_each_other)
+{
+	for (uint64_t seed = 1; seed <= 10; seed++) {
+		struct world *w = world_new(seed);
+
+		world_add(w, &easy_nat);
+		WORLD_CHECK(w, world_until(w, SPAN_S(10), world_running, 0, 0), "no start");
+		world_run(w, SPAN_S(10));
+		world_add(w, seed % 2 ? &easy_nat : &hard_nat);
+		WORLD_CHECK(w, world_until(w, SPAN_S(10), world_knows, 1, 0), "no start");
+		transfers(w, 1, 0, 1000,
+			  SPAN_MS(2500)); /* the older node may hear of the newer later */
+		world_free(w);
+	}
+}
+
+TEST(a_session_is_renewed_under_a_flow_without_a_pause)
+{
+	struct world *w = pair(8, &easy_nat, &easy_nat);
+	int f = world_open(w, 0, 1);
+
+	for (int i = 0; i < 400; i++) {
+		world_push(w, f, 500);
+		WORLD_CHECK(w, world_until(w, SPAN_MS(i < 10 ? 5000 : 200), world_settled, f, 0),
+			    "a pause in second %d", i);
+		world_run(w, SPAN_S(1));
+	}
+	world_free(w);
+}

@@ -180,3 +180,23 @@ TEST(an_ephemeral_node_that_comes_back_in_time_stays)
 	talks(w, 0, 1);
 	world_free(w);
 }
+
+TEST(a_node_removed_while_others_were_away_is_forgotten_when_they_are_back)
+{
+	struct world_host once = easy_nat;
+	struct world *w;
+
+	once.once = true;
+	w = tailnet(10, 3, &once);
+	talks(w, 0, 2);
+	world_control(w, false);
+	world_remove(w, 2);
+	world_run(w, SPAN_S(30));
+	world_control(w, true);
+	WORLD_CHECK(w, world_until(w, SPAN_S(60), world_forgot, 0, 2), "0 still knows it");
+	WORLD_CHECK(w, world_until(w, SPAN_S(60), world_forgot, 1, 2), "1 still knows it");
+	is_silent(w, 2, 0, 5);
+	is_silent(w, 0, 2, 5);
+	talks(w, 0, 1);
+	world_free(w);
+}

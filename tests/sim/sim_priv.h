@@ -197,6 +197,7 @@ void streams_fini(struct world *w, int i);
 /* apps.c */
 void apps_event(struct world *w, int i, const struct ns_event *ev);
 void apps_node_died(struct world *w, int i);
+void apps_print(struct world *w); /* the flows that go on */
 
 /* world.c */
 void sim_pump(struct world *w, int i);

@@ -62,6 +62,7 @@ void world_fail(struct world *w, const char *file, int line, const char *cond, c
 	printf("--- the last events of seed %llu\n", (unsigned long long)w->seed);
 	for (size_t i = first; i < w->n_log; i++)
 		printf("%s\n", w->log[i % SIM_LOG_LINES]);
+	apps_print(w);
 	printf("--- at %.4f s: %s (%s)\n", (double)(w->now - 1000 * NS_PER_S) / (double)NS_PER_S,
 	       text, cond);
 	fflush(stdout);

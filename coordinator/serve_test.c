@@ -86,12 +86,14 @@ static void run(void)
 		_exit(ret == 0 ? 0 : 1);
 	}
 	for (int i = 0; i < 1000; i++) {
-		int fd = dial(false);
+		int fd = dial(false), local = dial(true); /* both listeners, in whatever order they come */
 
-		if (fd >= 0) {
+		if (fd >= 0)
 			close(fd);
+		if (local >= 0)
+			close(local);
+		if (fd >= 0 && local >= 0)
 			return;
-		}
 		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 	}
 	ck_abort_msg("the server does not start");

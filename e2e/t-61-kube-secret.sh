@@ -39,6 +39,14 @@ say "API server ready"
 until_ok 20 kubectl create namespace shop
 until_ok 20 kubectl create serviceaccount web
 
+# --- the example manifests: the server takes them, Pod Security "restricted" has nothing to say ---
+kubectl label namespace shop pod-security.kubernetes.io/warn=restricted > /dev/null
+for f in examples/kubernetes/*.yaml; do
+	kubectl apply --dry-run=server -f "$f" > "$T/dry.log" 2>&1 || { cat "$T/dry.log"; die "$f is refused"; }
+	grep -i warning "$T/dry.log" && die "$f is not restricted"
+done
+say "examples/kubernetes: accepted, restricted"
+
 # --- a pod's view: its account where Kubernetes mounts it, in a mount namespace of its own ---
 account() { # the token of service account web
 	mkdir -p "$T/account"

@@ -1,0 +1,87 @@
+# e2e/containers.sh - a container engine inside a host of lib.sh, and images out of build/bin; sourced after lib.sh
+#
+# Podman runs in the network name space of the host, with storage of its own under $T; Docker Compose talks to its socket.
+# No registry is asked: images are made from scratch, by the instructions that the Dockerfile ends in.
+
+engine_stop() {
+	[ -n "${ENGINE:-}" ] || return 0
+	pod_man rm -f -a -t 0 > /dev/null 2>&1
+	pod_man volume rm -f -a > /dev/null 2>&1
+	umount -l "$T/storage/overlay" 2> /dev/null
+	return 0
+}
+# containers end before their network does
+trap 'RC=$?; set +e; trap - ERR; engine_stop; (exit $RC); cleanup' EXIT
+
+# engine HOST: on that host from now on
+engine() {
+	local p
+	for p in podman docker-compose; do
+		[ -x "$PEERS/$p" ] || command -v $p > /dev/null || { echo "needs $p (podman and Docker Compose 2)"; exit 77; }
+	done
+	ENGINE=$1
+	COMPOSE=$([ -x "$PEERS/docker-compose" ] && echo "$PEERS/docker-compose" || command -v docker-compose)
+	in_ns "$ENGINE" sysctl -qw net.ipv4.ip_forward=1
+	# without systemd nobody runs health checks: health() does
+	export DISABLE_HC_SYSTEMD=true
+	[ ! -r "${PEERS%/bin}/etc/containers.conf" ] || export CONTAINERS_CONF=${PEERS%/bin}/etc/containers.conf
+	in_engine podman --root "$T/storage" --runroot "$T/run" system service --time 0 "unix://$T/podman.sock" > "$T/podman.log" 2>&1 < /dev/null &
+	PIDS+=($!)
+	until_ok 20 test -S "$T/podman.sock"
+}
+# not `ip netns exec`, whose /sys has no cgroups
+in_engine() { nsenter --net="/run/netns/tp$ID-$ENGINE" "$@"; }
+pod_man() { in_engine podman --root "$T/storage" --runroot "$T/run" "$@"; }
+compose() { in_engine env DOCKER_HOST="unix://$T/podman.sock" "$@"; }
+# image containerboot|cluster TAG: the Dockerfile's last stage of that name, over programs that are built already
+image() {
+	local dir=$T/image-$1
+	tools/image-root "$1" "$BIN" "$dir"
+	sed -n "/^FROM scratch AS $1\$/,/^ENTRYPOINT/p" Dockerfile | sed "s|^COPY --from=[^ ]* /image/ |COPY . |" > "$T/Dockerfile.$1"
+	grep -q '^COPY . /' "$T/Dockerfile.$1" || die "the Dockerfile has changed its form"
+	pod_man build -q --timestamp 0 -f "$T/Dockerfile.$1" -t "localhost/$2" "$dir" > /dev/null
+}
+# web_image TAG: a web server on port 80, one static program
+web_image() {
+	mkdir -p "$T/web"
+	cat > "$T/web/web.c" <<-'END'
+	#include <arpa/inet.h>
+	#include <signal.h>
+	#include <stdio.h>
+	#include <stdlib.h>
+	#include <string.h>
+	#include <unistd.h>
+	int main(void)
+	{
+		static const char page[] = "HTTP/1.0 200 OK\r\nContent-Length: 20\r\n\r\nhello from compose\r\n";
+		struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(80) };
+		int s = socket(AF_INET, SOCK_STREAM, 0), on = 1, c;
+		char in[4096];
+
+		signal(SIGTERM, exit);
+		setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+		if (bind(s, (struct sockaddr *)&at, sizeof at) < 0 || listen(s, 16) < 0)
+			return perror("web"), 1;
+		while ((c = accept(s, NULL, NULL)) >= 0) {
+			if (read(c, in, sizeof in) > 0 && write(c, page, strlen(page)) < 0)
+				perror("write");
+			close(c);
+		}
+		return 1;
+	}
+	END
+	gcc -O1 -static -o "$T/web/web" "$T/web/web.c"
+	printf 'FROM scratch\nCOPY web /web\nENTRYPOINT ["/web"]\n' > "$T/web/Dockerfile"
+	pod_man build -q -t "localhost/$1" "$T/web" > /dev/null
+}
+# health CONTAINER...: runs their checks until the test ends
+health() {
+	local c
+	(
+		while :; do
+			for c in "$@"; do pod_man healthcheck run "$c" > "$T/health.out" 2>&1 || true; done
+			sleep 1
+		done
+	) &
+	PIDS+=($!)
+}

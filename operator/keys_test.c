@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "base/json.h"
-#include "operator/fixture.h"
+#include "tests/operator_fixture.h"
 
 static int mint(enum keys_kind k, unsigned status, const char *body, char key[static KEYS_TEXT_MAX],
                 struct err *e)

@@ -1,6 +1,6 @@
 /* operator/plan_test.c - plans for what may be seen, and a small cluster in which they are carried
  * out and cut off */
-#include "operator/fixture.h"
+#include "tests/operator_fixture.h"
 
 static const char hashes[CHILD_N][HASH_TEXT] = { "a", "b", "c", "d", "e", "", "g" };
 static const mono_t now = { 1000 * NS_PER_S };

@@ -1,5 +1,5 @@
 /* operator/want_test.c - what objects ask for, one row each */
-#include "operator/fixture.h"
+#include "tests/operator_fixture.h"
 
 static const struct {
         const char *annotations, *meta, *spec;

@@ -1,6 +1,6 @@
-/* operator/fixture.h - parents and proxies as tests of the plan want them */
-#ifndef OPERATOR_FIXTURE_H
-#define OPERATOR_FIXTURE_H
+/* tests/operator_fixture.h - parents and proxies as tests of the plan want them */
+#ifndef TESTS_OPERATOR_FIXTURE_H
+#define TESTS_OPERATOR_FIXTURE_H
 
 #include <stdlib.h>
 

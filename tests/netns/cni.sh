@@ -5,7 +5,7 @@
 # The host forwards and its default route leads to gw, which owns every address of the tailnet's ranges: what
 # gets there has leaked. CNI's caller is played by hand: environment and stdin.
 
-bin=$PWD/build/bin/tailpod-cni
+bin=${CNI_BIN:-$PWD/build/bin/tailpod-cni}
 [ "$(id -u)" = 0 ] || { echo "needs root"; exit 77; }
 if [ -z "${CNI_INSIDE:-}" ]; then
 	CNI_INSIDE=1 exec unshare --mount --net --propagation private bash "$0" "$@"

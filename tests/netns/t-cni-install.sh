@@ -1,0 +1,54 @@
+#!/bin/bash
+# t-cni-install.sh - onto a node and off it: the owner's list with us behind it, followed as it changes, restored at the end
+. "$(dirname "$0")/cni.sh"
+bins=$work/bin nets=$work/net
+mkdir -p $bins $nets
+inst() { "$bin" "$1" --bin-dir $bins --net-dir $nets "${@:2}"; }
+ours=$nets/00-00-tailpod.conflist
+until_ok() { for _ in $(seq 1 100); do eval "$1" && return; sleep 0.1; done; fail "never: $1"; }
+
+inst install || fail "install without any list"
+cmp -s $bins/tailpod-cni "$bin" && [ -x $bins/tailpod-cni ] || fail "the program is not there"
+[ -e $ours ] && fail "a list without an owner"
+echo '{"cniVersion":"1.0.0","name":"k8s","plugins":[{"type":"ptp","mtu":1450}]}' > $nets/10-owner.conflist
+echo '{"broken' > $nets/05-broken.conf
+cp -r $nets $work/before
+echo '{"namespaces":["apps"],"failOpen":true}' > $work/settings
+inst install --settings $work/settings
+jq -e '.name == "k8s" and (.plugins | map(.type)) == ["ptp","tailpod-cni"] and .plugins[1].failOpen and .plugins[1].capabilities["io.kubernetes.cri.pod-annotations"]' $ours > /dev/null || fail "$(cat $ours)"
+[ "$(ls $nets | head -1)" = 00-00-tailpod.conflist ] || fail "it does not sort first"
+stamp=$(stat -c %i:%Y $ours $bins/tailpod-cni); inst install --settings $work/settings
+[ "$(stat -c %i:%Y $ours $bins/tailpod-cni)" = "$stamp" ] || fail "twice is not the same as once"
+# settings that ADD would refuse change nothing
+echo '{"failOpen":"maybe"}' > $work/bad
+inst install --settings $work/bad 2> $work/err && fail "bad settings are taken"
+grep -q failOpen $work/err || fail "it does not say which: $(cat $work/err)"
+jq -e '.plugins[1].failOpen == true' $ours > /dev/null || fail "bad settings were written"
+
+# what we were given is what the runtime would run: the joined object of ours passes an ADD
+host_up; pod 2
+jq -c --argjson prev "$(prev 2)" '.plugins[1] + {cniVersion, name, prevResult: $prev}' $ours | cni ADD 2 > $work/out || fail "ADD with the joined settings: $(cat $work/out)"
+cni DEL 2 < <(conf 2 "" | sed 's/"name":"net"/"name":"k8s"/'); nothing_left install
+
+# watch follows the owner
+"$bin" watch --bin-dir $bins --net-dir $nets --settings $work/settings > /dev/null 2> $work/watch.log & pid=$!
+trap 'kill $pid 2> /dev/null || true' EXIT
+until_ok 'grep -q "as it should be" $work/watch.log'
+echo '{"cniVersion":"1.1.0","name":"k8s","plugins":[{"type":"bridge"},{"type":"portmap"}]}' > $work/new; mv $work/new $nets/10-owner.conflist
+until_ok 'jq -e "(.plugins | length) == 3" $ours > /dev/null'
+rm -f $ours
+until_ok 'jq -e "(.plugins | length) == 3" $ours > /dev/null 2>&1'
+rm $nets/10-owner.conflist
+until_ok '[ ! -e $ours ]'
+echo '{"cniVersion":"0.4.0","name":"single","type":"ptp","ipam":{"type":"host-local"}}' > $nets/20-single.conf
+until_ok 'jq -e ".cniVersion == \"0.4.0\" and .name == \"single\" and (.plugins | map(.type)) == [\"ptp\",\"tailpod-cni\"]" $ours > /dev/null 2>&1'
+kill $pid; wait $pid || fail "watch does not end with 0"
+
+cp $work/before/10-owner.conflist $nets/; rm $nets/20-single.conf
+inst install --settings $work/settings; inst uninstall; inst uninstall
+diff -r $work/before $nets || fail "the directory is not as it was"
+[ -z "$(ls -A $bins)" ] || fail "the program is still there"
+# a list that an administrator wrote with us in it stays alone
+echo '{"cniVersion":"1.0.0","name":"k8s","plugins":[{"type":"ptp"},{"type":"tailpod-cni"}]}' > $nets/01-own.conflist
+inst install 2> /dev/null; [ ! -e $ours ] || fail "a list that names us got a second one"
+echo passed

@@ -190,6 +190,12 @@ static void expect(struct script *s, mono_t t)
         if (s->taken == s->n_out)
                 FAIL(s, "nothing was sent");
         o = &s->out[s->taken++];
+        for (size_t i = 5; i < s->n; i++) {
+                if (!strcmp(s->word[i], "nosack") && o->h.n_sack > 0) {
+                        show(s, o);
+                        FAIL(s, "SACK blocks");
+                }
+        }
         for (size_t i = 5; i + 1 < s->n; i++) {
                 if (!strcmp(s->word[i], "len"))
                         len = num(s->word[i + 1]);
@@ -348,7 +354,9 @@ static void run_line(struct script *s)
 static void set(struct script *s) /* set KEY VALUE, before all others */
 {
         if (!strcmp(s->word[1], "cc"))
-                s->conf.cc = !strcmp(s->word[2], "reno") ? NS_CC_RENO : NS_CC_CUBIC;
+                s->conf.cc = !strcmp(s->word[2], "reno")  ? NS_CC_RENO
+                             : !strcmp(s->word[2], "bbr") ? NS_CC_BBR
+                                                          : NS_CC_CUBIC;
         else if (!strcmp(s->word[1], "pending"))
                 s->conf.max_pending = num(s->word[2]);
         else if (!strcmp(s->word[1], "rcvbuf"))

@@ -557,7 +557,8 @@ static void synchronized_input(struct netstack *ns, mono_t now, struct tcp_conn 
         }
         if (!(in->h.flags & TCP_RST) && !paws_ok(c, now, in)) {
                 ns_drop(ns, NS_DROP_TCP_PAWS);
-                if (in->len > 0)
+                /* one that was not taken is not a duplicate: the peer would forget it */
+                if (in->len > 0 && seq_leq(in->h.seq + in->len, c->rcv_nxt))
                         note_duplicate(c, in->h.seq, in->h.seq + in->len);
                 tcp_challenge(ns, now, c);
                 return;

@@ -28,6 +28,7 @@ struct cc_ack {
         uint32_t inflight;  /* after this ACK */
         uint32_t prior_inflight;
         span_t rtt;           /* 0: no sample */
+        span_t rtt_in_order;  /* of what was acknowledged in order; 0: no sample */
         bool is_cwnd_limited; /* the window, not the user, kept us from sending more */
         bool in_recovery;
         /* rate sample; interval 0: none */
@@ -53,14 +54,36 @@ struct cubic {
         double undo_w_max, credit;
 };
 
+enum bbr_state { BBR_STARTUP, BBR_DRAIN, BBR_PROBE_BW, BBR_PROBE_RTT };
+
+struct bbr {            /* all zero without a sample */
+        uint64_t bw[2]; /* bytes a second, largest of the last cycle and of this one */
+        uint64_t full_bw, delivered, round_end;
+        uint64_t rtt_sum; /* of this round */
+        uint64_t extra_acked;
+        mono_t extra_from, min_rtt_at, round_at;
+        mono_t state_at; /* PROBE_BW: its phase began; PROBE_RTT: it may end */
+        span_t min_rtt;
+        uint32_t n_rtt, round_lost, extra[2], prior_cwnd;
+        uint16_t pacing_gain; /* of BBR_UNIT */
+        uint8_t state, phase, full_rounds, extra_rounds, probe_rtt_rounds;
+        bool is_full : 1, is_round_start : 1, is_conserving : 1, was_in_recovery : 1;
+        bool is_idle_restart : 1, is_min_rtt_old : 1, is_first_mean : 1, is_round_lossy : 1;
+};
+
 struct cc_state {
         const struct cc_ops *ops;
         struct rng *rng;
         uint32_t mss, cwnd, ssthresh;
         uint32_t undo_cwnd, undo_ssthresh;
-        uint64_t pacing_rate; /* bytes a second; 0: by cwnd and srtt */
-        struct hystart hystart;
-        struct cubic cubic;
+        uint64_t pacing_rate; /* bytes of data a second; 0: by cwnd and srtt */
+        union {
+                struct {
+                        struct hystart hystart;
+                        struct cubic cubic; /* Reno has its credit there */
+                };
+                struct bbr bbr;
+        };
 };
 
 struct cc_ops {
@@ -77,7 +100,7 @@ struct cc_ops {
                         span_t idle); /* sending again after a pause */
 };
 
-extern const struct cc_ops cc_reno, cc_cubic;
+extern const struct cc_ops cc_reno, cc_cubic, cc_bbr;
 
 static inline bool cc_in_slow_start(const struct cc_state *cc)
 {

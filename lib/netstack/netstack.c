@@ -39,7 +39,7 @@ struct netstack *netstack_new(const struct netstack_conf *conf)
 {
         struct netstack *ns = calloc(1, sizeof *ns);
 
-        assert(conf->rng && conf->mtu >= 576 && conf->mtu <= PKT_INNER_MAX);
+        assert(conf->rng && conf->mtu >= 576 && conf->mtu <= PKT_INNER_MAX && conf->cc < NS_CC_N);
         if (!ns)
                 return NULL;
         ns->conf = *conf;

@@ -27,7 +27,8 @@
 
 struct netstack;
 
-enum ns_cc { NS_CC_CUBIC, NS_CC_RENO, NS_CC_BBR };
+enum ns_cc { NS_CC_CUBIC, NS_CC_RENO, NS_CC_BBR, NS_CC_N };
+MUST_USE bool ns_cc_parse(struct bytes name, enum ns_cc *out); /* "cubic", "reno", "bbr" */
 
 struct netstack_conf {
         struct rng *rng;

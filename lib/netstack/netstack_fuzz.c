@@ -209,7 +209,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
         if (burst_init(&f.burst) != 0)
                 return 0;
-        conf.cc = len % 3 == 1 ? NS_CC_RENO : NS_CC_CUBIC;
+        conf.cc = (enum ns_cc)(len % NS_CC_N);
         f.ns = netstack_new(&conf);
         if (!f.ns || netstack_addr_add(f.ns, &own) != 0)
                 abort();

@@ -3,15 +3,32 @@
  * of the send and the acknowledge phase */
 #include "netstack/tcp_conn.h"
 
+/* Where packets overtake others the most recently sent of the delivered says too little about when
+ * those were sent that will be delivered next, and the send phase looks short: a rate of twice what
+ * the path has. It begins with the oldest in flight then, of those that are not lost by now. */
+static mono_t phase_start(const struct tcp_conn *c, mono_t now)
+{
+        const struct tx_seg *oldest = txq_at(&c->tx, c->tx.list[TX_INFLIGHT].first);
+        mono_t a_round_trip_ago = { now.ns - c->rtt.srtt.ns };
+
+        if (!c->rack.reordering_seen)
+                return c->rate.first_sent;
+        return mono_min(c->rate.first_sent, mono_max(oldest->sent, a_round_trip_ago));
+}
+
 void rate_sent(struct tcp_conn *c, mono_t now, struct tx_seg *s)
 {
         struct rate *r = &c->rate;
 
-        if (tcp_inflight(c) <= tx_span(s)) { /* the pipe was empty: an interval begins */
+        if (c->tx.tail - c->tx.head == 1 && !(s->flags & TX_RETRANSMITTED)) {
+                /* nothing else is unacknowledged: an interval begins. What is held to be lost
+                 * counts too, for it may arrive after all. */
                 r->first_sent = now;
                 r->delivered_at = now;
+                s->first_sent = now;
+        } else {
+                s->first_sent = phase_start(c, now);
         }
-        s->first_sent = r->first_sent;
         s->delivered_at = r->delivered_at;
         s->delivered = r->delivered;
         if (r->app_limited)

@@ -179,10 +179,12 @@ static void sample_rtt(struct tcp_conn *c, mono_t now, struct tcp_ack_facts *f,
         f->cc.rtt = rtt;
         /* SRTT of what came in order: those that overtook the others are acknowledged more often,
          * and would pull it down */
-        if (nw->has_oldest)
-                rtt_sample(&c->rtt, now, mono_sub(now, nw->oldest));
-        else if (!nw->is_known || !rtt_known(&c->rtt))
+        if (nw->has_oldest) {
+                f->cc.rtt_in_order = mono_sub(now, nw->oldest);
+                rtt_sample(&c->rtt, now, f->cc.rtt_in_order);
+        } else if (!nw->is_known || !rtt_known(&c->rtt)) {
                 rtt_sample(&c->rtt, now, rtt);
+        }
 }
 
 static bool is_window_limited(const struct tcp_conn *c, const struct tcp_ack_facts *f)
@@ -250,7 +252,8 @@ bool tcp_ack(struct netstack *ns, mono_t now, struct tcp_conn *c, const struct t
         sample_rtt(c, now, &f, &nw);
         rate_sample(c, now, &f);
         f.cc.is_cwnd_limited = is_window_limited(c, &f);
-        hystart_round(&c->cc.hystart, c->snd_una, c->snd_nxt);
+        if (!c->cc.ops->has_own_recovery)
+                hystart_round(&c->cc.hystart, c->snd_una, c->snd_nxt);
         if (f.una_moved || f.cc.delivered > 0 || f.is_dsack || c->snd_dup > 0)
                 recovery_on_ack(ns, now, c, &f);
         if (f.una_moved || f.cc.delivered > 0 || c->rtx_kind == RTX_OFF ||

@@ -198,6 +198,24 @@ static bool evict_one(struct netstack *ns)
         return true;
 }
 
+static const struct cc_ops *const controllers[] = {
+        [NS_CC_CUBIC] = &cc_cubic,
+        [NS_CC_RENO] = &cc_reno,
+        [NS_CC_BBR] = &cc_bbr,
+};
+static_assert(ARRAY_LEN(controllers) == NS_CC_N, "every name has a controller");
+
+bool ns_cc_parse(struct bytes name, enum ns_cc *out)
+{
+        for (unsigned i = 0; i < NS_CC_N; i++) {
+                if (bytes_eq_str(name, controllers[i]->name)) {
+                        *out = (enum ns_cc)i;
+                        return true;
+                }
+        }
+        return false;
+}
+
 struct tcp_conn *tcp_new(struct netstack *ns, mono_t now, const struct ipport *local,
                          const struct ipport *remote)
 {
@@ -239,7 +257,7 @@ struct tcp_conn *tcp_new(struct netstack *ns, mono_t now, const struct ipport *l
         rtt_init(&c->rtt);
         c->rack.reo_wnd_mult = 1;
         c->cc.rng = ns->conf.rng;
-        c->cc.ops = ns->conf.cc == NS_CC_RENO ? &cc_reno : &cc_cubic;
+        c->cc.ops = controllers[ns->conf.cc];
         c->last_received = now;
         c->last_sent = now;
         return c;
@@ -251,7 +269,8 @@ void tcp_start_cc(struct tcp_conn *c, mono_t now)
         c->cc.cwnd = CC_INITIAL_SEGS * c->mss;
         c->cc.ssthresh = CC_CWND_MAX;
         c->cc.ops->init(&c->cc, now);
-        c->cc.hystart.round_end = c->iss + 1;
+        if (!c->cc.ops->has_own_recovery)
+                c->cc.hystart.round_end = c->iss + 1;
 }
 
 /* Payload of a full segment: what the peer takes, what the path takes, less the options of every

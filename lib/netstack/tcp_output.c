@@ -184,8 +184,12 @@ static void emit_record(struct netstack *ns, mono_t now, struct tcp_conn *c, str
 static void pace(struct tcp_conn *c, mono_t now, uint32_t len)
 {
         uint64_t rate = c->cc.pacing_rate;
+        mono_t from = now;
 
-        if (rate == 0) {
+        if (rate > 0) { /* it rules: a timer that came late takes nothing away */
+                from.ns -= PACE_QUANTUM.ns;
+        } else {
+                len += TCP_HEAD_LEN + IP_HEAD_MAX;
                 uint64_t gain = cc_in_slow_start(&c->cc)
                                     ? 200
                                     : 125; /* percent: above the window, so that it still rules */
@@ -198,7 +202,7 @@ static void pace(struct tcp_conn *c, mono_t now, uint32_t len)
         if (rate == 0)
                 rate = 1;
         c->pace_at =
-            mono_add(mono_max(c->pace_at, now), SPAN_NS((uint64_t)len * 1000000000 / rate));
+            mono_add(mono_max(c->pace_at, from), SPAN_NS((uint64_t)len * 1000000000 / rate));
 }
 
 static bool must_wait(struct tcp_conn *c, mono_t now)
@@ -234,7 +238,7 @@ static void sent(struct netstack *ns, mono_t now, struct tcp_conn *c, struct tx_
                 ns->stat.tcp_retrans++;
         }
         recovery_sent(now, c, s, again);
-        pace(c, now, tx_span(s) + 60);
+        pace(c, now, tx_span(s));
 }
 
 static void send_again(struct netstack *ns, mono_t now, struct tcp_conn *c, struct burst *out,

@@ -93,6 +93,8 @@ const struct option option_table[] = {
         NUM("PORT", 0, "0", port, 65535, "UDP port of WireGuard; `--port` in TS_TAILSCALED_EXTRA_ARGS wins. 0: any."),
         ROW("TS_MEMORY_LIMIT", NULL, OPTION_SIZE, OPTION_OURS, NULL, memory_limit,
             "Budget of all connection buffers together, in bytes or with K, M, G (`64M`). Default: 64M."),
+        ROW("TS_TCP_CONGESTION", NULL, OPTION_CC, OPTION_OURS, "cubic", tcp_congestion,
+            "Congestion control of the TCP connections that the node ends itself: `cubic`, `reno`, or `bbr`, which keeps its rate on paths that lose packets for other reasons than a full queue (radio, policers)."),
         NUM("TS_LOG_VERBOSITY", 0, "0", verbosity, 4, "0: facts a user wants; 1: more; 2 and above: everything. `--verbose` in TS_TAILSCALED_EXTRA_ARGS wins."),
         ROW("TS_TAILSCALED_EXTRA_ARGS", NULL, OPTION_TEXT, 0, NULL, daemon_args,
             "Flags of tailscaled (`--port`, `--verbose`, `--socks5-server`, ...), split as a shell does."),

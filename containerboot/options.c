@@ -311,6 +311,10 @@ static int set_value(const struct scan *s, const struct option *row, const char 
                             s, row,
                             "wanted mkey: and 64 hex digits, as /key?v=116 of the server shows it");
                 return 0;
+        case OPTION_CC:
+                if (!ns_cc_parse(bytes_str(v), slot(s, row)))
+                        return bad(s, row, "wanted cubic, reno or bbr");
+                return 0;
         case OPTION_NUMBER:
                 return set_number(s, row, v);
         case OPTION_SIZE:

@@ -21,6 +21,7 @@
 #include "base/mono.h"
 #include "crypto/key.h"
 #include "model/prefs.h"
+#include "netstack/netstack.h"
 
 /* Flags of `tailscale up` found in TS_EXTRA_ARGS: NULL or -1 means not mentioned. */
 struct up_flags {
@@ -69,6 +70,7 @@ struct options {
         bool no_kube_secret;                    /* TS_KUBE_SECRET is there and empty */
         uint64_t memory_limit, port, verbosity; /* 0: default */
         bool derp_http, derp_only, use_cached_netmap;
+        enum ns_cc tcp_congestion;
 
         /* health, metrics, pod */
         char *local_addr, *healthcheck_addr, *pod_ip, *pod_ips, *pod_uid, *pod_name, *egress_config,
@@ -92,6 +94,7 @@ enum option_kind {
         OPTION_SIZE, /* bytes, or with K, M, G (KiB, MiB, GiB) */
         OPTION_URL,
         OPTION_MKEY,     /* mkey:... */
+        OPTION_CC,       /* name of a congestion control */
         OPTION_ACCEPTED, /* understood and without effect here; help says why */
 };
 

@@ -125,9 +125,21 @@ TEST(malformed_values_stop_with_one_line_that_names_the_variable)
         check_refused("PORT", ENV("PORT=70000"));
         check_refused("TS_MEMORY_LIMIT", ENV("TS_MEMORY_LIMIT=1000"));
         check_refused("TS_MEMORY_LIMIT", ENV("TS_MEMORY_LIMIT=64MB"));
+        check_refused("TS_TCP_CONGESTION", ENV("TS_TCP_CONGESTION=vegas"));
         check_refused("POD_IPS", ENV("POD_IPS=10.0.0.1,x"));
         check_refused("POD_IPS", ENV("POD_IPS=10.0.0.1,10.0.0.2,10.0.0.3"));
         check_refused("TS_DEST_PROXY_PROTOCOL", ENV("TS_DEST_PROXY_PROTOCOL=3"));
+        options_fini(&o);
+}
+
+TEST(congestion_control_is_named_and_cubic_is_the_default)
+{
+        ck_assert_int_eq(ENV("TS_HOSTNAME=a"), 0);
+        ck_assert_int_eq(o.tcp_congestion, NS_CC_CUBIC);
+        ck_assert_int_eq(ENV("TS_TCP_CONGESTION=bbr"), 0);
+        ck_assert_int_eq(o.tcp_congestion, NS_CC_BBR);
+        ck_assert_int_eq(ENV("TS_TCP_CONGESTION=reno"), 0);
+        ck_assert_int_eq(o.tcp_congestion, NS_CC_RENO);
         options_fini(&o);
 }
 

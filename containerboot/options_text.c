@@ -9,7 +9,7 @@ static const char *const kind_words[] = {
         [OPTION_SPAN] = "duration", [OPTION_LISTEN] = "host:port", [OPTION_ROUTES] = "subnets",
         [OPTION_TAGS] = "tags",     [OPTION_IP] = "address",       [OPTION_NUMBER] = "number",
         [OPTION_SIZE] = "size",     [OPTION_URL] = "URL",          [OPTION_MKEY] = "key",
-        [OPTION_ACCEPTED] = "any",
+        [OPTION_CC] = "name",       [OPTION_ACCEPTED] = "any",
 };
 
 static const char *note(const struct option *row)

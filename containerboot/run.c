@@ -428,6 +428,7 @@ static void fill_node(struct program *p, struct node_conf *c, const char *key)
         c->derp_http = p->options.derp_http;
         c->raw_packets = p->options.cni_socket != NULL;
         c->memory = (size_t)p->options.memory_limit;
+        c->cc = p->options.tcp_congestion;
         if (state_get(p->store.state, STATE_HOME, &home) && text_u16(home, &region))
                 c->home = region;
 }

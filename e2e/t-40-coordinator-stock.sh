@@ -1,6 +1,7 @@
 #!/bin/bash
 # Two stock tailscaled on our coordinator: no health complaint, direct path, pages both ways by name and address; over our relay
-# only; an ephemeral node goes away; the coordinator restarts under them; a containerboot beside them.
+# only; an ephemeral node goes away; the coordinator restarts under them; policies, interactive login, expiry, removal; an older
+# client and a containerboot beside them.
 . "$(dirname "$0")/lib.sh"
 coordinator
 host a; host b; host e; host c
@@ -68,6 +69,58 @@ until_ok 30 fetch a "http://$ip_b:8000/" b
 ts a ping -c 3 --until-direct=false --timeout 5s "$ip_b" | grep -q "via DERP(lab)" || die "not over our relay"
 until_ok 20 healthy a
 say "relayed"
+
+# a policy is in force at once, and gone as fast
+cat > "$T/policy" <<-END
+{"acls": [{"action": "accept", "src": ["$(addr a)"], "dst": ["$(addr b):8000"]}]} // only one way
+END
+co_cli policy set "$T/policy" > /dev/null
+refused() { ! via "$1" "$2" --connect-timeout 2 > /dev/null 2>&1; }
+until_ok 10 refused b "http://$(addr a):8000/"
+until_ok 10 fetch a "http://$ip_b:8000/" b
+unknown() { ! ts b status --json | jq -e '[.Peer[]?.HostName] | index("c")' > /dev/null; }
+until_ok 5 unknown
+echo '{"acls": [' > "$T/policy-bad"
+if co_cli policy set "$T/policy-bad" 2> "$T/policy-bad.out"; then die "a broken policy was taken"; fi
+grep -q "line" "$T/policy-bad.out" || die "no line in: $(cat "$T/policy-bad.out")"
+echo '{"acls": [{"action": "accept", "src": ["*"], "dst": ["*:*"]}]}' > "$T/policy"
+co_cli policy set "$T/policy" > /dev/null
+until_ok 10 fetch b "http://$(addr a):8000/" a
+say "policy changed and changed back"
+
+# interactive login: the node shows a URL, a command lets it in
+unset TS_DEBUG_ALWAYS_USE_DERP
+host d
+tailscaled d
+timeout 60 ip netns exec "tp$ID-d" env SSL_CERT_FILE="$CA" "$PEERS/tailscale" --socket="$T/d.sock" up --login-server="$URL" --hostname=d \
+	--accept-dns=false > "$T/login.out" 2>&1 &
+UP=$!
+until_ok 10 grep -q "$URL/register/" "$T/login.out"
+login=$(grep -o "$URL/register/[A-Za-z0-9_-]*" "$T/login.out")
+in_ns d curl -sf --cacert "$CA" "$login" | grep -q "coordinator login approve" || die "the page does not say how"
+co_cli login approve "$login" --user test > /dev/null
+wait $UP || die "tailscale up after the approval"
+until_ok 10 fetch d "http://$ip_b:8000/" b
+say "interactive login"
+
+# expiry: the node is told to log in again
+co_cli nodes expire d > /dev/null
+expired() { [ "$(ts d status --json | jq -r .BackendState)" = NeedsLogin ]; }
+until_ok 15 expired
+say "expired node needs login"
+
+# an older client: it does not know certificate pins, so the same certificate is given as files
+if [ -x "$PEERS/tailscaled-1.80.3" ]; then
+	stop "$CO_PID"
+	sed -i "s|^tls: .*|tls: {mode: files, certificate: $CA, key: $CO_DIR/state/tls.key}|" "$CO_DIR/config.yaml"
+	coordinator_start
+	host o
+	TAILSCALED=tailscaled-1.80.3 tailscaled o
+	ts_up o "$key"
+	web o 8000
+	until_ok 20 fetch a "http://o.tail.test:8000/" o
+	say "tailscaled 1.80.3"
+fi
 
 # removal of a node: its peers forget it
 co_cli nodes delete c > /dev/null

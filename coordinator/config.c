@@ -32,6 +32,7 @@ static const struct row rows[] = {
 	{ "socket", TEXT, AT(socket), "", "unix socket of the command line; default: coordinator.sock in state_directory" },
 	{ "log_level", TEXT, AT(log_level), "info", "error, warn, info, debug or trace" },
 	{ "user", TEXT, AT(user), "", "become this user once the ports are open (when started as root)" },
+	{ "system_calls", TEXT, AT(system_calls), "limited", "limited (seccomp: what serving does not need is refused), strict (such a call ends the program), or any" },
 	{ "tls.mode", TEXT, AT(tls_mode), "off", "off, files, or self (a certificate of our own, kept in state_directory, pinned in the relay map)" },
 	{ "tls.certificate", TEXT, AT(tls_cert), "", "PEM file, for tls.mode files; read again on SIGHUP" },
 	{ "tls.key", TEXT, AT(tls_key), "", "PEM file" },
@@ -460,6 +461,15 @@ bool config_url(const char *url, bool *tls, char host[static 256], uint16_t *por
 	return h.len > 0 && bytes_to_str(h, host, 256);
 }
 
+static int settle_calls(const struct config *c, struct err *e)
+{
+	if (strcmp(c->system_calls, "limited") == 0 || strcmp(c->system_calls, "strict") == 0 ||
+	    strcmp(c->system_calls, "any") == 0)
+		return 0;
+	return err_say(e, EINVAL, "system_calls is '%s'; it may be limited, strict or any",
+		       c->system_calls);
+}
+
 static int settle_tls(const struct config *c, struct err *e)
 {
 	bool files = strcmp(c->tls_mode, "files") == 0;
@@ -537,6 +547,8 @@ int config_settle(struct config *c, struct err *e)
 	enum log_level level;
 	int ret = settle_tls(c, e);
 
+	if (ret == 0)
+		ret = settle_calls(c, e);
 	if (ret == 0)
 		ret = listen_addr_parse(bytes_str(c->listen), &la, e) == 0 ? 0
 									   : err_wrap(e, "listen");

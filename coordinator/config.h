@@ -41,7 +41,7 @@ struct config_record {
 struct config {
 	char state_dir[CONFIG_TEXT], listen[128], server_url[CONFIG_TEXT], socket[CONFIG_TEXT],
 	    log_level[16], user[64];
-	char tls_mode[16], tls_cert[CONFIG_TEXT], tls_key[CONFIG_TEXT];
+	char system_calls[16], tls_mode[16], tls_cert[CONFIG_TEXT], tls_key[CONFIG_TEXT];
 	char base_domain[128];
 	struct ipprefix v4, v6;
 	span_t key_expiry, ephemeral_timeout;

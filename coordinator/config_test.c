@@ -102,6 +102,7 @@ TEST(contradictions_are_refused_with_what_to_do)
 {
 	unsettled("listen: ':8080'\n", "server_url");
 	unsettled("tls: {mode: files}\n", "tls.certificate");
+	unsettled("system_calls: some\n", "limited, strict or any");
 	unsettled("tls: {mode: maybe}\n", "off, files or self");
 	unsettled("server_url: https://net.example\nbase_domain: net.example\n", "must differ");
 	unsettled("server_url: net.example\n", "http");

@@ -22,6 +22,7 @@
 #include "base/text.h"
 #include "os/file.h"
 #include "os/privilege.h"
+#include "os/seccomp.h"
 #include "wire/stun.h"
 
 /* --- events --- */
@@ -398,6 +399,19 @@ static int become(const char *name, const char *dir, struct err *e)
 	return 0;
 }
 
+/* What is no longer possible once clients are served. Files stay as they are: `coordinator backup`
+ * writes where it is told to. */
+static int confine(const struct config *conf, struct err *e)
+{
+	static const char *const sqlite[] = { "fchown", "utimensat", NULL };
+	bool strict = strcmp(conf->system_calls, "strict") == 0;
+	int ret = privilege_drop(NULL, e);
+
+	if (ret != 0 || strcmp(conf->system_calls, "any") == 0)
+		return ret;
+	return seccomp_confine(sqlite, strict ? SECCOMP_END : SECCOMP_REFUSE, e);
+}
+
 static int start(struct serve *s, struct err *e)
 {
 	int ret = file_mkdirs(s->conf->state_dir, 0700, e);
@@ -431,7 +445,7 @@ static int start(struct serve *s, struct err *e)
 	if (ret == 0 && !s->tcp)
 		ret = open_ports(s, e);
 	if (ret == 0)
-		ret = privilege_drop(NULL, e);
+		ret = confine(s->conf, e);
 	return ret;
 }
 

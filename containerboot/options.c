@@ -268,10 +268,12 @@ static bool size_parse(const char *text, uint64_t *out)
 
 static int set_text(const struct scan *s, const struct option *row, const char *v)
 {
-        char *copy = strdup(v);
+        const size_t len = strlen(v) + 1;
+        char *copy = row->flags & OPTION_SECRET ? secret_new(len) : malloc(len);
 
         if (!copy)
                 return err_set(s->e, ENOMEM, "environment");
+        memcpy(copy, v, len);
         *(char **)slot(s, row) = copy;
         return 0;
 }
@@ -596,9 +598,10 @@ void options_fini(struct options *o)
                 case OPTION_ROUTES:
                 case OPTION_TAGS:
                 case OPTION_URL:
-                        if (*p && row->flags & OPTION_SECRET)
-                                secret_wipe(*p, strlen(*p));
-                        free(*p);
+                        if (row->flags & OPTION_SECRET)
+                                secret_free(*p);
+                        else
+                                free(*p);
                         break;
                 default:
                         break;

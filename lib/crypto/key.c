@@ -52,6 +52,20 @@ void secret_wipe(void *p, size_t n)
         sodium_memzero(p, n);
 }
 
+void *secret_new(size_t len)
+{
+        void *p = sodium_malloc(len); /* behind a guard page, so that its end is the page's */
+
+        if (p)
+                sodium_memzero(p, len);
+        return p;
+}
+
+void secret_free(void *p)
+{
+        sodium_free(p);
+}
+
 bool secret_eq(const void *a, const void *b, size_t n)
 {
         return sodium_memcmp(a, b, n) == 0;

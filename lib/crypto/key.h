@@ -32,6 +32,10 @@ void key_public(struct key_pub *pub, const struct key_priv *k);
 MUST_USE bool key_dh(uint8_t out[static 32], const struct key_priv *k, const struct key_pub *pub);
 void key_wipe(struct key_priv *k);
 void secret_wipe(void *p, size_t n);
+/* Where private keys live for long: zeroed memory between guard pages, locked as far as the system
+ * allows, outside core dumps; at least two pages each. NULL: out of memory. docs/design/secrets.md */
+void *secret_new(size_t len);
+void secret_free(void *p); /* wipes; NULL is fine */
 MUST_USE bool secret_eq(const void *a, const void *b, size_t n); /* constant time */
 
 static inline bool key_eq(const struct key_pub *a, const struct key_pub *b)

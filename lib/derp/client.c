@@ -35,7 +35,7 @@ struct bucket { /* the relay's limit for us; rate 0: none */
 struct derp_client {
         enum client_state state;
         struct rng *rng;
-        struct key_priv node;
+        struct key_priv *node; /* secret_new */
         struct key_pub node_pub, server;
         char app[APP_MAX + 1], mesh_key[MESH_KEY_LEN + 1];
         bool is_home, is_watching, is_pinging, closed_told;
@@ -89,11 +89,13 @@ struct derp_client *derp_client_new(const struct derp_client_conf *conf, mono_t 
 {
         struct derp_client *c = calloc(1, sizeof *c);
 
-        if (!c)
+        if (!c || !(c->node = secret_new(sizeof *c->node))) {
+                free(c);
                 return NULL;
+        }
+        *c->node = conf->node;
+        key_public(&c->node_pub, c->node);
         c->rng = conf->rng;
-        c->node = conf->node;
-        key_public(&c->node_pub, &c->node);
         c->is_home = conf->is_home;
         c->now = c->heard = now;
         c->login_by = mono_add(now, SPAN_S(DERP_LOGIN_TIMEOUT_S));
@@ -120,7 +122,7 @@ void derp_client_free(struct derp_client *c)
         derp_pool_fini(&c->pool);
         derp_input_fini(&c->in);
         free(c->head);
-        key_wipe(&c->node);
+        secret_free(c->node);
         secret_wipe(c->shared, sizeof c->shared);
         secret_wipe(c->mesh_key, sizeof c->mesh_key);
         free(c);
@@ -192,7 +194,7 @@ static void on_server_key(struct derp_client *c, const struct derp_frame *f)
                 die(c, "relay did not begin with its key", "");
                 return;
         }
-        if (!box_shared(c->shared, &c->node, &c->server)) {
+        if (!box_shared(c->shared, c->node, &c->server)) {
                 die(c, "relay's key is not usable", "");
                 return;
         }

@@ -34,6 +34,36 @@ static void value_free(uint8_t *value, size_t len)
         free(value);
 }
 
+/* Entries with private keys lie in memory of their own kind; whoever else reads the file wrote no
+ * other names. */
+static bool is_secret(const char *name)
+{
+        return strcmp(name, STATE_MACHINE_KEY) == 0 || strcmp(name, STATE_DISCO_KEY) == 0 ||
+               strncmp(name, STATE_PROFILE_PREFIX, strlen(STATE_PROFILE_PREFIX)) == 0;
+}
+
+/* The value as it is kept; takes it over. NULL: out of memory. */
+static uint8_t *kept_value(const char *name, uint8_t *value, size_t len)
+{
+        uint8_t *p;
+
+        if (!is_secret(name))
+                return value;
+        p = secret_new(len + 1);
+        if (p && len > 0)
+                memcpy(p, value, len);
+        value_free(value, len);
+        return p;
+}
+
+static void kept_free(const char *name, uint8_t *value, size_t len)
+{
+        if (is_secret(name))
+                secret_free(value);
+        else
+                value_free(value, len);
+}
+
 struct state *state_new(void)
 {
         return calloc(1, sizeof(struct state));
@@ -42,8 +72,8 @@ struct state *state_new(void)
 static void clear(struct state *s)
 {
         for (size_t i = 0; i < s->n; i++) {
+                kept_free(s->v[i].name, s->v[i].value, s->v[i].len);
                 free(s->v[i].name);
-                value_free(s->v[i].value, s->v[i].len);
         }
         free(s->v);
         *s = (struct state){ 0 };
@@ -95,8 +125,8 @@ static int insert(struct state *s, size_t i, char *name, uint8_t *value, size_t 
         s->n++;
         return 0;
 fail:
+        kept_free(name, value, len);
         free(name);
-        value_free(value, len);
         return r;
 }
 
@@ -107,15 +137,18 @@ static int put(struct state *s, const char *name, uint8_t *value, size_t len)
         size_t i = lookup(s, name, &found);
         char *copy;
 
+        value = kept_value(name, value, len);
+        if (!value)
+                return -ENOMEM;
         if (found) {
-                value_free(s->v[i].value, s->v[i].len);
+                kept_free(name, s->v[i].value, s->v[i].len);
                 s->v[i].value = value;
                 s->v[i].len = len;
                 return 0;
         }
         copy = strdup(name);
         if (!copy) {
-                value_free(value, len);
+                kept_free(name, value, len);
                 return -ENOMEM;
         }
         return insert(s, i, copy, value, len);
@@ -154,8 +187,8 @@ void state_del(struct state *s, const char *name)
 
         if (!found)
                 return;
+        kept_free(name, s->v[i].value, s->v[i].len);
         free(s->v[i].name);
-        value_free(s->v[i].value, s->v[i].len);
         memmove(s->v + i, s->v + i + 1, (s->n - i - 1) * sizeof *s->v);
         s->n--;
 }

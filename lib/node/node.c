@@ -83,10 +83,15 @@ struct node *node_new(const struct node_conf *conf, struct err *e)
 		return NULL;
 	}
 	n->rng = conf->rng;
-	n->key = conf->node;
-	n->disco = conf->disco;
-	key_public(&n->pub, &n->key);
-	key_public(&n->disco_pub, &n->disco);
+	n->key = secret_new(sizeof *n->key);
+	if (!n->key) {
+		err_set(e, ENOMEM, "start node");
+		free(n);
+		return NULL;
+	}
+	*n->key = conf->node;
+	key_public(&n->pub, n->key);
+	key_public(&n->disco_pub, &conf->disco);
 	n->accept_routes = conf->accept_routes;
 	n->derp_only = conf->derp_only;
 	n->derp_http = conf->derp_http;
@@ -119,6 +124,7 @@ void node_free(struct node *n)
 	burst_fini(&n->made);
 	burst_fini(&n->in);
 	node_inner_free(n->inner);
+	secret_free(n->key);
 	secret_wipe(n, sizeof *n);
 	free(n);
 }
@@ -280,9 +286,9 @@ void node_login(struct node *n, mono_t now, const char *auth_key)
 
 static void rotate_key(struct node *n, mono_t now, const struct key_priv *key)
 {
-	if (secret_eq(key->b, n->key.b, KEY_LEN))
+	if (secret_eq(key->b, n->key->b, KEY_LEN))
 		return;
-	n->key = *key;
+	*n->key = *key;
 	key_public(&n->pub, key);
 	wg_set_key(n->wg, key);
 	path_set_node_key(n->path, &n->pub);
@@ -667,7 +673,7 @@ bool node_ip(const struct node *n, bool v6, struct ip *out)
 
 const struct key_priv *node_key(const struct node *n)
 {
-	return &n->key;
+	return n->key;
 }
 
 const struct key_pub *node_public(const struct node *n)

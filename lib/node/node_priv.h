@@ -65,7 +65,7 @@ struct health {
 
 struct node {
 	struct rng *rng;
-	struct key_priv key, disco;
+	struct key_priv *key; /* of the node; secret_new */
 	struct key_pub pub, disco_pub;
 	bool accept_routes, derp_only, derp_http;
 

@@ -87,7 +87,7 @@ static void dial(struct node *n, struct relay *r, mono_t now)
 	const struct netmap_region *reg = netmap_region(n->netmap, r->region);
 	const struct netmap_derp_node *d = reg ? pick_node(reg, r->node_index) : NULL;
 	struct derp_client_conf conf = {
-		.rng = n->rng, .node = n->key, .host = r->host, .app = "tailpod"
+		.rng = n->rng, .node = *n->key, .host = r->host, .app = "tailpod"
 	};
 
 	r->retry_at = MONO_NEVER;

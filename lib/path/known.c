@@ -56,7 +56,7 @@ const uint8_t *known_shared(struct path *p, struct known *k)
         if (k->shared || k->bad_disco || key_is_zero(&k->disco))
                 return k->shared;
         k->shared = malloc(BOX_SHARED);
-        if (k->shared && !box_shared(k->shared, &p->disco, &k->disco)) {
+        if (k->shared && !box_shared(k->shared, p->disco, &k->disco)) {
                 shared_drop(k);
                 k->bad_disco = true;
         }

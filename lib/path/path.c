@@ -40,8 +40,13 @@ struct path *path_new(const struct path_conf *conf)
         if (!p)
                 return NULL;
         p->rng = conf->rng;
-        p->disco = conf->disco;
-        key_public(&p->disco_pub, &p->disco);
+        p->disco = secret_new(sizeof *p->disco);
+        if (!p->disco) {
+                free(p);
+                return NULL;
+        }
+        *p->disco = conf->disco;
+        key_public(&p->disco_pub, p->disco);
         p->node = conf->node;
         p->derp_only = conf->derp_only;
         p->seed = rng_u64(p->rng);
@@ -64,7 +69,7 @@ void path_free(struct path *p)
         lookup_fini(&p->by_txid);
         queue_fini(&p->out);
         queue_fini(&p->events);
-        key_wipe(&p->disco);
+        secret_free(p->disco);
         free(p);
 }
 

@@ -100,7 +100,7 @@ struct out { /* a packet to be sealed when it is pulled */
 
 struct path {
         struct rng *rng;
-        struct key_priv disco;
+        struct key_priv *disco; /* secret_new */
         struct key_pub disco_pub, node;
         bool derp_only;
         uint64_t seed;

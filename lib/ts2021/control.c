@@ -46,9 +46,12 @@ struct control *control_new(const struct control_conf *conf, struct err *e)
 	if (!c->version_text)
 		goto no_memory;
 	c->rng = conf->rng;
-	c->machine = conf->machine;
-	c->node = conf->node;
-	key_public(&c->node_pub, &c->node);
+	c->keys = secret_new(sizeof *c->keys);
+	if (!c->keys)
+		goto no_memory;
+	c->keys->machine = conf->machine;
+	c->keys->node = conf->node;
+	key_public(&c->node_pub, &c->keys->node);
 	c->pinned = conf->pinned;
 	c->plain_map = conf->plain_map;
 	c->retry_at = c->request_deadline = c->watchdog = c->lite_at = c->lite_deadline =
@@ -75,8 +78,7 @@ void control_free(struct control *c)
 	for (size_t i = 0; i < c->q_len; i++)
 		free(c->queue[(c->q_head + i) % CONTROL_EVENTS_MAX].text);
 	secret_wipe(c->queue, sizeof c->queue); /* REGISTERED carries a node key */
-	key_wipe(&c->machine);
-	key_wipe(&c->node);
+	secret_free(c->keys);
 	auth_key_free(c->auth_key);
 	hostinfo_fini(&c->hostinfo);
 	free(c->endpoints);

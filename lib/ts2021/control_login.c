@@ -9,8 +9,8 @@ void control_new_node_key(struct control *c)
 {
 	if (key_is_zero(&c->old_node_pub)) /* the one that control knows */
 		c->old_node_pub = c->node_pub;
-	key_gen(&c->node, c->rng);
-	key_public(&c->node_pub, &c->node);
+	key_gen(&c->keys->node, c->rng);
+	key_public(&c->node_pub, &c->keys->node);
 }
 
 void control_login_send(struct control *c)
@@ -131,7 +131,7 @@ static void registered(struct control *c, bool is_authorized)
 {
 	struct control_event ev = { .type = CONTROL_REGISTERED,
 				    .authorized = is_authorized,
-				    .node_key = c->node };
+				    .node_key = c->keys->node };
 
 	free(c->followup);
 	c->followup = NULL;

@@ -86,6 +86,10 @@ struct queued_event {
 	char *text;
 };
 
+struct control_keys {
+	struct key_priv machine, node;
+};
+
 struct control {
 	struct rng *rng;
 	mono_t now; /* of the latest call that brought it */
@@ -95,7 +99,7 @@ struct control {
 	bool plain_map;
 
 	/* who we are */
-	struct key_priv machine, node;
+	struct control_keys *keys; /* secret_new */
 	struct key_pub node_pub, old_node_pub; /* old: zero when none */
 	char *auth_key;
 	bool ephemeral;

@@ -14,7 +14,7 @@ static bool admit(struct wg *wg, mono_t now, const struct ipport *from, const ui
 {
         bool no_memory;
 
-        if (!wg_mac1_check(wg->me.mac1_key, msg, macs)) {
+        if (!wg_mac1_check(wg->me->mac1_key, msg, macs)) {
                 drop(wg, WG_DROP_MAC1);
                 return false;
         }
@@ -26,7 +26,7 @@ static bool admit(struct wg *wg, mono_t now, const struct ipport *from, const ui
                         struct cookie_out *c = &wg->cookies[wg->n_cookies++];
 
                         c->to = *from;
-                        wg_cookie_emit(&wg->guard, now, wg->rng, from, wg->me.cookie_key,
+                        wg_cookie_emit(&wg->guard, now, wg->rng, from, wg->me->cookie_key,
                                        le32_get(msg + INIT_SENDER), msg + macs, c->msg);
                 }
                 return false;
@@ -79,7 +79,7 @@ static enum wg_drop take_init(struct wg *wg, mono_t now, wall_t wall, const uint
         bool is_new;
         enum wg_drop why;
 
-        if (!wg_init_read_static(&it, &wg->me, msg))
+        if (!wg_init_read_static(&it, wg->me, msg))
                 return WG_DROP_FORGED;
         if (!wg_peer_find(wg, &it.peer, &peer))
                 return WG_DROP_UNKNOWN_KEY;
@@ -113,7 +113,7 @@ static enum wg_drop take_resp(struct wg *wg, mono_t now, wall_t wall, const uint
         l = wg->peers[peer].live;
         if (l->hs_index != index) /* a session: the response came twice */
                 return WG_DROP_UNKNOWN_INDEX;
-        if (!wg_resp_read(&l->hs, &wg->me, msg, &keys))
+        if (!wg_resp_read(&l->hs, wg->me, msg, &keys))
                 return WG_DROP_FORGED;
         k = wg_keypair_new(&keys, now, index, le32_get(msg + RESP_SENDER), true);
         secret_wipe(&keys, sizeof keys);

@@ -176,7 +176,7 @@ struct live *wg_live_get(struct wg *wg, uint32_t peer)
         l->peer = peer;
         l->staged_end = &l->staged;
         l->retry_at = l->keepalive_at = l->stale_at = l->zero_at = MONO_NEVER;
-        if (!key_dh(l->ss, &wg->me.priv, &p->key) || !wg_timers_add(wg, l)) {
+        if (!key_dh(l->ss, &wg->me->priv, &p->key) || !wg_timers_add(wg, l)) {
                 secret_wipe(l, sizeof *l);
                 free(l);
                 return NULL;

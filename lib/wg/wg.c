@@ -31,15 +31,17 @@ struct wg *wg_new(const struct wg_conf *conf)
 {
         struct wg *wg = calloc(1, sizeof *wg);
 
-        if (!wg)
+        if (!wg || !(wg->me = secret_new(sizeof *wg->me))) {
+                free(wg);
                 return NULL;
+        }
         assert(conf->max_peers < WG_NO_PEER);
         wg->rng = conf->rng;
         wg->max_peers = conf->max_peers;
         wg->staged_max = conf->staged_bytes;
         wg->event_head = wg->event_tail = WG_NO_PEER;
         rng_fill(wg->rng, wg->key_seed, sizeof wg->key_seed);
-        wg_identity_init(&wg->me, &conf->key);
+        wg_identity_init(wg->me, &conf->key);
         wg_allowed_init(&wg->allowed, wg->rng);
         wg_cookie_guard_init(&wg->guard, wg->rng);
         return wg;
@@ -75,6 +77,7 @@ void wg_free(struct wg *wg)
         wg_index_fini(&wg->indices);
         wg_allowed_fini(&wg->allowed);
         wg_cookie_guard_fini(&wg->guard);
+        secret_free(wg->me);
         secret_wipe(wg, sizeof *wg);
         free(wg);
 }
@@ -82,7 +85,7 @@ void wg_free(struct wg *wg)
 void wg_set_key(struct wg *wg, const struct key_priv *key)
 {
         sessions_end(wg);
-        wg_identity_init(&wg->me, key);
+        wg_identity_init(wg->me, key);
         wg->n_cookies = 0;
 }
 
@@ -176,7 +179,7 @@ static bool pull_init(struct wg *wg, struct live *l, mono_t now, wall_t wall, st
         }
         memcpy(wg->last_ts, ts, TS_LEN);
         /* cannot fail: live_get refused keys of low order */
-        if (!wg_init_emit(&l->hs, &wg->me, &wg->peers[l->peer].key, l->ss, l->hs_index, ts, wg->rng,
+        if (!wg_init_emit(&l->hs, wg->me, &wg->peers[l->peer].key, l->ss, l->hs_index, ts, wg->rng,
                           msg))
                 return false;
         wg_macs_put(msg, INIT_MACS, l->mac1_key, &l->cookie, now);

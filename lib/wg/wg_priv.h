@@ -88,7 +88,7 @@ struct cookie_out {
 };
 
 struct wg {
-        struct identity me;
+        struct identity *me; /* secret_new */
         struct rng *rng;
         size_t max_peers, staged_max, staged_bytes;
 

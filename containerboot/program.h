@@ -40,6 +40,7 @@ struct program {
         struct localapi_server *api;
         struct proxy_server *proxy;
         struct egress *egress;
+        struct dest_name *dest;
         struct agent *agent; /* of the CNI plugin; NULL: not asked for */
         struct endpoints *endpoints, *old_health;
         struct file_watch *key_watch;
@@ -73,6 +74,10 @@ int program_act(void *ctx, const struct localapi_answer *what, const char **word
  * line. */
 MUST_USE int program_auth_key(struct program *p, char **key, struct err *e);
 void program_watch_key(struct program *p);
+/* dest.c: TS_EXPERIMENTAL_DEST_DNS_NAME. NULL: e says why */
+struct dest_name *dest_name_new(struct host *host, struct resolver *resolver, const char *name,
+                                struct err *e);
+void dest_name_free(struct dest_name *d); /* before the resolver; NULL is fine */
 /* pod.c: the state Secret and what it says beside the state; nothing without one */
 bool program_in_pod(const struct program *p); /* is the state to be in a Secret? */
 MUST_USE int program_pod_open(struct program *p, struct err *e);

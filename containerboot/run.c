@@ -583,6 +583,9 @@ static int open_listeners(struct program *p, struct err *e)
                 return -EIO;
         if (open_egress(p, e) < 0)
                 return -EIO;
+        if (o->dest_dns_name &&
+            !(p->dest = dest_name_new(p->host, p->resolver, o->dest_dns_name, e)))
+                return -EIO;
         pod_addresses(o, &ep);
         if ((ep.health || ep.metrics) && !(p->endpoints = endpoints_new(&ep, e)))
                 return -EIO;
@@ -663,6 +666,7 @@ static void finish(struct program *p)
         endpoints_free(p->old_health);
         proxy_server_free(p->proxy);
         egress_free(p->egress);
+        dest_name_free(p->dest);
         file_watch_free(p->key_watch);
         if (p->host)
                 host_free(p->host);

@@ -67,9 +67,15 @@ until_ok 10 eval '[ -z "$(addr any)" ]'
 pod_man rm any > /dev/null
 say "any uid; logged out at the end"
 
-# --- the same with a coordinator of its own; the stock node is on this host, inside the bridge's reach ---
+# --- the same with a coordinator of its own; the stock node is on another host ---
 image cluster tailpod-cluster
+# its URL is that of the host, as users give it to nodes elsewhere
+host c
 dir=$T/coordinator; cp -r examples/compose/coordinator "$dir"
+sed -i "s|^server_url:.*|server_url: http://$IP_p:8080|" "$dir/coordinator.yaml"
+chmod 644 "$dir/coordinator.yaml"
+export COORDINATOR_URL=http://$IP_p:8080
+touch "$dir/authkey"
 up "$dir" up -d --pull never coordinator > "$T/up.log" 2>&1 || { cat "$T/up.log"; die "compose up coordinator"; }
 co() { pod_man exec coordinator-coordinator-1 coordinator "$@"; }
 until_ok 20 co users create me
@@ -77,16 +83,15 @@ co preauthkeys create --user me | tail -n 1 > "$dir/authkey"; chmod 644 "$dir/au
 health coordinator-ts-1
 up "$dir" up -d --wait --pull never > "$T/up.log" 2>&1 || { cat "$T/up.log"; pod_man logs coordinator-ts-1; pod_man logs coordinator-coordinator-1; die "compose up"; }
 say "compose with a coordinator is up"
-at=$(pod_man inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' coordinator-coordinator-1)
-mkdir -p "$T/p.state"
-start p stock env TS_NO_LOGS_NO_SUPPORT=true TS_DEBUG_USE_DERP_HTTP=1 HOME="$T" "$PEERS/tailscaled" --statedir="$T/p.state" \
-	--state="$T/p.state/s" --socket="$T/p.sock" --tun=userspace-networking --socks5-server=127.0.0.1:1055
-until_ok 20 test -S "$T/p.sock"
-timeout 60 ip netns exec "tp$ID-p" "$PEERS/tailscale" --socket="$T/p.sock" up --login-server="http://$at:8080" --authkey="$(co preauthkeys create --user me | tail -n 1)" \
-	--hostname=stock --accept-dns=false
+mkdir -p "$T/c.state"
+start c stock env TS_NO_LOGS_NO_SUPPORT=true TS_DEBUG_USE_DERP_HTTP=1 HOME="$T" "$PEERS/tailscaled" --statedir="$T/c.state" \
+	--state="$T/c.state/s" --socket="$T/c.sock" --tun=userspace-networking --socks5-server=127.0.0.1:1055
+until_ok 20 test -S "$T/c.sock"
+timeout 60 ip netns exec "tp$ID-c" "$PEERS/tailscale" --socket="$T/c.sock" up --login-server="$COORDINATOR_URL" \
+	--authkey="$(co preauthkeys create --user me | tail -n 1)" --hostname=stock --accept-dns=false
 ip_web=$(co nodes list -o json | jq -r '.nodes[] | select(.givenName == "web" or .name == "web") | .ipAddresses[0]')
 [ -n "$ip_web" ] || { co nodes list -o json; die "the coordinator does not list the sidecar"; }
-page() { via p "http://$1/" | grep -q "hello from compose"; }
+page() { via c "http://$1/" | grep -q "hello from compose"; }
 until_ok 30 page "$ip_web"
 say "a stock tailscaled on the coordinator of the project fetches the page"
 up "$dir" down -v -t 5 > "$T/up.log" 2>&1 || { cat "$T/up.log"; die "compose down"; }

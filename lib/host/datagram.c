@@ -134,7 +134,7 @@ static struct udp_flow *flow_new(struct host *h, const struct ipport *local,
 	struct udp_flow *f, **head = &h->udp_buckets[bucket(h, local, remote)];
 	int fd;
 
-	if (h->n_udp_flows == HOST_UDP_FLOWS_MAX)
+	if (h->no_dest || h->n_udp_flows == HOST_UDP_FLOWS_MAX)
 		return NULL;
 	fd = connect_local(h, local->port);
 	f = fd >= 0 ? calloc(1, sizeof *f) : NULL;

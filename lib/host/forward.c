@@ -136,6 +136,12 @@ void host_forward_incoming(struct host *h, const struct ns_event *ev)
 	char text[IP_TEXT];
 	struct err e = { 0 };
 
+	if (h->no_dest) {
+		ns_tcp_refuse(node_netstack(h->node), loop_now(h->loop), ev->id);
+		free(f);
+		host_kick(h);
+		return;
+	}
 	if (ip_is_zero(&h->dest)) {
 		conf.dial.host = "127.0.0.1";
 		conf.dial.addrs = loopback;

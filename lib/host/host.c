@@ -33,6 +33,13 @@ size_t host_send_packets(struct host *h, const struct pkt *v, size_t n)
 	return node_send_packets(h->node, v, n);
 }
 
+void host_set_dest(struct host *h, const struct ip *dest)
+{
+	h->no_dest = !dest;
+	if (dest)
+		h->dest = *dest;
+}
+
 struct loop *host_loop(struct host *h)
 {
 	return h->loop;

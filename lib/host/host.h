@@ -58,6 +58,9 @@ void host_kick(struct host *h);
 /* raw_packets: IP packets of the device; how many were taken. */
 size_t host_send_packets(struct host *h, const struct pkt *v, size_t n);
 
+/* Another destination of new inbound flows; NULL: none is known, they are refused. */
+void host_set_dest(struct host *h, const struct ip *dest);
+
 /* --- flows into the tailnet --- */
 
 /* Called once: ok: established, and `id` is the caller's to splice; else `end` says why it failed.

@@ -64,6 +64,7 @@ struct host {
 	struct rng *rng;
 	struct resolver *resolver;
 	struct ip dest;
+	bool no_dest; /* none is known: inbound is refused */
 	unsigned proxy_protocol;
 	struct host_ops ops;
 	void *ctx;

@@ -94,7 +94,13 @@ check: check-layers check-headers check-pure check-unit check-corpus ## no root,
 check-san: ## `check` under AddressSanitizer and UBSan
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined check-unit check-corpus
 
-check-netns: programs ## network-namespace tests (root)
+# tests/netns/x.c: the same for the scripts there
+NETNSBIN := $(patsubst %.c,$(B)/%,$(wildcard tests/netns/*.c))
+$(NETNSBIN): $(B)/tests/netns/%: $(B)/tests/netns/%.o $$(ALLAR)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALLC) -pie $(ALLLD) -o $@ $< $(ALLAR) $(TESTPKG) -lm
+
+check-netns: programs $(NETNSBIN) ## network-namespace tests (root)
 	$(Q)tools/run-suite tests/netns
 
 deps: ## install missing Debian packages (root or sudo)

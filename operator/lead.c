@@ -10,7 +10,7 @@ static const struct {
              [KUBE_LEASE_CREATE] = { "POST" },
              [KUBE_LEASE_UPDATE] = { "PUT" } };
 
-static void settle(struct operator* op)
+static void settle(struct operator *op)
 {
         const bool mine = kube_lease_is_mine(&op->lease, loop_now(op->loop));
 
@@ -32,7 +32,7 @@ static void settle(struct operator* op)
 
 static void answered(void *ctx, const struct web_reply *r)
 {
-        struct operator* op = ctx;
+        struct operator *op = ctx;
 
         op->lease_in_flight = false;
         kube_count(op->kube, r->status);
@@ -49,7 +49,7 @@ static void answered(void *ctx, const struct web_reply *r)
                 operator_lead(op);
 }
 
-void operator_lead(struct operator* op)
+void operator_lead(struct operator *op)
 {
         const mono_t now = loop_now(op->loop);
         enum kube_lease_act act;
@@ -83,7 +83,7 @@ void operator_lead(struct operator* op)
                                    : kube_lease_deadline(&op->lease));
 }
 
-void operator_release(struct operator* op)
+void operator_release(struct operator *op)
 {
         kube_lease_release(&op->lease, loop_now(op->loop));
         operator_lead(op);

@@ -41,7 +41,7 @@ struct class_record {
 enum source_kind { SOURCE_PARENT, SOURCE_CHILD, SOURCE_CLASS };
 enum { SOURCES = KIND_N + CHILD_N + 1 };
 struct source { /* one watched collection */
-        struct operator* op;
+        struct operator *op;
         enum source_kind what;
         int index; /* enum kind or enum child */
         unsigned epoch;
@@ -80,24 +80,24 @@ struct operator
 
 /* run.c */
 int operator_run(const struct options *o);
-void operator_stop(struct operator* op, int exit_code);
+void operator_stop(struct operator *op, int exit_code);
 /* watch.c */
-MUST_USE bool operator_watch(struct operator* op);
-void operator_unwatch(struct operator* op);
+MUST_USE bool operator_watch(struct operator *op);
+void operator_unwatch(struct operator *op);
 /* A reply's object, taken in before the watch tells; applied: it answers an apply of ours. */
-void operator_see_child(struct operator* op, enum child c, struct bytes object, bool applied);
-void operator_see_parent(struct operator* op, enum kind kind, struct bytes object);
-void operator_enqueue(struct operator* op, const char *key);
-void operator_enqueue_all(struct operator* op);
-struct proxy *operator_proxy(struct operator* op, const char *name); /* NULL: none */
+void operator_see_child(struct operator *op, enum child c, struct bytes object, bool applied);
+void operator_see_parent(struct operator *op, enum kind kind, struct bytes object);
+void operator_enqueue(struct operator *op, const char *key);
+void operator_enqueue_all(struct operator *op);
+struct proxy *operator_proxy(struct operator *op, const char *name); /* NULL: none */
 /* work.c */
-void operator_work(struct operator* op); /* takes keys while there are workers left */
-void operator_event(struct operator* op, const struct parent *p, bool is_warning,
+void operator_work(struct operator *op); /* takes keys while there are workers left */
+void operator_event(struct operator *op, const struct parent *p, bool is_warning,
                     const char *reason, const char *message);
 /* lead.c */
-void operator_lead(struct operator* op); /* the lease's next step */
-void operator_release(struct operator* op);
+void operator_lead(struct operator *op); /* the lease's next step */
+void operator_release(struct operator *op);
 /* serve.c */
-MUST_USE int operator_serve(struct operator* op, struct err *e);
+MUST_USE int operator_serve(struct operator *op, struct err *e);
 
 #endif

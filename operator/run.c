@@ -28,7 +28,7 @@ static void stop_due(void *ctx)
 }
 
 /* what is under way ends, then the lease is given away, then the loop; all within STOP_S */
-void operator_stop(struct operator* op, int exit_code)
+void operator_stop(struct operator *op, int exit_code)
 {
         if (!op->stopping) {
                 op->stopping = true;
@@ -52,7 +52,7 @@ static void on_signal(void *ctx, int signo)
         operator_stop(ctx, 0);
 }
 
-static void settings(struct operator* op)
+static void settings(struct operator *op)
 {
         const struct options *o = op->options;
 
@@ -76,7 +76,7 @@ static void settings(struct operator* op)
         };
 }
 
-static int start(struct operator* op, struct err *e)
+static int start(struct operator *op, struct err *e)
 {
         const struct options *o = op->options;
         char me[256];
@@ -116,7 +116,7 @@ static int start(struct operator* op, struct err *e)
         return operator_watch(op) ? 0 : err_set(e, ENOMEM, "watch");
 }
 
-static void end(struct operator* op)
+static void end(struct operator *op)
 {
         operator_unwatch(op);
         httpd_free(op->httpd);

@@ -11,7 +11,7 @@ static bool metric(struct buf *b, const char *name, const char *type, const char
                           value);
 }
 
-static bool by_label(struct buf *b, const struct operator* op)
+static bool by_label(struct buf *b, const struct operator *op)
 {
         static const char *const classes[] = { "none", "1xx", "2xx", "3xx", "4xx", "5xx" };
         const struct kube_stats *k = kube_stats(op->kube);
@@ -43,7 +43,7 @@ static bool by_label(struct buf *b, const struct operator* op)
         return ok;
 }
 
-static bool metrics(struct buf *b, const struct operator* op)
+static bool metrics(struct buf *b, const struct operator *op)
 {
         const struct operator_stats *s = &op->stats;
         struct kube_table_walk w = { 0 };
@@ -59,8 +59,10 @@ static bool metrics(struct buf *b, const struct operator* op)
                       (double)kube_table_count(op->proxies)) &&
                metric(b, "tailpod_operator_proxies_joined", "gauge",
                       "Proxies that have joined the tailnet.", (double)ready) &&
-               metric(b, "tailpod_operator_queue", "gauge", "Objects waiting to be worked on.",
-                      (double)kube_queue_waiting(op->queue)) &&
+               metric(b, "tailpod_operator_queue", "gauge", "Objects due to be worked on.",
+                      (double)kube_queue_due(op->queue)) &&
+               metric(b, "tailpod_operator_delayed", "gauge", "Objects waiting for a time: after a failure, or for a key's end.",
+                      (double)(kube_queue_waiting(op->queue) - kube_queue_due(op->queue))) &&
                metric(b, "tailpod_operator_workers", "gauge", "Objects being worked on.",
                       op->workers) &&
                metric(b, "tailpod_operator_reconciles_total", "counter", "Plans carried out.",
@@ -87,7 +89,7 @@ static void text(struct httpd_call *c, int status, const char *words)
 
 static void asked(void *ctx, struct httpd_call *c, const struct httpd_request *rq)
 {
-        struct operator* op = ctx;
+        struct operator *op = ctx;
         struct buf b;
 
         if (!bytes_eq_str(rq->head->method, "GET") && !bytes_eq_str(rq->head->method, "HEAD")) {
@@ -111,7 +113,7 @@ static void asked(void *ctx, struct httpd_call *c, const struct httpd_request *r
         }
 }
 
-int operator_serve(struct operator* op, struct err *e)
+int operator_serve(struct operator *op, struct err *e)
 {
         const struct httpd_conf conf = { .loop = op->loop,
                                          .addr = op->options->listen,

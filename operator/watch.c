@@ -8,7 +8,7 @@
 
 #define SELECT_MANAGED "labelSelector=tailscale.com%2Fmanaged%3Dtrue"
 
-void operator_enqueue(struct operator* op, const char *key)
+void operator_enqueue(struct operator *op, const char *key)
 {
         if (!op->leading || op->stopping)
                 return;
@@ -17,7 +17,7 @@ void operator_enqueue(struct operator* op, const char *key)
         loop_timer_set(&op->work_timer, loop_now(op->loop));
 }
 
-void operator_enqueue_all(struct operator* op)
+void operator_enqueue_all(struct operator *op)
 {
         struct kube_table_walk w = { 0 };
 
@@ -28,14 +28,14 @@ void operator_enqueue_all(struct operator* op)
                 operator_enqueue(op, ((struct proxy *)w.value)->parent);
 }
 
-struct proxy *operator_proxy(struct operator* op, const char *name)
+struct proxy *operator_proxy(struct operator *op, const char *name)
 {
         return kube_table_get(op->proxies, name);
 }
 
 /* --- parents --- */
 
-static void record_drop(struct operator* op, const char *key)
+static void record_drop(struct operator *op, const char *key)
 {
         struct record *r = kube_table_get(op->parents, key);
         char copy[PARENT_KEY_MAX];
@@ -49,7 +49,7 @@ static void record_drop(struct operator* op, const char *key)
         operator_enqueue(op, copy);
 }
 
-static void see_parent(struct operator* op, enum kind kind, struct bytes object, unsigned epoch)
+static void see_parent(struct operator *op, enum kind kind, struct bytes object, unsigned epoch)
 {
         char key[PARENT_KEY_MAX];
         struct record *r;
@@ -88,12 +88,12 @@ static void see_parent(struct operator* op, enum kind kind, struct bytes object,
         operator_enqueue(op, key);
 }
 
-void operator_see_parent(struct operator* op, enum kind kind, struct bytes object)
+void operator_see_parent(struct operator *op, enum kind kind, struct bytes object)
 {
         see_parent(op, kind, object, op->source[kind].epoch);
 }
 
-static void lose_parent(struct operator* op, enum kind kind, struct bytes object)
+static void lose_parent(struct operator *op, enum kind kind, struct bytes object)
 {
         struct kube_object o;
         char key[PARENT_KEY_MAX];
@@ -106,13 +106,13 @@ static void lose_parent(struct operator* op, enum kind kind, struct bytes object
 
 /* --- proxies --- */
 
-static void proxy_drop(struct operator* op, struct proxy *x)
+static void proxy_drop(struct operator *op, struct proxy *x)
 {
         kube_table_del(op->proxies, x->name);
         free(x);
 }
 
-static struct proxy *proxy_make(struct operator* op, const char *name)
+static struct proxy *proxy_make(struct operator *op, const char *name)
 {
         struct proxy *x = operator_proxy(op, name);
 
@@ -129,7 +129,7 @@ static struct proxy *proxy_make(struct operator* op, const char *name)
         return x;
 }
 
-static void see_child(struct operator* op, enum child c, struct bytes object, unsigned epoch,
+static void see_child(struct operator *op, enum child c, struct bytes object, unsigned epoch,
                       bool applied)
 {
         struct kube_object o;
@@ -150,12 +150,12 @@ static void see_child(struct operator* op, enum child c, struct bytes object, un
                 operator_enqueue(op, parent);
 }
 
-void operator_see_child(struct operator* op, enum child c, struct bytes object, bool applied)
+void operator_see_child(struct operator *op, enum child c, struct bytes object, bool applied)
 {
         see_child(op, c, object, op->source[KIND_N + c].epoch, applied);
 }
 
-static void lose_child(struct operator* op, enum child c, struct bytes object)
+static void lose_child(struct operator *op, enum child c, struct bytes object)
 {
         struct kube_object o;
         char name[PROXY_NAME_MAX + 1], parent[PARENT_KEY_MAX], uid[KUBE_UID_MAX + 1];
@@ -172,7 +172,7 @@ static void lose_child(struct operator* op, enum child c, struct bytes object)
 
 /* --- classes --- */
 
-static void class_users(struct operator* op, const char *name)
+static void class_users(struct operator *op, const char *name)
 {
         struct kube_table_walk w = { 0 };
 
@@ -181,7 +181,7 @@ static void class_users(struct operator* op, const char *name)
                         operator_enqueue(op, w.name);
 }
 
-static void class_drop(struct operator* op, const char *name)
+static void class_drop(struct operator *op, const char *name)
 {
         struct class_record *c = kube_table_del(op->classes, name);
 
@@ -192,7 +192,7 @@ static void class_drop(struct operator* op, const char *name)
         free(c);
 }
 
-static void see_class(struct operator* op, struct bytes object, unsigned epoch)
+static void see_class(struct operator *op, struct bytes object, unsigned epoch)
 {
         struct proxy_class c;
         struct kube_object o;
@@ -223,7 +223,7 @@ static void see_class(struct operator* op, struct bytes object, unsigned epoch)
 /* a list is complete: what it did not name is gone */
 static void sweep(struct source *s)
 {
-        struct operator* op = s->op;
+        struct operator *op = s->op;
         struct kube_table_walk w = { 0 };
         char name[KUBE_NAME_MAX + 1];
 
@@ -256,7 +256,7 @@ static void sweep(struct source *s)
 
 static void synced(struct source *s)
 {
-        struct operator* op = s->op;
+        struct operator *op = s->op;
 
         s->synced = true;
         if (op->synced)
@@ -304,7 +304,7 @@ static void on_event(void *ctx, enum kube_watch_ev ev, struct bytes object)
         }
 }
 
-static bool watch(struct operator* op, size_t at, enum source_kind what, int index,
+static bool watch(struct operator *op, size_t at, enum source_kind what, int index,
                   const char *group, const char *resource, const char *ns, const char *selector)
 {
         struct source *s = &op->source[at];
@@ -319,7 +319,7 @@ static bool watch(struct operator* op, size_t at, enum source_kind what, int ind
         return s->watcher != NULL;
 }
 
-bool operator_watch(struct operator* op)
+bool operator_watch(struct operator *op)
 {
         bool ok = true;
 
@@ -337,7 +337,7 @@ bool operator_watch(struct operator* op)
                            "proxyclasses", NULL, NULL);
 }
 
-void operator_unwatch(struct operator* op)
+void operator_unwatch(struct operator *op)
 {
         struct kube_table_walk w = { 0 };
 

@@ -21,7 +21,7 @@
 enum { SECRET_FILE_MAX = 4096 };
 
 struct work {
-        struct operator* op;
+        struct operator *op;
         char key[PARENT_KEY_MAX];
         struct parent p; /* copy; has_parent says whether there is one */
         bool has_parent, failed, told;
@@ -68,7 +68,7 @@ static void work_free(struct work *w)
 
 static void finish(struct work *w)
 {
-        struct operator* op = w->op;
+        struct operator *op = w->op;
         const mono_t now = loop_now(op->loop);
 
         if (w->failed)
@@ -89,13 +89,13 @@ static void finish(struct work *w)
 
 static void event_sent(void *ctx, const struct web_reply *r)
 {
-        struct operator* op = ctx;
+        struct operator *op = ctx;
 
         op->events_in_flight--;
         kube_count(op->kube, r->status);
 }
 
-static void event(struct operator* op, const struct kube_event *ev)
+static void event(struct operator *op, const struct kube_event *ev)
 {
         struct kube_event_write out;
         char path[KUBE_PATH_MAX];
@@ -116,7 +116,7 @@ static void event(struct operator* op, const struct kube_event *ev)
         buf_fini(&body);
 }
 
-void operator_event(struct operator* op, const struct parent *p, bool is_warning,
+void operator_event(struct operator *op, const struct parent *p, bool is_warning,
                     const char *reason, const char *message)
 {
         const struct kube_event ev = { kinds[p->kind].api_version,
@@ -431,7 +431,7 @@ static int secret_file(const char *path, char out[static KEYS_TEXT_MAX], struct 
         return r;
 }
 
-static const char *api_server(const struct operator* op)
+static const char *api_server(const struct operator *op)
 {
         return op->options->api_server[0]     ? op->options->api_server
                : op->options->login_server[0] ? op->options->login_server
@@ -441,7 +441,7 @@ static const char *api_server(const struct operator* op)
 static int control(struct work *w, const struct keys_request *rq, const char *bearer,
                    struct bytes body, web_done_fn *fn, struct err *e)
 {
-        struct operator* op = w->op;
+        struct operator *op = w->op;
         char auth[KEYS_TEXT_MAX + 32], type[128];
         const char *header[2];
         struct web_request r = { .method = rq->method,
@@ -472,7 +472,7 @@ static void control_step(struct work *w);
 static void got_token(void *ctx, const struct web_reply *r)
 {
         struct work *w = ctx;
-        struct operator* op = w->op;
+        struct operator *op = w->op;
         span_t life;
         struct err e;
 
@@ -488,7 +488,7 @@ static void got_token(void *ctx, const struct web_reply *r)
 /* the bearer for the API: an API key from its file, or a token. 1: a token is being asked for. */
 static int bearer(struct work *w, char out[static KEYS_TEXT_MAX], struct err *e)
 {
-        struct operator* op = w->op;
+        struct operator *op = w->op;
         struct keys_request rq;
         struct buf body;
         char id[KEYS_TEXT_MAX], secret[KEYS_TEXT_MAX];
@@ -636,7 +636,7 @@ static void device_deleted(void *ctx, const struct web_reply *r)
 /* STEP_MINT and STEP_DELETE_DEVICE, once more from the start when a token has come */
 static void control_step(struct work *w)
 {
-        struct operator* op = w->op;
+        struct operator *op = w->op;
         const bool mint = step_of(w)->kind == STEP_MINT;
         char token[KEYS_TEXT_MAX] = "";
         struct keys_request rq;
@@ -750,7 +750,7 @@ static void next(struct work *w)
 
 enum { PROXIES_OF_PARENT_MAX = 8 };
 
-static size_t proxies_of(struct operator* op, const char *key, const struct proxy **out)
+static size_t proxies_of(struct operator *op, const char *key, const struct proxy **out)
 {
         struct kube_table_walk t = { 0 };
         size_t n = 0;
@@ -763,7 +763,7 @@ static size_t proxies_of(struct operator* op, const char *key, const struct prox
 
 static bool make_plan(struct work *w)
 {
-        struct operator* op = w->op;
+        struct operator *op = w->op;
         const struct record *r = kube_table_get(op->parents, w->key);
         const struct class_record *c = NULL;
         const struct proxy *x[PROXIES_OF_PARENT_MAX];
@@ -799,7 +799,7 @@ static bool make_plan(struct work *w)
         return true;
 }
 
-void operator_work(struct operator* op)
+void operator_work(struct operator *op)
 {
         const mono_t now = loop_now(op->loop);
         const char *key;

@@ -253,6 +253,11 @@ size_t kube_queue_waiting(const struct kube_queue *q)
         return q->n_due + q->n_heap;
 }
 
+size_t kube_queue_due(const struct kube_queue *q)
+{
+        return q->n_due;
+}
+
 unsigned kube_queue_failures(const struct kube_queue *q, const char *key)
 {
         const struct item *it = kube_table_get(q->items, key);

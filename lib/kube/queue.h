@@ -35,6 +35,7 @@ void kube_queue_done(struct kube_queue *q, const char *key, mono_t now, bool fai
 mono_t kube_queue_deadline(const struct kube_queue *q,
                            mono_t now);                /* when take has something to give */
 size_t kube_queue_waiting(const struct kube_queue *q); /* due or delayed, not worked on */
+size_t kube_queue_due(const struct kube_queue *q);                  /* due of these */
 unsigned kube_queue_failures(const struct kube_queue *q, const char *key); /* in a row */
 
 #endif

@@ -27,6 +27,9 @@ TEST(queue_gives_each_key_once_and_in_order)
 
         ck_assert(kube_queue_add(q, "a") && kube_queue_add(q, "b") && kube_queue_add(q, "a"));
         ck_assert_uint_eq(kube_queue_waiting(q), 2);
+        ck_assert(kube_queue_add_at(q, "later", at_ms(9)));
+        ck_assert_uint_eq(kube_queue_waiting(q), 3);
+        ck_assert_uint_eq(kube_queue_due(q), 2);
         ck_assert_str_eq(kube_queue_take(q, at_ms(0)), "a");
         ck_assert_str_eq(kube_queue_take(q, at_ms(0)), "b");
         ck_assert_ptr_null(kube_queue_take(q, at_ms(0)));

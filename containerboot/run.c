@@ -27,6 +27,7 @@ enum {
         BOOT_FLUSH_S = 60, /* when TS_BOOT_TIMEOUT is off */
         FLUSH_S = 15, /* with the logout well within the usual 30 s of grace */
         TRIM_S = 10,
+        SAVED_TRIM_S = 2,
         NETMAP_MAX = 16 << 20
 };
 
@@ -116,6 +117,8 @@ static void save_netmap(void *ctx)
                 state_del(p->store.state, STATE_NETMAP);
         buf_fini(&out);
         program_save(p);
+        if (p->is_ready) /* what emitting touched goes back */
+                loop_timer_set(&p->trim, mono_add(loop_now(p->loop), SPAN_S(SAVED_TRIM_S)));
 }
 
 static void on_persist_netmap(void *ctx)

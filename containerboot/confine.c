@@ -97,7 +97,8 @@ static int confine_files(const struct options *o, const char *state_dir, const c
 int confine_apply(const struct confine *c, const struct options *o, const char *state_dir,
 		  const char *kube_dir, struct err *e)
 {
-	int r = privilege_drop(NULL, e);
+	static const char *const net_admin[] = { "cap_net_admin", NULL };
+	int r = privilege_drop(c->net_admin ? net_admin : NULL, e);
 
 	if (r == 0 && c->files)
 		r = confine_files(o, state_dir, kube_dir, e);

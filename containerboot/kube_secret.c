@@ -86,7 +86,7 @@ static int take_object(struct kube_secret *s, struct bytes body, struct err *e)
 {
         struct state *fields = state_new();
         int r =
-            fields ? kube_object_parse(body, fields, s->version, e) : err_set(e, ENOMEM, "Secret");
+            fields ? kube_fields_parse(body, fields, s->version, e) : err_set(e, ENOMEM, "Secret");
 
         if (r < 0) {
                 state_free(fields);

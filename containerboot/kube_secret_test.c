@@ -125,7 +125,7 @@ static void on_secret(struct client *c, const struct http1_head *h, struct bytes
                         return;
                 }
                 api.secret = state_new();
-                ck_assert_msg(kube_object_parse(body, api.secret, version, &e) == 0, "%s", e.text);
+                ck_assert_msg(kube_fields_parse(body, api.secret, version, &e) == 0, "%s", e.text);
                 reply_secret(c, 201);
         } else if (!api.secret) {
                 reply_status(c, 404);
@@ -139,7 +139,7 @@ static void on_secret(struct client *c, const struct http1_head *h, struct bytes
                 }
                 state_free(api.secret);
                 api.secret = state_new();
-                ck_assert_msg(kube_object_parse(body, api.secret, version, &e) == 0, "%s", e.text);
+                ck_assert_msg(kube_fields_parse(body, api.secret, version, &e) == 0, "%s", e.text);
                 reply_secret(c, 200);
         } else {
                 struct json j = json_of(body);

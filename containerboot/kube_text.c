@@ -201,7 +201,7 @@ static void read_meta(struct json *j, char version[static KUBE_VERSION_MAX])
                         json_skip(j);
 }
 
-int kube_object_parse(struct bytes body, struct state *fields,
+int kube_fields_parse(struct bytes body, struct state *fields,
                       char version[static KUBE_VERSION_MAX], struct err *e)
 {
         struct json j = json_of(body);

@@ -67,7 +67,7 @@ MUST_USE int kube_access_key(const struct kube_access *a, const char *ns, const 
 
 /* Fields of the answer's data, into an empty map, and its resourceVersion. 0, -EBADMSG, -ENOMEM,
  * -E2BIG */
-MUST_USE int kube_object_parse(struct bytes body, struct state *fields,
+MUST_USE int kube_fields_parse(struct bytes body, struct state *fields,
                                char version[static KUBE_VERSION_MAX], struct err *e);
 /* Those of the server that are the state's, under the state's names. 0, -ENOMEM, -E2BIG */
 MUST_USE int kube_state_of(const struct state *fields, struct state *st);

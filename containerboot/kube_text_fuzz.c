@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         buf_init(&out, KUBE_BODY_MAX);
         kube_message(in, message);
         (void)kube_review_parse(in);
-        if (server && st && none && kube_object_parse(in, server, version, &e) == 0 &&
+        if (server && st && none && kube_fields_parse(in, server, version, &e) == 0 &&
             kube_state_of(server, st) == 0) {
                 struct kube_diff d = { .server = server, .known = st, .state = st, .own = none };
 
@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 if (kube_put_emit(&out, in, &d)) {
                         state_free(server);
                         server = state_new();
-                        if (server && kube_object_parse(buf_bytes(&out), server, version, &e) < 0)
+                        if (server && kube_fields_parse(buf_bytes(&out), server, version, &e) < 0)
                                 abort();
                 }
         }

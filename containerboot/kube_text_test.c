@@ -174,7 +174,7 @@ TEST(a_secret_of_tailscaled_becomes_the_state_and_own_fields_stay_out_of_it)
 
         begin();
         ck_assert_int_eq(
-            kube_object_parse(
+            kube_fields_parse(
                 bytes_str("{\"kind\":\"Secret\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"t\","
                           "\"resourceVersion\":\"41\"},\"data\":{\"_machinekey\":\"bQ==\","
                           "\"_serve_1\":\"cw==\",\"authkey\":\"aw==\",\"empty\":\"\","
@@ -209,7 +209,7 @@ TEST(answers_that_are_no_secret_are_refused_with_words_and_without_values)
 
         for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
                 begin();
-                ck_assert_int_eq(kube_object_parse(bytes_str(rows[i]), server, version, &e),
+                ck_assert_int_eq(kube_fields_parse(bytes_str(rows[i]), server, version, &e),
                                  -EBADMSG);
                 ck_assert_ptr_null(strstr(e.text, "c2V"));
                 end();
@@ -224,7 +224,7 @@ TEST(every_cut_of_a_secret_is_refused)
 
         for (size_t n = 0; n < sizeof text - 1; n++) {
                 begin();
-                ck_assert_int_lt(kube_object_parse(bytes_of(text, n), server, version, &e), 0);
+                ck_assert_int_lt(kube_fields_parse(bytes_of(text, n), server, version, &e), 0);
                 end();
         }
 }

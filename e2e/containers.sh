@@ -25,7 +25,9 @@ engine() {
 	# without systemd nobody runs health checks: health() does
 	export DISABLE_HC_SYSTEMD=true
 	[ ! -r "${PEERS%/bin}/etc/containers.conf" ] || export CONTAINERS_CONF=${PEERS%/bin}/etc/containers.conf
-	in_engine podman --root "$T/storage" --runroot "$T/run" system service --time 0 "unix://$T/podman.sock" > "$T/podman.log" 2>&1 < /dev/null &
+	# not by in_engine: the pid is to be that of podman
+	nsenter --net="/run/netns/tp$ID-$ENGINE" podman --root "$T/storage" --runroot "$T/run" system service --time 0 \
+		"unix://$T/podman.sock" > "$T/podman.log" 2>&1 < /dev/null &
 	PIDS+=($!)
 	until_ok 20 test -S "$T/podman.sock"
 }

@@ -149,6 +149,74 @@ TEST(a_new_address_heals_within_ten_seconds)
 	}
 }
 
+TEST(a_new_address_is_told_to_the_peers)
+{
+	struct world *w = tailnet(1, 2, &easy_nat);
+
+	WORLD_CHECK(w, world_until(w, SPAN_S(10), world_located, 1, 0), "never told");
+	for (int i = 0; i < 3; i++) {
+		world_move(w, 0);
+		/* control's stream may have survived: it is asked, and given up after 10 s */
+		WORLD_CHECK(w, world_until(w, SPAN_S(15), world_located, 1, 0), "not told");
+	}
+	world_free(w);
+}
+
+TEST(a_new_address_while_control_is_away_is_told_by_the_relay)
+{
+	for (uint64_t seed = 1; seed <= 3; seed++) {
+		struct world *w = tailnet(seed, 2, &easy_nat);
+		int f = flow(w, 0, 1);
+
+		world_run(w, SPAN_S(5));
+		world_control(w, false);
+		world_move(w, 0);
+		for (int i = 0; i < 30; i++) { /* longer than what was trusted before */
+			goes_on(w, f, SPAN_S(10));
+			world_run(w, SPAN_S(1));
+		}
+		WORLD_CHECK(w, world_direct(w, 0, 1) && world_direct(w, 1, 0), "not direct again");
+		world_free(w);
+	}
+}
+
+TEST(a_flow_to_a_host_that_is_gone_for_good_ends)
+{
+	struct world *w = tailnet(1, 2, &easy_nat);
+	int f = flow(w, 0, 1);
+
+	world_stop(w, 1);
+	WORLD_CHECK(w, world_until(w, SPAN_S(1200), world_failed, f, 0), "it is open for ever");
+	world_free(w);
+}
+
+TEST(a_node_that_restarts_with_its_clock_set_back_is_heard)
+{
+	struct world *w = tailnet(1, 2, &easy_nat);
+
+	(void)flow(w, 1, 0);
+	world_wall_jump(w, SPAN_S(-3600));
+	world_restart(w, 1, false);
+	WORLD_CHECK(w, world_until(w, SPAN_S(10), world_running, 1, 0), "it does not run");
+	(void)flow(w, 1, 0);
+	world_free(w);
+}
+
+TEST(a_peer_that_hears_of_us_late_is_reached_as_soon_as_it_does)
+{
+	struct world *w = tailnet(1, 1, &easy_nat);
+	int f;
+
+	world_run(w, SPAN_S(5));
+	world_sleep(w, 0, SPAN_MS(2500)); /* what is sent to it meanwhile is lost */
+	world_add(w, &easy_nat);
+	WORLD_CHECK(w, world_until(w, SPAN_S(1), world_knows, 1, 0), "no start");
+	f = world_transfer(w, 1, 0, 1000);
+	WORLD_CHECK(w, world_until(w, SPAN_MS(3500), world_done, f, 0), "%zu bytes came back",
+		    world_progress(w, f));
+	world_free(w);
+}
+
 TEST(a_nat_that_restarts_unseen_heals_too)
 {
 	for (uint64_t seed = 1; seed <= 5; seed++) {

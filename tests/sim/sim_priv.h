@@ -49,6 +49,7 @@ enum peer_kind { PEER_HTTP, PEER_CONTROL, PEER_RELAY };
 
 struct sim_stream {
 	bool used, opened, hung_up;
+	bool cut; /* the host's address changed: nothing arrives any more, and nobody says so */
 	enum peer_kind kind;
 	int relay; /* dialled relay, or -1: control */
 	int64_t open_at;
@@ -193,6 +194,7 @@ struct sim_stream *stream_of_conn(struct world *w, int relay, struct derp_conn_i
 void streams_step(struct world *w);
 int64_t streams_next(const struct world *w);
 void streams_fini(struct world *w, int i);
+void streams_cut(struct world *w, int i);
 
 /* apps.c */
 void apps_event(struct world *w, int i, const struct ns_event *ev);

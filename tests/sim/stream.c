@@ -34,7 +34,7 @@ static void drop(struct sim_stream *s)
 	pipe_fini(&s->up);
 	pipe_fini(&s->down);
 	buf_fini(&s->head);
-	s->used = s->opened = false;
+	s->used = s->opened = s->cut = false;
 }
 
 void stream_dial(struct world *w, int i, const struct node_effect *ef)
@@ -45,7 +45,7 @@ void stream_dial(struct world *w, int i, const struct node_effect *ef)
 	if (s->used)
 		stream_close_node(w, i, ef->stream);
 	s->used = true;
-	s->opened = s->hung_up = false;
+	s->opened = s->hung_up = s->cut = false;
 	s->kind = PEER_HTTP;
 	s->relay = -1;
 	for (int r = 0; r < WORLD_RELAYS; r++)
@@ -311,10 +311,18 @@ static void down_due(struct world *w, int i, struct sim_stream *s)
 		lost(w, i, s, NULL);
 }
 
+void streams_cut(struct world *w, int i)
+{
+	for (size_t k = 0; k < SIM_STREAMS; k++)
+		w->nodes[i].streams[k].cut = w->nodes[i].streams[k].opened;
+}
+
 static void step(struct world *w, int i, struct sim_stream *s)
 {
 	bool awake = sim_awake(w, i);
 
+	if (s->cut)
+		return;
 	if (!s->opened && awake && s->open_at <= w->now)
 		open_due(w, i, s);
 	if (s->used && s->opened)
@@ -340,6 +348,8 @@ static int64_t next_of(const struct world *w, int i, const struct sim_stream *s)
 {
 	int64_t t = INT64_MAX, floor = w->nodes[i].wake_at;
 
+	if (s->cut)
+		return t;
 	if (!s->opened)
 		return s->open_at > floor ? s->open_at : floor;
 	if (s->kind != PEER_RELAY || derp_server_wants_read(w->relay[s->relay], s->conn))

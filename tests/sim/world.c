@@ -337,6 +337,7 @@ void world_move(struct world *w, int i)
 
 	new_address(w, n);
 	world_note(w, "node %d moves to %s", i, ip_text(&n->outside, text));
+	streams_cut(w, i);
 	node_set_addresses(n->node, sim_mono(w), &n->addr, 1, SIM_PORT, 0);
 	node_link_changed(n->node, sim_mono(w));
 	n->dirty = true;
@@ -464,6 +465,16 @@ bool world_relayed(struct world *w, int i, int j)
 bool world_knows(struct world *w, int i, int j)
 {
 	return peer_of(w, i, j) != NULL;
+}
+
+bool world_located(struct world *w, int i, int j)
+{
+	const struct netmap_node *p = peer_of(w, i, j);
+
+	for (size_t k = 0; p && k < p->n_endpoints; k++)
+		if (ip_eq(&p->endpoints[k].ip, &w->nodes[j].outside))
+			return true;
+	return false;
 }
 
 bool world_forgot(struct world *w, int i, int j)

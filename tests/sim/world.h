@@ -70,6 +70,7 @@ bool world_running(struct world *w, int i, int unused);
 bool world_direct(struct world *w, int i, int j);  /* i sends to j straight, proven */
 bool world_relayed(struct world *w, int i, int j); /* i sends to j by a relay only */
 bool world_knows(struct world *w, int i, int j);   /* j is in i's netmap */
+bool world_located(struct world *w, int i, int j); /* i's netmap has j's present outer address */
 bool world_forgot(struct world *w, int i, int j);  /* j is not in i's netmap */
 bool world_meshed(struct world *w, int n,
 		  int unused); /* the first n nodes run and know each other */

@@ -180,6 +180,19 @@ TEST(a_new_address_while_control_is_away_is_told_by_the_relay)
 	}
 }
 
+TEST(a_node_that_stops_is_told_offline_and_online_with_its_next_stream)
+{
+	struct world *w = tailnet(1, 2, &easy_nat);
+
+	world_run(w, SPAN_S(30));
+	WORLD_CHECK(w, !world_offline(w, 0, 1), "offline, though it runs");
+	world_stop(w, 1);
+	WORLD_CHECK(w, world_until(w, SPAN_S(20), world_offline, 0, 1), "not told");
+	world_restart(w, 1, true); /* it is told by a patch, before its netcheck changes more */
+	WORLD_CHECK(w, world_until(w, SPAN_MS(200), world_online, 0, 1), "not told at once");
+	world_free(w);
+}
+
 TEST(a_flow_to_a_host_that_is_gone_for_good_ends)
 {
 	struct world *w = tailnet(1, 2, &easy_nat);
@@ -195,6 +208,7 @@ TEST(a_node_that_restarts_with_its_clock_set_back_is_heard)
 	struct world *w = tailnet(1, 2, &easy_nat);
 
 	(void)flow(w, 1, 0);
+	world_run(w, SPAN_S(60)); /* nothing waits for an answer any more */
 	world_wall_jump(w, SPAN_S(-3600));
 	world_restart(w, 1, false);
 	WORLD_CHECK(w, world_until(w, SPAN_S(10), world_running, 1, 0), "it does not run");

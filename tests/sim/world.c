@@ -467,6 +467,20 @@ bool world_knows(struct world *w, int i, int j)
 	return peer_of(w, i, j) != NULL;
 }
 
+bool world_offline(struct world *w, int i, int j)
+{
+	const struct netmap_node *p = peer_of(w, i, j);
+
+	return p && p->online == 0;
+}
+
+bool world_online(struct world *w, int i, int j)
+{
+	const struct netmap_node *p = peer_of(w, i, j);
+
+	return p && p->online == 1;
+}
+
 bool world_located(struct world *w, int i, int j)
 {
 	const struct netmap_node *p = peer_of(w, i, j);

@@ -71,7 +71,9 @@ bool world_direct(struct world *w, int i, int j);  /* i sends to j straight, pro
 bool world_relayed(struct world *w, int i, int j); /* i sends to j by a relay only */
 bool world_knows(struct world *w, int i, int j);   /* j is in i's netmap */
 bool world_located(struct world *w, int i, int j); /* i's netmap has j's present outer address */
-bool world_forgot(struct world *w, int i, int j);  /* j is not in i's netmap */
+bool world_offline(struct world *w, int i, int j); /* i was told that j is offline */
+bool world_online(struct world *w, int i, int j);
+bool world_forgot(struct world *w, int i, int j); /* j is not in i's netmap */
 bool world_meshed(struct world *w, int n,
 		  int unused); /* the first n nodes run and know each other */
 

@@ -167,3 +167,27 @@ TEST(box_reproduces_the_disco_ping_vector)
                 out[i] ^= 1;
         }
 }
+
+TEST(memory_for_keys_is_zeroed_and_marked_not_to_be_dumped)
+{
+        char line[256], start[32], *p = secret_new(33);
+        bool found = false, marked = false;
+        FILE *f = fopen("/proc/self/smaps", "r");
+
+        ck_assert(p && f);
+        for (int i = 0; i < 33; i++)
+                ck_assert_int_eq(p[i], 0);
+        snprintf(start, sizeof start, "%lx-", (unsigned long)((uintptr_t)p & ~4095UL));
+        while (fgets(line, sizeof line, f)) {
+                if (strncmp(line, start, strlen(start)) == 0)
+                        found = true;
+                else if (found && strncmp(line, "VmFlags:", 8) == 0) {
+                        marked = strstr(line, " dd") != NULL;
+                        break;
+                }
+        }
+        fclose(f);
+        ck_assert(found && marked);
+        secret_free(p);
+        secret_free(NULL);
+}

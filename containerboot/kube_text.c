@@ -146,6 +146,15 @@ int kube_access_key(const struct kube_access *a, const char *ns, const char *sec
 
 /* --- reading the Secret --- */
 
+static bool is_field_name(const char *name)
+{
+        const char *p = name;
+
+        while (is_plain((uint8_t)*p))
+                p++;
+        return p > name && !*p;
+}
+
 static int read_field(struct json *j, struct bytes raw_key, struct state *fields, struct err *e)
 {
         char name[STATE_NAME_MAX];
@@ -154,7 +163,7 @@ static int read_field(struct json *j, struct bytes raw_key, struct state *fields
         size_t len;
         int r;
 
-        if (!json_unescape(raw_key, name, sizeof name))
+        if (!json_unescape(raw_key, name, sizeof name) || !is_field_name(name))
                 return err_say(e, EBADMSG, "a field's name is malformed");
         if (json_type(j) == JSON_NULL) { /* as an empty value */
                 json_skip(j);

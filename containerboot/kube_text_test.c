@@ -203,6 +203,9 @@ TEST(answers_that_are_no_secret_are_refused_with_words_and_without_values)
                 "{\"data\":{}}",
                 "{\"kind\":\"Secret\",\"data\":{\"a\":\"c2Vj*\"}}", /* not base64 */
                 "{\"kind\":\"Secret\",\"data\":{\"a\":1}}",
+                "{\"kind\":\"Secret\",\"data\":{\"a/b\":\"\"}}",
+                "{\"kind\":\"Secret\",\"data\":{\"\":\"\"}}",
+                "{\"kind\":\"Secret\",\"data\":{\"\xab\":\"\"}}",
                 "{\"kind\":\"Secret\",\"data\":{\"a\":\"c2VjcmV0\"}} x",
         };
         char version[KUBE_VERSION_MAX];

@@ -3,7 +3,7 @@
 # metrics. It does not end, its memory stays bounded, it still answers, and a checksummed stream between two nodes arrives. Then
 # the same at the ports of the coordinator.
 . "$(dirname "$0")/../../e2e/lib.sh"
-each=${HOSTILE_SECONDS:-20}
+each=${HOSTILE_SECONDS:-8}
 coordinator "system_calls: strict"
 host a; host b
 key=$(authkey --reusable)

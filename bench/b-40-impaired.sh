@@ -12,7 +12,6 @@ cases=(
 )
 for h in oa ob sa sb ka kb; do
 	host $h
-	in_ns $h sysctl -qw net.ipv4.tcp_congestion_control=cubic
 	in_ns $h nft -f - <<-END
 		table inet clean {
 			chain out { type filter hook output priority 0; oifname eth0 ip daddr != $IP_hs meta l4proto udp drop; oifname eth0 ip6 daddr != $IP6_hs meta l4proto udp drop; }

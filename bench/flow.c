@@ -123,6 +123,7 @@ static void serve(uint16_t port)
 	int l = socket(AF_INET, SOCK_STREAM, 0), on = 1;
 
 	setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	setsockopt(l, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5); /* the default may be another */
 	if (bind(l, (struct sockaddr *)&a, sizeof a) != 0 || listen(l, 1024) != 0)
 		die("listen");
 	signal(SIGCHLD, SIG_IGN);

@@ -76,7 +76,8 @@ host() {
 	ip -n "$ns" link set lo up
 	ip -n "$ns" link add eth0 type veth peer name "v$n_hosts" netns "$HUB"
 	ip -n "$HUB" link set "v$n_hosts" master br0 up
-	ip netns exec "$ns" sysctl -qw net.ipv6.conf.eth0.accept_dad=0 net.ipv6.conf.eth0.accept_ra=0 || true
+	ip netns exec "$ns" sysctl -qw net.ipv6.conf.eth0.accept_dad=0 net.ipv6.conf.eth0.accept_ra=0 \
+		net.ipv4.conf.eth0.promote_secondaries=1 || true # a second address outlives the first
 	ip -n "$ns" link set eth0 up
 	case $family in *4*) ip -n "$ns" addr add "10.77.0.$n_hosts/24" dev eth0 ;; esac
 	case $family in *6*) ip -n "$ns" addr add "fd77::$n_hosts/64" dev eth0 nodad ;; *) in_ns "$name" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 ;; esac

@@ -1,10 +1,12 @@
-/* bench/flow.c - load for benches: a server that sends, a client that receives through a SOCKS5 proxy and times it
+/* bench/flow.c - load for benches: a server that sends, a client that receives through a SOCKS5
+ * proxy and times it
  *
  *   flow serve PORT                     sends zeros to each connection, or echoes lines ("e" first)
  *   flow get SOCKS_PORT ADDR PORT S     downloads for S seconds: prints megabits per second
  *   flow put SOCKS_PORT ADDR PORT S     uploads for S seconds
- *   flow ping SOCKS_PORT ADDR PORT N    N one-byte requests on one connection: p50 and p99 in microseconds
- *   flow connect SOCKS_PORT ADDR PORT N N connections with one request each: p50 and p99 in microseconds
+ *   flow ping SOCKS_PORT ADDR PORT N    N one-byte requests on one connection: p50 and p99 in
+ * microseconds flow connect SOCKS_PORT ADDR PORT N N connections with one request each: p50 and p99
+ * in microseconds
  *
  * Blocking sockets, one process a connection: it must not be what is measured.
  */
@@ -218,8 +220,10 @@ static bool answers(uint16_t proxy, const char *addr, uint16_t port)
 	req[9] = (uint8_t)port;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	ok = connect(fd, (struct sockaddr *)&a, sizeof a) == 0 && write(fd, "\5\1\0", 3) == 3 &&
-	     recv(fd, ans, 2, MSG_WAITALL) == 2 && write(fd, req, sizeof req) == (ssize_t)sizeof req &&
-	     recv(fd, ans, 10, MSG_WAITALL) == 10 && ans[1] == 0 && write(fd, "e", 1) == 1 && read(fd, ans, 1) == 1;
+	     recv(fd, ans, 2, MSG_WAITALL) == 2 &&
+	     write(fd, req, sizeof req) == (ssize_t)sizeof req &&
+	     recv(fd, ans, 10, MSG_WAITALL) == 10 && ans[1] == 0 && write(fd, "e", 1) == 1 &&
+	     read(fd, ans, 1) == 1;
 	close(fd);
 	return ok;
 }
@@ -250,9 +254,11 @@ int main(int argc, char **argv)
 	if (argc == 3 && strcmp(argv[1], "serve") == 0)
 		serve((uint16_t)strtoul(argv[2], NULL, 10));
 	if (argc >= 6 && strcmp(argv[1], "start") == 0)
-		return start((uint16_t)strtoul(argv[2], NULL, 10), argv[3], (uint16_t)strtoul(argv[4], NULL, 10), argv + 5);
+		return start((uint16_t)strtoul(argv[2], NULL, 10), argv[3],
+			     (uint16_t)strtoul(argv[4], NULL, 10), argv + 5);
 	if (argc != 6) {
-		fprintf(stderr, "usage: flow serve PORT | flow get|put|ping|connect|stall|idle SOCKS_PORT ADDR PORT SECONDS|N\n");
+		fprintf(stderr, "usage: flow serve PORT | flow get|put|ping|connect|stall|idle "
+				"SOCKS_PORT ADDR PORT SECONDS|N\n");
 		return 2;
 	}
 	proxy = (uint16_t)strtoul(argv[2], NULL, 10);
@@ -260,8 +266,10 @@ int main(int argc, char **argv)
 	if (strcmp(argv[1], "get") == 0 || strcmp(argv[1], "put") == 0)
 		bulk(reach(proxy, argv[3], port), argv[1][0] == 'g', strtod(argv[5], NULL));
 	else if (strcmp(argv[1], "stall") == 0 || strcmp(argv[1], "idle") == 0)
-		hold(proxy, argv[3], port, (int)strtol(argv[5], NULL, 10), argv[1][0] == 's' ? 'g' : 'e');
+		hold(proxy, argv[3], port, (int)strtol(argv[5], NULL, 10),
+		     argv[1][0] == 's' ? 'g' : 'e');
 	else
-		latency(proxy, argv[3], port, (int)strtol(argv[5], NULL, 10), strcmp(argv[1], "connect") == 0);
+		latency(proxy, argv[3], port, (int)strtol(argv[5], NULL, 10),
+			strcmp(argv[1], "connect") == 0);
 	return 0;
 }

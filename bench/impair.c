@@ -1,12 +1,15 @@
-/* bench/impair.c - a bad link between two network namespaces: two TUN devices and this process in between
+/* bench/impair.c - a bad link between two network namespaces: two TUN devices and this process in
+ * between
  *
  *   impair NS_A NS_B ADDR_A ADDR_B RTT_MS RATE_MBIT LOSS REORDER LATE LATE_MS SEED
  *
- * Opens tun0 in each namespace (ip netns names) with the address and a peer route, and carries packets both ways. Per direction and
- * packet: dropped with probability LOSS (per cent); with REORDER sent on at once, past the delay (what netem calls reordering); with
- * LATE held back by LATE_MS more; else half of RTT_MS later, in order. RATE_MBIT with a queue of one RTT, at least 64 packets;
- * 0: no limit. Drawn from a generator with a fixed SEED, one per direction. On SIGTERM it prints the counts; units larger than the
- * MTU must be 0, else a device hands over offloaded ones and the figures lie.
+ * Opens tun0 in each namespace (ip netns names) with the address and a peer route, and carries
+ * packets both ways. Per direction and packet: dropped with probability LOSS (per cent); with
+ * REORDER sent on at once, past the delay (what netem calls reordering); with LATE held back by
+ * LATE_MS more; else half of RTT_MS later, in order. RATE_MBIT with a queue of one RTT, at least 64
+ * packets; 0: no limit. Drawn from a generator with a fixed SEED, one per direction. On SIGTERM it
+ * prints the counts; units larger than the MTU must be 0, else a device hands over offloaded ones
+ * and the figures lie.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -187,7 +190,8 @@ static int tun(const char *ns, const char *addr, const char *peer)
 	if (ioctl(fd, TUNSETIFF, &ifr) < 0 || ioctl(fd, TUNSETOFFLOAD, 0) < 0)
 		die("TUNSETIFF");
 	snprintf(cmd, sizeof cmd,
-		 "ip addr add %s peer %s dev bad0 && ip link set bad0 mtu %d txqueuelen 2000 up", addr, peer, MTU);
+		 "ip addr add %s peer %s dev bad0 && ip link set bad0 mtu %d txqueuelen 2000 up",
+		 addr, peer, MTU);
 	if (system(cmd) != 0)
 		die("ip");
 	return fd;
@@ -195,10 +199,12 @@ static int tun(const char *ns, const char *addr, const char *peer)
 
 static void tell(const char *name, const struct way *w)
 {
-	printf("%s: %llu packets, lost %.2f %%, early %.2f %%, late %.2f %%, queue full %llu, larger than the MTU %llu\n", name,
-	       (unsigned long long)w->n, 100.0 * (double)w->lost / (double)(w->n ? w->n : 1),
-	       100.0 * (double)w->early / (double)(w->n ? w->n : 1), 100.0 * (double)w->late / (double)(w->n ? w->n : 1),
-	       (unsigned long long)w->full, (unsigned long long)w->large);
+	printf("%s: %llu packets, lost %.2f %%, early %.2f %%, late %.2f %%, queue full %llu, "
+	       "larger than the MTU %llu\n",
+	       name, (unsigned long long)w->n, 100.0 * (double)w->lost / (double)(w->n ? w->n : 1),
+	       100.0 * (double)w->early / (double)(w->n ? w->n : 1),
+	       100.0 * (double)w->late / (double)(w->n ? w->n : 1), (unsigned long long)w->full,
+	       (unsigned long long)w->large);
 }
 
 int main(int argc, char **argv)
@@ -208,7 +214,8 @@ int main(int argc, char **argv)
 	double rtt_ms, queue_ms;
 
 	if (argc != 12) {
-		fprintf(stderr, "usage: impair NS_A NS_B ADDR_A ADDR_B RTT_MS RATE_MBIT LOSS REORDER LATE LATE_MS SEED\n");
+		fprintf(stderr, "usage: impair NS_A NS_B ADDR_A ADDR_B RTT_MS RATE_MBIT LOSS "
+				"REORDER LATE LATE_MS SEED\n");
 		return 2;
 	}
 	rtt_ms = strtod(argv[5], NULL);
@@ -218,7 +225,8 @@ int main(int argc, char **argv)
 	late = strtod(argv[9], NULL);
 	late_ns = (int64_t)(strtod(argv[10], NULL) * 1e6);
 	delay_ns = (int64_t)(rtt_ms / 2 * 1e6);
-	queue_ms = rate > 0 && 64 * MTU * 8 / rate / 1e3 > rtt_ms ? 64 * MTU * 8 / rate / 1e3 : rtt_ms;
+	queue_ms =
+	    rate > 0 && 64 * MTU * 8 / rate / 1e3 > rtt_ms ? 64 * MTU * 8 / rate / 1e3 : rtt_ms;
 	queue_ns = (int64_t)(queue_ms * 1e6);
 	ab.rng = strtoull(argv[11], NULL, 10);
 	ba.rng = ab.rng + 1000003;
@@ -228,7 +236,8 @@ int main(int argc, char **argv)
 	signal(SIGINT, on_term);
 	p[0] = (struct pollfd){ .fd = ab.in, .events = POLLIN };
 	p[1] = (struct pollfd){ .fd = ba.in, .events = POLLIN };
-	p[2] = (struct pollfd){ .fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), .events = POLLIN };
+	p[2] = (struct pollfd){ .fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
+				.events = POLLIN };
 	if (p[2].fd < 0)
 		die("timerfd");
 	puts("ready");

@@ -9,17 +9,17 @@
 enum { AGENT_TIMEOUT_MS = 2000, AGENT_LINE_MAX = 64 << 10 };
 
 enum agent_verdict {
-        AGENT_AWAY,    /* no socket, no answer in time, nonsense: `words` says which */
-        AGENT_READY,   /* add: granted; status: can add */
-        AGENT_REFUSED, /* add: this pod may not */
-        AGENT_NOT_YET, /* it runs but is not on the tailnet */
-        AGENT_VERDICTS
+	AGENT_AWAY,    /* no socket, no answer in time, nonsense: `words` says which */
+	AGENT_READY,   /* add: granted; status: can add */
+	AGENT_REFUSED, /* add: this pod may not */
+	AGENT_NOT_YET, /* it runs but is not on the tailnet */
+	AGENT_VERDICTS
 };
 extern const char *const agent_verdict_names[AGENT_VERDICTS];
 
 struct agent_answer {
-        enum agent_verdict verdict;
-        char words[256];
+	enum agent_verdict verdict;
+	char words[256];
 };
 
 /* add: a names the attachment (its rules are not sent). */

@@ -14,26 +14,26 @@
 #include "cni/rule.h"
 
 enum attachment_state {
-        ATTACHMENT_GUARDED, /* guards only: the pod did not ask, or may not have it */
-        ATTACHMENT_GRANTED, /* its lookups are in place */
-        ATTACHMENT_PENDING, /* the agent was away (failOpen): it completes this one */
-        ATTACHMENT_STATES
+	ATTACHMENT_GUARDED, /* guards only: the pod did not ask, or may not have it */
+	ATTACHMENT_GRANTED, /* its lookups are in place */
+	ATTACHMENT_PENDING, /* the agent was away (failOpen): it completes this one */
+	ATTACHMENT_STATES
 };
 extern const char *const attachment_state_names[ATTACHMENT_STATES];
 
 enum {
-        ATTACHMENT_TEXT_MAX = 64 << 10,
-        ATTACHMENT_FILE_MAX = CONFIG_PATH_MAX + CONFIG_NAME_MAX + ENV_CONTAINER_MAX + 32
+	ATTACHMENT_TEXT_MAX = 64 << 10,
+	ATTACHMENT_FILE_MAX = CONFIG_PATH_MAX + CONFIG_NAME_MAX + ENV_CONTAINER_MAX + 32
 };
 
 struct attachment {
-        char network[CONFIG_NAME_MAX + 1], container[ENV_CONTAINER_MAX + 1],
-            ifname[ENV_IFNAME_MAX + 1], netns[ENV_PATH_MAX], pod[ENV_POD_MAX];
-        uint64_t netns_dev, netns_ino; /* which namespace the path meant; 0: not known */
-        enum attachment_state state;
-        uint8_t protocol;
-        struct rule rules[RULE_MAX];
-        size_t n_rules;
+	char network[CONFIG_NAME_MAX + 1], container[ENV_CONTAINER_MAX + 1],
+	    ifname[ENV_IFNAME_MAX + 1], netns[ENV_PATH_MAX], pod[ENV_POD_MAX];
+	uint64_t netns_dev, netns_ino; /* which namespace the path meant; 0: not known */
+	enum attachment_state state;
+	uint8_t protocol;
+	struct rule rules[RULE_MAX];
+	size_t n_rules;
 };
 
 MUST_USE bool attachment_emit(const struct attachment *a, struct buf *out);
@@ -42,13 +42,13 @@ MUST_USE bool attachment_parse(struct bytes text, struct attachment *out);
 /* Files. 0 or -errno; load: -ENOENT when there is none, -EBADMSG when it does not parse. */
 MUST_USE int attachment_save(const char *state_dir, const struct attachment *a);
 MUST_USE int attachment_load(const char *state_dir, const char *network, const char *container,
-                             const char *ifname, struct attachment *out);
+			     const char *ifname, struct attachment *out);
 MUST_USE int attachment_remove(const char *state_dir, const char *network, const char *container,
-                               const char *ifname);
+			       const char *ifname);
 /* All of one network, or of all networks (network NULL); fn returns false to stop. A file that does
  * not parse comes with `ok` false and only its names filled in. -errno, or 0. */
 typedef bool attachment_fn(void *ctx, const struct attachment *a, bool ok);
 MUST_USE int attachment_each(const char *state_dir, const char *network, attachment_fn *fn,
-                             void *ctx);
+			     void *ctx);
 
 #endif

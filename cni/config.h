@@ -14,38 +14,38 @@
 #define CONFIG_VERSIONS "0.3.1", "0.4.0", "1.0.0", "1.1.0" /* ascending */
 
 enum {
-        CONFIG_STDIN_MAX = 1 << 20,
-        CONFIG_NAMESPACES_MAX = 32,
-        CONFIG_RANGES_MAX = 8,
-        CONFIG_NAME_MAX = 200,
-        CONFIG_PATH_MAX = 256,
-        CONFIG_SOCKET_MAX = 108, /* sun_path */
-        CONFIG_TABLE = 5252,     /* ours */
-        /* lookup here, guard one behind; an upstream client on the same host has 5210-5270, its own
-         * table at the end (cni.md 10) */
-        CONFIG_PRIORITY = 5258,
-        CONFIG_PROTOCOL = 116, /* rtm_protocol of all we make; free in iproute2's list */
-        CONFIG_MTU = 1280,
+	CONFIG_STDIN_MAX = 1 << 20,
+	CONFIG_NAMESPACES_MAX = 32,
+	CONFIG_RANGES_MAX = 8,
+	CONFIG_NAME_MAX = 200,
+	CONFIG_PATH_MAX = 256,
+	CONFIG_SOCKET_MAX = 108, /* sun_path */
+	CONFIG_TABLE = 5252,     /* ours */
+	/* lookup here, guard one behind; an upstream client on the same host has 5210-5270, its own
+	 * table at the end (cni.md 10) */
+	CONFIG_PRIORITY = 5258,
+	CONFIG_PROTOCOL = 116, /* rtm_protocol of all we make; free in iproute2's list */
+	CONFIG_MTU = 1280,
 };
 
 enum config_opt_in { CONFIG_BY_ANNOTATION, CONFIG_ALL };
 
 struct config {
-        char version[16], name[CONFIG_NAME_MAX + 1];
-        enum config_opt_in opt_in;
-        char annotation[128];
-        char namespaces[CONFIG_NAMESPACES_MAX][64]; /* a trailing * matches the rest */
-        size_t n_namespaces;
-        bool fail_open, status_affects_node, pod_routes, result_routes;
-        struct ipprefix ranges[CONFIG_RANGES_MAX];
-        size_t n_ranges;
-        uint32_t table, priority;
-        uint8_t protocol;
-        char socket[CONFIG_SOCKET_MAX], state_dir[CONFIG_PATH_MAX];
+	char version[16], name[CONFIG_NAME_MAX + 1];
+	enum config_opt_in opt_in;
+	char annotation[128];
+	char namespaces[CONFIG_NAMESPACES_MAX][64]; /* a trailing * matches the rest */
+	size_t n_namespaces;
+	bool fail_open, status_affects_node, pod_routes, result_routes;
+	struct ipprefix ranges[CONFIG_RANGES_MAX];
+	size_t n_ranges;
+	uint32_t table, priority;
+	uint8_t protocol;
+	char socket[CONFIG_SOCKET_MAX], state_dir[CONFIG_PATH_MAX];
 
-        bool asks;          /* the pod's annotation says yes */
-        struct bytes prev;  /* prevResult as text, borrowed; len 0: none */
-        struct bytes valid; /* cni.dev/valid-attachments, borrowed; len 0: none */
+	bool asks;          /* the pod's annotation says yes */
+	struct bytes prev;  /* prevResult as text, borrowed; len 0: none */
+	struct bytes valid; /* cni.dev/valid-attachments, borrowed; len 0: none */
 };
 
 MUST_USE int config_parse(struct bytes text, struct config *out, struct fail *f);
@@ -56,7 +56,7 @@ bool config_admits(const struct config *c, const char *pod_namespace);
 /* This pod is to have the tailnet. */
 static inline bool config_wants(const struct config *c, const char *pod_namespace)
 {
-        return (c->opt_in == CONFIG_ALL || c->asks) && config_admits(c, pod_namespace);
+	return (c->opt_in == CONFIG_ALL || c->asks) && config_admits(c, pod_namespace);
 }
 
 #endif

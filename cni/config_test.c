@@ -8,187 +8,214 @@
 #include "tests/harness.h"
 
 static const char asks[] =
-        "{\"cniVersion\":\"1.0.0\",\"name\":\"net\",\"namespaces\":[\"apps\",\"team-*\"],"
-        "\"unknown\":{\"a\":[1]},\"runtimeConfig\":{\"io.kubernetes.cri.pod-annotations\":"
-        "{\"x\":\"y\",\"tailscale.com/cni\":\"true\"}}}";
+    "{\"cniVersion\":\"1.0.0\",\"name\":\"net\",\"namespaces\":[\"apps\",\"team-*\"],"
+    "\"unknown\":{\"a\":[1]},\"runtimeConfig\":{\"io.kubernetes.cri.pod-annotations\":"
+    "{\"x\":\"y\",\"tailscale.com/cni\":\"true\"}}}";
 
 static struct config must(const char *text)
 {
-        struct config c;
-        struct fail f = { 0 };
+	struct config c;
+	struct fail f = { 0 };
 
-        ck_assert_msg(config_parse(bytes_str(text), &c, &f) == 0, "%s: %s", text, f.msg);
-        return c;
+	ck_assert_msg(config_parse(bytes_str(text), &c, &f) == 0, "%s: %s", text, f.msg);
+	return c;
 }
 
 static int code_of(const char *text)
 {
-        struct config c;
-        struct fail f = { 0 };
+	struct config c;
+	struct fail f = { 0 };
 
-        ck_assert_int_eq(config_parse(bytes_str(text), &c, &f), -1);
-        return f.code;
+	ck_assert_int_eq(config_parse(bytes_str(text), &c, &f), -1);
+	return f.code;
 }
 
 TEST(the_annotation_counts_only_in_namespaces_that_the_administrator_names)
 {
-        const struct config c = must(asks);
+	const struct config c = must(asks);
 
-        ck_assert(c.asks);
-        ck_assert(config_wants(&c, "apps") && config_wants(&c, "team-") && config_wants(&c, "team-b"));
-        ck_assert(!config_wants(&c, "app") && !config_wants(&c, "apps2") && !config_wants(&c, ""));
+	ck_assert(c.asks);
+	ck_assert(config_wants(&c, "apps") && config_wants(&c, "team-") &&
+		  config_wants(&c, "team-b"));
+	ck_assert(!config_wants(&c, "app") && !config_wants(&c, "apps2") && !config_wants(&c, ""));
 }
 
 TEST(without_namespaces_nobody_is_admitted)
 {
-        const struct config c = must("{\"cniVersion\":\"1.0.0\",\"name\":\"net\",\"optIn\":\"all\"}");
+	const struct config c =
+	    must("{\"cniVersion\":\"1.0.0\",\"name\":\"net\",\"optIn\":\"all\"}");
 
-        ck_assert(!config_wants(&c, "default") && !config_wants(&c, ""));
+	ck_assert(!config_wants(&c, "default") && !config_wants(&c, ""));
 }
 
 TEST(an_annotation_with_another_value_or_case_asks_nothing)
 {
-        static const char *const values[] = { "\"false\"", "\"\"", "true", "{}", "null", "\"TRUE\"" };
+	static const char *const values[] = {
+		"\"false\"", "\"\"", "true", "{}", "null", "\"TRUE\""
+	};
 
-        for (size_t i = 0; i < ARRAY_LEN(values); i++) {
-                char text[512];
+	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		char text[512];
 
-                snprintf(text, sizeof text,
-                         "{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"runtimeConfig\":{\"io."
-                         "kubernetes.cri.pod-annotations\":{\"tailscale.com/cni\":%s,"
-                         "\"Tailscale.com/cni\":\"true\"}}}",
-                         values[i]);
-                ck_assert_msg(!must(text).asks, "%s", values[i]);
-        }
+		snprintf(text, sizeof text,
+			 "{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"runtimeConfig\":{\"io."
+			 "kubernetes.cri.pod-annotations\":{\"tailscale.com/cni\":%s,"
+			 "\"Tailscale.com/cni\":\"true\"}}}",
+			 values[i]);
+		ck_assert_msg(!must(text).asks, "%s", values[i]);
+	}
 }
 
 TEST(every_fault_of_the_configuration_has_the_code_of_the_specification)
 {
-        ck_assert_int_eq(code_of(""), FAIL_DECODE);
-        ck_assert_int_eq(code_of("7"), FAIL_DECODE);
-        ck_assert_int_eq(code_of("{\"cniVersion\":\"1.0.0\""), FAIL_DECODE);
-        ck_assert_int_eq(code_of("{\"name\":\"n\"}"), FAIL_VERSION);
-        ck_assert_int_eq(code_of("{\"cniVersion\":\"0.2.0\",\"name\":\"n\"}"), FAIL_VERSION);
-        ck_assert_int_eq(code_of("{\"cniVersion\":\"1.0.0\"}"), FAIL_CONFIG);
-        ck_assert_int_eq(code_of("{\"cniVersion\":\"1.0.0\",\"name\":\"a/b\"}"), FAIL_CONFIG);
-        ck_assert_int_eq(code_of("{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"priority\":40000}"), FAIL_CONFIG);
-        ck_assert_int_eq(code_of("{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"ranges\":[\"0.0.0.0/0\"]}"), FAIL_CONFIG);
-        ck_assert_int_eq(code_of("{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"ranges\":[]}"), FAIL_CONFIG);
-        ck_assert_int_eq(code_of("{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"failOpen\":\"yes\"}"), FAIL_CONFIG);
-        ck_assert_int_eq(code_of("{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"socket\":\"x\"}"), FAIL_CONFIG);
+	ck_assert_int_eq(code_of(""), FAIL_DECODE);
+	ck_assert_int_eq(code_of("7"), FAIL_DECODE);
+	ck_assert_int_eq(code_of("{\"cniVersion\":\"1.0.0\""), FAIL_DECODE);
+	ck_assert_int_eq(code_of("{\"name\":\"n\"}"), FAIL_VERSION);
+	ck_assert_int_eq(code_of("{\"cniVersion\":\"0.2.0\",\"name\":\"n\"}"), FAIL_VERSION);
+	ck_assert_int_eq(code_of("{\"cniVersion\":\"1.0.0\"}"), FAIL_CONFIG);
+	ck_assert_int_eq(code_of("{\"cniVersion\":\"1.0.0\",\"name\":\"a/b\"}"), FAIL_CONFIG);
+	ck_assert_int_eq(code_of("{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"priority\":40000}"),
+			 FAIL_CONFIG);
+	ck_assert_int_eq(
+	    code_of("{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"ranges\":[\"0.0.0.0/0\"]}"),
+	    FAIL_CONFIG);
+	ck_assert_int_eq(code_of("{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"ranges\":[]}"),
+			 FAIL_CONFIG);
+	ck_assert_int_eq(code_of("{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"failOpen\":\"yes\"}"),
+			 FAIL_CONFIG);
+	ck_assert_int_eq(code_of("{\"cniVersion\":\"1.0.0\",\"name\":\"n\",\"socket\":\"x\"}"),
+			 FAIL_CONFIG);
 }
 
 TEST(a_configuration_cut_anywhere_is_refused)
 {
-        for (size_t n = 0; n + 1 < sizeof asks; n++) {
-                struct config c;
-                struct fail f = { 0 };
+	for (size_t n = 0; n + 1 < sizeof asks; n++) {
+		struct config c;
+		struct fail f = { 0 };
 
-                ck_assert_int_eq(config_parse(bytes_of(asks, n), &c, &f), -1);
-        }
+		ck_assert_int_eq(config_parse(bytes_of(asks, n), &c, &f), -1);
+	}
 }
 
 TEST(the_environment_names_all_that_is_missing)
 {
-        char *none[] = { (char[]){ "CNI_COMMAND=ADD" }, (char[]){ "CNI_NETNS=/n" }, NULL };
-        struct fail f = { 0 };
-        struct env e;
+	char *none[] = { (char[]){ "CNI_COMMAND=ADD" }, (char[]){ "CNI_NETNS=/n" }, NULL };
+	struct fail f = { 0 };
+	struct env e;
 
-        ck_assert_int_eq(env_parse(none, &e, &f), -1);
-        ck_assert_int_eq(f.code, FAIL_ENV);
-        ck_assert_str_eq(f.msg, "required env variables [CNI_CONTAINERID,CNI_IFNAME] missing");
+	ck_assert_int_eq(env_parse(none, &e, &f), -1);
+	ck_assert_int_eq(f.code, FAIL_ENV);
+	ck_assert_str_eq(f.msg, "required env variables [CNI_CONTAINERID,CNI_IFNAME] missing");
 }
 
 TEST(a_pod_name_is_read_from_the_arguments_and_nothing_else_is_judged)
 {
-        char *v[] = { (char[]){ "CNI_COMMAND=DEL" }, (char[]){ "CNI_CONTAINERID=a" }, (char[]){ "CNI_IFNAME=eth0" },
-                      (char[]){ "CNI_ARGS=;x;=;K8S_POD_NAME=web;IgnoreUnknown=1;K8S_POD_NAMESPACE=apps" }, NULL };
-        struct fail f = { 0 };
-        struct env e;
+	char *v[] = { (char[]){ "CNI_COMMAND=DEL" }, (char[]){ "CNI_CONTAINERID=a" },
+		      (char[]){ "CNI_IFNAME=eth0" },
+		      (char[]){
+			  "CNI_ARGS=;x;=;K8S_POD_NAME=web;IgnoreUnknown=1;K8S_POD_NAMESPACE=apps" },
+		      NULL };
+	struct fail f = { 0 };
+	struct env e;
 
-        ck_assert_int_eq(env_parse(v, &e, &f), 0);
-        ck_assert_str_eq(e.pod_namespace, "apps");
-        ck_assert_str_eq(e.pod_name, "web");
+	ck_assert_int_eq(env_parse(v, &e, &f), 0);
+	ck_assert_str_eq(e.pod_namespace, "apps");
+	ck_assert_str_eq(e.pod_name, "web");
 }
 
 TEST(the_plan_guards_every_address_before_it_looks_up)
 {
-        const struct ip ips[] = { ip_v4(10, 0, 0, 2), { { 0xfd, [15] = 2 } } };
-        struct ipprefix ranges[2];
-        struct plan_input in = { .ips = ips, .n_ips = 2, .ranges = ranges, .n_ranges = 2, .iif = "veth1",
-                                 .table = 77, .priority = 1000 };
-        static struct rule v[RULE_MAX];
-        size_t n;
+	const struct ip ips[] = { ip_v4(10, 0, 0, 2), { { 0xfd, [15] = 2 } } };
+	struct ipprefix ranges[2];
+	struct plan_input in = { .ips = ips,
+				 .n_ips = 2,
+				 .ranges = ranges,
+				 .n_ranges = 2,
+				 .iif = "veth1",
+				 .table = 77,
+				 .priority = 1000 };
+	static struct rule v[RULE_MAX];
+	size_t n;
 
-        ck_assert(ipprefix_parse(bytes_str("100.64.0.0/10"), &ranges[0]));
-        ck_assert(ipprefix_parse(bytes_str("fd7a:115c:a1e0::/48"), &ranges[1]));
-        n = plan_rules(&in, v);
-        ck_assert_uint_eq(n, 6);
-        for (size_t i = 0; i < n; i++) {
-                ck_assert_int_eq(v[i].is_lookup, i >= 4);
-                ck_assert_uint_eq(v[i].priority, v[i].is_lookup ? 1000 : 1001);
-                ck_assert_uint_eq(v[i].table, v[i].is_lookup ? 77 : 0);
-                ck_assert_int_eq(v[i].has_from, i >= 2);
-        }
-        in.iif = "";
-        ck_assert_uint_eq(plan_rules(&in, v), 4);
+	ck_assert(ipprefix_parse(bytes_str("100.64.0.0/10"), &ranges[0]));
+	ck_assert(ipprefix_parse(bytes_str("fd7a:115c:a1e0::/48"), &ranges[1]));
+	n = plan_rules(&in, v);
+	ck_assert_uint_eq(n, 6);
+	for (size_t i = 0; i < n; i++) {
+		ck_assert_int_eq(v[i].is_lookup, i >= 4);
+		ck_assert_uint_eq(v[i].priority, v[i].is_lookup ? 1000 : 1001);
+		ck_assert_uint_eq(v[i].table, v[i].is_lookup ? 77 : 0);
+		ck_assert_int_eq(v[i].has_from, i >= 2);
+	}
+	in.iif = "";
+	ck_assert_uint_eq(plan_rules(&in, v), 4);
 }
 
 TEST(addresses_of_interfaces_outside_the_pod_are_not_the_pods)
 {
-        static const char text[] =
-                "{\"interfaces\":[{\"name\":\"br0\"},{\"name\":\"eth0\",\"sandbox\":\"/n\"}],"
-                "\"ips\":[{\"address\":\"10.0.0.1/24\",\"interface\":0},"
-                "{\"address\":\"10.0.0.2/24\",\"interface\":1},{\"address\":\"10.0.0.3/24\"}]}";
-        struct result r;
-        struct fail f = { 0 };
-        struct ip v[4], want = ip_v4(10, 0, 0, 2);
+	static const char text[] =
+	    "{\"interfaces\":[{\"name\":\"br0\"},{\"name\":\"eth0\",\"sandbox\":\"/n\"}],"
+	    "\"ips\":[{\"address\":\"10.0.0.1/24\",\"interface\":0},"
+	    "{\"address\":\"10.0.0.2/24\",\"interface\":1},{\"address\":\"10.0.0.3/24\"}]}";
+	struct result r;
+	struct fail f = { 0 };
+	struct ip v[4], want = ip_v4(10, 0, 0, 2);
 
-        ck_assert_int_eq(result_parse(bytes_str(text), &r, &f), 0);
-        ck_assert_int_eq(result_pod_ips(&r, v, 4), 2);
-        ck_assert(ip_eq(&v[0], &want));
-        ck_assert_int_eq(result_pod_ips(&r, v, 1), -1);
+	ck_assert_int_eq(result_parse(bytes_str(text), &r, &f), 0);
+	ck_assert_int_eq(result_pod_ips(&r, v, 4), 2);
+	ck_assert(ip_eq(&v[0], &want));
+	ck_assert_int_eq(result_pod_ips(&r, v, 1), -1);
 }
 
 TEST(a_list_gets_our_plugin_at_its_end_and_is_then_ours)
 {
-        static const char owner[] = "{\"cniVersion\":\"1.0.0\",\"name\":\"k\",\"plugins\":[{\"type\":\"ptp\",\"n\":1.50}],\"x\":1}";
-        struct fail f = { 0 };
-        struct buf out;
+	static const char owner[] = "{\"cniVersion\":\"1.0.0\",\"name\":\"k\",\"plugins\":[{"
+				    "\"type\":\"ptp\",\"n\":1.50}],\"x\":1}";
+	struct fail f = { 0 };
+	struct buf out;
 
-        buf_init(&out, 4096);
-        ck_assert_int_eq(conflist_join(bytes_str(owner), bytes_str("{\"failOpen\":true,\"type\":\"z\"}"), &out, &f), 0);
-        ck_assert(buf_append(&out, "", 1));
-        ck_assert_str_eq((char *)out.data + out.off,
-                         "{\"cniVersion\":\"1.0.0\",\"name\":\"k\",\"x\":1,\"plugins\":[{\"type\":\"ptp\",\"n\":1.50},"
-                         "{\"type\":\"tailpod-cni\",\"capabilities\":{\"io.kubernetes.cri.pod-annotations\":true},"
-                         "\"failOpen\":true}]}\n");
-        ck_assert_int_eq(conflist_kind(bytes_of(out.data + out.off, out.len - 1)), CONFLIST_OURS);
-        buf_fini(&out);
+	buf_init(&out, 4096);
+	ck_assert_int_eq(conflist_join(bytes_str(owner),
+				       bytes_str("{\"failOpen\":true,\"type\":\"z\"}"), &out, &f),
+			 0);
+	ck_assert(buf_append(&out, "", 1));
+	ck_assert_str_eq((char *)out.data + out.off,
+			 "{\"cniVersion\":\"1.0.0\",\"name\":\"k\",\"x\":1,\"plugins\":[{\"type\":"
+			 "\"ptp\",\"n\":1.50},"
+			 "{\"type\":\"tailpod-cni\",\"capabilities\":{\"io.kubernetes.cri.pod-"
+			 "annotations\":true},"
+			 "\"failOpen\":true}]}\n");
+	ck_assert_int_eq(conflist_kind(bytes_of(out.data + out.off, out.len - 1)), CONFLIST_OURS);
+	buf_fini(&out);
 }
 
 TEST(settings_that_an_add_would_refuse_join_no_list)
 {
-        static const char owner[] = "{\"cniVersion\":\"1.0.0\",\"name\":\"k\",\"plugins\":[{\"type\":\"ptp\"}]}";
-        static const char old[] = "{\"cniVersion\":\"0.2.0\",\"name\":\"k\",\"plugins\":[{\"type\":\"ptp\"}]}";
-        struct fail f = { 0 };
-        struct buf out;
+	static const char owner[] =
+	    "{\"cniVersion\":\"1.0.0\",\"name\":\"k\",\"plugins\":[{\"type\":\"ptp\"}]}";
+	static const char old[] =
+	    "{\"cniVersion\":\"0.2.0\",\"name\":\"k\",\"plugins\":[{\"type\":\"ptp\"}]}";
+	struct fail f = { 0 };
+	struct buf out;
 
-        buf_init(&out, 4096);
-        ck_assert_int_eq(conflist_join(bytes_str(owner), bytes_str("{\"mode\":\"node\"}"), &out, &f), -1);
-        ck_assert_int_eq(f.code, FAIL_CONFIG);
-        ck_assert_int_eq(conflist_join(bytes_str(old), bytes_str("{}"), &out, &f), -1);
-        ck_assert_int_eq(f.code, FAIL_VERSION);
-        buf_fini(&out);
+	buf_init(&out, 4096);
+	ck_assert_int_eq(
+	    conflist_join(bytes_str(owner), bytes_str("{\"mode\":\"node\"}"), &out, &f), -1);
+	ck_assert_int_eq(f.code, FAIL_CONFIG);
+	ck_assert_int_eq(conflist_join(bytes_str(old), bytes_str("{}"), &out, &f), -1);
+	ck_assert_int_eq(f.code, FAIL_VERSION);
+	buf_fini(&out);
 }
 
 TEST(a_list_for_gc_with_a_nameless_entry_is_refused_whole)
 {
-        struct gc_valid v[2];
+	struct gc_valid v[2];
 
-        ck_assert_int_eq(gc_parse(bytes_str("[]"), v, 2), 0);
-        ck_assert_int_eq(gc_parse(bytes_str("[{\"containerID\":\"a\",\"ifname\":\"b\"}]"), v, 2), 1);
-        ck_assert_int_eq(gc_parse(bytes_str("[{\"containerID\":\"a\"}]"), v, 2), -1);
-        ck_assert_int_eq(gc_parse(bytes_str("{}"), v, 2), -1);
-        ck_assert_int_eq(gc_parse(bytes_str("[{\"containerID\":7,\"ifname\":\"b\"}]"), v, 2), -1);
+	ck_assert_int_eq(gc_parse(bytes_str("[]"), v, 2), 0);
+	ck_assert_int_eq(gc_parse(bytes_str("[{\"containerID\":\"a\",\"ifname\":\"b\"}]"), v, 2),
+			 1);
+	ck_assert_int_eq(gc_parse(bytes_str("[{\"containerID\":\"a\"}]"), v, 2), -1);
+	ck_assert_int_eq(gc_parse(bytes_str("{}"), v, 2), -1);
+	ck_assert_int_eq(gc_parse(bytes_str("[{\"containerID\":7,\"ifname\":\"b\"}]"), v, 2), -1);
 }

@@ -8,10 +8,10 @@
 #define CONFLIST_TYPE "tailpod-cni"
 
 enum conflist_kind {
-        CONFLIST_BAD,    /* no network configuration: runtimes skip it, and so do we */
-        CONFLIST_SINGLE, /* one plugin (.conf) */
-        CONFLIST_LIST,
-        CONFLIST_OURS, /* a list that already names our plugin */
+	CONFLIST_BAD,    /* no network configuration: runtimes skip it, and so do we */
+	CONFLIST_SINGLE, /* one plugin (.conf) */
+	CONFLIST_LIST,
+	CONFLIST_OURS, /* a list that already names our plugin */
 };
 enum conflist_kind conflist_kind(struct bytes text);
 /* owner: SINGLE or LIST. own: an object with our keys ("" : none); `type` and `capabilities` in it

@@ -10,10 +10,10 @@ extern const char *const verb_names[VERB_N];
 enum { ENV_CONTAINER_MAX = 200, ENV_PATH_MAX = 256, ENV_IFNAME_MAX = 15, ENV_POD_MAX = 320 };
 
 struct env {
-        enum verb verb;
-        char container[ENV_CONTAINER_MAX + 1], netns[ENV_PATH_MAX], ifname[ENV_IFNAME_MAX + 1];
-        char pod_namespace[64], pod_name[256]; /* of CNI_ARGS; "" when not said */
-        bool netns_override;
+	enum verb verb;
+	char container[ENV_CONTAINER_MAX + 1], netns[ENV_PATH_MAX], ifname[ENV_IFNAME_MAX + 1];
+	char pod_namespace[64], pod_name[256]; /* of CNI_ARGS; "" when not said */
+	bool netns_override;
 };
 
 /* environ as execve has it. Missing variables are listed all together (code 4). */

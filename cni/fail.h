@@ -6,24 +6,24 @@
 #include "base/bytes.h"
 
 enum fail_code { /* CNI specification 1.1.0, "Error"; cni.md 4 */
-                 FAIL_VERSION = 1,
-                 FAIL_FIELD = 2,
-                 FAIL_ENV = 4,
-                 FAIL_IO = 5,
-                 FAIL_DECODE = 6,
-                 FAIL_CONFIG = 7,
-                 FAIL_NETNS = 8,
-                 FAIL_AGAIN = 11,
-                 FAIL_UNAVAILABLE = 50,
-                 FAIL_LIMITED = 51,
-                 /* ours */
-                 FAIL_CLASH = 100,   /* the pod's own address lies in the tailnet's range */
-                 FAIL_DAMAGED = 101, /* CHECK: a rule or route of ours is missing */
+		 FAIL_VERSION = 1,
+		 FAIL_FIELD = 2,
+		 FAIL_ENV = 4,
+		 FAIL_IO = 5,
+		 FAIL_DECODE = 6,
+		 FAIL_CONFIG = 7,
+		 FAIL_NETNS = 8,
+		 FAIL_AGAIN = 11,
+		 FAIL_UNAVAILABLE = 50,
+		 FAIL_LIMITED = 51,
+		 /* ours */
+		 FAIL_CLASH = 100,   /* the pod's own address lies in the tailnet's range */
+		 FAIL_DAMAGED = 101, /* CHECK: a rule or route of ours is missing */
 };
 
 struct fail {
-        int code;
-        char msg[512], details[256];
+	int code;
+	char msg[512], details[256];
 };
 
 /* both return -1, so that `return fail_set(...)` reads well */

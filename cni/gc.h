@@ -10,7 +10,7 @@
 enum { GC_VALID_MAX = 1 << 14 };
 
 struct gc_valid { /* borrowed from the configuration's text */
-        struct bytes container, ifname;
+	struct bytes container, ifname;
 };
 /* The count, at most max; -1: malformed, too many, or with names that need escapes (none of ours).
  */

@@ -17,8 +17,8 @@
 #define INSTALL_PROGRAM "tailpod-cni"
 
 struct install_conf {
-        const char *bin_dir, *net_dir;
-        struct bytes own; /* the plugin's settings, a JSON object; len 0: none */
+	const char *bin_dir, *net_dir;
+	struct bytes own; /* the plugin's settings, a JSON object; len 0: none */
 };
 
 enum install_found { INSTALL_SAME, INSTALL_CHANGED, INSTALL_NO_OWNER };

@@ -10,8 +10,8 @@
 #include "cni/rule.h"
 
 struct netlink {
-        int fd;
-        uint32_t seq;
+	int fd;
+	uint32_t seq;
 };
 
 /* All return 0 or -errno. The socket belongs to the network namespace it was opened in. */
@@ -26,17 +26,17 @@ typedef void netlink_rule_fn(void *ctx, const struct rule *r);
 MUST_USE int netlink_rules(struct netlink *nl, uint8_t protocol, netlink_rule_fn *fn, void *ctx);
 
 struct netlink_link {
-        int index;
-        bool is_port;  /* of a bridge or the like */
-        bool is_cable; /* its other end is in another namespace */
+	int index;
+	bool is_port;  /* of a bridge or the like */
+	bool is_cable; /* its other end is in another namespace */
 };
 MUST_USE int netlink_link(struct netlink *nl, const char *name, struct netlink_link *out);
 
 struct netlink_route { /* in the main table */
-        struct ipprefix dst;
-        struct ip gw;         /* zero: none, the destination is on the link */
-        int link;             /* index */
-        unsigned mtu, advmss; /* 0: not set; mtu is locked */
+	struct ipprefix dst;
+	struct ip gw;         /* zero: none, the destination is on the link */
+	int link;             /* index */
+	unsigned mtu, advmss; /* 0: not set; mtu is locked */
 };
 /* Replaces a route of the same destination, metric and table that is ours; another's is -EEXIST. */
 MUST_USE int netlink_route_add(struct netlink *nl, const struct netlink_route *r, uint8_t protocol);

@@ -7,7 +7,7 @@
 #include "cni/netlink.h"
 
 struct netns_id {
-        uint64_t dev, ino;
+	uint64_t dev, ino;
 };
 
 /* Opens a netlink socket inside and comes back; the socket stays of that namespace. 0 or -1. */

@@ -7,125 +7,126 @@
 
 static struct rule make(const struct plan_input *in, const struct ipprefix *to, bool is_lookup)
 {
-        return (struct rule){ .is_v6 = !ip_is_v4(&to->ip),
-                              .is_lookup = is_lookup,
-                              .priority = in->priority + !is_lookup,
-                              .table = is_lookup ? in->table : 0,
-                              .to = *to };
+	return (struct rule){ .is_v6 = !ip_is_v4(&to->ip),
+			      .is_lookup = is_lookup,
+			      .priority = in->priority + !is_lookup,
+			      .table = is_lookup ? in->table : 0,
+			      .to = *to };
 }
 
 static size_t by_address(const struct plan_input *in, bool is_lookup, struct rule *out)
 {
-        size_t n = 0;
+	size_t n = 0;
 
-        for (size_t i = 0; i < in->n_ips; i++)
-                for (size_t k = 0; k < in->n_ranges; k++) {
-                        if (ip_is_v4(&in->ips[i]) != ip_is_v4(&in->ranges[k].ip))
-                                continue;
-                        out[n] = make(in, &in->ranges[k], is_lookup);
-                        out[n].has_from = true;
-                        out[n].from = ipprefix_of(&in->ips[i], 128);
-                        n++;
-                }
-        return n;
+	for (size_t i = 0; i < in->n_ips; i++)
+		for (size_t k = 0; k < in->n_ranges; k++) {
+			if (ip_is_v4(&in->ips[i]) != ip_is_v4(&in->ranges[k].ip))
+				continue;
+			out[n] = make(in, &in->ranges[k], is_lookup);
+			out[n].has_from = true;
+			out[n].from = ipprefix_of(&in->ips[i], 128);
+			n++;
+		}
+	return n;
 }
 
 size_t plan_rules(const struct plan_input *in, struct rule out[static RULE_MAX])
 {
-        size_t n = 0;
+	size_t n = 0;
 
-        assert(in->n_ips <= RULE_IPS_MAX && in->n_ranges <= RULE_RANGES_MAX);
-        for (size_t k = 0; *in->iif && k < in->n_ranges; k++) {
-                out[n] = make(in, &in->ranges[k], false);
-                (void)bytes_to_str(bytes_str(in->iif), out[n].iif, sizeof out[n].iif);
-                n++;
-        }
-        n += by_address(in, false, out + n);
-        return n + by_address(in, true, out + n);
+	assert(in->n_ips <= RULE_IPS_MAX && in->n_ranges <= RULE_RANGES_MAX);
+	for (size_t k = 0; *in->iif && k < in->n_ranges; k++) {
+		out[n] = make(in, &in->ranges[k], false);
+		(void)bytes_to_str(bytes_str(in->iif), out[n].iif, sizeof out[n].iif);
+		n++;
+	}
+	n += by_address(in, false, out + n);
+	return n + by_address(in, true, out + n);
 }
 
 bool rule_eq(const struct rule *a, const struct rule *b)
 {
-        return a->is_v6 == b->is_v6 && a->is_lookup == b->is_lookup && a->has_from == b->has_from &&
-               a->priority == b->priority && a->table == b->table &&
-               (!a->has_from || ipprefix_eq(&a->from, &b->from)) && ipprefix_eq(&a->to, &b->to) &&
-               strcmp(a->iif, b->iif) == 0;
+	return a->is_v6 == b->is_v6 && a->is_lookup == b->is_lookup && a->has_from == b->has_from &&
+	       a->priority == b->priority && a->table == b->table &&
+	       (!a->has_from || ipprefix_eq(&a->from, &b->from)) && ipprefix_eq(&a->to, &b->to) &&
+	       strcmp(a->iif, b->iif) == 0;
 }
 
 const char *rule_text(const struct rule *r, char *out, size_t cap)
 {
-        char from[IPPREFIX_TEXT] = "all", to[IPPREFIX_TEXT], action[32] = "unreachable";
+	char from[IPPREFIX_TEXT] = "all", to[IPPREFIX_TEXT], action[32] = "unreachable";
 
-        if (r->has_from)
-                ipprefix_text(&r->from, from);
-        ipprefix_text(&r->to, to);
-        if (r->is_lookup)
-                snprintf(action, sizeof action, "lookup %u", r->table);
-        snprintf(out, cap, "%u: from %s to %s%s%s %s", r->priority, from, to,
-                 *r->iif ? " iif " : "", r->iif, action);
-        return out;
+	if (r->has_from)
+		ipprefix_text(&r->from, from);
+	ipprefix_text(&r->to, to);
+	if (r->is_lookup)
+		snprintf(action, sizeof action, "lookup %u", r->table);
+	snprintf(out, cap, "%u: from %s to %s%s%s %s", r->priority, from, to,
+		 *r->iif ? " iif " : "", r->iif, action);
+	return out;
 }
 
 void rule_emit(struct jsonw *w, const struct rule *r)
 {
-        char text[IPPREFIX_TEXT];
+	char text[IPPREFIX_TEXT];
 
-        jsonw_obj(w);
-        jsonw_ki64(w, "priority", r->priority);
-        if (r->has_from)
-                jsonw_kstr(w, "from", ipprefix_text(&r->from, text));
-        jsonw_kstr(w, "to", ipprefix_text(&r->to, text));
-        if (*r->iif)
-                jsonw_kstr(w, "iif", r->iif);
-        if (r->is_lookup)
-                jsonw_ki64(w, "lookup", r->table);
-        jsonw_obj_end(w);
+	jsonw_obj(w);
+	jsonw_ki64(w, "priority", r->priority);
+	if (r->has_from)
+		jsonw_kstr(w, "from", ipprefix_text(&r->from, text));
+	jsonw_kstr(w, "to", ipprefix_text(&r->to, text));
+	if (*r->iif)
+		jsonw_kstr(w, "iif", r->iif);
+	if (r->is_lookup)
+		jsonw_ki64(w, "lookup", r->table);
+	jsonw_obj_end(w);
 }
 
 static void prefix(struct json *j, struct ipprefix *out)
 {
-        char text[IPPREFIX_TEXT];
+	char text[IPPREFIX_TEXT];
 
-        json_str(j, text, sizeof text);
-        if (!ipprefix_parse(bytes_str(text), out))
-                j->failed = true;
+	json_str(j, text, sizeof text);
+	if (!ipprefix_parse(bytes_str(text), out))
+		j->failed = true;
 }
 
 static uint32_t number(struct json *j)
 {
-        const uint64_t v = json_u64(j);
+	const uint64_t v = json_u64(j);
 
-        if (v > UINT32_MAX)
-                j->failed = true;
-        return (uint32_t)v;
+	if (v > UINT32_MAX)
+		j->failed = true;
+	return (uint32_t)v;
 }
 
 void rule_parse(struct json *j, struct rule *out)
 {
-        struct bytes key;
-        bool has_to = false;
+	struct bytes key;
+	bool has_to = false;
 
-        *out = (struct rule){ 0 };
-        json_obj(j);
-        while (json_key(j, &key)) {
-                if (json_key_is(key, "priority"))
-                        out->priority = number(j);
-                else if (json_key_is(key, "from")) {
-                        prefix(j, &out->from);
-                        out->has_from = true;
-                } else if (json_key_is(key, "to")) {
-                        prefix(j, &out->to);
-                        has_to = true;
-                } else if (json_key_is(key, "iif"))
-                        json_str(j, out->iif, sizeof out->iif);
-                else if (json_key_is(key, "lookup")) {
-                        out->table = number(j);
-                        out->is_lookup = true;
-                } else
-                        json_skip(j);
-        }
-        out->is_v6 = !ip_is_v4(&out->to.ip);
-        if (!has_to || out->priority == 0 || !json_is_utf8(bytes_str(out->iif)) || (!out->has_from && !*out->iif) ||
-            (out->has_from && ip_is_v4(&out->from.ip) == out->is_v6))
-                j->failed = true;
+	*out = (struct rule){ 0 };
+	json_obj(j);
+	while (json_key(j, &key)) {
+		if (json_key_is(key, "priority"))
+			out->priority = number(j);
+		else if (json_key_is(key, "from")) {
+			prefix(j, &out->from);
+			out->has_from = true;
+		} else if (json_key_is(key, "to")) {
+			prefix(j, &out->to);
+			has_to = true;
+		} else if (json_key_is(key, "iif"))
+			json_str(j, out->iif, sizeof out->iif);
+		else if (json_key_is(key, "lookup")) {
+			out->table = number(j);
+			out->is_lookup = true;
+		} else
+			json_skip(j);
+	}
+	out->is_v6 = !ip_is_v4(&out->to.ip);
+	if (!has_to || out->priority == 0 || !json_is_utf8(bytes_str(out->iif)) ||
+	    (!out->has_from && !*out->iif) ||
+	    (out->has_from && ip_is_v4(&out->from.ip) == out->is_v6))
+		j->failed = true;
 }

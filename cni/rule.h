@@ -21,26 +21,26 @@
 #include "base/json.h"
 
 enum {
-        RULE_IPS_MAX = 16,
-        RULE_RANGES_MAX = 8,
-        RULE_MAX = RULE_IPS_MAX * RULE_RANGES_MAX * 2 + RULE_RANGES_MAX
+	RULE_IPS_MAX = 16,
+	RULE_RANGES_MAX = 8,
+	RULE_MAX = RULE_IPS_MAX * RULE_RANGES_MAX * 2 + RULE_RANGES_MAX
 };
 
 struct rule {
-        bool is_v6, is_lookup; /* else unreachable */
-        bool has_from;
-        uint32_t priority, table; /* table: only of a lookup */
-        struct ipprefix from, to;
-        char iif[16]; /* "": any */
+	bool is_v6, is_lookup; /* else unreachable */
+	bool has_from;
+	uint32_t priority, table; /* table: only of a lookup */
+	struct ipprefix from, to;
+	char iif[16]; /* "": any */
 };
 
 struct plan_input {
-        const struct ip *ips;
-        size_t n_ips;
-        const struct ipprefix *ranges;
-        size_t n_ranges;
-        const char *iif; /* "" : not known */
-        uint32_t table, priority;
+	const struct ip *ips;
+	size_t n_ips;
+	const struct ipprefix *ranges;
+	size_t n_ranges;
+	const char *iif; /* "" : not known */
+	uint32_t table, priority;
 };
 
 /* Guards first, then lookups, which only a granted pod gets. The count; never more than RULE_MAX,

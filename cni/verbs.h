@@ -9,7 +9,7 @@
 /* 0: out is what to print (it may be nothing); -1: f says why. warn: lines for people, on stderr.
  */
 MUST_USE int verb_run(const struct env *env, const struct config *c, struct buf *out,
-                      struct fail *f);
+		      struct fail *f);
 MUST_USE bool verb_version(struct buf *out); /* needs no configuration */
 
 #endif

@@ -19,6 +19,6 @@ MUST_USE int wiring_sweep(struct netlink *nl, const char *state_dir, uint8_t pro
 /* The pod's side: routes to the ranges with the tunnel's MTU; families that the pod has no way out
  * of are left out. The count, or -errno. */
 int wiring_pod_routes(struct netlink *pod, const struct config *c, const struct result *prev,
-                      const char *ifname, struct netlink_route out[static CONFIG_RANGES_MAX]);
+		      const char *ifname, struct netlink_route out[static CONFIG_RANGES_MAX]);
 
 #endif

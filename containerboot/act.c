@@ -5,75 +5,75 @@
 
 static struct node *node(struct program *p)
 {
-        return host_node(p->host);
+	return host_node(p->host);
 }
 
 static void set_prefs(struct program *p, const struct prefs *next)
 {
-        const bool was = p->self.prefs.want_running;
-        struct program_hostinfo info;
-        char a[16], b[16];
+	const bool was = p->self.prefs.want_running;
+	struct program_hostinfo info;
+	char a[16], b[16];
 
-        for (size_t i = 0; i < prefs_n_fields; i++) {
-                const struct prefs_field *f = &prefs_fields[i];
+	for (size_t i = 0; i < prefs_n_fields; i++) {
+		const struct prefs_field *f = &prefs_fields[i];
 
-                if (!prefs_field_eq(f, &p->self.prefs, next))
-                        log_info("containerboot: local API sets %s from %s to %s", f->json,
-                                 prefs_field_text(f, &p->self.prefs, a),
-                                 prefs_field_text(f, next, b));
-        }
-        p->self.prefs = *next;
-        program_save(p);
-        if (node_set_prefs(node(p), program_hostinfo(p, &info), next->accept_routes,
-                           next->shields_up) < 0)
-                log_warn("containerboot: out of memory, the change counts after a restart");
-        if (was != next->want_running)
-                node_set_running(node(p), loop_now(p->loop), loop_wall(), next->want_running);
-        host_kick(p->host);
-        localapi_server_notify(p->api, LOCALAPI_N_PREFS, NULL);
+		if (!prefs_field_eq(f, &p->self.prefs, next))
+			log_info("containerboot: local API sets %s from %s to %s", f->json,
+				 prefs_field_text(f, &p->self.prefs, a),
+				 prefs_field_text(f, next, b));
+	}
+	p->self.prefs = *next;
+	program_save(p);
+	if (node_set_prefs(node(p), program_hostinfo(p, &info), next->accept_routes,
+			   next->shields_up) < 0)
+		log_warn("containerboot: out of memory, the change counts after a restart");
+	if (was != next->want_running)
+		node_set_running(node(p), loop_now(p->loop), loop_wall(), next->want_running);
+	host_kick(p->host);
+	localapi_server_notify(p->api, LOCALAPI_N_PREFS, NULL);
 }
 
 static int login(struct program *p, const char *key)
 {
-        p->login_by_hand = true;
-        node_login(node(p), loop_now(p->loop), *key ? key : NULL);
-        host_kick(p->host);
-        return 0;
+	p->login_by_hand = true;
+	node_login(node(p), loop_now(p->loop), *key ? key : NULL);
+	host_kick(p->host);
+	return 0;
 }
 
 int program_act(void *ctx, const struct localapi_answer *what, const char **words)
 {
-        struct program *p = ctx;
+	struct program *p = ctx;
 
-        if ((what->act == LOCALAPI_SET_PREFS || what->act == LOCALAPI_START) &&
-            strcmp(what->prefs.control_url, p->self.prefs.control_url) != 0) {
-                *words =
-                    "the control server is set by TS_LOGIN_SERVER; change it there and restart";
-                return 400;
-        }
-        switch (what->act) {
-        case LOCALAPI_SET_PREFS:
-                set_prefs(p, &what->prefs);
-                break;
-        case LOCALAPI_START:
-                set_prefs(p, &what->prefs);
-                if (*what->auth_key)
-                        return login(p, what->auth_key);
-                localapi_server_notify(p->api, LOCALAPI_N_STATE, NULL);
-                break;
-        case LOCALAPI_LOGIN:
-                if (node_state(node(p)) != NODE_RUNNING)
-                        return login(p, "");
-                localapi_server_notify(p->api, LOCALAPI_N_STATE, NULL);
-                break;
-        case LOCALAPI_LOGOUT:
-                node_logout(node(p), loop_now(p->loop));
-                host_kick(p->host);
-                break;
-        case LOCALAPI_REBIND:
-                node_link_changed(node(p), loop_now(p->loop));
-                host_kick(p->host);
-                break;
-        }
-        return 0;
+	if ((what->act == LOCALAPI_SET_PREFS || what->act == LOCALAPI_START) &&
+	    strcmp(what->prefs.control_url, p->self.prefs.control_url) != 0) {
+		*words =
+		    "the control server is set by TS_LOGIN_SERVER; change it there and restart";
+		return 400;
+	}
+	switch (what->act) {
+	case LOCALAPI_SET_PREFS:
+		set_prefs(p, &what->prefs);
+		break;
+	case LOCALAPI_START:
+		set_prefs(p, &what->prefs);
+		if (*what->auth_key)
+			return login(p, what->auth_key);
+		localapi_server_notify(p->api, LOCALAPI_N_STATE, NULL);
+		break;
+	case LOCALAPI_LOGIN:
+		if (node_state(node(p)) != NODE_RUNNING)
+			return login(p, "");
+		localapi_server_notify(p->api, LOCALAPI_N_STATE, NULL);
+		break;
+	case LOCALAPI_LOGOUT:
+		node_logout(node(p), loop_now(p->loop));
+		host_kick(p->host);
+		break;
+	case LOCALAPI_REBIND:
+		node_link_changed(node(p), loop_now(p->loop));
+		host_kick(p->host);
+		break;
+	}
+	return 0;
 }

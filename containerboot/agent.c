@@ -21,396 +21,419 @@
 #include "os/tun.h"
 
 enum {
-        TABLE = 5252, /* the plugin's defaults (cni/config.h) */
-        PROTOCOL = 116,
-        SWEEP_S = 60,
-        CALLS_MAX = 256, /* plugins asking at the same time; a burst of pods on one machine */
-        CALL_S = 5,
-        LINE_MAX_LEN = 2048, /* a request */
+	TABLE = 5252, /* the plugin's defaults (cni/config.h) */
+	PROTOCOL = 116,
+	SWEEP_S = 60,
+	CALLS_MAX = 256, /* plugins asking at the same time; a burst of pods on one machine */
+	CALL_S = 5,
+	LINE_MAX_LEN = 2048, /* a request */
 };
 
 struct call {
-        struct agent *agent;
-        struct stream *s;
-        struct loop_timer limit;
-        struct buf answer;
-        size_t len;
-        char line[LINE_MAX_LEN];
-        struct call *next;
+	struct agent *agent;
+	struct stream *s;
+	struct loop_timer limit;
+	struct buf answer;
+	size_t len;
+	char line[LINE_MAX_LEN];
+	struct call *next;
 };
 
 struct agent {
-        struct agent_conf conf;
-        struct rtnl *nl;
-        struct tun *tun;
-        int link;
-        struct listener *listener;
-        struct call *calls;
-        size_t n_calls;
-        struct loop_timer sweep;
-        struct ip addr[2]; /* on the device; zero: none */
-        bool routed;
-        struct agent_rules_counts last;
-        uint64_t requests[AGENT_VERDICTS], bad_requests, put, swept, gone, rx, rx_dropped, tx, tx_dropped;
+	struct agent_conf conf;
+	struct rtnl *nl;
+	struct tun *tun;
+	int link;
+	struct listener *listener;
+	struct call *calls;
+	size_t n_calls;
+	struct loop_timer sweep;
+	struct ip addr[2]; /* on the device; zero: none */
+	bool routed;
+	struct agent_rules_counts last;
+	uint64_t requests[AGENT_VERDICTS], bad_requests, put, swept, gone, rx, rx_dropped, tx,
+	    tx_dropped;
 };
 
 /* --- device --- */
 
 static size_t from_device(void *ctx, const struct pkt *v, size_t n)
 {
-        struct agent *a = ctx;
-        const size_t taken = host_send_packets(a->conf.host, v, n);
+	struct agent *a = ctx;
+	const size_t taken = host_send_packets(a->conf.host, v, n);
 
-        a->tx += taken;
-        a->tx_dropped += n - taken;
-        return taken;
+	a->tx += taken;
+	a->tx_dropped += n - taken;
+	return taken;
 }
 
 void agent_inner(struct agent *a, struct pkt *v, size_t n)
 {
-        const size_t taken = tun_send(a->tun, v, n);
+	const size_t taken = tun_send(a->tun, v, n);
 
-        a->rx += taken;
-        a->rx_dropped += n - taken;
+	a->rx += taken;
+	a->rx_dropped += n - taken;
 }
 
-/* Where /proc/sys is read-only the administrator has to; without it packets are lost in silence while the agent is
- * away, yet none leaks. */
+/* Where /proc/sys is read-only the administrator has to; without it packets are lost in silence
+ * while the agent is away, yet none leaks. */
 static void set_sysctl(const char *family, const char *device, const char *name, const char *value)
 {
-        char path[160];
-        AUTO_FD int fd = -1;
+	char path[160];
+	AUTO_FD int fd = -1;
 
-        snprintf(path, sizeof path, "/proc/sys/net/%s/conf/%s/%s", family, device, name);
-        fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd < 0 || write(fd, value, strlen(value)) < 0)
-                log_warn("cni: %s cannot be set to %s: %s", path, value, strerrordesc_np(errno));
+	snprintf(path, sizeof path, "/proc/sys/net/%s/conf/%s/%s", family, device, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+		log_warn("cni: %s cannot be set to %s: %s", path, value, strerrordesc_np(errno));
 }
 
 static int open_device(struct agent *a, struct err *e)
 {
-        const char *name = a->conf.device;
-        int r;
+	const char *name = a->conf.device;
+	int r;
 
-        a->tun = tun_open(a->conf.loop, name, from_device, a, e);
-        if (!a->tun)
-                return -EIO;
-        a->link = rtnl_link_index(a->nl, name);
-        r = a->link < 0 ? a->link : rtnl_link_up(a->nl, a->link, NODE_MTU);
-        if (r < 0)
-                return err_set(e, -r, "bring the device %s up", name);
-        set_sysctl("ipv4", name, "ignore_routes_with_linkdown", "1");
-        set_sysctl("ipv6", name, "ignore_routes_with_linkdown", "1");
-        set_sysctl("ipv4", name, "rp_filter", "2"); /* what comes back was never sent from here in its eyes */
-        return masquerade_add(name, e);
+	a->tun = tun_open(a->conf.loop, name, from_device, a, e);
+	if (!a->tun)
+		return -EIO;
+	a->link = rtnl_link_index(a->nl, name);
+	r = a->link < 0 ? a->link : rtnl_link_up(a->nl, a->link, NODE_MTU);
+	if (r < 0)
+		return err_set(e, -r, "bring the device %s up", name);
+	set_sysctl("ipv4", name, "ignore_routes_with_linkdown", "1");
+	set_sysctl("ipv6", name, "ignore_routes_with_linkdown", "1");
+	set_sysctl("ipv4", name, "rp_filter",
+		   "2"); /* what comes back was never sent from here in its eyes */
+	return masquerade_add(name, e);
 }
 
 static bool ranges(struct ipprefix out[static 2])
 {
-        return ipprefix_parse(bytes_str("100.64.0.0/10"), &out[0]) &&
-               ipprefix_parse(bytes_str("fd7a:115c:a1e0::/48"), &out[1]);
+	return ipprefix_parse(bytes_str("100.64.0.0/10"), &out[0]) &&
+	       ipprefix_parse(bytes_str("fd7a:115c:a1e0::/48"), &out[1]);
 }
 
 static void set_routes(struct agent *a, bool want)
 {
-        struct ipprefix v[2];
+	struct ipprefix v[2];
 
-        if (!ranges(v))
-                return;
-        for (size_t i = 0; i < ARRAY_LEN(v); i++) {
-                const struct rtnl_route route = { .dst = v[i], .link = a->link, .table = TABLE, .protocol = PROTOCOL };
-                /* without an address of the family nothing can leave: the guard answers */
-                const bool can = want && !ip_is_zero(&a->addr[i]);
-                const int r = can ? rtnl_route_add(a->nl, &route) : rtnl_route_del(a->nl, &route);
+	if (!ranges(v))
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		const struct rtnl_route route = {
+			.dst = v[i], .link = a->link, .table = TABLE, .protocol = PROTOCOL
+		};
+		/* without an address of the family nothing can leave: the guard answers */
+		const bool can = want && !ip_is_zero(&a->addr[i]);
+		const int r = can ? rtnl_route_add(a->nl, &route) : rtnl_route_del(a->nl, &route);
 
-                if (r < 0 && can)
-                        log_warn("cni: the route of table %d cannot be set: %s", TABLE, strerrordesc_np(-r));
-        }
-        a->routed = want;
+		if (r < 0 && can)
+			log_warn("cni: the route of table %d cannot be set: %s", TABLE,
+				 strerrordesc_np(-r));
+	}
+	a->routed = want;
 }
 
 /* Addresses of an earlier run, or of another node before a new login. */
 static void drop_other_addresses(struct agent *a)
 {
-        struct link_addr v[LINK_ADDRS_MAX];
-        const int n = link_addrs(v, LINK_ADDRS_MAX, NULL);
+	struct link_addr v[LINK_ADDRS_MAX];
+	const int n = link_addrs(v, LINK_ADDRS_MAX, NULL);
 
-        for (int i = 0; i < n; i++)
-                if (strcmp(v[i].name, a->conf.device) == 0 && !ip_is_link_local(&v[i].ip) &&
-                    !ip_eq(&v[i].ip, &a->addr[0]) && !ip_eq(&v[i].ip, &a->addr[1]))
-                        (void)!rtnl_addr_del(a->nl, a->link, &v[i].ip);
+	for (int i = 0; i < n; i++)
+		if (strcmp(v[i].name, a->conf.device) == 0 && !ip_is_link_local(&v[i].ip) &&
+		    !ip_eq(&v[i].ip, &a->addr[0]) && !ip_eq(&v[i].ip, &a->addr[1]))
+			(void)!rtnl_addr_del(a->nl, a->link, &v[i].ip);
 }
 
 void agent_netmap(struct agent *a)
 {
-        const struct node *node = host_node(a->conf.host);
-        bool changed = false;
+	const struct node *node = host_node(a->conf.host);
+	bool changed = false;
 
-        for (int v6 = 0; v6 < 2; v6++) {
-                struct ip ip;
-                int r;
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct ip ip;
+		int r;
 
-                if (!node_ip(node, v6, &ip) || ip_eq(&ip, &a->addr[v6]))
-                        continue;
-                r = rtnl_addr_add(a->nl, a->link, &ip);
-                if (r < 0) {
-                        log_warn("cni: the node's address cannot be set on %s: %s", a->conf.device,
-                                 strerrordesc_np(-r));
-                        continue;
-                }
-                a->addr[v6] = ip;
-                changed = true;
-        }
-        if (!changed)
-                return;
-        drop_other_addresses(a);
-        if (node_state(node) == NODE_RUNNING)
-                set_routes(a, true);
+		if (!node_ip(node, v6, &ip) || ip_eq(&ip, &a->addr[v6]))
+			continue;
+		r = rtnl_addr_add(a->nl, a->link, &ip);
+		if (r < 0) {
+			log_warn("cni: the node's address cannot be set on %s: %s", a->conf.device,
+				 strerrordesc_np(-r));
+			continue;
+		}
+		a->addr[v6] = ip;
+		changed = true;
+	}
+	if (!changed)
+		return;
+	drop_other_addresses(a);
+	if (node_state(node) == NODE_RUNNING)
+		set_routes(a, true);
 }
 
 void agent_state(struct agent *a, enum node_state state)
 {
-        if (state == NODE_RUNNING) {
-                agent_netmap(a);
-                set_routes(a, true);
-        } else if (a->routed && state != NODE_STARTING && state != NODE_NO_STATE) {
-                log_warn("cni: the node is %s: pods are refused", node_state_names[state]);
-                set_routes(a, false);
-        }
+	if (state == NODE_RUNNING) {
+		agent_netmap(a);
+		set_routes(a, true);
+	} else if (a->routed && state != NODE_STARTING && state != NODE_NO_STATE) {
+		log_warn("cni: the node is %s: pods are refused", node_state_names[state]);
+		set_routes(a, false);
+	}
 }
 
 /* --- rules --- */
 
 static void sweep(void *ctx)
 {
-        struct agent *a = ctx;
-        struct err e = { 0 };
+	struct agent *a = ctx;
+	struct err e = { 0 };
 
-        if (agent_rules_reconcile(a->nl, a->conf.state_dir, PROTOCOL, &a->last, &e) < 0)
-                log_warn("cni: %s", e.text);
-        a->put += a->last.put;
-        a->swept += a->last.swept;
-        a->gone += a->last.gone;
-        if (a->last.put || a->last.swept || a->last.gone)
-                log_info("cni: %zu attachments; %zu rules put, %zu removed that nobody owned, %zu attachments gone",
-                         a->last.attachments, a->last.put, a->last.swept, a->last.gone);
-        loop_timer_set(&a->sweep, mono_add(loop_now(a->conf.loop), SPAN_S(SWEEP_S)));
+	if (agent_rules_reconcile(a->nl, a->conf.state_dir, PROTOCOL, &a->last, &e) < 0)
+		log_warn("cni: %s", e.text);
+	a->put += a->last.put;
+	a->swept += a->last.swept;
+	a->gone += a->last.gone;
+	if (a->last.put || a->last.swept || a->last.gone)
+		log_info("cni: %zu attachments; %zu rules put, %zu removed that nobody owned, %zu "
+			 "attachments gone",
+			 a->last.attachments, a->last.put, a->last.swept, a->last.gone);
+	loop_timer_set(&a->sweep, mono_add(loop_now(a->conf.loop), SPAN_S(SWEEP_S)));
 }
 
 /* --- the plugin's socket: one line in, one line out --- */
 
 static void forget(struct call *c)
 {
-        struct call **at = &c->agent->calls;
+	struct call **at = &c->agent->calls;
 
-        while (*at != c)
-                at = &(*at)->next;
-        *at = c->next;
-        c->agent->n_calls--;
-        listener_pause(c->agent->listener, false);
-        loop_timer_fini(&c->limit);
-        buf_fini(&c->answer);
-        free(c);
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	c->agent->n_calls--;
+	listener_pause(c->agent->listener, false);
+	loop_timer_fini(&c->limit);
+	buf_fini(&c->answer);
+	free(c);
 }
 
 static void hang_up(void *ctx)
 {
-        struct call *c = ctx;
+	struct call *c = ctx;
 
-        stream_close(c->s);
-        forget(c);
+	stream_close(c->s);
+	forget(c);
 }
 
 static enum agent_verdict judge(struct agent *a, const struct agent_request *rq, const char **words)
 {
-        const enum node_state state = node_state(host_node(a->conf.host));
+	const enum node_state state = node_state(host_node(a->conf.host));
 
-        *words = "";
-        if (rq->op == AGENT_ADD && !agent_admits(a->conf.namespaces, rq->pod)) {
-                *words = "TS_CNI_NAMESPACES does not name the pod's namespace";
-                return AGENT_REFUSED;
-        }
-        if (state == NODE_RUNNING)
-                return AGENT_READY;
-        *words = state == NODE_NEEDS_LOGIN      ? "the node agent is not logged in to the tailnet"
-                 : state == NODE_NEEDS_APPROVAL ? "the node agent waits for approval in the tailnet"
-                                                : "the node agent is not on the tailnet yet";
-        return AGENT_NOT_YET;
+	*words = "";
+	if (rq->op == AGENT_ADD && !agent_admits(a->conf.namespaces, rq->pod)) {
+		*words = "TS_CNI_NAMESPACES does not name the pod's namespace";
+		return AGENT_REFUSED;
+	}
+	if (state == NODE_RUNNING)
+		return AGENT_READY;
+	*words = state == NODE_NEEDS_LOGIN      ? "the node agent is not logged in to the tailnet"
+		 : state == NODE_NEEDS_APPROVAL ? "the node agent waits for approval in the tailnet"
+						: "the node agent is not on the tailnet yet";
+	return AGENT_NOT_YET;
 }
 
 static void answer(struct call *c, size_t len)
 {
-        struct agent_request rq;
-        enum agent_verdict verdict;
-        const char *words;
+	struct agent_request rq;
+	enum agent_verdict verdict;
+	const char *words;
 
-        if (!agent_request_parse(bytes_of(c->line, len), &rq)) {
-                c->agent->bad_requests++;
-                hang_up(c);
-                return;
-        }
-        verdict = judge(c->agent, &rq, &words);
-        c->agent->requests[verdict]++;
-        if (rq.op == AGENT_ADD)
-                log_info("cni: %s: %s", *rq.pod ? rq.pod : "a pod without a name",
-                         verdict == AGENT_READY ? "granted" : words);
-        if (!agent_answer_emit(verdict, words, &c->answer)) {
-                hang_up(c);
-                return;
-        }
-        stream_kick(c->s);
-        stream_shutdown(c->s);
+	if (!agent_request_parse(bytes_of(c->line, len), &rq)) {
+		c->agent->bad_requests++;
+		hang_up(c);
+		return;
+	}
+	verdict = judge(c->agent, &rq, &words);
+	c->agent->requests[verdict]++;
+	if (rq.op == AGENT_ADD)
+		log_info("cni: %s: %s", *rq.pod ? rq.pod : "a pod without a name",
+			 verdict == AGENT_READY ? "granted" : words);
+	if (!agent_answer_emit(verdict, words, &c->answer)) {
+		hang_up(c);
+		return;
+	}
+	stream_kick(c->s);
+	stream_shutdown(c->s);
 }
 
 static size_t call_room(void *ctx, struct iovec *v, size_t max)
 {
-        struct call *c = ctx;
+	struct call *c = ctx;
 
-        (void)max;
-        if (c->answer.len > 0 || c->len == sizeof c->line)
-                return 0;
-        v[0] = (struct iovec){ c->line + c->len, sizeof c->line - c->len };
-        return 1;
+	(void)max;
+	if (c->answer.len > 0 || c->len == sizeof c->line)
+		return 0;
+	v[0] = (struct iovec){ c->line + c->len, sizeof c->line - c->len };
+	return 1;
 }
 
 static void call_got(void *ctx, size_t n)
 {
-        struct call *c = ctx;
-        const char *end = memchr(c->line + c->len, '\n', n);
+	struct call *c = ctx;
+	const char *end = memchr(c->line + c->len, '\n', n);
 
-        c->len += n;
-        if (end) {
-                answer(c, (size_t)(end - c->line));
-        } else if (c->len == sizeof c->line) {
-                c->agent->bad_requests++;
-                hang_up(c);
-        }
+	c->len += n;
+	if (end) {
+		answer(c, (size_t)(end - c->line));
+	} else if (c->len == sizeof c->line) {
+		c->agent->bad_requests++;
+		hang_up(c);
+	}
 }
 
 static size_t call_data(void *ctx, struct iovec *v, size_t max)
 {
-        struct call *c = ctx;
-        const struct bytes left = buf_bytes(&c->answer);
+	struct call *c = ctx;
+	const struct bytes left = buf_bytes(&c->answer);
 
-        (void)max;
-        if (left.len == 0)
-                return 0;
-        v[0] = (struct iovec){ c->answer.data + c->answer.off, left.len };
-        return 1;
+	(void)max;
+	if (left.len == 0)
+		return 0;
+	v[0] = (struct iovec){ c->answer.data + c->answer.off, left.len };
+	return 1;
 }
 
 static void call_sent(void *ctx, size_t n)
 {
-        struct call *c = ctx;
+	struct call *c = ctx;
 
-        buf_consume(&c->answer, n);
+	buf_consume(&c->answer, n);
 }
 
 static void call_closed(void *ctx, const struct err *why)
 {
-        (void)why;
-        forget(ctx);
+	(void)why;
+	forget(ctx);
 }
 
-static const struct stream_ops call_ops = {
-        .room = call_room, .got = call_got, .data = call_data, .sent = call_sent, .closed = call_closed
-};
+static const struct stream_ops call_ops = { .room = call_room,
+					    .got = call_got,
+					    .data = call_data,
+					    .sent = call_sent,
+					    .closed = call_closed };
 
 static void on_call(void *ctx, int fd, const struct ipport *from)
 {
-        struct agent *a = ctx;
-        struct call *c = calloc(1, sizeof *c);
+	struct agent *a = ctx;
+	struct call *c = calloc(1, sizeof *c);
 
-        (void)from;
-        if (!c) {
-                close(fd);
-                return;
-        }
-        c->agent = a;
-        buf_init(&c->answer, 1024);
-        c->s = stream_adopt(a->conf.loop, fd, &call_ops, c);
-        if (!c->s) {
-                free(c);
-                return;
-        }
-        loop_timer_init(a->conf.loop, &c->limit, hang_up, c);
-        loop_timer_set(&c->limit, mono_add(loop_now(a->conf.loop), SPAN_S(CALL_S)));
-        c->next = a->calls;
-        a->calls = c;
-        if (++a->n_calls == CALLS_MAX)
-                listener_pause(a->listener, true);
+	(void)from;
+	if (!c) {
+		close(fd);
+		return;
+	}
+	c->agent = a;
+	buf_init(&c->answer, 1024);
+	c->s = stream_adopt(a->conf.loop, fd, &call_ops, c);
+	if (!c->s) {
+		free(c);
+		return;
+	}
+	loop_timer_init(a->conf.loop, &c->limit, hang_up, c);
+	loop_timer_set(&c->limit, mono_add(loop_now(a->conf.loop), SPAN_S(CALL_S)));
+	c->next = a->calls;
+	a->calls = c;
+	if (++a->n_calls == CALLS_MAX)
+		listener_pause(a->listener, true);
 }
 
 /* --- life --- */
 
 static int make_directories(const struct agent_conf *conf, struct err *e)
 {
-        AUTO_FREE char *socket = strdup(conf->socket);
-        int r;
+	AUTO_FREE char *socket = strdup(conf->socket);
+	int r;
 
-        if (!socket)
-                return err_set(e, ENOMEM, "start");
-        r = file_mkdirs(dirname(socket), 0700, e);
-        return r < 0 ? r : file_mkdirs(conf->state_dir, 0700, e);
+	if (!socket)
+		return err_set(e, ENOMEM, "start");
+	r = file_mkdirs(dirname(socket), 0700, e);
+	return r < 0 ? r : file_mkdirs(conf->state_dir, 0700, e);
 }
 
 struct agent *agent_new(const struct agent_conf *conf, struct err *e)
 {
-        struct agent *a = calloc(1, sizeof *a);
+	struct agent *a = calloc(1, sizeof *a);
 
-        if (!a) {
-                err_set(e, ENOMEM, "start");
-                return NULL;
-        }
-        a->conf = *conf;
-        loop_timer_init(conf->loop, &a->sweep, sweep, a);
-        if (make_directories(conf, e) == 0 && (a->nl = rtnl_new(e)) && open_device(a, e) == 0 &&
-            (a->listener = listen_unix(conf->loop, conf->socket, 0600, on_call, a, e))) {
-                sweep(a);
-                return a;
-        }
-        agent_free(a);
-        return NULL;
+	if (!a) {
+		err_set(e, ENOMEM, "start");
+		return NULL;
+	}
+	a->conf = *conf;
+	loop_timer_init(conf->loop, &a->sweep, sweep, a);
+	if (make_directories(conf, e) == 0 && (a->nl = rtnl_new(e)) && open_device(a, e) == 0 &&
+	    (a->listener = listen_unix(conf->loop, conf->socket, 0600, on_call, a, e))) {
+		sweep(a);
+		return a;
+	}
+	agent_free(a);
+	return NULL;
 }
 
 void agent_free(struct agent *a)
 {
-        if (!a)
-                return;
-        while (a->calls)
-                hang_up(a->calls);
-        listener_close(a->listener);
-        loop_timer_fini(&a->sweep);
-        tun_close(a->tun);
-        rtnl_free(a->nl);
-        free(a);
+	if (!a)
+		return;
+	while (a->calls)
+		hang_up(a->calls);
+	listener_close(a->listener);
+	loop_timer_fini(&a->sweep);
+	tun_close(a->tun);
+	rtnl_free(a->nl);
+	free(a);
 }
 
 bool agent_metrics(const struct agent *a, struct buf *out)
 {
-        const struct {
-                const char *name, *type, *help;
-                uint64_t value;
-        } rows[] = {
-                { "tailpod_cni_attachments", "gauge", "Attachments that the plugin has made.", a->last.attachments },
-                { "tailpod_cni_attachments_granted", "gauge", "Those of them with the tailnet.", a->last.granted },
-                { "tailpod_cni_files_bad", "gauge", "Attachments' files that do not parse.", a->last.bad },
-                { "tailpod_cni_requests_ready_total", "counter", "Requests answered: granted.", a->requests[AGENT_READY] },
-                { "tailpod_cni_requests_refused_total", "counter", "Requests answered: refused.", a->requests[AGENT_REFUSED] },
-                { "tailpod_cni_requests_not_yet_total", "counter", "Requests answered: not on the tailnet.", a->requests[AGENT_NOT_YET] },
-                { "tailpod_cni_requests_bad_total", "counter", "Requests that made no sense.", a->bad_requests },
-                { "tailpod_cni_rules_put_total", "counter", "Rules that were missing and were put.", a->put },
-                { "tailpod_cni_rules_swept_total", "counter", "Rules that nobody owned and were removed.", a->swept },
-                { "tailpod_cni_attachments_gone_total", "counter", "Attachments removed since their pod was gone.", a->gone },
-                { "tailpod_cni_device_rx_packets_total", "counter", "Packets from the tailnet into the host.", a->rx },
-                { "tailpod_cni_device_rx_dropped_total", "counter", "Those that the device did not take.", a->rx_dropped },
-                { "tailpod_cni_device_tx_packets_total", "counter", "Packets from the host for the tailnet.", a->tx },
-                { "tailpod_cni_device_tx_dropped_total", "counter", "Those that the node had no room for.", a->tx_dropped },
-        };
+	const struct {
+		const char *name, *type, *help;
+		uint64_t value;
+	} rows[] = {
+		{ "tailpod_cni_attachments", "gauge", "Attachments that the plugin has made.",
+		  a->last.attachments },
+		{ "tailpod_cni_attachments_granted", "gauge", "Those of them with the tailnet.",
+		  a->last.granted },
+		{ "tailpod_cni_files_bad", "gauge", "Attachments' files that do not parse.",
+		  a->last.bad },
+		{ "tailpod_cni_requests_ready_total", "counter", "Requests answered: granted.",
+		  a->requests[AGENT_READY] },
+		{ "tailpod_cni_requests_refused_total", "counter", "Requests answered: refused.",
+		  a->requests[AGENT_REFUSED] },
+		{ "tailpod_cni_requests_not_yet_total", "counter",
+		  "Requests answered: not on the tailnet.", a->requests[AGENT_NOT_YET] },
+		{ "tailpod_cni_requests_bad_total", "counter", "Requests that made no sense.",
+		  a->bad_requests },
+		{ "tailpod_cni_rules_put_total", "counter", "Rules that were missing and were put.",
+		  a->put },
+		{ "tailpod_cni_rules_swept_total", "counter",
+		  "Rules that nobody owned and were removed.", a->swept },
+		{ "tailpod_cni_attachments_gone_total", "counter",
+		  "Attachments removed since their pod was gone.", a->gone },
+		{ "tailpod_cni_device_rx_packets_total", "counter",
+		  "Packets from the tailnet into the host.", a->rx },
+		{ "tailpod_cni_device_rx_dropped_total", "counter",
+		  "Those that the device did not take.", a->rx_dropped },
+		{ "tailpod_cni_device_tx_packets_total", "counter",
+		  "Packets from the host for the tailnet.", a->tx },
+		{ "tailpod_cni_device_tx_dropped_total", "counter",
+		  "Those that the node had no room for.", a->tx_dropped },
+	};
 
-        for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-                if (!buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", rows[i].name, rows[i].help, rows[i].name,
-                                rows[i].type, rows[i].name, (unsigned long long)rows[i].value))
-                        return false;
-        return true;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (!buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", rows[i].name,
+				rows[i].help, rows[i].name, rows[i].type, rows[i].name,
+				(unsigned long long)rows[i].value))
+			return false;
+	return true;
 }

@@ -1,10 +1,12 @@
-/* containerboot/agent.h - the node agent of the CNI plugin: a device, its routes, the plugin's socket
+/* containerboot/agent.h - the node agent of the CNI plugin: a device, its routes, the plugin's
+ * socket
  *
- *      pod -> rule (plugin) -> table -> device -> node -> peer        and back by the kernel's connection tracking
+ *      pod -> rule (plugin) -> table -> device -> node -> peer        and back by the kernel's
+ * connection tracking
  *
- * The device is persistent: while the agent is away it stays with address and routes, has no carrier, and the rules'
- * lookup falls through to the guard. Routes are in the table from the first time the node runs until it must log in
- * again or is stopped.
+ * The device is persistent: while the agent is away it stays with address and routes, has no
+ * carrier, and the rules' lookup falls through to the guard. Routes are in the table from the first
+ * time the node runs until it must log in again or is stopped.
  */
 #ifndef CONTAINERBOOT_AGENT_H
 #define CONTAINERBOOT_AGENT_H
@@ -17,10 +19,10 @@
 struct agent;
 
 struct agent_conf {
-        struct loop *loop;
-        struct host *host;
-        const char *socket, *state_dir, *device;
-        const char *namespaces; /* whose pods may; NULL: all */
+	struct loop *loop;
+	struct host *host;
+	const char *socket, *state_dir, *device;
+	const char *namespaces; /* whose pods may; NULL: all */
 };
 
 /* Needs NET_ADMIN. conf's texts are borrowed for the agent's life. NULL: e says why. */

@@ -1,8 +1,9 @@
 /* containerboot/agent_rules.h - the plugin's files and the kernel's rules brought together
  *
- * Every file of the state directory names an attachment and its rules. What a file wants and the kernel has not is
- * put (a pod that started while the agent was away, a rule that somebody deleted); what the kernel has under our
- * protocol number and no file names is removed; a file whose namespace is gone for a minute goes with its rules.
+ * Every file of the state directory names an attachment and its rules. What a file wants and the
+ * kernel has not is put (a pod that started while the agent was away, a rule that somebody
+ * deleted); what the kernel has under our protocol number and no file names is removed; a file
+ * whose namespace is gone for a minute goes with its rules.
  */
 #ifndef CONTAINERBOOT_AGENT_RULES_H
 #define CONTAINERBOOT_AGENT_RULES_H
@@ -11,11 +12,13 @@
 #include "os/netlink.h"
 
 struct agent_rules_counts {
-        size_t attachments, granted; /* files; those of them with the tailnet */
-        size_t put, swept, gone, bad; /* this time: rules put, rules removed, files removed, files that do not parse */
+	size_t attachments, granted; /* files; those of them with the tailnet */
+	size_t put, swept, gone,
+	    bad; /* this time: rules put, rules removed, files removed, files that do not parse */
 };
-/* 0 or -errno; out holds what was done either way. Nothing is swept when a file could not be read. */
+/* 0 or -errno; out holds what was done either way. Nothing is swept when a file could not be read.
+ */
 MUST_USE int agent_rules_reconcile(struct rtnl *nl, const char *state_dir, uint8_t protocol,
-                                   struct agent_rules_counts *out, struct err *e);
+				   struct agent_rules_counts *out, struct err *e);
 
 #endif

@@ -15,30 +15,30 @@ enum { CLI_BODY_MAX = 64 << 20, CLI_TIMEOUT_S = 15, CLI_PEERS_MAX = 100000 };
 /* One request over the unix socket, waiting for the whole answer. status: of the answer. 0 or
  * -errno with one line. */
 MUST_USE int cli_request(const char *socket, const char *method, const char *target,
-                         struct bytes body, int *status, struct buf *answer, struct err *e);
+			 struct bytes body, int *status, struct buf *answer, struct err *e);
 
 struct cli_node {
-        char name[256], dns_name[256], os[32], relay[32], addr[64];
-        struct ip ip4, ip6; /* zero: none */
-        int64_t user;
-        uint64_t rx, tx;
-        bool active, online, exit_option;
+	char name[256], dns_name[256], os[32], relay[32], addr[64];
+	struct ip ip4, ip6; /* zero: none */
+	int64_t user;
+	uint64_t rx, tx;
+	bool active, online, exit_option;
 };
 struct cli_user {
-        int64_t id;
-        char login[256];
+	int64_t id;
+	char login[256];
 };
 struct cli_status {
-        char state[32], auth_url[512], version[64];
-        struct cli_node self, *peers;
-        struct cli_user *users;
-        size_t n_peers, n_users, n_health;
-        char health[16][256];
-        char own_addrs[16][64];
-        size_t n_own_addrs;
+	char state[32], auth_url[512], version[64];
+	struct cli_node self, *peers;
+	struct cli_user *users;
+	size_t n_peers, n_users, n_health;
+	char health[16][256];
+	char own_addrs[16][64];
+	size_t n_own_addrs;
 };
 MUST_USE bool cli_status_parse(struct cli_status *s,
-                               struct bytes json); /* false: malformed or out of memory */
+			       struct bytes json); /* false: malformed or out of memory */
 void cli_status_fini(struct cli_status *s);
 const char *cli_login(const struct cli_status *s, int64_t user);
 /* The address of a node by name (short or full), own address or peer address as text; false: no

@@ -13,114 +13,114 @@
 
 static int dial(const char *path, struct err *e)
 {
-        struct sockaddr_un sa = { .sun_family = AF_UNIX };
-        struct timeval limit = { .tv_sec = CLI_TIMEOUT_S };
-        AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct timeval limit = { .tv_sec = CLI_TIMEOUT_S };
+	AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-        if (fd < 0)
-                return err_set(e, errno, "socket");
-        if (!bytes_to_str(bytes_str(path), sa.sun_path, sizeof sa.sun_path))
-                return err_say(e, ENAMETOOLONG, "socket %s: the path is too long", path);
-        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-        if (connect(fd, (const struct sockaddr *)&sa, sizeof sa) < 0)
-                return err_set(
-                    e, errno,
-                    "connect to %s (is containerboot running? --socket=PATH chooses another)",
-                    path);
-        return TAKE_FD(fd);
+	if (fd < 0)
+		return err_set(e, errno, "socket");
+	if (!bytes_to_str(bytes_str(path), sa.sun_path, sizeof sa.sun_path))
+		return err_say(e, ENAMETOOLONG, "socket %s: the path is too long", path);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+	if (connect(fd, (const struct sockaddr *)&sa, sizeof sa) < 0)
+		return err_set(
+		    e, errno,
+		    "connect to %s (is containerboot running? --socket=PATH chooses another)",
+		    path);
+	return TAKE_FD(fd);
 }
 
 static int send_all(int fd, struct bytes b, struct err *e)
 {
-        while (b.len > 0) {
-                ssize_t n = send(fd, b.data, b.len, MSG_NOSIGNAL);
+	while (b.len > 0) {
+		ssize_t n = send(fd, b.data, b.len, MSG_NOSIGNAL);
 
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return err_set(e, errno, "send");
-                b.data += n;
-                b.len -= (size_t)n;
-        }
-        return 0;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_set(e, errno, "send");
+		b.data += n;
+		b.len -= (size_t)n;
+	}
+	return 0;
 }
 
 /* The whole connection: the request asks for its end. */
 static int receive_all(int fd, struct buf *in, struct err *e)
 {
-        for (;;) {
-                uint8_t *p = buf_reserve(in, 16384);
-                ssize_t n;
+	for (;;) {
+		uint8_t *p = buf_reserve(in, 16384);
+		ssize_t n;
 
-                if (!p)
-                        return err_say(e, EFBIG, "the answer is too large");
-                n = recv(fd, p, 16384, 0);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return errno == EAGAIN
-                                   ? err_say(e, ETIMEDOUT, "no answer in %d s", CLI_TIMEOUT_S)
-                                   : err_set(e, errno, "receive");
-                if (n == 0)
-                        return 0;
-                buf_commit(in, (size_t)n);
-        }
+		if (!p)
+			return err_say(e, EFBIG, "the answer is too large");
+		n = recv(fd, p, 16384, 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN
+				   ? err_say(e, ETIMEDOUT, "no answer in %d s", CLI_TIMEOUT_S)
+				   : err_set(e, errno, "receive");
+		if (n == 0)
+			return 0;
+		buf_commit(in, (size_t)n);
+	}
 }
 
 static int parse(struct bytes in, const char *method, int *status, struct buf *answer,
-                 struct err *e)
+		 struct err *e)
 {
-        struct http1_head head;
-        struct http1_body body;
-        struct bytes piece;
-        size_t used;
-        enum http1_body_result r;
+	struct http1_head head;
+	struct http1_body body;
+	struct bytes piece;
+	size_t used;
+	enum http1_body_result r;
 
-        http1_response_init(&head, method);
-        if (http1_head_feed(&head, in) != HTTP1_OK)
-                return err_say(e, EBADMSG, "the answer is not HTTP");
-        *status = head.status;
-        http1_body_init(&body, &head);
-        in.data += head.len;
-        in.len -= head.len;
-        do {
-                r = http1_body_feed(&body, in, &used, &piece);
-                in.data += used;
-                in.len -= used;
-                if (r == HTTP1_BODY_DATA && !buf_append(answer, piece.data, piece.len))
-                        return err_set(e, ENOMEM, "answer");
-        } while (r == HTTP1_BODY_DATA);
-        if (r == HTTP1_BODY_BAD || (r == HTTP1_BODY_MORE && !http1_body_eof(&body)))
-                return err_say(e, EBADMSG, "the answer is torn");
-        return 0;
+	http1_response_init(&head, method);
+	if (http1_head_feed(&head, in) != HTTP1_OK)
+		return err_say(e, EBADMSG, "the answer is not HTTP");
+	*status = head.status;
+	http1_body_init(&body, &head);
+	in.data += head.len;
+	in.len -= head.len;
+	do {
+		r = http1_body_feed(&body, in, &used, &piece);
+		in.data += used;
+		in.len -= used;
+		if (r == HTTP1_BODY_DATA && !buf_append(answer, piece.data, piece.len))
+			return err_set(e, ENOMEM, "answer");
+	} while (r == HTTP1_BODY_DATA);
+	if (r == HTTP1_BODY_BAD || (r == HTTP1_BODY_MORE && !http1_body_eof(&body)))
+		return err_say(e, EBADMSG, "the answer is torn");
+	return 0;
 }
 
 int cli_request(const char *socket, const char *method, const char *target, struct bytes body,
-                int *status, struct buf *answer, struct err *e)
+		int *status, struct buf *answer, struct err *e)
 {
-        AUTO_FD int fd = dial(socket, e);
-        struct http1_emit em;
-        struct buf out, in;
-        int r;
+	AUTO_FD int fd = dial(socket, e);
+	struct http1_emit em;
+	struct buf out, in;
+	int r;
 
-        if (fd < 0)
-                return fd;
-        buf_init(&out, HTTP1_HEAD_MAX + LOCALAPI_BODY_MAX);
-        buf_init(&in, CLI_BODY_MAX);
-        em = http1_emit_request(&out, method, bytes_str(target), bytes_str(LOCALAPI_HOST));
-        http1_emit_field(&em, "Connection", "close");
-        http1_emit_length(&em, body.len);
-        r = http1_emit_end(&em) && buf_append(&out, body.data, body.len)
-                ? 0
-                : err_set(e, ENOMEM, "request");
-        if (r == 0)
-                r = send_all(fd, buf_bytes(&out), e);
-        if (r == 0)
-                r = receive_all(fd, &in, e);
-        if (r == 0)
-                r = parse(buf_bytes(&in), method, status, answer, e);
-        buf_fini(&out);
-        buf_fini(&in);
-        return r;
+	if (fd < 0)
+		return fd;
+	buf_init(&out, HTTP1_HEAD_MAX + LOCALAPI_BODY_MAX);
+	buf_init(&in, CLI_BODY_MAX);
+	em = http1_emit_request(&out, method, bytes_str(target), bytes_str(LOCALAPI_HOST));
+	http1_emit_field(&em, "Connection", "close");
+	http1_emit_length(&em, body.len);
+	r = http1_emit_end(&em) && buf_append(&out, body.data, body.len)
+		? 0
+		: err_set(e, ENOMEM, "request");
+	if (r == 0)
+		r = send_all(fd, buf_bytes(&out), e);
+	if (r == 0)
+		r = receive_all(fd, &in, e);
+	if (r == 0)
+		r = parse(buf_bytes(&in), method, status, answer, e);
+	buf_fini(&out);
+	buf_fini(&in);
+	return r;
 }

@@ -6,202 +6,202 @@
 
 static void read_ips(struct json *j, struct cli_node *n)
 {
-        char text[64];
-        struct ip ip;
+	char text[64];
+	struct ip ip;
 
-        json_arr(j);
-        while (json_elem(j)) {
-                size_t len = json_str(j, text, sizeof text);
+	json_arr(j);
+	while (json_elem(j)) {
+		size_t len = json_str(j, text, sizeof text);
 
-                if (json_ok(j) && ip_parse(bytes_of(text, len), &ip))
-                        *(ip_is_v4(&ip) ? &n->ip4 : &n->ip6) = ip;
-        }
+		if (json_ok(j) && ip_parse(bytes_of(text, len), &ip))
+			*(ip_is_v4(&ip) ? &n->ip4 : &n->ip6) = ip;
+	}
 }
 
 static void read_own_addrs(struct json *j, struct cli_status *s)
 {
-        char over[64];
+	char over[64];
 
-        json_arr(j);
-        while (json_elem(j))
-                (void)json_str(j,
-                               s->n_own_addrs < ARRAY_LEN(s->own_addrs)
-                                   ? s->own_addrs[s->n_own_addrs++]
-                                   : over,
-                               sizeof over);
+	json_arr(j);
+	while (json_elem(j))
+		(void)json_str(j,
+			       s->n_own_addrs < ARRAY_LEN(s->own_addrs)
+				   ? s->own_addrs[s->n_own_addrs++]
+				   : over,
+			       sizeof over);
 }
 
 static void read_node(struct json *j, struct cli_node *n, struct cli_status *own)
 {
-        struct bytes key;
+	struct bytes key;
 
-        *n = (struct cli_node){ 0 };
-        json_obj(j);
-        while (json_key(j, &key)) {
-                if (json_key_is(key, "HostName"))
-                        (void)json_str(j, n->name, sizeof n->name);
-                else if (json_key_is(key, "DNSName"))
-                        (void)json_str(j, n->dns_name, sizeof n->dns_name);
-                else if (json_key_is(key, "OS"))
-                        (void)json_str(j, n->os, sizeof n->os);
-                else if (json_key_is(key, "Relay"))
-                        (void)json_str(j, n->relay, sizeof n->relay);
-                else if (json_key_is(key, "CurAddr"))
-                        (void)json_str(j, n->addr, sizeof n->addr);
-                else if (json_key_is(key, "TailscaleIPs"))
-                        read_ips(j, n);
-                else if (json_key_is(key, "Addrs") && own)
-                        read_own_addrs(j, own);
-                else if (json_key_is(key, "UserID"))
-                        n->user = json_i64(j);
-                else if (json_key_is(key, "RxBytes"))
-                        n->rx = json_u64(j);
-                else if (json_key_is(key, "TxBytes"))
-                        n->tx = json_u64(j);
-                else if (json_key_is(key, "Active"))
-                        n->active = json_bool(j);
-                else if (json_key_is(key, "Online"))
-                        n->online = json_bool(j);
-                else if (json_key_is(key, "ExitNodeOption"))
-                        n->exit_option = json_bool(j);
-                else
-                        json_skip(j);
-        }
-        if (n->dns_name[0]) /* the name in the tailnet is what people use */
-                (void)bytes_to_str(bytes_of(n->dns_name, strcspn(n->dns_name, ".")), n->name,
-                                   sizeof n->name);
+	*n = (struct cli_node){ 0 };
+	json_obj(j);
+	while (json_key(j, &key)) {
+		if (json_key_is(key, "HostName"))
+			(void)json_str(j, n->name, sizeof n->name);
+		else if (json_key_is(key, "DNSName"))
+			(void)json_str(j, n->dns_name, sizeof n->dns_name);
+		else if (json_key_is(key, "OS"))
+			(void)json_str(j, n->os, sizeof n->os);
+		else if (json_key_is(key, "Relay"))
+			(void)json_str(j, n->relay, sizeof n->relay);
+		else if (json_key_is(key, "CurAddr"))
+			(void)json_str(j, n->addr, sizeof n->addr);
+		else if (json_key_is(key, "TailscaleIPs"))
+			read_ips(j, n);
+		else if (json_key_is(key, "Addrs") && own)
+			read_own_addrs(j, own);
+		else if (json_key_is(key, "UserID"))
+			n->user = json_i64(j);
+		else if (json_key_is(key, "RxBytes"))
+			n->rx = json_u64(j);
+		else if (json_key_is(key, "TxBytes"))
+			n->tx = json_u64(j);
+		else if (json_key_is(key, "Active"))
+			n->active = json_bool(j);
+		else if (json_key_is(key, "Online"))
+			n->online = json_bool(j);
+		else if (json_key_is(key, "ExitNodeOption"))
+			n->exit_option = json_bool(j);
+		else
+			json_skip(j);
+	}
+	if (n->dns_name[0]) /* the name in the tailnet is what people use */
+		(void)bytes_to_str(bytes_of(n->dns_name, strcspn(n->dns_name, ".")), n->name,
+				   sizeof n->name);
 }
 
 static bool read_peers(struct json *j, struct cli_status *s)
 {
-        struct bytes key;
-        size_t cap = 0;
+	struct bytes key;
+	size_t cap = 0;
 
-        json_obj(j);
-        while (json_key(j, &key)) {
-                if (s->n_peers == cap) {
-                        struct cli_node *v =
-                            s->n_peers < CLI_PEERS_MAX
-                                ? reallocarray(s->peers, cap = cap ? 2 * cap : 64, sizeof *v)
-                                : NULL;
+	json_obj(j);
+	while (json_key(j, &key)) {
+		if (s->n_peers == cap) {
+			struct cli_node *v =
+			    s->n_peers < CLI_PEERS_MAX
+				? reallocarray(s->peers, cap = cap ? 2 * cap : 64, sizeof *v)
+				: NULL;
 
-                        if (!v)
-                                return false;
-                        s->peers = v;
-                }
-                read_node(j, &s->peers[s->n_peers++], NULL);
-        }
-        return json_ok(j);
+			if (!v)
+				return false;
+			s->peers = v;
+		}
+		read_node(j, &s->peers[s->n_peers++], NULL);
+	}
+	return json_ok(j);
 }
 
 static bool read_users(struct json *j, struct cli_status *s)
 {
-        struct bytes key, field;
-        struct cli_user *v;
+	struct bytes key, field;
+	struct cli_user *v;
 
-        json_obj(j);
-        while (json_key(j, &key)) {
-                v = s->n_users < CLI_PEERS_MAX ? reallocarray(s->users, s->n_users + 1, sizeof *v)
-                                               : NULL;
-                if (!v)
-                        return false;
-                s->users = v;
-                v = &s->users[s->n_users++];
-                *v = (struct cli_user){ 0 };
-                json_obj(j);
-                while (json_key(j, &field)) {
-                        if (json_key_is(field, "ID"))
-                                v->id = json_i64(j);
-                        else if (json_key_is(field, "LoginName"))
-                                (void)json_str(j, v->login, sizeof v->login);
-                        else
-                                json_skip(j);
-                }
-        }
-        return json_ok(j);
+	json_obj(j);
+	while (json_key(j, &key)) {
+		v = s->n_users < CLI_PEERS_MAX ? reallocarray(s->users, s->n_users + 1, sizeof *v)
+					       : NULL;
+		if (!v)
+			return false;
+		s->users = v;
+		v = &s->users[s->n_users++];
+		*v = (struct cli_user){ 0 };
+		json_obj(j);
+		while (json_key(j, &field)) {
+			if (json_key_is(field, "ID"))
+				v->id = json_i64(j);
+			else if (json_key_is(field, "LoginName"))
+				(void)json_str(j, v->login, sizeof v->login);
+			else
+				json_skip(j);
+		}
+	}
+	return json_ok(j);
 }
 
 static void read_health(struct json *j, struct cli_status *s)
 {
-        char over[256];
+	char over[256];
 
-        json_arr(j);
-        while (json_elem(j))
-                (void)json_str(j,
-                               s->n_health < ARRAY_LEN(s->health) ? s->health[s->n_health++] : over,
-                               sizeof over);
+	json_arr(j);
+	while (json_elem(j))
+		(void)json_str(j,
+			       s->n_health < ARRAY_LEN(s->health) ? s->health[s->n_health++] : over,
+			       sizeof over);
 }
 
 bool cli_status_parse(struct cli_status *s, struct bytes json)
 {
-        struct json j = json_of(json);
-        struct bytes key;
-        bool ok = true;
+	struct json j = json_of(json);
+	struct bytes key;
+	bool ok = true;
 
-        *s = (struct cli_status){ 0 };
-        json_obj(&j);
-        while (ok && json_key(&j, &key)) {
-                if (json_key_is(key, "BackendState"))
-                        (void)json_str(&j, s->state, sizeof s->state);
-                else if (json_key_is(key, "AuthURL"))
-                        (void)json_str(&j, s->auth_url, sizeof s->auth_url);
-                else if (json_key_is(key, "Version"))
-                        (void)json_str(&j, s->version, sizeof s->version);
-                else if (json_key_is(key, "Self"))
-                        read_node(&j, &s->self, s);
-                else if (json_key_is(key, "Peer"))
-                        ok = read_peers(&j, s);
-                else if (json_key_is(key, "User"))
-                        ok = read_users(&j, s);
-                else if (json_key_is(key, "Health"))
-                        read_health(&j, s);
-                else
-                        json_skip(&j);
-        }
-        if (ok && json_done(&j))
-                return true;
-        cli_status_fini(s);
-        return false;
+	*s = (struct cli_status){ 0 };
+	json_obj(&j);
+	while (ok && json_key(&j, &key)) {
+		if (json_key_is(key, "BackendState"))
+			(void)json_str(&j, s->state, sizeof s->state);
+		else if (json_key_is(key, "AuthURL"))
+			(void)json_str(&j, s->auth_url, sizeof s->auth_url);
+		else if (json_key_is(key, "Version"))
+			(void)json_str(&j, s->version, sizeof s->version);
+		else if (json_key_is(key, "Self"))
+			read_node(&j, &s->self, s);
+		else if (json_key_is(key, "Peer"))
+			ok = read_peers(&j, s);
+		else if (json_key_is(key, "User"))
+			ok = read_users(&j, s);
+		else if (json_key_is(key, "Health"))
+			read_health(&j, s);
+		else
+			json_skip(&j);
+	}
+	if (ok && json_done(&j))
+		return true;
+	cli_status_fini(s);
+	return false;
 }
 
 void cli_status_fini(struct cli_status *s)
 {
-        free(s->peers);
-        free(s->users);
-        *s = (struct cli_status){ 0 };
+	free(s->peers);
+	free(s->users);
+	*s = (struct cli_status){ 0 };
 }
 
 const char *cli_login(const struct cli_status *s, int64_t user)
 {
-        for (size_t i = 0; i < s->n_users; i++)
-                if (s->users[i].id == user)
-                        return s->users[i].login;
-        return "-";
+	for (size_t i = 0; i < s->n_users; i++)
+		if (s->users[i].id == user)
+			return s->users[i].login;
+	return "-";
 }
 
 static bool is_called(const struct cli_node *n, const char *what)
 {
-        struct bytes full = bytes_str(n->dns_name), w = bytes_str(what);
+	struct bytes full = bytes_str(n->dns_name), w = bytes_str(what);
 
-        if (full.len > 0 && full.data[full.len - 1] == '.')
-                full.len--;
-        if (w.len > 0 && w.data[w.len - 1] == '.')
-                w.len--;
-        return w.len > 0 && (bytes_caseeq(w, full) || bytes_caseeq(w, bytes_str(n->name)));
+	if (full.len > 0 && full.data[full.len - 1] == '.')
+		full.len--;
+	if (w.len > 0 && w.data[w.len - 1] == '.')
+		w.len--;
+	return w.len > 0 && (bytes_caseeq(w, full) || bytes_caseeq(w, bytes_str(n->name)));
 }
 
 bool cli_find(const struct cli_status *s, const char *what, bool v6, struct ip *out)
 {
-        struct ip ip = { 0 };
-        const bool is_ip = ip_parse(bytes_str(what), &ip);
+	struct ip ip = { 0 };
+	const bool is_ip = ip_parse(bytes_str(what), &ip);
 
-        for (size_t i = 0; i <= s->n_peers; i++) {
-                const struct cli_node *n = i ? &s->peers[i - 1] : &s->self;
+	for (size_t i = 0; i <= s->n_peers; i++) {
+		const struct cli_node *n = i ? &s->peers[i - 1] : &s->self;
 
-                if (is_ip ? !ip_eq(&ip, &n->ip4) && !ip_eq(&ip, &n->ip6) : !is_called(n, what))
-                        continue;
-                *out = v6 || ip_is_zero(&n->ip4) ? n->ip6 : n->ip4;
-                return !ip_is_zero(out);
-        }
-        return false;
+		if (is_ip ? !ip_eq(&ip, &n->ip4) && !ip_eq(&ip, &n->ip6) : !is_called(n, what))
+			continue;
+		*out = v6 || ip_is_zero(&n->ip4) ? n->ip6 : n->ip4;
+		return !ip_is_zero(out);
+	}
+	return false;
 }

@@ -9,85 +9,85 @@ enum { KEY_FILE_MAX = 4096 };
 
 static const char *file_of(const char *value)
 {
-        return value && strncmp(value, "file:", 5) == 0 ? value + 5 : NULL;
+	return value && strncmp(value, "file:", 5) == 0 ? value + 5 : NULL;
 }
 
 /* of the state Secret, when nothing else names one */
 static int secret_key(struct program *p, char **key, struct err *e)
 {
-        struct bytes value;
-        int r;
+	struct bytes value;
+	int r;
 
-        if (!p->store.kube || !kube_secret_get(p->store.kube, KUBE_F_AUTHKEY, &value))
-                return 0;
-        r = kube_secret_check_key(p->store.kube, e);
-        if (r < 0)
-                return r;
-        *key = strndup((const char *)value.data, value.len);
-        p->has_secret_key = true;
-        return *key ? 0 : err_set(e, ENOMEM, "auth key");
+	if (!p->store.kube || !kube_secret_get(p->store.kube, KUBE_F_AUTHKEY, &value))
+		return 0;
+	r = kube_secret_check_key(p->store.kube, e);
+	if (r < 0)
+		return r;
+	*key = strndup((const char *)value.data, value.len);
+	p->has_secret_key = true;
+	return *key ? 0 : err_set(e, ENOMEM, "auth key");
 }
 
 int program_auth_key(struct program *p, char **key, struct err *e)
 {
-        const char *value = options_auth_key(&p->options), *path = file_of(value);
-        size_t len, start;
-        char *text;
-        int r;
+	const char *value = options_auth_key(&p->options), *path = file_of(value);
+	size_t len, start;
+	char *text;
+	int r;
 
-        *key = NULL;
-        if (!value)
-                return secret_key(p, key, e);
-        if (!path) {
-                *key = strdup(value);
-                return *key ? 0 : err_set(e, ENOMEM, "auth key");
-        }
-        r = file_read(path, KEY_FILE_MAX, &text, &len, e);
-        if (r < 0)
-                return err_wrap(e, "TS_AUTHKEY");
-        while (len > 0 && strchr(" \t\r\n", text[len - 1]))
-                len--;
-        for (start = 0; start < len && strchr(" \t\r\n", text[start]);)
-                start++;
-        if (start == len)
-                r = err_say(e, EINVAL, "TS_AUTHKEY: %s is empty", path);
-        else if (!(*key = strndup(text + start, len - start)))
-                r = err_set(e, ENOMEM, "auth key");
-        file_wipe(text, len);
-        return r;
+	*key = NULL;
+	if (!value)
+		return secret_key(p, key, e);
+	if (!path) {
+		*key = strdup(value);
+		return *key ? 0 : err_set(e, ENOMEM, "auth key");
+	}
+	r = file_read(path, KEY_FILE_MAX, &text, &len, e);
+	if (r < 0)
+		return err_wrap(e, "TS_AUTHKEY");
+	while (len > 0 && strchr(" \t\r\n", text[len - 1]))
+		len--;
+	for (start = 0; start < len && strchr(" \t\r\n", text[start]);)
+		start++;
+	if (start == len)
+		r = err_say(e, EINVAL, "TS_AUTHKEY: %s is empty", path);
+	else if (!(*key = strndup(text + start, len - start)))
+		r = err_set(e, ENOMEM, "auth key");
+	file_wipe(text, len);
+	return r;
 }
 
 static void changed(void *ctx)
 {
-        struct program *p = ctx;
-        struct err e = { 0 };
-        char *key;
+	struct program *p = ctx;
+	struct err e = { 0 };
+	char *key;
 
-        if (program_auth_key(p, &key, &e) < 0) {
-                log_warn("containerboot: %s", e.text);
-                return;
-        }
-        log_info("containerboot: the auth key's file has changed%s",
-                 node_state(host_node(p->host)) == NODE_RUNNING
-                     ? "; it counts when the node must log in"
-                     : ": trying it");
-        if (node_state(host_node(p->host)) != NODE_RUNNING) {
-                node_login(host_node(p->host), loop_now(p->loop), key);
-                host_kick(p->host);
-        }
-        secret_wipe(key, strlen(key));
-        free(key);
+	if (program_auth_key(p, &key, &e) < 0) {
+		log_warn("containerboot: %s", e.text);
+		return;
+	}
+	log_info("containerboot: the auth key's file has changed%s",
+		 node_state(host_node(p->host)) == NODE_RUNNING
+		     ? "; it counts when the node must log in"
+		     : ": trying it");
+	if (node_state(host_node(p->host)) != NODE_RUNNING) {
+		node_login(host_node(p->host), loop_now(p->loop), key);
+		host_kick(p->host);
+	}
+	secret_wipe(key, strlen(key));
+	free(key);
 }
 
 void program_watch_key(struct program *p)
 {
-        const char *path = file_of(options_auth_key(&p->options));
-        struct err e = { 0 };
+	const char *path = file_of(options_auth_key(&p->options));
+	struct err e = { 0 };
 
-        if (!path)
-                return;
-        p->key_watch = file_watch_new(p->loop, path, changed, p, &e);
-        if (!p->key_watch)
-                log_warn("containerboot: changes of the auth key's file will not be seen: %s",
-                         e.text);
+	if (!path)
+		return;
+	p->key_watch = file_watch_new(p->loop, path, changed, p, &e);
+	if (!p->key_watch)
+		log_warn("containerboot: changes of the auth key's file will not be seen: %s",
+			 e.text);
 }

@@ -17,12 +17,12 @@
 
 struct kube_secret;
 struct kube_secret_conf {
-        struct kube_client_conf client;
-        const char *name;
-        const char *pod, *pod_uid; /* of the Events; NULL: none are written */
-        struct state *state;       /* borrowed for the life of this; what is read goes there */
-        span_t limit;              /* of reading; 0: no limit */
-        const bool *stop;          /* looked at while waiting; ends it */
+	struct kube_client_conf client;
+	const char *name;
+	const char *pod, *pod_uid; /* of the Events; NULL: none are written */
+	struct state *state;       /* borrowed for the life of this; what is read goes there */
+	span_t limit;              /* of reading; 0: no limit */
+	const bool *stop;          /* looked at while waiting; ends it */
 };
 /* Asks what is allowed and reads the Secret, turning the loop meanwhile. NULL: e has advice. */
 struct kube_secret *kube_secret_open(const struct kube_secret_conf *conf, struct err *e);

@@ -21,629 +21,629 @@ static struct err e;
 /* --- the server --- */
 
 static struct api {
-        struct loop *loop;
-        struct listener *listener;
-        struct tls_server *tls;
-        struct state *secret; /* NULL: there is none */
-        bool may[KUBE_VERBS], no_reviews;
-        unsigned fail_status, n_fail; /* the next n requests to the Secret */
-        unsigned n_patch, n_put, n_post, n_get, n_events;
-        const char *token;
-        char dir[64];
+	struct loop *loop;
+	struct listener *listener;
+	struct tls_server *tls;
+	struct state *secret; /* NULL: there is none */
+	bool may[KUBE_VERBS], no_reviews;
+	unsigned fail_status, n_fail; /* the next n requests to the Secret */
+	unsigned n_patch, n_put, n_post, n_get, n_events;
+	const char *token;
+	char dir[64];
 } api;
 
 struct client {
-        struct stream *s;
-        struct buf in, out;
-        uint8_t mem[16384];
+	struct stream *s;
+	struct buf in, out;
+	uint8_t mem[16384];
 };
 
 static void reply(struct client *c, int status, const char *body, size_t len)
 {
-        ck_assert(
-            http1_emit_answer(&c->out, status, "application/json", bytes_of(body, len), false));
-        stream_kick(c->s);
+	ck_assert(
+	    http1_emit_answer(&c->out, status, "application/json", bytes_of(body, len), false));
+	stream_kick(c->s);
 }
 
 static void reply_status(struct client *c, int status)
 {
-        static const char body[] = "{\"kind\":\"Status\",\"message\":\"as the test wants\"}";
+	static const char body[] = "{\"kind\":\"Status\",\"message\":\"as the test wants\"}";
 
-        reply(c, status, body, sizeof body - 1);
+	reply(c, status, body, sizeof body - 1);
 }
 
 static void reply_secret(struct client *c, int status)
 {
-        struct buf text;
-        struct jsonw w;
+	struct buf text;
+	struct jsonw w;
 
-        buf_init(&text, 1 << 20);
-        jsonw_init(&w, &text);
-        jsonw_obj(&w);
-        jsonw_kstr(&w, "kind", "Secret");
-        jsonw_key(&w, "data");
-        jsonw_obj(&w);
-        for (size_t i = 0; i < state_n(api.secret); i++) {
-                struct bytes k, v;
-                char name[256], b64[4096];
+	buf_init(&text, 1 << 20);
+	jsonw_init(&w, &text);
+	jsonw_obj(&w);
+	jsonw_kstr(&w, "kind", "Secret");
+	jsonw_key(&w, "data");
+	jsonw_obj(&w);
+	for (size_t i = 0; i < state_n(api.secret); i++) {
+		struct bytes k, v;
+		char name[256], b64[4096];
 
-                state_at(api.secret, i, &k, &v);
-                ck_assert(bytes_to_str(k, name, sizeof name));
-                base64_emit(v.data, v.len, BASE64_STD, b64);
-                jsonw_kstr(&w, name, b64);
-        }
-        jsonw_obj_end(&w);
-        jsonw_obj_end(&w);
-        ck_assert(jsonw_ok(&w));
-        reply(c, status, (const char *)text.data, text.len);
-        buf_fini(&text);
+		state_at(api.secret, i, &k, &v);
+		ck_assert(bytes_to_str(k, name, sizeof name));
+		base64_emit(v.data, v.len, BASE64_STD, b64);
+		jsonw_kstr(&w, name, b64);
+	}
+	jsonw_obj_end(&w);
+	jsonw_obj_end(&w);
+	ck_assert(jsonw_ok(&w));
+	reply(c, status, (const char *)text.data, text.len);
+	buf_fini(&text);
 }
 
 static void patch_one(struct json *j, int *status)
 {
-        char op[16] = "", path[300] = "", b64[4096] = "";
-        uint8_t value[4096];
-        struct bytes key, has;
-        size_t len = 0;
+	char op[16] = "", path[300] = "", b64[4096] = "";
+	uint8_t value[4096];
+	struct bytes key, has;
+	size_t len = 0;
 
-        json_obj(j);
-        while (json_key(j, &key))
-                if (bytes_eq_str(key, "op"))
-                        json_str(j, op, sizeof op);
-                else if (bytes_eq_str(key, "path"))
-                        json_str(j, path, sizeof path);
-                else if (json_type(j) == JSON_STRING)
-                        json_str(j, b64, sizeof b64);
-                else
-                        json_skip(j);
-        if (strcmp(path, "/data") == 0)
-                return;
-        ck_assert_int_eq(strncmp(path, "/data/", 6), 0);
-        ck_assert(base64_parse(bytes_str(b64), BASE64_STD, value, sizeof value, &len));
-        if (strcmp(op, "add") == 0)
-                ck_assert_int_eq(state_put(api.secret, path + 6, bytes_of(value, len)), 0);
-        else if (state_get(api.secret, path + 6, &has))
-                state_del(api.secret, path + 6);
-        else
-                *status = 422;
+	json_obj(j);
+	while (json_key(j, &key))
+		if (bytes_eq_str(key, "op"))
+			json_str(j, op, sizeof op);
+		else if (bytes_eq_str(key, "path"))
+			json_str(j, path, sizeof path);
+		else if (json_type(j) == JSON_STRING)
+			json_str(j, b64, sizeof b64);
+		else
+			json_skip(j);
+	if (strcmp(path, "/data") == 0)
+		return;
+	ck_assert_int_eq(strncmp(path, "/data/", 6), 0);
+	ck_assert(base64_parse(bytes_str(b64), BASE64_STD, value, sizeof value, &len));
+	if (strcmp(op, "add") == 0)
+		ck_assert_int_eq(state_put(api.secret, path + 6, bytes_of(value, len)), 0);
+	else if (state_get(api.secret, path + 6, &has))
+		state_del(api.secret, path + 6);
+	else
+		*status = 422;
 }
 
 static void on_secret(struct client *c, const struct http1_head *h, struct bytes body)
 {
-        char version[KUBE_VERSION_MAX];
-        int status = 200;
+	char version[KUBE_VERSION_MAX];
+	int status = 200;
 
-        if (bytes_eq_str(h->method, "GET"))
-                api.n_get++;
-        if (api.n_fail > 0) {
-                api.n_fail--;
-                reply_status(c, (int)api.fail_status);
-        } else if (bytes_eq_str(h->method, "POST")) {
-                api.n_post++;
-                if (!api.may[KUBE_CREATE] || api.secret) {
-                        reply_status(c, api.secret ? 409 : 403);
-                        return;
-                }
-                api.secret = state_new();
-                ck_assert_msg(kube_fields_parse(body, api.secret, version, &e) == 0, "%s", e.text);
-                reply_secret(c, 201);
-        } else if (!api.secret) {
-                reply_status(c, 404);
-        } else if (bytes_eq_str(h->method, "GET")) {
-                api.may[KUBE_GET] ? reply_secret(c, 200) : reply_status(c, 403);
-        } else if (bytes_eq_str(h->method, "PUT")) {
-                api.n_put++;
-                if (!api.may[KUBE_UPDATE]) {
-                        reply_status(c, 403);
-                        return;
-                }
-                state_free(api.secret);
-                api.secret = state_new();
-                ck_assert_msg(kube_fields_parse(body, api.secret, version, &e) == 0, "%s", e.text);
-                reply_secret(c, 200);
-        } else {
-                struct json j = json_of(body);
+	if (bytes_eq_str(h->method, "GET"))
+		api.n_get++;
+	if (api.n_fail > 0) {
+		api.n_fail--;
+		reply_status(c, (int)api.fail_status);
+	} else if (bytes_eq_str(h->method, "POST")) {
+		api.n_post++;
+		if (!api.may[KUBE_CREATE] || api.secret) {
+			reply_status(c, api.secret ? 409 : 403);
+			return;
+		}
+		api.secret = state_new();
+		ck_assert_msg(kube_fields_parse(body, api.secret, version, &e) == 0, "%s", e.text);
+		reply_secret(c, 201);
+	} else if (!api.secret) {
+		reply_status(c, 404);
+	} else if (bytes_eq_str(h->method, "GET")) {
+		api.may[KUBE_GET] ? reply_secret(c, 200) : reply_status(c, 403);
+	} else if (bytes_eq_str(h->method, "PUT")) {
+		api.n_put++;
+		if (!api.may[KUBE_UPDATE]) {
+			reply_status(c, 403);
+			return;
+		}
+		state_free(api.secret);
+		api.secret = state_new();
+		ck_assert_msg(kube_fields_parse(body, api.secret, version, &e) == 0, "%s", e.text);
+		reply_secret(c, 200);
+	} else {
+		struct json j = json_of(body);
 
-                api.n_patch++;
-                ck_assert(bytes_eq_str(h->method, "PATCH"));
-                ck_assert(
-                    bytes_eq_str(http1_get(h, "Content-Type"), "application/json-patch+json"));
-                if (!api.may[KUBE_PATCH]) {
-                        reply_status(c, 403);
-                        return;
-                }
-                json_arr(&j);
-                while (json_elem(&j))
-                        patch_one(&j, &status);
-                ck_assert(json_done(&j));
-                status == 200 ? reply_secret(c, 200) : reply_status(c, status);
-        }
+		api.n_patch++;
+		ck_assert(bytes_eq_str(h->method, "PATCH"));
+		ck_assert(
+		    bytes_eq_str(http1_get(h, "Content-Type"), "application/json-patch+json"));
+		if (!api.may[KUBE_PATCH]) {
+			reply_status(c, 403);
+			return;
+		}
+		json_arr(&j);
+		while (json_elem(&j))
+			patch_one(&j, &status);
+		ck_assert(json_done(&j));
+		status == 200 ? reply_secret(c, 200) : reply_status(c, status);
+	}
 }
 
 static void on_review(struct client *c, struct bytes body)
 {
-        static const char *const verbs[KUBE_VERBS] = {
-                [KUBE_GET] = "\"get\"",      [KUBE_UPDATE] = "\"update\"",
-                [KUBE_PATCH] = "\"patch\"",  [KUBE_CREATE] = "\"create\"",
-                [KUBE_EVENT] = "\"events\"",
-        };
-        char text[64];
+	static const char *const verbs[KUBE_VERBS] = {
+		[KUBE_GET] = "\"get\"",      [KUBE_UPDATE] = "\"update\"",
+		[KUBE_PATCH] = "\"patch\"",  [KUBE_CREATE] = "\"create\"",
+		[KUBE_EVENT] = "\"events\"",
+	};
+	char text[64];
 
-        if (api.no_reviews) {
-                reply_status(c, 500);
-                return;
-        }
-        for (int v = KUBE_VERBS - 1; v >= 0; v--)
-                if (memmem(body.data, body.len, verbs[v], strlen(verbs[v]))) {
-                        snprintf(text, sizeof text, "{\"status\":{\"allowed\":%s}}",
-                                 api.may[v] ? "true" : "false");
-                        reply(c, 201, text, strlen(text));
-                        return;
-                }
-        ck_abort_msg("a review without a verb");
+	if (api.no_reviews) {
+		reply_status(c, 500);
+		return;
+	}
+	for (int v = KUBE_VERBS - 1; v >= 0; v--)
+		if (memmem(body.data, body.len, verbs[v], strlen(verbs[v]))) {
+			snprintf(text, sizeof text, "{\"status\":{\"allowed\":%s}}",
+				 api.may[v] ? "true" : "false");
+			reply(c, 201, text, strlen(text));
+			return;
+		}
+	ck_abort_msg("a review without a verb");
 }
 
 static void on_request(struct client *c, const struct http1_head *h, struct bytes body)
 {
-        char want[128];
+	char want[128];
 
-        snprintf(want, sizeof want, "Bearer %s", api.token);
-        if (!bytes_eq_str(http1_get(h, "Authorization"), want))
-                reply_status(c, 401);
-        else if (memmem(h->target.data, h->target.len, "selfsubjectaccessreviews", 24))
-                on_review(c, body);
-        else if (bytes_eq_str(h->target, "/api/v1/namespaces/shop/events")) {
-                api.n_events++;
-                reply_status(c, 201);
-        } else {
-                ck_assert(
-                    memmem(h->target.data, h->target.len, "/api/v1/namespaces/shop/secrets", 31));
-                on_secret(c, h, body);
-        }
+	snprintf(want, sizeof want, "Bearer %s", api.token);
+	if (!bytes_eq_str(http1_get(h, "Authorization"), want))
+		reply_status(c, 401);
+	else if (memmem(h->target.data, h->target.len, "selfsubjectaccessreviews", 24))
+		on_review(c, body);
+	else if (bytes_eq_str(h->target, "/api/v1/namespaces/shop/events")) {
+		api.n_events++;
+		reply_status(c, 201);
+	} else {
+		ck_assert(
+		    memmem(h->target.data, h->target.len, "/api/v1/namespaces/shop/secrets", 31));
+		on_secret(c, h, body);
+	}
 }
 
 static size_t on_room(void *ctx, struct iovec *v, size_t max)
 {
-        struct client *c = ctx;
+	struct client *c = ctx;
 
-        (void)max;
-        v[0] = (struct iovec){ c->mem, sizeof c->mem };
-        return 1;
+	(void)max;
+	v[0] = (struct iovec){ c->mem, sizeof c->mem };
+	return 1;
 }
 
 static void on_got(void *ctx, size_t n)
 {
-        struct client *c = ctx;
-        struct http1_head h;
+	struct client *c = ctx;
+	struct http1_head h;
 
-        ck_assert(buf_append(&c->in, c->mem, n));
-        http1_request_init(&h);
-        if (http1_head_feed(&h, buf_bytes(&c->in)) != HTTP1_OK ||
-            c->in.len < h.len + h.content_length)
-                return;
-        on_request(c, &h, bytes_of(buf_bytes(&c->in).data + h.len, (size_t)h.content_length));
+	ck_assert(buf_append(&c->in, c->mem, n));
+	http1_request_init(&h);
+	if (http1_head_feed(&h, buf_bytes(&c->in)) != HTTP1_OK ||
+	    c->in.len < h.len + h.content_length)
+		return;
+	on_request(c, &h, bytes_of(buf_bytes(&c->in).data + h.len, (size_t)h.content_length));
 }
 
 static size_t on_data(void *ctx, struct iovec *v, size_t max)
 {
-        struct client *c = ctx;
+	struct client *c = ctx;
 
-        (void)max;
-        v[0] = (struct iovec){ c->out.data ? c->out.data + c->out.off : NULL, c->out.len };
-        return c->out.len > 0;
+	(void)max;
+	v[0] = (struct iovec){ c->out.data ? c->out.data + c->out.off : NULL, c->out.len };
+	return c->out.len > 0;
 }
 
 static void on_sent(void *ctx, size_t n)
 {
-        struct client *c = ctx;
+	struct client *c = ctx;
 
-        buf_consume(&c->out, n);
-        if (c->out.len == 0)
-                stream_shutdown(c->s);
+	buf_consume(&c->out, n);
+	if (c->out.len == 0)
+		stream_shutdown(c->s);
 }
 
 static void on_closed(void *ctx, const struct err *why)
 {
-        struct client *c = ctx;
+	struct client *c = ctx;
 
-        (void)why;
-        buf_fini(&c->in);
-        buf_fini(&c->out);
-        free(c);
+	(void)why;
+	buf_fini(&c->in);
+	buf_fini(&c->out);
+	free(c);
 }
 
 static const struct stream_ops ops = {
-        .room = on_room, .got = on_got, .data = on_data, .sent = on_sent, .closed = on_closed
+	.room = on_room, .got = on_got, .data = on_data, .sent = on_sent, .closed = on_closed
 };
 
 static void accepted(void *ctx, int fd, const struct ipport *from)
 {
-        struct client *c = calloc(1, sizeof *c);
+	struct client *c = calloc(1, sizeof *c);
 
-        (void)ctx;
-        (void)from;
-        buf_init(&c->in, 1 << 20);
-        buf_init(&c->out, 1 << 20);
-        c->s = stream_adopt_tls(api.loop, fd, api.tls, SPAN_S(5), &ops, c);
-        ck_assert_ptr_nonnull(c->s);
+	(void)ctx;
+	(void)from;
+	buf_init(&c->in, 1 << 20);
+	buf_init(&c->out, 1 << 20);
+	c->s = stream_adopt_tls(api.loop, fd, api.tls, SPAN_S(5), &ops, c);
+	ck_assert_ptr_nonnull(c->s);
 }
 
 static void write_file(const char *name, const char *text)
 {
-        char path[128];
+	char path[128];
 
-        snprintf(path, sizeof path, "%s/%s", api.dir, name);
-        ck_assert_int_eq(file_replace(path, bytes_str(text), 0600, &e), 0);
+	snprintf(path, sizeof path, "%s/%s", api.dir, name);
+	ck_assert_int_eq(file_replace(path, bytes_str(text), 0600, &e), 0);
 }
 
 static void api_start(void)
 {
-        char cert[128], key[128];
+	char cert[128], key[128];
 
-        snprintf(api.dir, sizeof api.dir, "/tmp/kube-test-XXXXXX");
-        ck_assert_ptr_nonnull(mkdtemp(api.dir));
-        api.loop = loop_new();
-        api.tls = tls_server_new_self("127.0.0.1", &e);
-        ck_assert_ptr_nonnull(api.tls);
-        snprintf(cert, sizeof cert, "%s/ca.crt", api.dir);
-        snprintf(key, sizeof key, "%s/key", api.dir);
-        ck_assert_int_eq(tls_server_save(api.tls, cert, key, &e), 0);
-        write_file("token", "first\n");
-        write_file("namespace", "shop\n");
-        api.token = "first";
-        api.listener = listen_tcp(api.loop, "127.0.0.1:0", accepted, NULL, &e);
-        ck_assert_ptr_nonnull(api.listener);
-        api.secret = state_new();
-        memset(api.may, true, sizeof api.may);
+	snprintf(api.dir, sizeof api.dir, "/tmp/kube-test-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(api.dir));
+	api.loop = loop_new();
+	api.tls = tls_server_new_self("127.0.0.1", &e);
+	ck_assert_ptr_nonnull(api.tls);
+	snprintf(cert, sizeof cert, "%s/ca.crt", api.dir);
+	snprintf(key, sizeof key, "%s/key", api.dir);
+	ck_assert_int_eq(tls_server_save(api.tls, cert, key, &e), 0);
+	write_file("token", "first\n");
+	write_file("namespace", "shop\n");
+	api.token = "first";
+	api.listener = listen_tcp(api.loop, "127.0.0.1:0", accepted, NULL, &e);
+	ck_assert_ptr_nonnull(api.listener);
+	api.secret = state_new();
+	memset(api.may, true, sizeof api.may);
 }
 
 static void api_stop(void)
 {
-        static const char *const files[] = { "ca.crt", "key", "token", "namespace" };
-        char path[128];
+	static const char *const files[] = { "ca.crt", "key", "token", "namespace" };
+	char path[128];
 
-        listener_close(api.listener);
-        for (int i = 0; i < 20; i++) /* the last clients end */
-                loop_turn(api.loop, SPAN_MS(5));
-        state_free(api.secret);
-        tls_server_free(api.tls);
-        for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-                snprintf(path, sizeof path, "%s/%s", api.dir, files[i]);
-                unlink(path);
-        }
-        ck_assert_int_eq(rmdir(api.dir), 0);
+	listener_close(api.listener);
+	for (int i = 0; i < 20; i++) /* the last clients end */
+		loop_turn(api.loop, SPAN_MS(5));
+	state_free(api.secret);
+	tls_server_free(api.tls);
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		snprintf(path, sizeof path, "%s/%s", api.dir, files[i]);
+		unlink(path);
+	}
+	ck_assert_int_eq(rmdir(api.dir), 0);
 }
 
 static void holds(const char *name, const char *value)
 {
-        struct bytes v;
+	struct bytes v;
 
-        ck_assert_msg(state_get(api.secret, name, &v), "no %s", name);
-        ck_assert_msg(bytes_eq_str(v, value), "%s is %.*s", name, (int)v.len, (const char *)v.data);
+	ck_assert_msg(state_get(api.secret, name, &v), "no %s", name);
+	ck_assert_msg(bytes_eq_str(v, value), "%s is %.*s", name, (int)v.len, (const char *)v.data);
 }
 
 static bool lacks(const char *name)
 {
-        struct bytes v;
+	struct bytes v;
 
-        return !state_get(api.secret, name, &v);
+	return !state_get(api.secret, name, &v);
 }
 
 static void give(struct state *s, const char *name, const char *value)
 {
-        ck_assert_int_eq(state_put(s, name, bytes_str(value)), 0);
+	ck_assert_int_eq(state_put(s, name, bytes_str(value)), 0);
 }
 
 static struct state *st;
 
 static struct kube_secret *open_it(void)
 {
-        struct kube_secret_conf conf = { .client = { .loop = api.loop,
-                                                     .account_dir = api.dir,
-                                                     .host = "127.0.0.1",
-                                                     .port = listener_port(api.listener) },
-                                         .name = "ts",
-                                         .pod = "web-0",
-                                         .pod_uid = "u-1",
-                                         .state = st = state_new(),
-                                         .limit = SPAN_S(10) };
+	struct kube_secret_conf conf = { .client = { .loop = api.loop,
+						     .account_dir = api.dir,
+						     .host = "127.0.0.1",
+						     .port = listener_port(api.listener) },
+					 .name = "ts",
+					 .pod = "web-0",
+					 .pod_uid = "u-1",
+					 .state = st = state_new(),
+					 .limit = SPAN_S(10) };
 
-        return kube_secret_open(&conf, &e);
+	return kube_secret_open(&conf, &e);
 }
 
 static struct kube_secret *opened(void)
 {
-        struct kube_secret *s = open_it();
+	struct kube_secret *s = open_it();
 
-        ck_assert_msg(s != NULL, "%s", e.text);
-        return s;
+	ck_assert_msg(s != NULL, "%s", e.text);
+	return s;
 }
 
 static void saved(struct kube_secret *s)
 {
-        kube_secret_save(s);
-        ck_assert(kube_secret_flush(s, SPAN_S(10)));
+	kube_secret_save(s);
+	ck_assert(kube_secret_flush(s, SPAN_S(10)));
 }
 
 static void refused(const char *words)
 {
-        struct kube_secret *s = open_it();
+	struct kube_secret *s = open_it();
 
-        ck_assert_ptr_null(s);
-        ck_assert_msg(strstr(e.text, words) != NULL, "%s", e.text);
-        state_free(st);
+	ck_assert_ptr_null(s);
+	ck_assert_msg(strstr(e.text, words) != NULL, "%s", e.text);
+	state_free(st);
 }
 
 static void finished(struct kube_secret *s)
 {
-        kube_secret_free(s);
-        state_free(st);
-        api_stop();
+	kube_secret_free(s);
+	state_free(st);
+	api_stop();
 }
 
 /* --- tests --- */
 
 TEST(the_state_comes_from_the_secret_and_changes_go_there_as_one_patch)
 {
-        struct kube_secret *s;
-        struct bytes v;
+	struct kube_secret *s;
+	struct bytes v;
 
-        api_start();
-        give(api.secret, "_machinekey", "m");
-        give(api.secret, "https_endpoint", "old.example");
-        s = opened();
-        ck_assert(state_get(st, "_machinekey", &v) && bytes_eq_str(v, "m"));
-        give(st, "_machinekey", "m2");
-        give(st, "_serve/1", "x");
-        kube_secret_set(s, KUBE_F_DEVICE_ID, "7");
-        kube_secret_clear(s, KUBE_F_HTTPS);
-        saved(s);
-        holds("_machinekey", "m2");
-        holds("_serve_1", "x");
-        holds("device_id", "7");
-        ck_assert(lacks("https_endpoint"));
-        ck_assert_uint_eq(api.n_patch, 1);
-        saved(s);
-        ck_assert_uint_eq(api.n_patch, 1); /* nothing differs: nothing is sent */
-        ck_assert_uint_ge(api.n_events, 1);
-        finished(s);
+	api_start();
+	give(api.secret, "_machinekey", "m");
+	give(api.secret, "https_endpoint", "old.example");
+	s = opened();
+	ck_assert(state_get(st, "_machinekey", &v) && bytes_eq_str(v, "m"));
+	give(st, "_machinekey", "m2");
+	give(st, "_serve/1", "x");
+	kube_secret_set(s, KUBE_F_DEVICE_ID, "7");
+	kube_secret_clear(s, KUBE_F_HTTPS);
+	saved(s);
+	holds("_machinekey", "m2");
+	holds("_serve_1", "x");
+	holds("device_id", "7");
+	ck_assert(lacks("https_endpoint"));
+	ck_assert_uint_eq(api.n_patch, 1);
+	saved(s);
+	ck_assert_uint_eq(api.n_patch, 1); /* nothing differs: nothing is sent */
+	ck_assert_uint_ge(api.n_events, 1);
+	finished(s);
 }
 
 TEST(changes_during_a_write_are_written_next)
 {
-        struct kube_secret *s;
+	struct kube_secret *s;
 
-        api_start();
-        s = opened();
-        give(st, "a", "1");
-        kube_secret_save(s);
-        give(st, "a", "2");
-        give(st, "b", "3");
-        saved(s);
-        holds("a", "2");
-        holds("b", "3");
-        finished(s);
+	api_start();
+	s = opened();
+	give(st, "a", "1");
+	kube_secret_save(s);
+	give(st, "a", "2");
+	give(st, "b", "3");
+	saved(s);
+	holds("a", "2");
+	holds("b", "3");
+	finished(s);
 }
 
 TEST(a_secret_that_does_not_exist_is_made_with_everything_in_it)
 {
-        struct kube_secret *s;
+	struct kube_secret *s;
 
-        api_start();
-        state_free(api.secret);
-        api.secret = NULL;
-        s = opened();
-        give(st, "_machinekey", "m");
-        kube_secret_set(s, KUBE_F_CAPVER, "116");
-        saved(s);
-        holds("_machinekey", "m");
-        holds("tailscale_capver", "116");
-        ck_assert_uint_eq(api.n_post, 1);
-        finished(s);
+	api_start();
+	state_free(api.secret);
+	api.secret = NULL;
+	s = opened();
+	give(st, "_machinekey", "m");
+	kube_secret_set(s, KUBE_F_CAPVER, "116");
+	saved(s);
+	holds("_machinekey", "m");
+	holds("tailscale_capver", "116");
+	ck_assert_uint_eq(api.n_post, 1);
+	finished(s);
 }
 
 TEST(a_secret_deleted_meanwhile_is_made_anew_with_the_whole_state)
 {
-        struct kube_secret *s;
+	struct kube_secret *s;
 
-        api_start();
-        give(api.secret, "_machinekey", "m");
-        s = opened();
-        state_free(api.secret);
-        api.secret = NULL;
-        give(st, "a", "1");
-        saved(s);
-        holds("_machinekey", "m");
-        holds("a", "1");
-        finished(s);
+	api_start();
+	give(api.secret, "_machinekey", "m");
+	s = opened();
+	state_free(api.secret);
+	api.secret = NULL;
+	give(st, "a", "1");
+	saved(s);
+	holds("_machinekey", "m");
+	holds("a", "1");
+	finished(s);
 }
 
 TEST(without_the_right_to_patch_the_secret_is_put_and_foreign_fields_stay)
 {
-        struct kube_secret *s;
+	struct kube_secret *s;
 
-        api_start();
-        api.may[KUBE_PATCH] = false;
-        s = opened();
-        give(api.secret, "foreign", "f");
-        give(st, "a", "1");
-        saved(s);
-        holds("a", "1");
-        holds("foreign", "f");
-        ck_assert_uint_eq(api.n_patch, 0);
-        ck_assert_uint_eq(api.n_put, 1);
-        ck_assert_int_eq(kube_secret_check_key(s, &e), -EACCES);
-        finished(s);
+	api_start();
+	api.may[KUBE_PATCH] = false;
+	s = opened();
+	give(api.secret, "foreign", "f");
+	give(st, "a", "1");
+	saved(s);
+	holds("a", "1");
+	holds("foreign", "f");
+	ck_assert_uint_eq(api.n_patch, 0);
+	ck_assert_uint_eq(api.n_put, 1);
+	ck_assert_int_eq(kube_secret_check_key(s, &e), -EACCES);
+	finished(s);
 }
 
 TEST(a_right_that_is_lost_while_running_is_no_end)
 {
-        struct kube_secret *s;
+	struct kube_secret *s;
 
-        api_start();
-        s = opened();
-        api.may[KUBE_PATCH] = false;
-        give(st, "a", "1");
-        saved(s);
-        holds("a", "1");
-        ck_assert_uint_eq(api.n_put, 1);
-        finished(s);
+	api_start();
+	s = opened();
+	api.may[KUBE_PATCH] = false;
+	give(st, "a", "1");
+	saved(s);
+	holds("a", "1");
+	ck_assert_uint_eq(api.n_put, 1);
+	finished(s);
 }
 
 TEST(a_field_to_remove_that_somebody_removed_is_success)
 {
-        struct kube_secret *s;
+	struct kube_secret *s;
 
-        api_start();
-        give(api.secret, "a", "1");
-        give(api.secret, "https_endpoint", "x");
-        s = opened();
-        state_del(api.secret, "a");
-        state_del(api.secret, "https_endpoint");
-        state_del(st, "a");
-        kube_secret_clear(s, KUBE_F_HTTPS);
-        give(st, "b", "2");
-        saved(s);
-        holds("b", "2");
-        ck_assert(lacks("a"));
-        finished(s);
+	api_start();
+	give(api.secret, "a", "1");
+	give(api.secret, "https_endpoint", "x");
+	s = opened();
+	state_del(api.secret, "a");
+	state_del(api.secret, "https_endpoint");
+	state_del(st, "a");
+	kube_secret_clear(s, KUBE_F_HTTPS);
+	give(st, "b", "2");
+	saved(s);
+	holds("b", "2");
+	ck_assert(lacks("a"));
+	finished(s);
 }
 
 TEST(a_field_taken_away_once_may_be_written_by_its_owner_again)
 {
-        struct kube_secret *s;
+	struct kube_secret *s;
 
-        api_start();
-        give(api.secret, "authkey", "k1");
-        s = opened();
-        kube_secret_clear(s, KUBE_F_AUTHKEY);
-        saved(s);
-        ck_assert(lacks("authkey"));
-        give(api.secret, "authkey", "k2");
-        give(st, "a", "1");
-        saved(s);
-        give(st, "a", "2");
-        saved(s);
-        holds("authkey", "k2");
-        finished(s);
+	api_start();
+	give(api.secret, "authkey", "k1");
+	s = opened();
+	kube_secret_clear(s, KUBE_F_AUTHKEY);
+	saved(s);
+	ck_assert(lacks("authkey"));
+	give(api.secret, "authkey", "k2");
+	give(st, "a", "1");
+	saved(s);
+	give(st, "a", "2");
+	saved(s);
+	holds("authkey", "k2");
+	finished(s);
 }
 
 TEST(conflicts_and_errors_of_the_server_are_outlived)
 {
-        static const unsigned rows[] = { 409, 422, 429, 500, 503, 504 };
-        struct kube_secret *s;
-        char value[8];
+	static const unsigned rows[] = { 409, 422, 429, 500, 503, 504 };
+	struct kube_secret *s;
+	char value[8];
 
-        api_start();
-        s = opened();
-        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-                api.fail_status = rows[i];
-                api.n_fail = 1;
-                snprintf(value, sizeof value, "%zu", i);
-                give(st, "a", value);
-                saved(s);
-                holds("a", value);
-                ck_assert_uint_eq(api.n_fail, 0);
-        }
-        finished(s);
+	api_start();
+	s = opened();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		api.fail_status = rows[i];
+		api.n_fail = 1;
+		snprintf(value, sizeof value, "%zu", i);
+		give(st, "a", value);
+		saved(s);
+		holds("a", value);
+		ck_assert_uint_eq(api.n_fail, 0);
+	}
+	finished(s);
 }
 
 TEST(a_token_that_is_no_longer_taken_is_read_again)
 {
-        struct kube_secret *s;
+	struct kube_secret *s;
 
-        api_start();
-        s = opened();
-        api.token = "second";
-        write_file("token", "second\n");
-        give(st, "a", "1");
-        saved(s);
-        holds("a", "1");
-        finished(s);
+	api_start();
+	s = opened();
+	api.token = "second";
+	write_file("token", "second\n");
+	give(st, "a", "1");
+	saved(s);
+	holds("a", "1");
+	finished(s);
 }
 
 TEST(reading_is_tried_again_while_the_server_has_trouble)
 {
-        struct kube_secret *s;
+	struct kube_secret *s;
 
-        api_start();
-        give(api.secret, "a", "1");
-        api.fail_status = 503;
-        api.n_fail = 1;
-        s = opened();
-        ck_assert_uint_eq(state_n(st), 1);
-        ck_assert_uint_eq(api.n_get, 2);
-        finished(s);
+	api_start();
+	give(api.secret, "a", "1");
+	api.fail_status = 503;
+	api.n_fail = 1;
+	s = opened();
+	ck_assert_uint_eq(state_n(st), 1);
+	ck_assert_uint_eq(api.n_get, 2);
+	finished(s);
 }
 
 TEST(reviews_that_fail_are_no_refusal)
 {
-        struct kube_secret *s;
+	struct kube_secret *s;
 
-        api_start();
-        api.no_reviews = true;
-        s = opened();
-        give(st, "a", "1");
-        saved(s);
-        holds("a", "1");
-        finished(s);
+	api_start();
+	api.no_reviews = true;
+	s = opened();
+	give(st, "a", "1");
+	saved(s);
+	holds("a", "1");
+	finished(s);
 }
 
 TEST(what_is_not_allowed_is_told_with_advice)
 {
-        api_start();
-        api.may[KUBE_UPDATE] = api.may[KUBE_PATCH] = false;
-        refused("may not update or patch the Secret shop/ts");
-        api.may[KUBE_UPDATE] = api.may[KUBE_PATCH] = true;
-        api.may[KUBE_GET] = false;
-        refused("may not get the Secret shop/ts");
-        api.may[KUBE_GET] = true;
-        api.may[KUBE_CREATE] = false;
-        state_free(api.secret);
-        api.secret = NULL;
-        refused("does not exist");
-        api.token = "another";
-        api.no_reviews = true;
-        refused("does not accept the pod's service account token");
-        api_stop();
+	api_start();
+	api.may[KUBE_UPDATE] = api.may[KUBE_PATCH] = false;
+	refused("may not update or patch the Secret shop/ts");
+	api.may[KUBE_UPDATE] = api.may[KUBE_PATCH] = true;
+	api.may[KUBE_GET] = false;
+	refused("may not get the Secret shop/ts");
+	api.may[KUBE_GET] = true;
+	api.may[KUBE_CREATE] = false;
+	state_free(api.secret);
+	api.secret = NULL;
+	refused("does not exist");
+	api.token = "another";
+	api.no_reviews = true;
+	refused("does not accept the pod's service account token");
+	api_stop();
 }
 
 TEST(an_account_that_is_not_there_or_malformed_is_told)
 {
-        char path[128];
+	char path[128];
 
-        api_start();
-        write_file("token", "a\r\nX-Evil: 1");
-        refused("not one line of text");
-        write_file("token", "\n");
-        refused("is empty");
-        snprintf(path, sizeof path, "%s/token", api.dir);
-        unlink(path);
-        refused("automountServiceAccountToken");
-        api_stop();
+	api_start();
+	write_file("token", "a\r\nX-Evil: 1");
+	refused("not one line of text");
+	write_file("token", "\n");
+	refused("is empty");
+	snprintf(path, sizeof path, "%s/token", api.dir);
+	unlink(path);
+	refused("automountServiceAccountToken");
+	api_stop();
 }
 
 TEST(a_server_with_a_certificate_of_another_ca_gets_no_token)
 {
-        struct tls_server *mine = api.tls;
+	struct tls_server *mine = api.tls;
 
-        api_start();
-        mine = api.tls;
-        api.tls = tls_server_new_self("127.0.0.1", &e);
-        ck_assert_ptr_nonnull(api.tls);
-        ck_assert_ptr_null(({
-                struct kube_secret_conf conf = { .client = { .loop = api.loop,
-                                                             .account_dir = api.dir,
-                                                             .host = "127.0.0.1",
-                                                             .port = listener_port(api.listener) },
-                                                 .name = "ts",
-                                                 .state = st = state_new(),
-                                                 .limit = SPAN_MS(500) };
-                kube_secret_open(&conf, &e);
-        }));
-        ck_assert_msg(strstr(e.text, "self-signed") || strstr(e.text, "not trusted"), "%s", e.text);
-        ck_assert_uint_eq(api.n_get, 0);
-        state_free(st);
-        tls_server_free(mine);
-        api_stop();
+	api_start();
+	mine = api.tls;
+	api.tls = tls_server_new_self("127.0.0.1", &e);
+	ck_assert_ptr_nonnull(api.tls);
+	ck_assert_ptr_null(({
+		struct kube_secret_conf conf = { .client = { .loop = api.loop,
+							     .account_dir = api.dir,
+							     .host = "127.0.0.1",
+							     .port = listener_port(api.listener) },
+						 .name = "ts",
+						 .state = st = state_new(),
+						 .limit = SPAN_MS(500) };
+		kube_secret_open(&conf, &e);
+	}));
+	ck_assert_msg(strstr(e.text, "self-signed") || strstr(e.text, "not trusted"), "%s", e.text);
+	ck_assert_uint_eq(api.n_get, 0);
+	state_free(st);
+	tls_server_free(mine);
+	api_stop();
 }

@@ -13,81 +13,81 @@ extern char **environ;
 
 static int print(bool (*text)(struct buf *out))
 {
-        struct buf out;
-        bool ok;
+	struct buf out;
+	bool ok;
 
-        buf_init(&out, 1 << 20);
-        ok = text(&out) && fwrite(out.data + out.off, 1, out.len, stdout) == out.len &&
-             fflush(stdout) == 0;
-        buf_fini(&out);
-        return ok ? EXIT_STOPPED : EXIT_FAILED;
+	buf_init(&out, 1 << 20);
+	ok = text(&out) && fwrite(out.data + out.off, 1, out.len, stdout) == out.len &&
+	     fflush(stdout) == 0;
+	buf_fini(&out);
+	return ok ? EXIT_STOPPED : EXIT_FAILED;
 }
 
 static void warn(void *ctx, const char *line)
 {
-        (void)ctx;
-        log_warn("containerboot: %s", line);
+	(void)ctx;
+	log_warn("containerboot: %s", line);
 }
 
 static enum log_level level(const struct options *o)
 {
-        const uint64_t v = o->daemon.verbose >= 0 ? (uint64_t)o->daemon.verbose : o->verbosity;
+	const uint64_t v = o->daemon.verbose >= 0 ? (uint64_t)o->daemon.verbose : o->verbosity;
 
-        return v == 0 ? LOG_INFO : v == 1 ? LOG_DEBUG : LOG_TRACE;
+	return v == 0 ? LOG_INFO : v == 1 ? LOG_DEBUG : LOG_TRACE;
 }
 
 static int sidecar(void)
 {
-        struct secret_arena *arena;
-        struct program *p; /* has the keys of the node */
-        struct err e = { 0 };
-        int r, code;
+	struct secret_arena *arena;
+	struct program *p; /* has the keys of the node */
+	struct err e = { 0 };
+	int r, code;
 
-        logger_init(NULL, LOG_INFO);
-        if (privilege_at_start(&e) < 0)
-                log_warn("containerboot: %s", e.text);
-        arena = secret_arena_new(sizeof *p);
-        p = arena ? secret_alloc(arena, sizeof *p) : NULL;
-        if (!p) {
-                log_error("containerboot: out of memory");
-                return EXIT_FAILED;
-        }
-        if (!secret_arena_is_locked(arena))
-                log_info("containerboot: memory of keys cannot be locked (RLIMIT_MEMLOCK); it may "
-                         "be swapped out");
-        r = options_parse(&p->options, environ, warn, NULL, &e);
-        options_wipe_env(environ);
-        if (r < 0) {
-                log_error("containerboot: %s", e.text);
-                options_fini(&p->options);
-                secret_arena_free(arena);
-                return EXIT_FAILED;
-        }
-        logger_init(NULL, level(&p->options));
-        log_info("containerboot: version " PROGRAM_VERSION " starts");
-        code = program_run(p);
-        options_fini(&p->options);
-        secret_arena_free(arena);
-        return code;
+	logger_init(NULL, LOG_INFO);
+	if (privilege_at_start(&e) < 0)
+		log_warn("containerboot: %s", e.text);
+	arena = secret_arena_new(sizeof *p);
+	p = arena ? secret_alloc(arena, sizeof *p) : NULL;
+	if (!p) {
+		log_error("containerboot: out of memory");
+		return EXIT_FAILED;
+	}
+	if (!secret_arena_is_locked(arena))
+		log_info("containerboot: memory of keys cannot be locked (RLIMIT_MEMLOCK); it may "
+			 "be swapped out");
+	r = options_parse(&p->options, environ, warn, NULL, &e);
+	options_wipe_env(environ);
+	if (r < 0) {
+		log_error("containerboot: %s", e.text);
+		options_fini(&p->options);
+		secret_arena_free(arena);
+		return EXIT_FAILED;
+	}
+	logger_init(NULL, level(&p->options));
+	log_info("containerboot: version " PROGRAM_VERSION " starts");
+	code = program_run(p);
+	options_fini(&p->options);
+	secret_arena_free(arena);
+	return code;
 }
 
 int main(int argc, char **argv)
 {
-        const char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0];
+	const char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0];
 
-        if (strcmp(name, "tailscale") == 0 || strcmp(name, "tailpod") == 0)
-                return cli_main(argc, argv);
-        if (argc < 2)
-                return sidecar();
-        if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-            strcmp(argv[1], "help") == 0)
-                return print(argc > 2 && strcmp(argv[2], "markdown") == 0 ? options_markdown
-                                                                          : options_help);
-        if (cli_knows(argv[1]))
-                return cli_main(argc, argv);
-        fprintf(stderr,
-                "containerboot: unknown command %s; settings come from the environment, see "
-                "containerboot --help\n",
-                argv[1]);
-        return 2;
+	if (strcmp(name, "tailscale") == 0 || strcmp(name, "tailpod") == 0)
+		return cli_main(argc, argv);
+	if (argc < 2)
+		return sidecar();
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0)
+		return print(argc > 2 && strcmp(argv[2], "markdown") == 0 ? options_markdown
+									  : options_help);
+	if (cli_knows(argv[1]))
+		return cli_main(argc, argv);
+	fprintf(stderr,
+		"containerboot: unknown command %s; settings come from the environment, see "
+		"containerboot --help\n",
+		argv[1]);
+	return 2;
 }

@@ -3,19 +3,19 @@
 
 #define AT(member) offsetof(struct options, member)
 #define ROW(n, al, k, fl, d, member, h)                                                            \
-        {                                                                                          \
-                .name = n, .alias = al, .kind = k, .flags = fl, .dflt = d, .off = AT(member),      \
-                .help = h                                                                          \
-        }
+	{                                                                                          \
+		.name = n, .alias = al, .kind = k, .flags = fl, .dflt = d, .off = AT(member),      \
+		.help = h                                                                          \
+	}
 #define NUM(n, fl, d, member, m, h)                                                                \
-        {                                                                                          \
-                .name = n, .kind = OPTION_NUMBER, .flags = fl, .dflt = d, .off = AT(member),       \
-                .max = m, .help = h                                                                \
-        }
+	{                                                                                          \
+		.name = n, .kind = OPTION_NUMBER, .flags = fl, .dflt = d, .off = AT(member),       \
+		.max = m, .help = h                                                                \
+	}
 #define ACCEPTED(n, h)                                                                             \
-        {                                                                                          \
-                .name = n, .kind = OPTION_ACCEPTED, .help = h                                      \
-        }
+	{                                                                                          \
+		.name = n, .kind = OPTION_ACCEPTED, .help = h                                      \
+	}
 #define GROUP(title) .group = title
 
 /* clang-format off */

@@ -15,695 +15,695 @@
 enum { OPTION_ROWS_MAX = 128, OPTION_SIZE_MIN = 1 << 20 };
 
 struct scan {
-        struct options *o;
-        const char *raw[OPTION_ROWS_MAX]; /* by row; NULL: not in the environment */
-        options_warn_fn *warn;
-        void *ctx;
-        struct err *e;
+	struct options *o;
+	const char *raw[OPTION_ROWS_MAX]; /* by row; NULL: not in the environment */
+	options_warn_fn *warn;
+	void *ctx;
+	struct err *e;
 };
 
 static void *slot(const struct scan *s, const struct option *row)
 {
-        return (char *)s->o + row->off;
+	return (char *)s->o + row->off;
 }
 
 static PRINTF(2, 3) void warn(const struct scan *s, const char *fmt, ...)
 {
-        char line[256];
-        va_list ap;
+	char line[256];
+	va_list ap;
 
-        va_start(ap, fmt);
-        vsnprintf(line, sizeof line, fmt, ap);
-        va_end(ap);
-        s->warn(s->ctx, line);
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof line, fmt, ap);
+	va_end(ap);
+	s->warn(s->ctx, line);
 }
 
 /* --- collecting --- */
 
 static const struct option *row_named(struct bytes name)
 {
-        for (size_t i = 0; i < option_table_n; i++)
-                if (bytes_eq_str(name, option_table[i].name) ||
-                    (option_table[i].alias && bytes_eq_str(name, option_table[i].alias)))
-                        return &option_table[i];
-        return NULL;
+	for (size_t i = 0; i < option_table_n; i++)
+		if (bytes_eq_str(name, option_table[i].name) ||
+		    (option_table[i].alias && bytes_eq_str(name, option_table[i].alias)))
+			return &option_table[i];
+	return NULL;
 }
 
 /* edits that turn a into b, at most `limit` + 1 */
 static unsigned distance(struct bytes a, const char *b, unsigned limit)
 {
-        unsigned row[64], last, diag;
-        const size_t n = strlen(b);
+	unsigned row[64], last, diag;
+	const size_t n = strlen(b);
 
-        if (n >= ARRAY_LEN(row) || a.len >= ARRAY_LEN(row))
-                return limit + 1;
-        for (unsigned j = 0; j <= n; j++)
-                row[j] = j;
-        for (unsigned i = 0; i < a.len; i++) {
-                diag = row[0];
-                row[0] = i + 1;
-                for (size_t j = 0; j < n; j++) {
-                        last = diag + (a.data[i] != (uint8_t)b[j]);
-                        diag = row[j + 1];
-                        row[j + 1] = MIN_OF(last, MIN_OF(row[j], diag) + 1);
-                }
-        }
-        return row[n];
+	if (n >= ARRAY_LEN(row) || a.len >= ARRAY_LEN(row))
+		return limit + 1;
+	for (unsigned j = 0; j <= n; j++)
+		row[j] = j;
+	for (unsigned i = 0; i < a.len; i++) {
+		diag = row[0];
+		row[0] = i + 1;
+		for (size_t j = 0; j < n; j++) {
+			last = diag + (a.data[i] != (uint8_t)b[j]);
+			diag = row[j + 1];
+			row[j + 1] = MIN_OF(last, MIN_OF(row[j], diag) + 1);
+		}
+	}
+	return row[n];
 }
 
 static void warn_unknown(const struct scan *s, struct bytes name)
 {
-        const char *near = NULL;
-        unsigned best = 3;
+	const char *near = NULL;
+	unsigned best = 3;
 
-        for (size_t i = 0; i < option_table_n; i++) {
-                unsigned d = distance(name, option_table[i].name, best);
+	for (size_t i = 0; i < option_table_n; i++) {
+		unsigned d = distance(name, option_table[i].name, best);
 
-                if (d < best) {
-                        best = d;
-                        near = option_table[i].name;
-                }
-        }
-        if (near)
-                warn(s, "unknown variable %.*s is ignored; did you mean %s?",
-                     (int)MIN_OF(name.len, 100), (const char *)name.data, near);
-        else
-                warn(s, "unknown variable %.*s is ignored", (int)MIN_OF(name.len, 100),
-                     (const char *)name.data);
+		if (d < best) {
+			best = d;
+			near = option_table[i].name;
+		}
+	}
+	if (near)
+		warn(s, "unknown variable %.*s is ignored; did you mean %s?",
+		     (int)MIN_OF(name.len, 100), (const char *)name.data, near);
+	else
+		warn(s, "unknown variable %.*s is ignored", (int)MIN_OF(name.len, 100),
+		     (const char *)name.data);
 }
 
 static void collect(struct scan *s, char *const *env)
 {
-        bool by_alias[OPTION_ROWS_MAX] = { false };
+	bool by_alias[OPTION_ROWS_MAX] = { false };
 
-        for (; *env; env++) {
-                const char *eq = strchr(*env, '=');
-                const struct option *row;
-                struct bytes name;
-                size_t i;
+	for (; *env; env++) {
+		const char *eq = strchr(*env, '=');
+		const struct option *row;
+		struct bytes name;
+		size_t i;
 
-                if (!eq)
-                        continue;
-                name = bytes_of(*env, (size_t)(eq - *env));
-                row = row_named(name);
-                if (!row) {
-                        if (name.len > 3 && memcmp(name.data, "TS_", 3) == 0)
-                                warn_unknown(s, name);
-                        continue;
-                }
-                i = (size_t)(row - option_table);
-                /* the name wins over the alias, the first of equal ones over the rest; an empty
-                 * name does not win */
-                if (!s->raw[i] || (by_alias[i] && bytes_eq_str(name, row->name) && eq[1])) {
-                        s->raw[i] = eq + 1;
-                        by_alias[i] = !bytes_eq_str(name, row->name);
-                } else if (!*s->raw[i] && eq[1] && row->alias && bytes_eq_str(name, row->alias)) {
-                        s->raw[i] = eq + 1;
-                        by_alias[i] = true;
-                }
-        }
+		if (!eq)
+			continue;
+		name = bytes_of(*env, (size_t)(eq - *env));
+		row = row_named(name);
+		if (!row) {
+			if (name.len > 3 && memcmp(name.data, "TS_", 3) == 0)
+				warn_unknown(s, name);
+			continue;
+		}
+		i = (size_t)(row - option_table);
+		/* the name wins over the alias, the first of equal ones over the rest; an empty
+		 * name does not win */
+		if (!s->raw[i] || (by_alias[i] && bytes_eq_str(name, row->name) && eq[1])) {
+			s->raw[i] = eq + 1;
+			by_alias[i] = !bytes_eq_str(name, row->name);
+		} else if (!*s->raw[i] && eq[1] && row->alias && bytes_eq_str(name, row->alias)) {
+			s->raw[i] = eq + 1;
+			by_alias[i] = true;
+		}
+	}
 }
 
 static const char *raw_of(const struct scan *s, const char *name) /* NULL when absent or empty */
 {
-        const struct option *row = row_named(bytes_str(name));
-        const char *v = row ? s->raw[row - option_table] : NULL;
+	const struct option *row = row_named(bytes_str(name));
+	const char *v = row ? s->raw[row - option_table] : NULL;
 
-        return v && *v ? v : NULL;
+	return v && *v ? v : NULL;
 }
 
 /* --- single values --- */
 
 static int bad(const struct scan *s, const struct option *row, const char *what)
 {
-        return err_say(s->e, EINVAL, "%s: %s", row->name, what);
+	return err_say(s->e, EINVAL, "%s: %s", row->name, what);
 }
 
 int check_url(const char *what, const char *text, struct err *e)
 {
-        const char *host = strncmp(text, "https://", 8) == 0  ? text + 8
-                           : strncmp(text, "http://", 7) == 0 ? text + 7
-                                                              : NULL;
+	const char *host = strncmp(text, "https://", 8) == 0  ? text + 8
+			   : strncmp(text, "http://", 7) == 0 ? text + 7
+							      : NULL;
 
-        if (!host || !*host || *host == '/' || *host == ':' || strchr(host, '@') ||
-            strlen(text) >= PREFS_URL_MAX)
-                return err_say(e, EINVAL, "%s: wanted a URL such as https://headscale.example.com",
-                               what);
-        for (; *text; text++)
-                if ((unsigned char)*text <= ' ' || *text == 0x7f)
-                        return err_say(e, EINVAL, "%s: a URL holds no blanks", what);
-        return 0;
+	if (!host || !*host || *host == '/' || *host == ':' || strchr(host, '@') ||
+	    strlen(text) >= PREFS_URL_MAX)
+		return err_say(e, EINVAL, "%s: wanted a URL such as https://headscale.example.com",
+			       what);
+	for (; *text; text++)
+		if ((unsigned char)*text <= ' ' || *text == 0x7f)
+			return err_say(e, EINVAL, "%s: a URL holds no blanks", what);
+	return 0;
 }
 
 int check_hostname(const char *what, const char *text, struct err *e)
 {
-        size_t label = 0;
-        char before = 0;
+	size_t label = 0;
+	char before = 0;
 
-        for (const char *p = text; *p; before = *p++) {
-                const bool alnum = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-                                   (*p >= '0' && *p <= '9');
+	for (const char *p = text; *p; before = *p++) {
+		const bool alnum = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+				   (*p >= '0' && *p <= '9');
 
-                if (*p == '.' && label > 0 && before != '-')
-                        label = 0;
-                else if ((!alnum && (*p != '-' || label == 0)) || ++label > 63)
-                        return err_say(
-                            e, EINVAL,
-                            "%s: a host name has letters, digits and hyphens, 63 a label", what);
-        }
-        if (strlen(text) >= 254 || before == '-' || before == '.')
-                return err_say(e, EINVAL,
-                               "%s: a host name ends in a letter or digit and has at most 253",
-                               what);
-        return 0;
+		if (*p == '.' && label > 0 && before != '-')
+			label = 0;
+		else if ((!alnum && (*p != '-' || label == 0)) || ++label > 63)
+			return err_say(
+			    e, EINVAL,
+			    "%s: a host name has letters, digits and hyphens, 63 a label", what);
+	}
+	if (strlen(text) >= 254 || before == '-' || before == '.')
+		return err_say(e, EINVAL,
+			       "%s: a host name ends in a letter or digit and has at most 253",
+			       what);
+	return 0;
 }
 
 /* as Kubernetes has names of objects (RFC 1123 subdomain) */
 static int check_object_name(const char *what, const char *text, struct err *e)
 {
-        const size_t len = strlen(text);
+	const size_t len = strlen(text);
 
-        if (len > 253 || strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789.-") != len ||
-            strchr(".-", text[0]) || strchr(".-", text[len - 1]))
-                return err_say(e, EINVAL,
-                               "%s: wanted a name of lower-case letters, digits, '-' and '.'",
-                               what);
-        return 0;
+	if (len > 253 || strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789.-") != len ||
+	    strchr(".-", text[0]) || strchr(".-", text[len - 1]))
+		return err_say(e, EINVAL,
+			       "%s: wanted a name of lower-case letters, digits, '-' and '.'",
+			       what);
+	return 0;
 }
 
 int check_tags(const char *what, const char *text, struct err *e)
 {
-        struct bytes left = bytes_str(text), tag;
+	struct bytes left = bytes_str(text), tag;
 
-        if (left.len >= PREFS_TAGS_MAX)
-                return err_say(e, EINVAL, "%s: longer than %d bytes", what, PREFS_TAGS_MAX - 1);
-        if (left.len > 0 && left.data[left.len - 1] == ',')
-                return err_say(e, EINVAL, "%s: ends in a comma", what);
-        while (prefs_list_next(&left, &tag)) {
-                bool ok = tag.len > 4 && memcmp(tag.data, "tag:", 4) == 0;
+	if (left.len >= PREFS_TAGS_MAX)
+		return err_say(e, EINVAL, "%s: longer than %d bytes", what, PREFS_TAGS_MAX - 1);
+	if (left.len > 0 && left.data[left.len - 1] == ',')
+		return err_say(e, EINVAL, "%s: ends in a comma", what);
+	while (prefs_list_next(&left, &tag)) {
+		bool ok = tag.len > 4 && memcmp(tag.data, "tag:", 4) == 0;
 
-                for (size_t i = 4; ok && i < tag.len; i++)
-                        ok = strchr(
-                                 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-",
-                                 tag.data[i]) &&
-                             tag.data[i];
-                if (!ok)
-                        return err_say(
-                            e, EINVAL,
-                            "%s: each tag is tag: and letters, digits, hyphens (tag:web,tag:db)",
-                            what);
-        }
-        return 0;
+		for (size_t i = 4; ok && i < tag.len; i++)
+			ok = strchr(
+				 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-",
+				 tag.data[i]) &&
+			     tag.data[i];
+		if (!ok)
+			return err_say(
+			    e, EINVAL,
+			    "%s: each tag is tag: and letters, digits, hyphens (tag:web,tag:db)",
+			    what);
+	}
+	return 0;
 }
 
 int check_routes(const char *what, const char *text, struct err *e)
 {
-        struct bytes left = bytes_str(text), one;
-        struct ipprefix p, masked;
+	struct bytes left = bytes_str(text), one;
+	struct ipprefix p, masked;
 
-        if (left.len >= PREFS_ROUTES_MAX)
-                return err_say(e, EINVAL, "%s: longer than %d bytes", what, PREFS_ROUTES_MAX - 1);
-        while (prefs_list_next(&left, &one)) {
-                const uint8_t *slash = one.len ? memchr(one.data, '/', one.len) : NULL;
+	if (left.len >= PREFS_ROUTES_MAX)
+		return err_say(e, EINVAL, "%s: longer than %d bytes", what, PREFS_ROUTES_MAX - 1);
+	while (prefs_list_next(&left, &one)) {
+		const uint8_t *slash = one.len ? memchr(one.data, '/', one.len) : NULL;
 
-                if (!slash || !ipprefix_parse(one, &p))
-                        return err_say(e, EINVAL, "%s: wanted subnets such as 10.0.0.0/8,fd00::/8",
-                                       what);
-                if (!ip_parse(bytes_of(one.data, (size_t)(slash - one.data)), &masked.ip) ||
-                    !ip_eq(&masked.ip, &p.ip))
-                        return err_say(e, EINVAL, "%s: a subnet has bits beyond its length", what);
-        }
-        return 0;
+		if (!slash || !ipprefix_parse(one, &p))
+			return err_say(e, EINVAL, "%s: wanted subnets such as 10.0.0.0/8,fd00::/8",
+				       what);
+		if (!ip_parse(bytes_of(one.data, (size_t)(slash - one.data)), &masked.ip) ||
+		    !ip_eq(&masked.ip, &p.ip))
+			return err_say(e, EINVAL, "%s: a subnet has bits beyond its length", what);
+	}
+	return 0;
 }
 
 int check_listen(const char *what, const char *text, struct err *e)
 {
-        struct listen_addr a;
+	struct listen_addr a;
 
-        if (listen_addr_parse(bytes_str(text), &a, e) < 0)
-                return err_say(e, EINVAL, "%s: wanted host:port such as :1055 or localhost:1055",
-                               what);
-        return 0;
+	if (listen_addr_parse(bytes_str(text), &a, e) < 0)
+		return err_say(e, EINVAL, "%s: wanted host:port such as :1055 or localhost:1055",
+			       what);
+	return 0;
 }
 
 static bool size_parse(const char *text, uint64_t *out)
 {
-        static const char *const units[] = { "", "K", "M", "G", "KiB", "MiB", "GiB" };
-        size_t digits = strspn(text, "0123456789");
-        uint64_t v;
+	static const char *const units[] = { "", "K", "M", "G", "KiB", "MiB", "GiB" };
+	size_t digits = strspn(text, "0123456789");
+	uint64_t v;
 
-        if (!text_u64(bytes_of(text, digits), &v))
-                return false;
-        for (size_t i = 0; i < ARRAY_LEN(units); i++)
-                if (strcmp(text + digits, units[i]) == 0) {
-                        unsigned shift = (unsigned)(i > 3 ? i - 3 : i) * 10;
+	if (!text_u64(bytes_of(text, digits), &v))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(units); i++)
+		if (strcmp(text + digits, units[i]) == 0) {
+			unsigned shift = (unsigned)(i > 3 ? i - 3 : i) * 10;
 
-                        if (v > UINT64_MAX >> shift)
-                                return false;
-                        *out = v << shift;
-                        return true;
-                }
-        return false;
+			if (v > UINT64_MAX >> shift)
+				return false;
+			*out = v << shift;
+			return true;
+		}
+	return false;
 }
 
 static int set_text(const struct scan *s, const struct option *row, const char *v)
 {
-        const size_t len = strlen(v) + 1;
-        char *copy = row->flags & OPTION_SECRET ? secret_new(len) : malloc(len);
+	const size_t len = strlen(v) + 1;
+	char *copy = row->flags & OPTION_SECRET ? secret_new(len) : malloc(len);
 
-        if (!copy)
-                return err_set(s->e, ENOMEM, "environment");
-        memcpy(copy, v, len);
-        *(char **)slot(s, row) = copy;
-        return 0;
+	if (!copy)
+		return err_set(s->e, ENOMEM, "environment");
+	memcpy(copy, v, len);
+	*(char **)slot(s, row) = copy;
+	return 0;
 }
 
 static int set_number(const struct scan *s, const struct option *row, const char *v)
 {
-        if (!text_u64(bytes_str(v), slot(s, row)) || *(uint64_t *)slot(s, row) > row->max)
-                return err_say(s->e, EINVAL, "%s: wanted a number from 0 to %llu", row->name,
-                               (unsigned long long)row->max);
-        return 0;
+	if (!text_u64(bytes_str(v), slot(s, row)) || *(uint64_t *)slot(s, row) > row->max)
+		return err_say(s->e, EINVAL, "%s: wanted a number from 0 to %llu", row->name,
+			       (unsigned long long)row->max);
+	return 0;
 }
 
 static int set_size(const struct scan *s, const struct option *row, const char *v)
 {
-        if (!size_parse(v, slot(s, row)) || *(uint64_t *)slot(s, row) < OPTION_SIZE_MIN)
-                return bad(s, row, "wanted a size of at least 1M, such as 64M");
-        return 0;
+	if (!size_parse(v, slot(s, row)) || *(uint64_t *)slot(s, row) < OPTION_SIZE_MIN)
+		return bad(s, row, "wanted a size of at least 1M, such as 64M");
+	return 0;
 }
 
 /* v: the value, not empty */
 static int set_value(const struct scan *s, const struct option *row, const char *v)
 {
-        int r = 0;
+	int r = 0;
 
-        switch (row->kind) {
-        case OPTION_SPAN:
-                return span_parse(bytes_str(v), slot(s, row))
-                           ? 0
-                           : bad(s, row, "wanted a duration such as 60s or 2m");
-        case OPTION_IP:
-                if (!ip_parse(bytes_str(v), slot(s, row)))
-                        return bad(s, row, "wanted an IP address");
-                return 0;
-        case OPTION_MKEY:
-                if (!key_pub_parse(KEY_MACHINE, bytes_str(v), slot(s, row)))
-                        return bad(
-                            s, row,
-                            "wanted mkey: and 64 hex digits, as /key?v=116 of the server shows it");
-                return 0;
-        case OPTION_CC:
-                if (!ns_cc_parse(bytes_str(v), slot(s, row)))
-                        return bad(s, row, "wanted cubic, reno or bbr");
-                return 0;
-        case OPTION_NUMBER:
-                return set_number(s, row, v);
-        case OPTION_SIZE:
-                return set_size(s, row, v);
-        case OPTION_LISTEN:
-                r = check_listen(row->name, v, s->e);
-                break;
-        case OPTION_ROUTES:
-                r = check_routes(row->name, v, s->e);
-                break;
-        case OPTION_TAGS:
-                r = check_tags(row->name, v, s->e);
-                break;
-        case OPTION_URL:
-                r = check_url(row->name, v, s->e);
-                break;
-        default:
-                break;
-        }
-        return r < 0 ? r : set_text(s, row, v);
+	switch (row->kind) {
+	case OPTION_SPAN:
+		return span_parse(bytes_str(v), slot(s, row))
+			   ? 0
+			   : bad(s, row, "wanted a duration such as 60s or 2m");
+	case OPTION_IP:
+		if (!ip_parse(bytes_str(v), slot(s, row)))
+			return bad(s, row, "wanted an IP address");
+		return 0;
+	case OPTION_MKEY:
+		if (!key_pub_parse(KEY_MACHINE, bytes_str(v), slot(s, row)))
+			return bad(
+			    s, row,
+			    "wanted mkey: and 64 hex digits, as /key?v=116 of the server shows it");
+		return 0;
+	case OPTION_CC:
+		if (!ns_cc_parse(bytes_str(v), slot(s, row)))
+			return bad(s, row, "wanted cubic, reno or bbr");
+		return 0;
+	case OPTION_NUMBER:
+		return set_number(s, row, v);
+	case OPTION_SIZE:
+		return set_size(s, row, v);
+	case OPTION_LISTEN:
+		r = check_listen(row->name, v, s->e);
+		break;
+	case OPTION_ROUTES:
+		r = check_routes(row->name, v, s->e);
+		break;
+	case OPTION_TAGS:
+		r = check_tags(row->name, v, s->e);
+		break;
+	case OPTION_URL:
+		r = check_url(row->name, v, s->e);
+		break;
+	default:
+		break;
+	}
+	return r < 0 ? r : set_text(s, row, v);
 }
 
 static void set_bool(const struct scan *s, const struct option *row, const char *v)
 {
-        const bool dflt = row->dflt && strcmp(row->dflt, "true") == 0;
-        bool on = dflt, ok = !v || !*v || bool_parse(bytes_str(v), &on);
+	const bool dflt = row->dflt && strcmp(row->dflt, "true") == 0;
+	bool on = dflt, ok = !v || !*v || bool_parse(bytes_str(v), &on);
 
-        if (!ok)
-                warn(s, "%s is neither true nor false: taken as %s", row->name,
-                     row->kind == OPTION_TRI ? "not set"
-                     : dflt                  ? "true"
-                                             : "false");
-        if (row->kind == OPTION_BOOL)
-                *(bool *)slot(s, row) = on;
-        else
-                *(int *)slot(s, row) = v && *v && ok ? on : -1;
+	if (!ok)
+		warn(s, "%s is neither true nor false: taken as %s", row->name,
+		     row->kind == OPTION_TRI ? "not set"
+		     : dflt                  ? "true"
+					     : "false");
+	if (row->kind == OPTION_BOOL)
+		*(bool *)slot(s, row) = on;
+	else
+		*(int *)slot(s, row) = v && *v && ok ? on : -1;
 }
 
 /* --- the order of validation --- */
 
 static bool is_on(const struct scan *s, const struct option *row) /* given, and not just off */
 {
-        const char *v = s->raw[row - option_table];
+	const char *v = s->raw[row - option_table];
 
-        if (!v || !*v)
-                return false;
-        if (row->kind == OPTION_BOOL)
-                return *(const bool *)slot(s, row);
-        if (row->kind == OPTION_TRI)
-                return *(const int *)slot(s, row) == 1;
-        return true;
+	if (!v || !*v)
+		return false;
+	if (row->kind == OPTION_BOOL)
+		return *(const bool *)slot(s, row);
+	if (row->kind == OPTION_TRI)
+		return *(const int *)slot(s, row) == 1;
+	return true;
 }
 
 static int check_pod_ips(const struct scan *s)
 {
-        const char *v = raw_of(s, "POD_IPS");
-        struct bytes left = v ? bytes_str(v) : (struct bytes){ 0 }, one;
-        struct ip ip;
-        size_t n = 0;
+	const char *v = raw_of(s, "POD_IPS");
+	struct bytes left = v ? bytes_str(v) : (struct bytes){ 0 }, one;
+	struct ip ip;
+	size_t n = 0;
 
-        while (prefs_list_next(&left, &one))
-                if (!ip_parse(one, &ip) || ++n > 2)
-                        return err_say(s->e, EINVAL,
-                                       "POD_IPS: wanted at most two addresses, comma-separated");
-        return 0;
+	while (prefs_list_next(&left, &one))
+		if (!ip_parse(one, &ip) || ++n > 2)
+			return err_say(s->e, EINVAL,
+				       "POD_IPS: wanted at most two addresses, comma-separated");
+	return 0;
 }
 
 static int check_flags(const struct scan *s, unsigned flag)
 {
-        for (size_t i = 0; i < option_table_n; i++) {
-                const struct option *row = &option_table[i];
+	for (size_t i = 0; i < option_table_n; i++) {
+		const struct option *row = &option_table[i];
 
-                if (!(row->flags & flag) || !is_on(s, row))
-                        continue;
-                if (flag == OPTION_KERNEL_ONLY && s->o->userspace)
-                        return bad(s, row,
-                                   "works in kernel mode only; unset it or TS_USERSPACE=true");
-                if (flag == OPTION_CLUSTER_ONLY && !raw_of(s, "KUBERNETES_SERVICE_HOST"))
-                        return bad(s, row,
-                                   "works in a Kubernetes cluster only (KUBERNETES_SERVICE_HOST is "
-                                   "not set)");
-                if (flag == OPTION_NOT_YET)
-                        return bad(s, row, "not supported by this version; unset it");
-        }
-        return 0;
+		if (!(row->flags & flag) || !is_on(s, row))
+			continue;
+		if (flag == OPTION_KERNEL_ONLY && s->o->userspace)
+			return bad(s, row,
+				   "works in kernel mode only; unset it or TS_USERSPACE=true");
+		if (flag == OPTION_CLUSTER_ONLY && !raw_of(s, "KUBERNETES_SERVICE_HOST"))
+			return bad(s, row,
+				   "works in a Kubernetes cluster only (KUBERNETES_SERVICE_HOST is "
+				   "not set)");
+		if (flag == OPTION_NOT_YET)
+			return bad(s, row, "not supported by this version; unset it");
+	}
+	return 0;
 }
 
 struct pair {
-        const char *a, *b;
+	const char *a, *b;
 };
 
 static int check_pairs(const struct scan *s, const struct pair *v, size_t n)
 {
-        for (size_t i = 0; i < n; i++)
-                if (is_on(s, row_named(bytes_str(v[i].a))) &&
-                    is_on(s, row_named(bytes_str(v[i].b))))
-                        return err_say(s->e, EINVAL,
-                                       "%s and %s exclude each other; unset one of them", v[i].a,
-                                       v[i].b);
-        return 0;
+	for (size_t i = 0; i < n; i++)
+		if (is_on(s, row_named(bytes_str(v[i].a))) &&
+		    is_on(s, row_named(bytes_str(v[i].b))))
+			return err_say(s->e, EINVAL,
+				       "%s and %s exclude each other; unset one of them", v[i].a,
+				       v[i].b);
+	return 0;
 }
 
 static const struct pair exclusive[] = {
-        { "TS_DEST_IP", "TS_EXPERIMENTAL_DEST_DNS_NAME" },
-        { "TS_TAILNET_TARGET_IP", "TS_TAILNET_TARGET_FQDN" },
-        { "TS_AUTHKEY", "TS_CLIENT_ID" },
-        { "TS_AUTHKEY", "TS_CLIENT_SECRET" },
-        { "TS_AUTHKEY", "TS_ID_TOKEN" },
-        { "TS_AUTHKEY", "TS_AUDIENCE" },
-        { "TS_HEALTHCHECK_ADDR_PORT", "TS_ENABLE_HEALTH_CHECK" },
+	{ "TS_DEST_IP", "TS_EXPERIMENTAL_DEST_DNS_NAME" },
+	{ "TS_TAILNET_TARGET_IP", "TS_TAILNET_TARGET_FQDN" },
+	{ "TS_AUTHKEY", "TS_CLIENT_ID" },
+	{ "TS_AUTHKEY", "TS_CLIENT_SECRET" },
+	{ "TS_AUTHKEY", "TS_ID_TOKEN" },
+	{ "TS_AUTHKEY", "TS_AUDIENCE" },
+	{ "TS_HEALTHCHECK_ADDR_PORT", "TS_ENABLE_HEALTH_CHECK" },
 };
 
 #define CONFIG "TS_EXPERIMENTAL_VERSIONED_CONFIG_DIR"
 static const struct pair config_file[] = {
-        { CONFIG, "TS_HOSTNAME" },      { CONFIG, "TS_EXTRA_ARGS" }, { CONFIG, "TS_AUTHKEY" },
-        { CONFIG, "TS_ROUTES" },        { CONFIG, "TS_ACCEPT_DNS" }, { CONFIG, "TS_CLIENT_ID" },
-        { CONFIG, "TS_CLIENT_SECRET" }, { CONFIG, "TS_ID_TOKEN" },   { CONFIG, "TS_AUDIENCE" },
+	{ CONFIG, "TS_HOSTNAME" },      { CONFIG, "TS_EXTRA_ARGS" }, { CONFIG, "TS_AUTHKEY" },
+	{ CONFIG, "TS_ROUTES" },        { CONFIG, "TS_ACCEPT_DNS" }, { CONFIG, "TS_CLIENT_ID" },
+	{ CONFIG, "TS_CLIENT_SECRET" }, { CONFIG, "TS_ID_TOKEN" },   { CONFIG, "TS_AUDIENCE" },
 };
 
 static const struct pair tokens[] = {
-        { "TS_CLIENT_SECRET", "TS_ID_TOKEN" },
-        { "TS_CLIENT_SECRET", "TS_AUDIENCE" },
-        { "TS_ID_TOKEN", "TS_AUDIENCE" },
+	{ "TS_CLIENT_SECRET", "TS_ID_TOKEN" },
+	{ "TS_CLIENT_SECRET", "TS_AUDIENCE" },
+	{ "TS_ID_TOKEN", "TS_AUDIENCE" },
 };
 
 static int check_tokens(const struct scan *s)
 {
-        static const char *const need[] = { "TS_ID_TOKEN", "TS_AUDIENCE" };
-        int r = check_pairs(s, tokens, ARRAY_LEN(tokens));
+	static const char *const need[] = { "TS_ID_TOKEN", "TS_AUDIENCE" };
+	int r = check_pairs(s, tokens, ARRAY_LEN(tokens));
 
-        for (size_t i = 0; r == 0 && i < ARRAY_LEN(need); i++)
-                if (raw_of(s, need[i]) && !raw_of(s, "TS_CLIENT_ID"))
-                        r = err_say(s->e, EINVAL, "%s needs TS_CLIENT_ID", need[i]);
-        return r;
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(need); i++)
+		if (raw_of(s, need[i]) && !raw_of(s, "TS_CLIENT_ID"))
+			r = err_say(s->e, EINVAL, "%s needs TS_CLIENT_ID", need[i]);
+	return r;
 }
 
 /* Values of one kind, or (kind OPTION_BOOL) of all kinds but the two that have their own place in
  * the order. */
 static int convert(const struct scan *s, enum option_kind kind)
 {
-        for (size_t i = 0; i < option_table_n; i++) {
-                const struct option *row = &option_table[i];
-                const char *v = s->raw[i];
-                int r = 0;
+	for (size_t i = 0; i < option_table_n; i++) {
+		const struct option *row = &option_table[i];
+		const char *v = s->raw[i];
+		int r = 0;
 
-                if (row->kind == OPTION_ACCEPTED || row->kind == OPTION_BOOL ||
-                    row->kind == OPTION_TRI ||
-                    (kind == OPTION_BOOL ? row->kind == OPTION_LISTEN || row->kind == OPTION_SPAN
-                                         : row->kind != kind))
-                        continue;
-                if (v && !*v && row->kind == OPTION_ROUTES)
-                        r = set_text(s, row, v);
-                else if (v && *v)
-                        r = set_value(s, row, v);
-                else if (row->dflt)
-                        r = set_value(s, row, row->dflt);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+		if (row->kind == OPTION_ACCEPTED || row->kind == OPTION_BOOL ||
+		    row->kind == OPTION_TRI ||
+		    (kind == OPTION_BOOL ? row->kind == OPTION_LISTEN || row->kind == OPTION_SPAN
+					 : row->kind != kind))
+			continue;
+		if (v && !*v && row->kind == OPTION_ROUTES)
+			r = set_text(s, row, v);
+		else if (v && *v)
+			r = set_value(s, row, v);
+		else if (row->dflt)
+			r = set_value(s, row, row->dflt);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 static int check_fqdn(const struct scan *s)
 {
-        char name[EGRESS_NAME_MAX + 1];
-        struct bytes text = bytes_str(s->o->target_fqdn);
+	char name[EGRESS_NAME_MAX + 1];
+	struct bytes text = bytes_str(s->o->target_fqdn);
 
-        if (text.len > 1 && text.data[text.len - 1] == '.')
-                text.len--;
-        if (!bytes_to_str(text, name, sizeof name))
-                return err_say(s->e, EINVAL, "TS_TAILNET_TARGET_FQDN: longer than a name can be");
-        return check_hostname("TS_TAILNET_TARGET_FQDN", name, s->e);
+	if (text.len > 1 && text.data[text.len - 1] == '.')
+		text.len--;
+	if (!bytes_to_str(text, name, sizeof name))
+		return err_say(s->e, EINVAL, "TS_TAILNET_TARGET_FQDN: longer than a name can be");
+	return check_hostname("TS_TAILNET_TARGET_FQDN", name, s->e);
 }
 
 static int check_target(const struct scan *s)
 {
-        const struct options *o = s->o;
-        struct egress_port ports[EGRESS_PORTS_MAX];
-        struct ip ip;
-        size_t n;
-        int r = 0;
+	const struct options *o = s->o;
+	struct egress_port ports[EGRESS_PORTS_MAX];
+	struct ip ip;
+	size_t n;
+	int r = 0;
 
-        if (o->target_ports && !options_target(o))
-                return err_say(s->e, EINVAL,
-                               "TS_TAILNET_TARGET_PORTS needs TS_TAILNET_TARGET_IP or "
-                               "TS_TAILNET_TARGET_FQDN");
-        if (!options_target(o))
-                return 0;
-        if (!o->target_ports)
-                return err_say(s->e, EINVAL,
-                               "%s: in user space the ports to forward must be named; set "
-                               "TS_TAILNET_TARGET_PORTS, for example to 80,443",
-                               o->target_ip ? "TS_TAILNET_TARGET_IP" : "TS_TAILNET_TARGET_FQDN");
-        if (o->target_ip && !ip_parse(bytes_str(o->target_ip), &ip))
-                return err_say(s->e, EINVAL, "TS_TAILNET_TARGET_IP: wanted an IP address");
-        if (o->target_fqdn)
-                r = check_fqdn(s);
-        return r < 0 ? r
-                     : egress_ports_parse("TS_TAILNET_TARGET_PORTS", bytes_str(o->target_ports), ports,
-                                          ARRAY_LEN(ports), &n, s->e);
+	if (o->target_ports && !options_target(o))
+		return err_say(s->e, EINVAL,
+			       "TS_TAILNET_TARGET_PORTS needs TS_TAILNET_TARGET_IP or "
+			       "TS_TAILNET_TARGET_FQDN");
+	if (!options_target(o))
+		return 0;
+	if (!o->target_ports)
+		return err_say(s->e, EINVAL,
+			       "%s: in user space the ports to forward must be named; set "
+			       "TS_TAILNET_TARGET_PORTS, for example to 80,443",
+			       o->target_ip ? "TS_TAILNET_TARGET_IP" : "TS_TAILNET_TARGET_FQDN");
+	if (o->target_ip && !ip_parse(bytes_str(o->target_ip), &ip))
+		return err_say(s->e, EINVAL, "TS_TAILNET_TARGET_IP: wanted an IP address");
+	if (o->target_fqdn)
+		r = check_fqdn(s);
+	return r < 0 ? r
+		     : egress_ports_parse("TS_TAILNET_TARGET_PORTS", bytes_str(o->target_ports),
+					  ports, ARRAY_LEN(ports), &n, s->e);
 }
 
 static int check_own(const struct scan *s)
 {
-        struct options *o = s->o;
-        int r = 0;
+	struct options *o = s->o;
+	int r = 0;
 
-        if (!o->userspace)
-                return err_say(s->e, EINVAL,
-                               "TS_USERSPACE=false: kernel mode is not in this version; unset it");
-        o->no_kube_secret = s->raw[row_named(bytes_str("TS_KUBE_SECRET")) - option_table] &&
-                            !o->kube_secret; /* given and empty */
-        r = check_target(s);
-        if (r == 0 && o->kube_secret)
-                r = check_object_name("TS_KUBE_SECRET", o->kube_secret, s->e);
-        if (r == 0 && o->hostname)
-                r = check_hostname("TS_HOSTNAME", o->hostname, s->e);
-        if (r == 0)
-                r = up_flags_parse(&o->up, o->extra_args, s->warn, s->ctx, s->e);
-        if (r == 0)
-                r = daemon_flags_parse(&o->daemon, o->daemon_args, s->e);
-        if (r == 0 && ((o->up.routes && *o->up.routes) || o->up.advertise_exit_node == 1))
-                r = err_say(s->e, EINVAL,
-                            "TS_EXTRA_ARGS: advertising routes is not supported by this version");
-        if (r == 0 && o->up.exit_node && *o->up.exit_node)
-                r = err_say(s->e, EINVAL,
-                            "TS_EXTRA_ARGS: --exit-node is not supported by this version");
-        return r;
+	if (!o->userspace)
+		return err_say(s->e, EINVAL,
+			       "TS_USERSPACE=false: kernel mode is not in this version; unset it");
+	o->no_kube_secret = s->raw[row_named(bytes_str("TS_KUBE_SECRET")) - option_table] &&
+			    !o->kube_secret; /* given and empty */
+	r = check_target(s);
+	if (r == 0 && o->kube_secret)
+		r = check_object_name("TS_KUBE_SECRET", o->kube_secret, s->e);
+	if (r == 0 && o->hostname)
+		r = check_hostname("TS_HOSTNAME", o->hostname, s->e);
+	if (r == 0)
+		r = up_flags_parse(&o->up, o->extra_args, s->warn, s->ctx, s->e);
+	if (r == 0)
+		r = daemon_flags_parse(&o->daemon, o->daemon_args, s->e);
+	if (r == 0 && ((o->up.routes && *o->up.routes) || o->up.advertise_exit_node == 1))
+		r = err_say(s->e, EINVAL,
+			    "TS_EXTRA_ARGS: advertising routes is not supported by this version");
+	if (r == 0 && o->up.exit_node && *o->up.exit_node)
+		r = err_say(s->e, EINVAL,
+			    "TS_EXTRA_ARGS: --exit-node is not supported by this version");
+	return r;
 }
 
 static int validate(const struct scan *s)
 {
-        int r = check_pod_ips(s);
+	int r = check_pod_ips(s);
 
-        for (size_t i = 0; i < option_table_n; i++)
-                if (option_table[i].kind == OPTION_BOOL || option_table[i].kind == OPTION_TRI)
-                        set_bool(s, &option_table[i], s->raw[i]);
-        if (r == 0)
-                r = check_flags(s, OPTION_KERNEL_ONLY);
-        if (r == 0)
-                r = check_pairs(s, exclusive, ARRAY_LEN(exclusive));
-        if (r == 0)
-                r = check_pairs(s, config_file, ARRAY_LEN(config_file));
-        if (r == 0)
-                r = check_tokens(s);
-        if (r == 0)
-                r = convert(s, OPTION_LISTEN);
-        if (r == 0)
-                r = check_flags(s, OPTION_CLUSTER_ONLY);
-        if (r == 0)
-                r = convert(s, OPTION_SPAN);
-        if (r == 0)
-                r = check_flags(s, OPTION_NOT_YET);
-        if (r == 0)
-                r = convert(s, OPTION_BOOL);
-        return r < 0 ? r : check_own(s);
+	for (size_t i = 0; i < option_table_n; i++)
+		if (option_table[i].kind == OPTION_BOOL || option_table[i].kind == OPTION_TRI)
+			set_bool(s, &option_table[i], s->raw[i]);
+	if (r == 0)
+		r = check_flags(s, OPTION_KERNEL_ONLY);
+	if (r == 0)
+		r = check_pairs(s, exclusive, ARRAY_LEN(exclusive));
+	if (r == 0)
+		r = check_pairs(s, config_file, ARRAY_LEN(config_file));
+	if (r == 0)
+		r = check_tokens(s);
+	if (r == 0)
+		r = convert(s, OPTION_LISTEN);
+	if (r == 0)
+		r = check_flags(s, OPTION_CLUSTER_ONLY);
+	if (r == 0)
+		r = convert(s, OPTION_SPAN);
+	if (r == 0)
+		r = check_flags(s, OPTION_NOT_YET);
+	if (r == 0)
+		r = convert(s, OPTION_BOOL);
+	return r < 0 ? r : check_own(s);
 }
 
 int options_parse(struct options *o, char *const *env, options_warn_fn *warn_fn, void *ctx,
-                  struct err *e)
+		  struct err *e)
 {
-        struct scan s = { .o = o, .warn = warn_fn, .ctx = ctx, .e = e };
+	struct scan s = { .o = o, .warn = warn_fn, .ctx = ctx, .e = e };
 
-        assert(option_table_n <= OPTION_ROWS_MAX);
-        *o = (struct options){ 0 };
-        collect(&s, env);
-        return validate(&s);
+	assert(option_table_n <= OPTION_ROWS_MAX);
+	*o = (struct options){ 0 };
+	collect(&s, env);
+	return validate(&s);
 }
 
 void options_fini(struct options *o)
 {
-        for (size_t i = 0; i < option_table_n; i++) {
-                const struct option *row = &option_table[i];
-                char **p = (char **)(void *)((char *)o + row->off);
+	for (size_t i = 0; i < option_table_n; i++) {
+		const struct option *row = &option_table[i];
+		char **p = (char **)(void *)((char *)o + row->off);
 
-                switch (row->kind) {
-                case OPTION_TEXT:
-                case OPTION_LISTEN:
-                case OPTION_ROUTES:
-                case OPTION_TAGS:
-                case OPTION_URL:
-                        if (row->flags & OPTION_SECRET)
-                                secret_free(*p);
-                        else
-                                free(*p);
-                        break;
-                default:
-                        break;
-                }
-        }
-        up_flags_fini(&o->up);
-        daemon_flags_fini(&o->daemon);
-        *o = (struct options){ 0 };
+		switch (row->kind) {
+		case OPTION_TEXT:
+		case OPTION_LISTEN:
+		case OPTION_ROUTES:
+		case OPTION_TAGS:
+		case OPTION_URL:
+			if (row->flags & OPTION_SECRET)
+				secret_free(*p);
+			else
+				free(*p);
+			break;
+		default:
+			break;
+		}
+	}
+	up_flags_fini(&o->up);
+	daemon_flags_fini(&o->daemon);
+	*o = (struct options){ 0 };
 }
 
 void options_wipe_env(char **env)
 {
-        char **out = env;
+	char **out = env;
 
-        for (; *env; env++) {
-                char *eq = strchr(*env, '=');
-                const struct option *row =
-                    eq ? row_named(bytes_of(*env, (size_t)(eq - *env))) : NULL;
+	for (; *env; env++) {
+		char *eq = strchr(*env, '=');
+		const struct option *row =
+		    eq ? row_named(bytes_of(*env, (size_t)(eq - *env))) : NULL;
 
-                if (row && row->flags & OPTION_SECRET)
-                        secret_wipe(eq + 1, strlen(eq + 1));
-                else
-                        *out++ = *env;
-        }
-        *out = NULL;
+		if (row && row->flags & OPTION_SECRET)
+			secret_wipe(eq + 1, strlen(eq + 1));
+		else
+			*out++ = *env;
+	}
+	*out = NULL;
 }
 
 const char *options_auth_key(const struct options *o)
 {
-        return o->auth_key ? o->auth_key : o->up.auth_key;
+	return o->auth_key ? o->auth_key : o->up.auth_key;
 }
 
 const char *options_target(const struct options *o)
 {
-        return o->target_ip ? o->target_ip : o->target_fqdn;
+	return o->target_ip ? o->target_ip : o->target_fqdn;
 }
 
 const char *options_kube_secret(const struct options *o)
 {
-        if (!o->kubernetes_host || o->no_kube_secret)
-                return NULL;
-        return o->kube_secret ? o->kube_secret : "tailscale";
+	if (!o->kubernetes_host || o->no_kube_secret)
+		return NULL;
+	return o->kube_secret ? o->kube_secret : "tailscale";
 }
 
 const char *options_socks5(const struct options *o)
 {
-        return o->socks5 ? o->socks5 : o->daemon.socks5;
+	return o->socks5 ? o->socks5 : o->daemon.socks5;
 }
 
 const char *options_http_proxy(const struct options *o)
 {
-        return o->http_proxy ? o->http_proxy : o->daemon.http_proxy;
+	return o->http_proxy ? o->http_proxy : o->daemon.http_proxy;
 }
 
 /* --- wanted preferences --- */
 
 static int tri(int flag, int variable, int stored, bool keep) /* what counts most comes first */
 {
-        return flag >= 0 ? flag : variable >= 0 ? variable : keep ? stored : false;
+	return flag >= 0 ? flag : variable >= 0 ? variable : keep ? stored : false;
 }
 
 static int text(char *out, size_t cap, const char *flag, const char *variable, bool keep,
-                struct err *e)
+		struct err *e)
 {
-        const char *v = flag ? flag : variable ? variable : keep ? NULL : "";
+	const char *v = flag ? flag : variable ? variable : keep ? NULL : "";
 
-        if (v && !bytes_to_str(bytes_str(v), out, cap))
-                return err_say(e, EINVAL, "a value is longer than %zu bytes", cap - 1);
-        return 0;
+	if (v && !bytes_to_str(bytes_str(v), out, cap))
+		return err_say(e, EINVAL, "a value is longer than %zu bytes", cap - 1);
+	return 0;
 }
 
 int options_prefs(const struct options *o, const struct prefs *stored, struct prefs *w,
-                  struct err *e)
+		  struct err *e)
 {
-        const struct up_flags *up = &o->up;
-        const bool keep = stored && o->auth_once;
-        int r;
+	const struct up_flags *up = &o->up;
+	const bool keep = stored && o->auth_once;
+	int r;
 
-        if (stored)
-                *w = *stored;
-        else
-                prefs_default(w);
-        w->want_running = true;
-        w->logged_out = false;
-        w->run_ssh = w->run_web_client = false;
-        w->accept_dns = tri(up->accept_dns, o->accept_dns, w->accept_dns, false);
-        w->accept_routes = tri(up->accept_routes, o->accept_routes, w->accept_routes, keep);
-        w->shields_up = tri(up->shields_up, o->shields_up, w->shields_up, keep);
-        if (up->snat >= 0)
-                w->no_snat = !up->snat;
-        if (up->stateful_filtering >= 0)
-                w->no_stateful_filtering = !up->stateful_filtering;
-        r = text(w->control_url, sizeof w->control_url, up->login_server, o->login_server, false,
-                 e);
-        if (r == 0)
-                r = text(w->hostname, sizeof w->hostname, up->hostname, o->hostname, keep, e);
-        if (r == 0)
-                r = text(w->tags, sizeof w->tags, up->tags, o->tags, keep, e);
-        if (r == 0)
-                r = text(w->routes, sizeof w->routes, up->routes, o->routes, true, e);
-        if (r == 0)
-                r = text(w->operator_user, sizeof w->operator_user, up->operator_user, NULL, keep,
-                         e);
-        return r;
+	if (stored)
+		*w = *stored;
+	else
+		prefs_default(w);
+	w->want_running = true;
+	w->logged_out = false;
+	w->run_ssh = w->run_web_client = false;
+	w->accept_dns = tri(up->accept_dns, o->accept_dns, w->accept_dns, false);
+	w->accept_routes = tri(up->accept_routes, o->accept_routes, w->accept_routes, keep);
+	w->shields_up = tri(up->shields_up, o->shields_up, w->shields_up, keep);
+	if (up->snat >= 0)
+		w->no_snat = !up->snat;
+	if (up->stateful_filtering >= 0)
+		w->no_stateful_filtering = !up->stateful_filtering;
+	r = text(w->control_url, sizeof w->control_url, up->login_server, o->login_server, false,
+		 e);
+	if (r == 0)
+		r = text(w->hostname, sizeof w->hostname, up->hostname, o->hostname, keep, e);
+	if (r == 0)
+		r = text(w->tags, sizeof w->tags, up->tags, o->tags, keep, e);
+	if (r == 0)
+		r = text(w->routes, sizeof w->routes, up->routes, o->routes, true, e);
+	if (r == 0)
+		r = text(w->operator_user, sizeof w->operator_user, up->operator_user, NULL, keep,
+			 e);
+	return r;
 }

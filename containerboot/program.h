@@ -25,48 +25,48 @@ enum {                   /* exit codes that an orchestrator can act on */
        EXIT_STOPPED = 0, /* asked to stop */
        EXIT_FAILED = 1,  /* a bad setting, no start in time, something broke: see the last line */
        EXIT_LOGIN = NODE_EXIT_LOGIN, /* 3: must log in (new, removed, expired) without a key that
-                                        control takes */
+					control takes */
 };
 
 struct program {
-        struct options options;
-        struct store store;
-        struct state_node self;
-        struct loop *loop;
-        struct host *host;
-        struct proxy_env proxy_env;
-        struct resolver *resolver;
-        struct tls_client *tls;
-        struct localapi_server *api;
-        struct proxy_server *proxy;
-        struct egress *egress;
-        struct dest_name *dest;
-        struct agent *agent; /* of the CNI plugin; NULL: not asked for */
-        struct endpoints *endpoints, *old_health;
-        struct file_watch *key_watch;
-        char *key_file; /* of TS_AUTHKEY=file:PATH, or NULL */
-        char hostname[256];
-        struct loop_timer boot, netmap_save, state_retry, stop_limit, trim;
-        bool is_ready, stopping, logged_in;
-        bool login_by_hand; /* asked for over the local API, and not done yet */
-        bool has_secret_key; /* the auth key is the Secret's */
-        int exit_code;
+	struct options options;
+	struct store store;
+	struct state_node self;
+	struct loop *loop;
+	struct host *host;
+	struct proxy_env proxy_env;
+	struct resolver *resolver;
+	struct tls_client *tls;
+	struct localapi_server *api;
+	struct proxy_server *proxy;
+	struct egress *egress;
+	struct dest_name *dest;
+	struct agent *agent; /* of the CNI plugin; NULL: not asked for */
+	struct endpoints *endpoints, *old_health;
+	struct file_watch *key_watch;
+	char *key_file; /* of TS_AUTHKEY=file:PATH, or NULL */
+	char hostname[256];
+	struct loop_timer boot, netmap_save, state_retry, stop_limit, trim;
+	bool is_ready, stopping, logged_in;
+	bool login_by_hand;  /* asked for over the local API, and not done yet */
+	bool has_secret_key; /* the auth key is the Secret's */
+	int exit_code;
 };
 
 /* run.c */
 int program_run(struct program *p); /* after main.c has filled options; returns the exit code */
 void program_stop(struct program *p, int exit_code);
 void program_save(struct program *p); /* self into the store, the store onto the disk; tries again
-                                         later when it fails */
+					 later when it fails */
 /* What control is told of us; views into p and h. */
 enum { PROGRAM_TAGS_MAX = 64 };
 struct program_hostinfo {
-        struct control_hostinfo info;
-        const char *tags[PROGRAM_TAGS_MAX];
-        char text[PREFS_TAGS_MAX];
+	struct control_hostinfo info;
+	const char *tags[PROGRAM_TAGS_MAX];
+	char text[PREFS_TAGS_MAX];
 };
 const struct control_hostinfo *program_hostinfo(const struct program *p,
-                                                struct program_hostinfo *h);
+						struct program_hostinfo *h);
 
 /* act.c: what the local API asks for */
 int program_act(void *ctx, const struct localapi_answer *what, const char **words);
@@ -76,7 +76,7 @@ MUST_USE int program_auth_key(struct program *p, char **key, struct err *e);
 void program_watch_key(struct program *p);
 /* dest.c: TS_EXPERIMENTAL_DEST_DNS_NAME. NULL: e says why */
 struct dest_name *dest_name_new(struct host *host, struct resolver *resolver, const char *name,
-                                struct err *e);
+				struct err *e);
 void dest_name_free(struct dest_name *d); /* before the resolver; NULL is fine */
 /* pod.c: the state Secret and what it says beside the state; nothing without one */
 bool program_in_pod(const struct program *p); /* is the state to be in a Secret? */

@@ -21,14 +21,14 @@
 #include "os/privilege.h"
 
 enum {
-        NETMAP_SAVE_S = 10,
-        STATE_RETRY_S = 30,
-        STOP_LIMIT_S = 5,
-        BOOT_FLUSH_S = 60, /* when TS_BOOT_TIMEOUT is off */
-        FLUSH_S = 15, /* with the logout well within the usual 30 s of grace */
-        TRIM_S = 10,
-        SAVED_TRIM_S = 2,
-        NETMAP_MAX = 16 << 20
+	NETMAP_SAVE_S = 10,
+	STATE_RETRY_S = 30,
+	STOP_LIMIT_S = 5,
+	BOOT_FLUSH_S = 60, /* when TS_BOOT_TIMEOUT is off */
+	FLUSH_S = 15,      /* with the logout well within the usual 30 s of grace */
+	TRIM_S = 10,
+	SAVED_TRIM_S = 2,
+	NETMAP_MAX = 16 << 20
 };
 
 #define STATE_HOME "_tailpod-home" /* decimal number of the home relay */
@@ -37,695 +37,697 @@ enum {
 
 static struct node *node(struct program *p)
 {
-        return host_node(p->host);
+	return host_node(p->host);
 }
 
 void program_stop(struct program *p, int exit_code)
 {
-        p->exit_code = exit_code;
-        p->stopping = true;
-        loop_stop(p->loop);
+	p->exit_code = exit_code;
+	p->stopping = true;
+	loop_stop(p->loop);
 }
 
 /* --- state --- */
 
 void program_save(struct program *p)
 {
-        if (state_store(p->store.state, &p->self) < 0)
-                log_error("state: out of memory, not saved");
-        if (!store_save(&p->store))
-                loop_timer_set(&p->state_retry, mono_add(loop_now(p->loop), SPAN_S(STATE_RETRY_S)));
+	if (state_store(p->store.state, &p->self) < 0)
+		log_error("state: out of memory, not saved");
+	if (!store_save(&p->store))
+		loop_timer_set(&p->state_retry, mono_add(loop_now(p->loop), SPAN_S(STATE_RETRY_S)));
 }
 
 static void retry_save(void *ctx)
 {
-        program_save(ctx);
+	program_save(ctx);
 }
 
 static void copy_text(char *out, size_t cap, const char *text)
 {
-        if (text)
-                (void)bytes_to_str(bytes_str(text), out, cap); /* a cut label is only shown */
+	if (text)
+		(void)bytes_to_str(bytes_str(text), out, cap); /* a cut label is only shown */
 }
 
 /* What the node has become, into what is stored. */
 static void take_identity(struct program *p)
 {
-        struct netmap *nm = node_netmap(node(p));
-        const struct netmap_node *self = netmap_self(nm);
-        const struct netmap_user *user = self ? netmap_user(nm, self->user) : NULL;
+	struct netmap *nm = node_netmap(node(p));
+	const struct netmap_node *self = netmap_self(nm);
+	const struct netmap_user *user = self ? netmap_user(nm, self->user) : NULL;
 
-        p->self.node = *node_key(node(p));
-        if (!self)
-                return;
-        copy_text(p->self.node_id, sizeof p->self.node_id, self->stable_id);
-        p->self.user_id = self->user;
-        if (user) {
-                copy_text(p->self.login, sizeof p->self.login, user->login);
-                copy_text(p->self.display, sizeof p->self.display, user->display);
-        }
-        copy_text(p->self.magic_suffix, sizeof p->self.magic_suffix, netmap_magic_suffix(nm));
-        copy_text(p->self.domain, sizeof p->self.domain, netmap_domain(nm));
+	p->self.node = *node_key(node(p));
+	if (!self)
+		return;
+	copy_text(p->self.node_id, sizeof p->self.node_id, self->stable_id);
+	p->self.user_id = self->user;
+	if (user) {
+		copy_text(p->self.login, sizeof p->self.login, user->login);
+		copy_text(p->self.display, sizeof p->self.display, user->display);
+	}
+	copy_text(p->self.magic_suffix, sizeof p->self.magic_suffix, netmap_magic_suffix(nm));
+	copy_text(p->self.domain, sizeof p->self.domain, netmap_domain(nm));
 }
 
 static void on_persist_login(void *ctx)
 {
-        struct program *p = ctx;
-        char home[8];
+	struct program *p = ctx;
+	char home[8];
 
-        take_identity(p);
-        p->self.prefs.logged_out = false;
-        snprintf(home, sizeof home, "%u", node_home(node(p)));
-        if (state_put(p->store.state, STATE_HOME, bytes_str(home)) < 0)
-                log_warn("state: the home relay is not kept");
-        program_pod_logged_in(p);
-        program_save(p);
-        if (!p->logged_in)
-                localapi_server_notify(p->api, LOCALAPI_N_LOGIN, NULL);
-        p->logged_in = true;
+	take_identity(p);
+	p->self.prefs.logged_out = false;
+	snprintf(home, sizeof home, "%u", node_home(node(p)));
+	if (state_put(p->store.state, STATE_HOME, bytes_str(home)) < 0)
+		log_warn("state: the home relay is not kept");
+	program_pod_logged_in(p);
+	program_save(p);
+	if (!p->logged_in)
+		localapi_server_notify(p->api, LOCALAPI_N_LOGIN, NULL);
+	p->logged_in = true;
 }
 
 static void save_netmap(void *ctx)
 {
-        struct program *p = ctx;
-        struct buf out;
+	struct program *p = ctx;
+	struct buf out;
 
-        take_identity(p);
-        buf_init(&out, NETMAP_MAX);
-        if (netmap_emit(node_netmap(node(p)), &out) < 0 ||
-            state_put(p->store.state, STATE_NETMAP, buf_bytes(&out)) < 0)
-                state_del(p->store.state, STATE_NETMAP);
-        buf_fini(&out);
-        program_save(p);
-        if (p->is_ready) /* what emitting touched goes back */
-                loop_timer_set(&p->trim, mono_add(loop_now(p->loop), SPAN_S(SAVED_TRIM_S)));
+	take_identity(p);
+	buf_init(&out, NETMAP_MAX);
+	if (netmap_emit(node_netmap(node(p)), &out) < 0 ||
+	    state_put(p->store.state, STATE_NETMAP, buf_bytes(&out)) < 0)
+		state_del(p->store.state, STATE_NETMAP);
+	buf_fini(&out);
+	program_save(p);
+	if (p->is_ready) /* what emitting touched goes back */
+		loop_timer_set(&p->trim, mono_add(loop_now(p->loop), SPAN_S(SAVED_TRIM_S)));
 }
 
 static void on_persist_netmap(void *ctx)
 {
-        struct program *p = ctx;
+	struct program *p = ctx;
 
-        if (p->store.path && p->options.use_cached_netmap && !loop_timer_is_set(&p->netmap_save))
-                loop_timer_set(&p->netmap_save, mono_add(loop_now(p->loop), SPAN_S(NETMAP_SAVE_S)));
+	if (p->store.path && p->options.use_cached_netmap && !loop_timer_is_set(&p->netmap_save))
+		loop_timer_set(&p->netmap_save, mono_add(loop_now(p->loop), SPAN_S(NETMAP_SAVE_S)));
 }
 
 /* --- what the node tells --- */
 
 static void trim(void *ctx)
 {
-        size_t given =
-            memory_trim(); /* not within log_debug: it evaluates nothing below its level */
+	size_t given =
+	    memory_trim(); /* not within log_debug: it evaluates nothing below its level */
 
-        (void)ctx;
+	(void)ctx;
 
-        log_debug("containerboot: %zu KiB of cold code given back", given >> 10);
+	log_debug("containerboot: %zu KiB of cold code given back", given >> 10);
 }
 
 /* Orchestrators see a code of its own; who waits for a key in a file, or logs in by hand over the
  * local API, keeps the program. */
 static void cannot_login(struct program *p, const char *why)
 {
-        log_error("containerboot: %s", why);
-        if (!p->login_by_hand)
-                program_pod_wants_key(p);
-        if (p->login_by_hand)
-                localapi_server_notify(p->api, LOCALAPI_N_ERROR, why);
-        else if (p->key_watch)
-                log_info("containerboot: waiting for another auth key in its file");
-        else
-                program_stop(p, EXIT_LOGIN);
+	log_error("containerboot: %s", why);
+	if (!p->login_by_hand)
+		program_pod_wants_key(p);
+	if (p->login_by_hand)
+		localapi_server_notify(p->api, LOCALAPI_N_ERROR, why);
+	else if (p->key_watch)
+		log_info("containerboot: waiting for another auth key in its file");
+	else
+		program_stop(p, EXIT_LOGIN);
 }
 
 static void on_state(void *ctx, enum node_state state)
 {
-        struct program *p = ctx;
+	struct program *p = ctx;
 
-        log_info("containerboot: state is %s", node_state_names[state]);
-        if (state == NODE_NEEDS_APPROVAL)
-                log_warn("containerboot: the node waits for approval by an administrator of the "
-                         "tailnet");
-        if (state == NODE_RUNNING && !p->is_ready) {
-                p->is_ready = true;
-                loop_timer_set(&p->boot, MONO_NEVER);
-                loop_timer_set(&p->trim, mono_add(loop_now(p->loop), SPAN_S(TRIM_S)));
-                log_info("Startup complete, waiting for shutdown signal");
-        }
-        program_pod_tell(p);
-        if (p->agent)
-                agent_state(p->agent, state);
-        localapi_server_notify(p->api, LOCALAPI_N_STATE, NULL);
-        if (state == NODE_RUNNING)
-                p->login_by_hand = false;
+	log_info("containerboot: state is %s", node_state_names[state]);
+	if (state == NODE_NEEDS_APPROVAL)
+		log_warn("containerboot: the node waits for approval by an administrator of the "
+			 "tailnet");
+	if (state == NODE_RUNNING && !p->is_ready) {
+		p->is_ready = true;
+		loop_timer_set(&p->boot, MONO_NEVER);
+		loop_timer_set(&p->trim, mono_add(loop_now(p->loop), SPAN_S(TRIM_S)));
+		log_info("Startup complete, waiting for shutdown signal");
+	}
+	program_pod_tell(p);
+	if (p->agent)
+		agent_state(p->agent, state);
+	localapi_server_notify(p->api, LOCALAPI_N_STATE, NULL);
+	if (state == NODE_RUNNING)
+		p->login_by_hand = false;
 }
 
 static void on_auth_url(void *ctx, const char *url)
 {
-        struct program *p = ctx;
+	struct program *p = ctx;
 
-        log_info("containerboot: to log this node in, visit %s", url);
-        localapi_server_notify(p->api, LOCALAPI_N_URL, NULL);
+	log_info("containerboot: to log this node in, visit %s", url);
+	localapi_server_notify(p->api, LOCALAPI_N_URL, NULL);
 }
 
 static void on_health(void *ctx)
 {
-        struct program *p = ctx;
+	struct program *p = ctx;
 
-        localapi_server_notify(p->api, LOCALAPI_N_HEALTH, NULL);
+	localapi_server_notify(p->api, LOCALAPI_N_HEALTH, NULL);
 }
 
 static void on_inner(void *ctx, struct pkt *v, size_t n)
 {
-        struct program *p = ctx;
+	struct program *p = ctx;
 
-        if (p->agent)
-                agent_inner(p->agent, v, n);
+	if (p->agent)
+		agent_inner(p->agent, v, n);
 }
 
 static void on_netmap(void *ctx)
 {
-        struct program *p = ctx;
+	struct program *p = ctx;
 
-        if (p->agent)
-                agent_netmap(p->agent);
-        program_pod_tell(p);
-        localapi_server_notify(p->api, LOCALAPI_N_NETMAP, NULL);
+	if (p->agent)
+		agent_netmap(p->agent);
+	program_pod_tell(p);
+	localapi_server_notify(p->api, LOCALAPI_N_NETMAP, NULL);
 }
 
 static void on_pong(void *ctx, const struct node_ping_result *r)
 {
-        struct program *p = ctx;
+	struct program *p = ctx;
 
-        localapi_server_pong(p->api, r);
+	localapi_server_pong(p->api, r);
 }
 
 static void on_logged_out(void *ctx)
 {
-        struct program *p = ctx;
+	struct program *p = ctx;
 
-        log_info("containerboot: logged out");
-        key_wipe(&p->self.node);
-        p->self.node_id[0] = 0;
-        p->self.prefs.logged_out = true;
-        p->logged_in = false;
-        state_del(p->store.state, STATE_NETMAP);
-        program_save(p);
-        if (p->stopping)
-                loop_stop(p->loop);
-        else
-                localapi_server_notify(p->api, LOCALAPI_N_STATE | LOCALAPI_N_PREFS, NULL);
+	log_info("containerboot: logged out");
+	key_wipe(&p->self.node);
+	p->self.node_id[0] = 0;
+	p->self.prefs.logged_out = true;
+	p->logged_in = false;
+	state_del(p->store.state, STATE_NETMAP);
+	program_save(p);
+	if (p->stopping)
+		loop_stop(p->loop);
+	else
+		localapi_server_notify(p->api, LOCALAPI_N_STATE | LOCALAPI_N_PREFS, NULL);
 }
 
 static void on_fatal(void *ctx, int code, const char *text)
 {
-        struct program *p = ctx;
+	struct program *p = ctx;
 
-        if (code == EXIT_LOGIN) {
-                cannot_login(p, text);
-                return;
-        }
-        log_error("containerboot: %s", text);
-        program_stop(p, code ? code : EXIT_FAILED);
+	if (code == EXIT_LOGIN) {
+		cannot_login(p, text);
+		return;
+	}
+	log_error("containerboot: %s", text);
+	program_stop(p, code ? code : EXIT_FAILED);
 }
 
 static const struct host_ops host_events = {
-        .state = on_state,
-        .auth_url = on_auth_url,
-        .persist_login = on_persist_login,
-        .persist_netmap = on_persist_netmap,
-        .health = on_health,
-        .netmap = on_netmap,
-        .inner = on_inner,
-        .pong = on_pong,
-        .logged_out = on_logged_out,
-        .fatal = on_fatal,
+	.state = on_state,
+	.auth_url = on_auth_url,
+	.persist_login = on_persist_login,
+	.persist_netmap = on_persist_netmap,
+	.health = on_health,
+	.netmap = on_netmap,
+	.inner = on_inner,
+	.pong = on_pong,
+	.logged_out = on_logged_out,
+	.fatal = on_fatal,
 };
 
 /* --- signals and deadlines --- */
 
 static void boot_late(void *ctx)
 {
-        struct program *p = ctx;
-        const char *why[NODE_HEALTH_MAX];
-        size_t n = node_health(node(p), why, ARRAY_LEN(why));
+	struct program *p = ctx;
+	const char *why[NODE_HEALTH_MAX];
+	size_t n = node_health(node(p), why, ARRAY_LEN(why));
 
-        log_error("containerboot: not running after %lld s (TS_BOOT_TIMEOUT), state is %s%s%s",
-                  (long long)(p->options.boot_timeout.ns / NS_PER_S),
-                  node_state_names[node_state(node(p))], n ? ": " : "", n ? why[0] : "");
-        program_stop(p, EXIT_FAILED);
+	log_error("containerboot: not running after %lld s (TS_BOOT_TIMEOUT), state is %s%s%s",
+		  (long long)(p->options.boot_timeout.ns / NS_PER_S),
+		  node_state_names[node_state(node(p))], n ? ": " : "", n ? why[0] : "");
+	program_stop(p, EXIT_FAILED);
 }
 
 static void stop_late(void *ctx)
 {
-        struct program *p = ctx;
+	struct program *p = ctx;
 
-        log_warn("containerboot: no answer to the logout, leaving anyway");
-        loop_stop(p->loop);
+	log_warn("containerboot: no answer to the logout, leaving anyway");
+	loop_stop(p->loop);
 }
 
 static void on_stop_signal(void *ctx, int signo)
 {
-        struct program *p = ctx;
+	struct program *p = ctx;
 
-        if (p->stopping) {
-                loop_stop(p->loop);
-                return;
-        }
-        log_info("containerboot: %s, stopping", signo == SIGTERM ? "SIGTERM" : "SIGINT");
-        p->stopping = true;
-        p->exit_code = EXIT_STOPPED;
-        if (!p->options.logout_on_exit || !p->logged_in) {
-                loop_stop(p->loop);
-                return;
-        }
-        loop_timer_set(&p->stop_limit, mono_add(loop_now(p->loop), SPAN_S(STOP_LIMIT_S)));
-        node_logout(node(p), loop_now(p->loop));
-        host_kick(p->host);
+	if (p->stopping) {
+		loop_stop(p->loop);
+		return;
+	}
+	log_info("containerboot: %s, stopping", signo == SIGTERM ? "SIGTERM" : "SIGINT");
+	p->stopping = true;
+	p->exit_code = EXIT_STOPPED;
+	if (!p->options.logout_on_exit || !p->logged_in) {
+		loop_stop(p->loop);
+		return;
+	}
+	loop_timer_set(&p->stop_limit, mono_add(loop_now(p->loop), SPAN_S(STOP_LIMIT_S)));
+	node_logout(node(p), loop_now(p->loop));
+	host_kick(p->host);
 }
 
 /* As PID 1 we inherit orphans. */
 static void on_child(void *ctx, int signo)
 {
-        (void)ctx;
-        (void)signo;
-        while (waitpid(-1, NULL, WNOHANG) > 0)
-                ;
+	(void)ctx;
+	(void)signo;
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
 }
 
 static int watch_signals(struct program *p, struct err *e)
 {
-        int r = loop_on_signal(p->loop, SIGTERM, on_stop_signal, p);
+	int r = loop_on_signal(p->loop, SIGTERM, on_stop_signal, p);
 
-        if (r == 0)
-                r = loop_on_signal(p->loop, SIGINT, on_stop_signal, p);
-        if (r == 0 && getpid() == 1)
-                r = loop_on_signal(p->loop, SIGCHLD, on_child, p);
-        return r < 0 ? err_set(e, -r, "signals") : 0;
+	if (r == 0)
+		r = loop_on_signal(p->loop, SIGINT, on_stop_signal, p);
+	if (r == 0 && getpid() == 1)
+		r = loop_on_signal(p->loop, SIGCHLD, on_child, p);
+	return r < 0 ? err_set(e, -r, "signals") : 0;
 }
 
 /* --- start --- */
 
 static void log_difference(const struct prefs *stored, const struct prefs *wanted)
 {
-        char a[16], b[16];
+	char a[16], b[16];
 
-        for (size_t i = 0; i < prefs_n_fields; i++) {
-                const struct prefs_field *f = &prefs_fields[i];
+	for (size_t i = 0; i < prefs_n_fields; i++) {
+		const struct prefs_field *f = &prefs_fields[i];
 
-                if (!prefs_field_eq(f, stored, wanted))
-                        log_info("containerboot: %s was %s, is now %s", f->json,
-                                 prefs_field_text(f, stored, a), prefs_field_text(f, wanted, b));
-        }
+		if (!prefs_field_eq(f, stored, wanted))
+			log_info("containerboot: %s was %s, is now %s", f->json,
+				 prefs_field_text(f, stored, a), prefs_field_text(f, wanted, b));
+	}
 }
 
 /* Who we are and what is wanted of us, out of state and environment. */
 static int load_self(struct program *p, struct err *e)
 {
-        struct prefs *wanted = malloc(sizeof *wanted);
-        int r;
+	struct prefs *wanted = malloc(sizeof *wanted);
+	int r;
 
-        if (!wanted)
-                return err_set(e, ENOMEM, "start");
-        state_node_fresh(&p->self, &os_rng, loop_wall());
-        r = state_load(p->store.state, &p->self, e);
-        if (r == -ENOENT) {
-                r = options_prefs(&p->options, NULL, wanted, e);
-        } else if (r == 0) {
-                r = options_prefs(&p->options, &p->self.prefs, wanted, e);
-                if (r == 0)
-                        log_difference(&p->self.prefs, wanted);
-                if (r == 0 && strcmp(p->self.prefs.control_url, wanted->control_url) != 0) {
-                        log_warn("containerboot: another control server: joining it as a new node");
-                        key_wipe(&p->self.node);
-                        p->self.node_id[0] = 0;
-                        state_del(p->store.state, STATE_NETMAP);
-                }
-        }
-        if (r == 0)
-                p->self.prefs = *wanted;
-        free(wanted);
-        return r;
+	if (!wanted)
+		return err_set(e, ENOMEM, "start");
+	state_node_fresh(&p->self, &os_rng, loop_wall());
+	r = state_load(p->store.state, &p->self, e);
+	if (r == -ENOENT) {
+		r = options_prefs(&p->options, NULL, wanted, e);
+	} else if (r == 0) {
+		r = options_prefs(&p->options, &p->self.prefs, wanted, e);
+		if (r == 0)
+			log_difference(&p->self.prefs, wanted);
+		if (r == 0 && strcmp(p->self.prefs.control_url, wanted->control_url) != 0) {
+			log_warn("containerboot: another control server: joining it as a new node");
+			key_wipe(&p->self.node);
+			p->self.node_id[0] = 0;
+			state_del(p->store.state, STATE_NETMAP);
+		}
+	}
+	if (r == 0)
+		p->self.prefs = *wanted;
+	free(wanted);
+	return r;
 }
 
 static void disco_key(struct program *p, struct key_priv *k)
 {
-        char text[KEY_TEXT_MAX];
-        struct bytes v;
+	char text[KEY_TEXT_MAX];
+	struct bytes v;
 
-        if (state_get(p->store.state, STATE_DISCO_KEY, &v) && key_priv_parse(v, k))
-                return;
-        key_gen(k, &os_rng);
-        if (state_put(p->store.state, STATE_DISCO_KEY, bytes_str(key_priv_text(k, text))) < 0)
-                log_warn("state: the discovery key is not kept");
-        secret_wipe(text, sizeof text);
+	if (state_get(p->store.state, STATE_DISCO_KEY, &v) && key_priv_parse(v, k))
+		return;
+	key_gen(k, &os_rng);
+	if (state_put(p->store.state, STATE_DISCO_KEY, bytes_str(key_priv_text(k, text))) < 0)
+		log_warn("state: the discovery key is not kept");
+	secret_wipe(text, sizeof text);
 }
 
 /* views into prefs text; text is cut in place */
 static size_t split_tags(char *text, const char **v)
 {
-        size_t n = 0;
-        char *save = NULL;
+	size_t n = 0;
+	char *save = NULL;
 
-        for (char *t = strtok_r(text, ",", &save); t && n < PROGRAM_TAGS_MAX;
-             t = strtok_r(NULL, ",", &save))
-                v[n++] = t;
-        return n;
+	for (char *t = strtok_r(text, ",", &save); t && n < PROGRAM_TAGS_MAX;
+	     t = strtok_r(NULL, ",", &save))
+		v[n++] = t;
+	return n;
 }
 
 const struct control_hostinfo *program_hostinfo(const struct program *p, struct program_hostinfo *h)
 {
-        const struct prefs *w = &p->self.prefs;
+	const struct prefs *w = &p->self.prefs;
 
-        *h = (struct program_hostinfo){ 0 };
-        memcpy(h->text, w->tags, sizeof h->text);
-        h->info.tags = h->tags;
-        h->info.n_tags = split_tags(h->text, h->tags);
-        h->info.hostname = *w->hostname ? w->hostname : p->hostname;
-        h->info.app = p->options.internal_app;
-        h->info.container = true;
-        h->info.userspace = !p->options.cni_socket;
-        h->info.shields_up = w->shields_up;
-        return &h->info;
+	*h = (struct program_hostinfo){ 0 };
+	memcpy(h->text, w->tags, sizeof h->text);
+	h->info.tags = h->tags;
+	h->info.n_tags = split_tags(h->text, h->tags);
+	h->info.hostname = *w->hostname ? w->hostname : p->hostname;
+	h->info.app = p->options.internal_app;
+	h->info.container = true;
+	h->info.userspace = !p->options.cni_socket;
+	h->info.shields_up = w->shields_up;
+	return &h->info;
 }
 
 static void fill_node(struct program *p, struct node_conf *c, const char *key)
 {
-        static const struct key_priv none;
-        const struct prefs *w = &p->self.prefs;
-        struct bytes home;
-        uint16_t region;
+	static const struct key_priv none;
+	const struct prefs *w = &p->self.prefs;
+	struct bytes home;
+	uint16_t region;
 
-        c->rng = &os_rng;
-        c->control_url = w->control_url;
-        c->machine = p->self.machine;
-        if (secret_eq(&p->self.node, &none, sizeof none))
-                key_gen(&c->node, &os_rng);
-        else
-                c->node = p->self.node;
-        disco_key(p, &c->disco);
-        c->control_key = p->options.control_key;
-        c->auth_key = key;
-        c->ephemeral = store_is_memory(&p->store);
-        c->accept_routes = w->accept_routes;
-        c->shields_up = w->shields_up;
-        c->derp_only = p->options.derp_only;
-        c->derp_http = p->options.derp_http;
-        c->raw_packets = p->options.cni_socket != NULL;
-        c->memory = (size_t)p->options.memory_limit;
-        c->cc = p->options.tcp_congestion;
-        if (state_get(p->store.state, STATE_HOME, &home) && text_u16(home, &region))
-                c->home = region;
+	c->rng = &os_rng;
+	c->control_url = w->control_url;
+	c->machine = p->self.machine;
+	if (secret_eq(&p->self.node, &none, sizeof none))
+		key_gen(&c->node, &os_rng);
+	else
+		c->node = p->self.node;
+	disco_key(p, &c->disco);
+	c->control_key = p->options.control_key;
+	c->auth_key = key;
+	c->ephemeral = store_is_memory(&p->store);
+	c->accept_routes = w->accept_routes;
+	c->shields_up = w->shields_up;
+	c->derp_only = p->options.derp_only;
+	c->derp_http = p->options.derp_http;
+	c->raw_packets = p->options.cni_socket != NULL;
+	c->memory = (size_t)p->options.memory_limit;
+	c->cc = p->options.tcp_congestion;
+	if (state_get(p->store.state, STATE_HOME, &home) && text_u16(home, &region))
+		c->home = region;
 }
 
 static int make_host(struct program *p, struct err *e)
 {
-        struct host_conf conf = { .loop = p->loop,
-                                  .dest = p->options.dest_ip,
-                                  .proxy_protocol = (unsigned)p->options.dest_proxy_protocol,
-                                  .tls = p->tls,
-                                  .proxy = &p->proxy_env,
-                                  .resolver = p->resolver,
-                                  .ops = &host_events,
-                                  .ctx = p };
-        struct program_hostinfo info;
-        struct bytes netmap;
-        char *key = NULL;
-        int r = program_auth_key(p, &key, e);
+	struct host_conf conf = { .loop = p->loop,
+				  .dest = p->options.dest_ip,
+				  .proxy_protocol = (unsigned)p->options.dest_proxy_protocol,
+				  .tls = p->tls,
+				  .proxy = &p->proxy_env,
+				  .resolver = p->resolver,
+				  .ops = &host_events,
+				  .ctx = p };
+	struct program_hostinfo info;
+	struct bytes netmap;
+	char *key = NULL;
+	int r = program_auth_key(p, &key, e);
 
-        if (r < 0)
-                return r;
-        fill_node(p, &conf.node, key);
-        conf.node.hostinfo = *program_hostinfo(p, &info);
-        conf.port =
-            (uint16_t)(p->options.daemon.port >= 0 ? p->options.daemon.port : (int)p->options.port);
-        p->host = host_new(&conf, e);
-        p->self.node = conf.node.node;
-        secret_wipe(&conf, sizeof conf);
-        if (key)
-                secret_wipe(key, strlen(key));
-        free(key);
-        if (!p->host)
-                return -EIO;
-        if (p->options.use_cached_netmap && state_get(p->store.state, STATE_NETMAP, &netmap) &&
-            node_load_netmap(node(p), loop_now(p->loop), loop_wall(), netmap, e) < 0) {
-                log_warn("state: the cached netmap is not usable: %s", e->text);
-                state_del(p->store.state, STATE_NETMAP);
-        }
-        return 0;
+	if (r < 0)
+		return r;
+	fill_node(p, &conf.node, key);
+	conf.node.hostinfo = *program_hostinfo(p, &info);
+	conf.port =
+	    (uint16_t)(p->options.daemon.port >= 0 ? p->options.daemon.port : (int)p->options.port);
+	p->host = host_new(&conf, e);
+	p->self.node = conf.node.node;
+	secret_wipe(&conf, sizeof conf);
+	if (key)
+		secret_wipe(key, strlen(key));
+	free(key);
+	if (!p->host)
+		return -EIO;
+	if (p->options.use_cached_netmap && state_get(p->store.state, STATE_NETMAP, &netmap) &&
+	    node_load_netmap(node(p), loop_now(p->loop), loop_wall(), netmap, e) < 0) {
+		log_warn("state: the cached netmap is not usable: %s", e->text);
+		state_del(p->store.state, STATE_NETMAP);
+	}
+	return 0;
 }
 
 static void view(void *ctx, struct localapi_view *v)
 {
-        struct program *p = ctx;
+	struct program *p = ctx;
 
-        v->node = node(p);
-        v->state = p->store.state;
-        v->self = &p->self;
-        v->version = PROGRAM_API_VERSION;
-        v->is_ephemeral = store_is_memory(&p->store);
+	v->node = node(p);
+	v->state = p->store.state;
+	v->self = &p->self;
+	v->version = PROGRAM_API_VERSION;
+	v->is_ephemeral = store_is_memory(&p->store);
 }
 
 /* A bare `tailscale` looks at the usual place; there it is a link, when we may make one. What
  * somebody answers on stays. */
 static void link_socket(const char *path)
 {
-        struct stat st;
+	struct stat st;
 
-        if (strcmp(path, DEFAULT_SOCKET) == 0)
-                return;
-        (void)mkdir(DEFAULT_SOCKET_DIR, 0755);
-        if (lstat(DEFAULT_SOCKET, &st) == 0 && S_ISLNK(st.st_mode) && stat(DEFAULT_SOCKET, &st) < 0)
-                (void)unlink(DEFAULT_SOCKET);
-        if (symlink(path, DEFAULT_SOCKET) < 0)
-                log_debug("containerboot: no link at " DEFAULT_SOCKET
-                          ": %m; use tailscale --socket=%s",
-                          path);
+	if (strcmp(path, DEFAULT_SOCKET) == 0)
+		return;
+	(void)mkdir(DEFAULT_SOCKET_DIR, 0755);
+	if (lstat(DEFAULT_SOCKET, &st) == 0 && S_ISLNK(st.st_mode) && stat(DEFAULT_SOCKET, &st) < 0)
+		(void)unlink(DEFAULT_SOCKET);
+	if (symlink(path, DEFAULT_SOCKET) < 0)
+		log_debug("containerboot: no link at " DEFAULT_SOCKET
+			  ": %m; use tailscale --socket=%s",
+			  path);
 }
 
 static void pod_addresses(const struct options *o, struct endpoints_conf *c)
 {
-        struct bytes left = bytes_str(o->pod_ips ? o->pod_ips : o->pod_ip ? o->pod_ip : ""), one;
-        struct ip ip;
+	struct bytes left = bytes_str(o->pod_ips ? o->pod_ips : o->pod_ip ? o->pod_ip : ""), one;
+	struct ip ip;
 
-        while (prefs_list_next(&left, &one))
-                if (ip_parse(one, &ip))
-                        ip_text(&ip, ip_is_v4(&ip) ? c->pod_ip4 : c->pod_ip6);
+	while (prefs_list_next(&left, &one))
+		if (ip_parse(one, &ip))
+			ip_text(&ip, ip_is_v4(&ip) ? c->pod_ip4 : c->pod_ip6);
 }
 
 static int open_egress(struct program *p, struct err *e)
 {
-        struct egress_port ports[EGRESS_PORTS_MAX];
-        struct egress_conf conf = { .host = p->host,
-                                    .target = options_target(&p->options),
-                                    .ports = ports };
+	struct egress_port ports[EGRESS_PORTS_MAX];
+	struct egress_conf conf = { .host = p->host,
+				    .target = options_target(&p->options),
+				    .ports = ports };
 
-        if (!conf.target)
-                return 0;
-        if (egress_ports_parse("TS_TAILNET_TARGET_PORTS", bytes_str(p->options.target_ports), ports,
-                               ARRAY_LEN(ports), &conf.n_ports, e) < 0)
-                return -EINVAL;
-        p->egress = egress_new(&conf, e);
-        return p->egress ? 0 : -EIO;
+	if (!conf.target)
+		return 0;
+	if (egress_ports_parse("TS_TAILNET_TARGET_PORTS", bytes_str(p->options.target_ports), ports,
+			       ARRAY_LEN(ports), &conf.n_ports, e) < 0)
+		return -EINVAL;
+	p->egress = egress_new(&conf, e);
+	return p->egress ? 0 : -EIO;
 }
 
 /* The CNI plugin's node agent, when asked for. */
 static int open_agent(struct program *p, struct err *e)
 {
-        const struct options *o = &p->options;
-        const struct agent_conf conf = { .loop = p->loop,
-                                         .host = p->host,
-                                         .socket = o->cni_socket,
-                                         .state_dir = o->cni_state_dir,
-                                         .device = o->cni_device,
-                                         .namespaces = o->cni_namespaces };
+	const struct options *o = &p->options;
+	const struct agent_conf conf = { .loop = p->loop,
+					 .host = p->host,
+					 .socket = o->cni_socket,
+					 .state_dir = o->cni_state_dir,
+					 .device = o->cni_device,
+					 .namespaces = o->cni_namespaces };
 
-        if (!o->cni_socket)
-                return 0;
-        if (options_socks5(o) || options_http_proxy(o) || options_target(o))
-                return err_say(e, EINVAL,
-                               "TS_CNI_AGENT_SOCKET excludes TS_SOCKS5_SERVER, "
-                               "TS_OUTBOUND_HTTP_PROXY_LISTEN and TS_TAILNET_TARGET_*: the node's "
-                               "packets go to a device");
-        p->agent = agent_new(&conf, e);
-        return p->agent ? 0 : err_wrap(e, "TS_CNI_AGENT_SOCKET");
+	if (!o->cni_socket)
+		return 0;
+	if (options_socks5(o) || options_http_proxy(o) || options_target(o))
+		return err_say(e, EINVAL,
+			       "TS_CNI_AGENT_SOCKET excludes TS_SOCKS5_SERVER, "
+			       "TS_OUTBOUND_HTTP_PROXY_LISTEN and TS_TAILNET_TARGET_*: the node's "
+			       "packets go to a device");
+	p->agent = agent_new(&conf, e);
+	return p->agent ? 0 : err_wrap(e, "TS_CNI_AGENT_SOCKET");
 }
 
 static bool extra_metrics(void *ctx, struct buf *out)
 {
-        const struct program *p = ctx;
+	const struct program *p = ctx;
 
-        return !p->agent || agent_metrics(p->agent, out);
+	return !p->agent || agent_metrics(p->agent, out);
 }
 
 static int open_listeners(struct program *p, struct err *e)
 {
-        static const struct localapi_server_ops api_ops = { .act = program_act, .view = view };
-        const struct options *o = &p->options;
-        const char *socket = o->daemon.socket ? o->daemon.socket : o->socket;
-        struct localapi_server_conf api = { .host = p->host,
-                                            .path = socket,
-                                            .operator_uid = (uid_t)-1,
-                                            .ops = &api_ops,
-                                            .ctx = p };
-        struct proxy_conf proxy = { .host = p->host,
-                                    .socks5 = options_socks5(o),
-                                    .http = options_http_proxy(o),
-                                    .tailnet_only = o->proxy_tailnet_only };
-        struct endpoints_conf ep = { .host = p->host,
-                                     .addr = o->local_addr,
-                                     .health = o->enable_health,
-                                     .metrics = o->enable_metrics,
-                                     .view = view,
-                                     .extra = extra_metrics,
-                                     .ctx = p };
+	static const struct localapi_server_ops api_ops = { .act = program_act, .view = view };
+	const struct options *o = &p->options;
+	const char *socket = o->daemon.socket ? o->daemon.socket : o->socket;
+	struct localapi_server_conf api = { .host = p->host,
+					    .path = socket,
+					    .operator_uid = (uid_t)-1,
+					    .ops = &api_ops,
+					    .ctx = p };
+	struct proxy_conf proxy = { .host = p->host,
+				    .socks5 = options_socks5(o),
+				    .http = options_http_proxy(o),
+				    .tailnet_only = o->proxy_tailnet_only };
+	struct endpoints_conf ep = { .host = p->host,
+				     .addr = o->local_addr,
+				     .health = o->enable_health,
+				     .metrics = o->enable_metrics,
+				     .view = view,
+				     .extra = extra_metrics,
+				     .ctx = p };
 
-        p->api = localapi_server_new(&api, e);
-        if (!p->api)
-                return -EIO;
-        link_socket(socket);
-        if ((proxy.socks5 || proxy.http) && !(p->proxy = proxy_server_new(&proxy, e)))
-                return -EIO;
-        if (open_egress(p, e) < 0)
-                return -EIO;
-        if (o->dest_dns_name &&
-            !(p->dest = dest_name_new(p->host, p->resolver, o->dest_dns_name, e)))
-                return -EIO;
-        pod_addresses(o, &ep);
-        if ((ep.health || ep.metrics) && !(p->endpoints = endpoints_new(&ep, e)))
-                return -EIO;
-        if (o->healthcheck_addr) {
-                ep.addr = o->healthcheck_addr;
-                ep.health = true;
-                ep.metrics = false;
-                if (!(p->old_health = endpoints_new(&ep, e)))
-                        return -EIO;
-        }
-        return 0;
+	p->api = localapi_server_new(&api, e);
+	if (!p->api)
+		return -EIO;
+	link_socket(socket);
+	if ((proxy.socks5 || proxy.http) && !(p->proxy = proxy_server_new(&proxy, e)))
+		return -EIO;
+	if (open_egress(p, e) < 0)
+		return -EIO;
+	if (o->dest_dns_name &&
+	    !(p->dest = dest_name_new(p->host, p->resolver, o->dest_dns_name, e)))
+		return -EIO;
+	pod_addresses(o, &ep);
+	if ((ep.health || ep.metrics) && !(p->endpoints = endpoints_new(&ep, e)))
+		return -EIO;
+	if (o->healthcheck_addr) {
+		ep.addr = o->healthcheck_addr;
+		ep.health = true;
+		ep.metrics = false;
+		if (!(p->old_health = endpoints_new(&ep, e)))
+			return -EIO;
+	}
+	return 0;
 }
 
 static void init_timers(struct program *p)
 {
-        loop_timer_init(p->loop, &p->boot, boot_late, p);
-        loop_timer_init(p->loop, &p->netmap_save, save_netmap, p);
-        loop_timer_init(p->loop, &p->state_retry, retry_save, p);
-        loop_timer_init(p->loop, &p->stop_limit, stop_late, p);
-        loop_timer_init(p->loop, &p->trim, trim, p);
-        if (p->options.boot_timeout.ns > 0)
-                loop_timer_set(&p->boot, mono_add(loop_now(p->loop), p->options.boot_timeout));
+	loop_timer_init(p->loop, &p->boot, boot_late, p);
+	loop_timer_init(p->loop, &p->netmap_save, save_netmap, p);
+	loop_timer_init(p->loop, &p->state_retry, retry_save, p);
+	loop_timer_init(p->loop, &p->stop_limit, stop_late, p);
+	loop_timer_init(p->loop, &p->trim, trim, p);
+	if (p->options.boot_timeout.ns > 0)
+		loop_timer_set(&p->boot, mono_add(loop_now(p->loop), p->options.boot_timeout));
 }
 
 static const char *state_dir(const struct options *o)
 {
-        return o->daemon.state_mem ? NULL : o->state_dir ? o->state_dir : o->daemon.state_dir;
+	return o->daemon.state_mem ? NULL : o->state_dir ? o->state_dir : o->daemon.state_dir;
 }
 
 static int start(struct program *p, struct err *e)
 {
-        const struct options *o = &p->options;
-        const char *dir = state_dir(o);
-        struct tls_client_conf tls = { .ca_file = getenv("SSL_CERT_FILE"),
-                                       .ca_dir = getenv("SSL_CERT_DIR") };
-        int r = 0;
+	const struct options *o = &p->options;
+	const char *dir = state_dir(o);
+	struct tls_client_conf tls = { .ca_file = getenv("SSL_CERT_FILE"),
+				       .ca_dir = getenv("SSL_CERT_DIR") };
+	int r = 0;
 
-        p->resolver = resolver_new(p->loop, NULL);
-        if (!p->resolver)
-                return err_set(e, ENOMEM, "resolver");
-        r = watch_signals(p, e);
-        if (r == 0)
-                r = program_in_pod(p) ? program_pod_open(p, e) : store_open(&p->store, dir, e);
-        if (r == 0 && store_is_memory(&p->store))
-                log_warn("containerboot: no TS_STATE_DIR: the state is in memory and the node is "
-                         "ephemeral");
-        if (r == 0)
-                r = load_self(p, e);
-        if (r == 0)
-                r = proxy_env_read(&p->proxy_env, e);
-        if (r < 0)
-                return r;
-        gethostname(p->hostname, sizeof p->hostname - 1);
-        init_timers(p);
-        p->tls = tls_client_new(&tls, e);
-        if (!p->tls)
-                return -EIO;
-        r = make_host(p, e);
-        /* keys must not be lost: the store is tried before the node registers */
-        if (r == 0 && !store_save(&p->store))
-                r = err_say(e, EIO, "TS_STATE_DIR %s cannot be written", dir);
-        if (r == 0)
-                r = open_agent(p, e);
-        if (r == 0)
-                r = open_listeners(p, e);
-        if (r == 0 && !store_flush(&p->store, p->options.boot_timeout.ns > 0 ? p->options.boot_timeout
-                                                                        : SPAN_S(BOOT_FLUSH_S)))
-                r = err_say(e, EIO, "TS_KUBE_SECRET %s cannot be written",
-                            options_kube_secret(&p->options));
-        return r;
+	p->resolver = resolver_new(p->loop, NULL);
+	if (!p->resolver)
+		return err_set(e, ENOMEM, "resolver");
+	r = watch_signals(p, e);
+	if (r == 0)
+		r = program_in_pod(p) ? program_pod_open(p, e) : store_open(&p->store, dir, e);
+	if (r == 0 && store_is_memory(&p->store))
+		log_warn("containerboot: no TS_STATE_DIR: the state is in memory and the node is "
+			 "ephemeral");
+	if (r == 0)
+		r = load_self(p, e);
+	if (r == 0)
+		r = proxy_env_read(&p->proxy_env, e);
+	if (r < 0)
+		return r;
+	gethostname(p->hostname, sizeof p->hostname - 1);
+	init_timers(p);
+	p->tls = tls_client_new(&tls, e);
+	if (!p->tls)
+		return -EIO;
+	r = make_host(p, e);
+	/* keys must not be lost: the store is tried before the node registers */
+	if (r == 0 && !store_save(&p->store))
+		r = err_say(e, EIO, "TS_STATE_DIR %s cannot be written", dir);
+	if (r == 0)
+		r = open_agent(p, e);
+	if (r == 0)
+		r = open_listeners(p, e);
+	if (r == 0 &&
+	    !store_flush(&p->store, p->options.boot_timeout.ns > 0 ? p->options.boot_timeout
+								   : SPAN_S(BOOT_FLUSH_S)))
+		r = err_say(e, EIO, "TS_KUBE_SECRET %s cannot be written",
+			    options_kube_secret(&p->options));
+	return r;
 }
 
 static void finish(struct program *p)
 {
-        localapi_server_free(p->api);
-        agent_free(p->agent);
-        endpoints_free(p->endpoints);
-        endpoints_free(p->old_health);
-        proxy_server_free(p->proxy);
-        egress_free(p->egress);
-        dest_name_free(p->dest);
-        file_watch_free(p->key_watch);
-        if (p->host)
-                host_free(p->host);
-        resolver_free(p->resolver);
-        tls_client_free(p->tls);
-        loop_timer_fini(&p->boot);
-        loop_timer_fini(&p->netmap_save);
-        loop_timer_fini(&p->state_retry);
-        loop_timer_fini(&p->stop_limit);
-        loop_timer_fini(&p->trim);
-        store_close(&p->store);
-        state_node_wipe(&p->self);
+	localapi_server_free(p->api);
+	agent_free(p->agent);
+	endpoints_free(p->endpoints);
+	endpoints_free(p->old_health);
+	proxy_server_free(p->proxy);
+	egress_free(p->egress);
+	dest_name_free(p->dest);
+	file_watch_free(p->key_watch);
+	if (p->host)
+		host_free(p->host);
+	resolver_free(p->resolver);
+	tls_client_free(p->tls);
+	loop_timer_fini(&p->boot);
+	loop_timer_fini(&p->netmap_save);
+	loop_timer_fini(&p->state_retry);
+	loop_timer_fini(&p->stop_limit);
+	loop_timer_fini(&p->trim);
+	store_close(&p->store);
+	state_node_wipe(&p->self);
 }
 
 /* From here on only what a running sidecar needs. Less than asked for is no reason not to serve:
  * the container is the outer fence. */
 static void confine(struct program *p, struct confine *how)
 {
-        struct err e = { 0 };
+	struct err e = { 0 };
 
-        if (p->agent) /* works on the host's devices, rules and files */
-                *how = (struct confine){ .net_admin = true };
-        if (confine_apply(how, &p->options, state_dir(&p->options),
-                          program_in_pod(p) ? KUBE_ACCOUNT_DIR : NULL, &e) < 0)
-                log_warn("containerboot: not confined: %s", e.text);
+	if (p->agent) /* works on the host's devices, rules and files */
+		*how = (struct confine){ .net_admin = true };
+	if (confine_apply(how, &p->options, state_dir(&p->options),
+			  program_in_pod(p) ? KUBE_ACCOUNT_DIR : NULL, &e) < 0)
+		log_warn("containerboot: not confined: %s", e.text);
 }
 
 int program_run(struct program *p)
 {
-        struct confine how;
-        struct err e = { 0 };
-        int r;
+	struct confine how;
+	struct err e = { 0 };
+	int r;
 
-        p->exit_code = EXIT_FAILED;
-        p->store.lock = -1;
-        p->loop = loop_new();
-        r = p->loop ? confine_parse(p->options.sandbox, &how, &e) : err_set(&e, errno, "event loop");
-        if (r == 0)
-                r = start(p, &e);
-        if (r == 0) {
-                program_watch_key(p);
-                confine(p, &how);
-                host_start(p->host);
-                loop_run(p->loop);
-                /* also when it is younger than the delays of node and timer */
-                if (p->is_ready && p->store.path && p->options.use_cached_netmap &&
-                    !p->self.prefs.logged_out)
-                        save_netmap(p);
-                if (!store_flush(&p->store, SPAN_S(FLUSH_S)))
-                        log_error("containerboot: the last changes of the state are not written");
-        } else if (p->stopping) {
-                p->exit_code = EXIT_STOPPED; /* asked to while starting */
-        } else {
-                log_error("containerboot: %s", e.text);
-        }
-        finish(p);
-        loop_free(p->loop);
-        return p->exit_code;
+	p->exit_code = EXIT_FAILED;
+	p->store.lock = -1;
+	p->loop = loop_new();
+	r = p->loop ? confine_parse(p->options.sandbox, &how, &e)
+		    : err_set(&e, errno, "event loop");
+	if (r == 0)
+		r = start(p, &e);
+	if (r == 0) {
+		program_watch_key(p);
+		confine(p, &how);
+		host_start(p->host);
+		loop_run(p->loop);
+		/* also when it is younger than the delays of node and timer */
+		if (p->is_ready && p->store.path && p->options.use_cached_netmap &&
+		    !p->self.prefs.logged_out)
+			save_netmap(p);
+		if (!store_flush(&p->store, SPAN_S(FLUSH_S)))
+			log_error("containerboot: the last changes of the state are not written");
+	} else if (p->stopping) {
+		p->exit_code = EXIT_STOPPED; /* asked to while starting */
+	} else {
+		log_error("containerboot: %s", e.text);
+	}
+	finish(p);
+	loop_free(p->loop);
+	return p->exit_code;
 }

@@ -10,11 +10,11 @@
 #include "model/state.h"
 
 struct store {
-        struct state *state;
-        char *path;               /* NULL: no file */
-        struct kube_secret *kube; /* NULL: no Secret */
-        int lock;    /* descriptor that holds the lock, or -1 */
-        bool is_bad; /* the last save failed: said once, until one works again */
+	struct state *state;
+	char *path;               /* NULL: no file */
+	struct kube_secret *kube; /* NULL: no Secret */
+	int lock;                 /* descriptor that holds the lock, or -1 */
+	bool is_bad;              /* the last save failed: said once, until one works again */
 };
 
 /* dir NULL: memory. 0, or -errno with one line: locked by another process, unreadable, torn. */
@@ -23,7 +23,7 @@ MUST_USE int store_open(struct store *s, const char *dir, struct err *e);
 MUST_USE int store_open_kube(struct store *s, struct kube_secret_conf *conf, struct err *e);
 static inline bool store_is_memory(const struct store *s)
 {
-        return !s->path && !s->kube;
+	return !s->path && !s->kube;
 }
 void store_close(struct store *s); /* also of a zeroed store whose lock is -1 */
 /* Writes the file; the old one stays until the new one is safe. Logs a failure once. A Secret is

@@ -1,4 +1,5 @@
-/* coordinator/hujson.h - JSON with comments and trailing commas, made plain without moving a byte */
+/* coordinator/hujson.h - JSON with comments and trailing commas, made plain without moving a byte
+ */
 #ifndef COORDINATOR_HUJSON_H
 #define COORDINATOR_HUJSON_H
 
@@ -7,8 +8,9 @@
 
 #include "base/bytes.h"
 
-/* Overwrites comments (line and block) and trailing commas by spaces; offsets stay, so positions in the result are positions in
- * the original. false: a comment or string does not end; *at is where it starts. */
+/* Overwrites comments (line and block) and trailing commas by spaces; offsets stay, so positions in
+ * the result are positions in the original. false: a comment or string does not end; *at is where
+ * it starts. */
 bool hujson_plain(char *text, size_t len, size_t *at);
 
 struct hujson_pos {

@@ -1,7 +1,7 @@
 /* coordinator/policy.c - policies: made, tested, compiled to the packet filter of one node
  *
- * policy_prepare resolves the sources of all rules once for a set of nodes; everything that is asked for a node afterwards
- * (filter, visibility) works on that set until the next prepare.
+ * policy_prepare resolves the sources of all rules once for a set of nodes; everything that is
+ * asked for a node afterwards (filter, visibility) works on that set until the next prepare.
  */
 #include "coordinator/policy.h"
 
@@ -115,7 +115,8 @@ struct policy *policy_parse(struct bytes text, struct err *e)
 	ok = hujson_plain(plain, text.len, &at);
 	if (!ok)
 		snprintf(why, sizeof why, "this comment or text does not end");
-	ok = ok && policy_read(p, bytes_of(plain, text.len), &at, why) && policy_check_names(p, &at, why);
+	ok = ok && policy_read(p, bytes_of(plain, text.len), &at, why) &&
+	     policy_check_names(p, &at, why);
 	free(plain);
 	if (ok)
 		return p;
@@ -172,7 +173,8 @@ static bool own(const struct policy_node *n, struct ipranges *out)
 }
 
 /* Addresses of the alias that lead to self: its own ones, and what it routes. Empty: none do. */
-static bool dst_ranges(const struct policy *p, const char *alias, const struct policy_node *self, struct ipranges *out)
+static bool dst_ranges(const struct policy *p, const char *alias, const struct policy_node *self,
+		       struct ipranges *out)
 {
 	struct ipranges all = { 0 };
 	bool ok = true;
@@ -188,14 +190,19 @@ static bool dst_ranges(const struct policy *p, const char *alias, const struct p
 		return ok;
 	}
 	ipranges_merge(&all);
-	for (size_t i = 0; ok && i < self->n_routes; i++) { /* a rule for addresses that self routes lets them in */
+	for (size_t i = 0; ok && i < self->n_routes;
+	     i++) { /* a rule for addresses that self routes lets them in */
 		const struct iprange route = range_of(&self->routes[i]);
 
 		for (size_t k = 0; ok && k < all.n; k++) {
-			struct iprange cut = { ip_cmp(&all.v[k].first, &route.first) > 0 ? all.v[k].first : route.first,
-					       ip_cmp(&all.v[k].last, &route.last) < 0 ? all.v[k].last : route.last };
+			struct iprange cut = {
+				ip_cmp(&all.v[k].first, &route.first) > 0 ? all.v[k].first
+									  : route.first,
+				ip_cmp(&all.v[k].last, &route.last) < 0 ? all.v[k].last : route.last
+			};
 
-			if (ip_is_v4(&all.v[k].first) == ip_is_v4(&route.first) && ip_cmp(&cut.first, &cut.last) <= 0)
+			if (ip_is_v4(&all.v[k].first) == ip_is_v4(&route.first) &&
+			    ip_cmp(&cut.first, &cut.last) <= 0)
 				ok = ipranges_add(out, &cut);
 		}
 	}
@@ -203,15 +210,18 @@ static bool dst_ranges(const struct policy *p, const char *alias, const struct p
 	return ok;
 }
 
-/* autogroup:self: only devices of the same user, untagged, and only where the rule's sources allow them */
-static bool self_sources(const struct rule *r, const struct policy *p, const struct policy_node *self, struct ipranges *out)
+/* autogroup:self: only devices of the same user, untagged, and only where the rule's sources allow
+ * them */
+static bool self_sources(const struct rule *r, const struct policy *p,
+			 const struct policy_node *self, struct ipranges *out)
 {
 	for (size_t i = 0; i < p->n_nodes; i++) {
 		const struct policy_node *n = &p->nodes[i];
 		bool among = (!ip_is_zero(&n->v4) && ipranges_has(r->src_set, &n->v4)) ||
 			     (!ip_is_zero(&n->v6) && ipranges_has(r->src_set, &n->v6));
 
-		if (n->n_tags == 0 && self->n_tags == 0 && strcmp(n->user, self->user) == 0 && among && !own(n, out))
+		if (n->n_tags == 0 && self->n_tags == 0 && strcmp(n->user, self->user) == 0 &&
+		    among && !own(n, out))
 			return false;
 	}
 	ipranges_merge(out);
@@ -245,7 +255,8 @@ static void emit_range_ports(struct jsonw *w, const struct ipranges *dst, const 
 		if (!ipranges_emit(&one, &tw) || text.len < 2) {
 			w->failed = true;
 		} else { /* without its quotes */
-			bytes_to_str(bytes_of(text.data + text.off + 1, text.len - 2), ip, sizeof ip);
+			bytes_to_str(bytes_of(text.data + text.off + 1, text.len - 2), ip,
+				     sizeof ip);
 			for (size_t k = 0; k < t->n_ports; k++)
 				emit_ports(w, ip, &t->ports[k]);
 		}
@@ -287,8 +298,10 @@ static void emit_grant(struct jsonw *w, const struct rule *r, const struct ipran
 	jsonw_arr_end(w);
 }
 
-/* One FilterRule of self for one set of sources; targets for which `self_only` does not hold are left out. */
-static bool emit_rule(const struct policy *p, struct jsonw *w, const struct rule *r, const struct policy_node *self, bool self_only)
+/* One FilterRule of self for one set of sources; targets for which `self_only` does not hold are
+ * left out. */
+static bool emit_rule(const struct policy *p, struct jsonw *w, const struct rule *r,
+		      const struct policy_node *self, bool self_only)
 {
 	struct ipranges src = { 0 }, dst[1] = { { 0 } };
 	bool open = false, ok = true;
@@ -299,7 +312,8 @@ static bool emit_rule(const struct policy *p, struct jsonw *w, const struct rule
 		bool is_self = strcmp(r->dst[i].alias, "autogroup:self") == 0;
 
 		dst->n = 0;
-		if (is_self != self_only || (self_only && src.n == 0) || (!self_only && r->src_set->n == 0))
+		if (is_self != self_only || (self_only && src.n == 0) ||
+		    (!self_only && r->src_set->n == 0))
 			continue;
 		ok = dst_ranges(p, r->dst[i].alias, self, dst);
 		ipranges_merge(dst);
@@ -317,7 +331,8 @@ static bool emit_rule(const struct policy *p, struct jsonw *w, const struct rule
 		}
 		if (r->app) {
 			emit_grant(w, r, dst);
-			break; /* one grant a rule: further destinations of self are the same addresses */
+			break; /* one grant a rule: further destinations of self are the same
+				  addresses */
 		}
 		emit_range_ports(w, dst, &r->dst[i]);
 	}
@@ -333,7 +348,8 @@ static bool emit_rule(const struct policy *p, struct jsonw *w, const struct rule
 
 int policy_filter_emit(const struct policy *p, size_t self, struct buf *out)
 {
-	static const char all[] = "[{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":0,\"Last\":65535}}]}]";
+	static const char all[] = "[{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{"
+				  "\"First\":0,\"Last\":65535}}]}]";
 	struct jsonw w;
 
 	if (!p)
@@ -341,7 +357,8 @@ int policy_filter_emit(const struct policy *p, size_t self, struct buf *out)
 	jsonw_init(&w, out);
 	jsonw_arr(&w);
 	for (size_t i = 0; i < p->n_rules; i++)
-		if (!emit_rule(p, &w, &p->rules[i], &p->nodes[self], false) || !emit_rule(p, &w, &p->rules[i], &p->nodes[self], true))
+		if (!emit_rule(p, &w, &p->rules[i], &p->nodes[self], false) ||
+		    !emit_rule(p, &w, &p->rules[i], &p->nodes[self], true))
 			return -ENOMEM;
 	jsonw_arr_end(&w);
 	return jsonw_ok(&w) ? 0 : -ENOMEM;
@@ -351,21 +368,26 @@ int policy_filter_emit(const struct policy *p, size_t self, struct buf *out)
 
 static bool from(const struct rule *r, const struct policy_node *n)
 {
-	if ((!ip_is_zero(&n->v4) && ipranges_has(r->src_set, &n->v4)) || (!ip_is_zero(&n->v6) && ipranges_has(r->src_set, &n->v6)))
+	if ((!ip_is_zero(&n->v4) && ipranges_has(r->src_set, &n->v4)) ||
+	    (!ip_is_zero(&n->v6) && ipranges_has(r->src_set, &n->v6)))
 		return true;
-	for (size_t i = 0; i < n->n_routes; i++) /* traffic out of a routed network comes through its router */
-		if (n->routes[i].bits > (ip_is_v4(&n->routes[i].ip) ? 96 : 0) && ipranges_overlap(r->src_set, &n->routes[i]))
+	for (size_t i = 0; i < n->n_routes;
+	     i++) /* traffic out of a routed network comes through its router */
+		if (n->routes[i].bits > (ip_is_v4(&n->routes[i].ip) ? 96 : 0) &&
+		    ipranges_overlap(r->src_set, &n->routes[i]))
 			return true;
 	return false;
 }
 
-static bool to(const struct policy *p, const struct target *t, const struct policy_node *src, const struct policy_node *dst)
+static bool to(const struct policy *p, const struct target *t, const struct policy_node *src,
+	       const struct policy_node *dst)
 {
 	struct ipranges set = { 0 };
 	bool any;
 
 	if (strcmp(t->alias, "autogroup:self") == 0)
-		return src->n_tags == 0 && dst->n_tags == 0 && *src->user && strcmp(src->user, dst->user) == 0;
+		return src->n_tags == 0 && dst->n_tags == 0 && *src->user &&
+		       strcmp(src->user, dst->user) == 0;
 	if (alias_has_node(p, t->alias, dst))
 		return true;
 	if (dst->n_routes == 0)
@@ -375,7 +397,8 @@ static bool to(const struct policy *p, const struct target *t, const struct poli
 	return any;
 }
 
-static bool reaches(const struct policy *p, const struct policy_node *a, const struct policy_node *b)
+static bool reaches(const struct policy *p, const struct policy_node *a,
+		    const struct policy_node *b)
 {
 	for (size_t i = 0; i < p->n_rules; i++) {
 		if (!from(&p->rules[i], a))
@@ -406,8 +429,10 @@ static bool proto_in(const struct rule *r, uint8_t proto)
 	return false;
 }
 
-/* May an address of `src` reach one of `dst` on the port? Decided on sets of addresses, as users mean it. */
-static bool allowed(const struct policy *p, const struct ipranges *src, const struct ipranges *dst, uint16_t port, uint8_t proto)
+/* May an address of `src` reach one of `dst` on the port? Decided on sets of addresses, as users
+ * mean it. */
+static bool allowed(const struct policy *p, const struct ipranges *src, const struct ipranges *dst,
+		    uint16_t port, uint8_t proto)
 {
 	for (size_t i = 0; i < p->n_rules; i++) {
 		const struct rule *r = &p->rules[i];
@@ -422,21 +447,25 @@ static bool allowed(const struct policy *p, const struct ipranges *src, const st
 			if (alias_ranges(p, r->dst[k].alias, p->nodes, p->n_nodes, &set)) {
 				ipranges_merge(&set);
 				for (size_t m = 0; m < dst->n; m++)
-					hit |= strcmp(r->dst[k].alias, "*") == 0 || ipranges_has(&set, &dst->v[m].first);
+					hit |= strcmp(r->dst[k].alias, "*") == 0 ||
+					       ipranges_has(&set, &dst->v[m].first);
 			}
 			ipranges_free(&set);
 			for (size_t m = 0; hit && m < r->dst[k].n_ports; m++)
-				if (port >= r->dst[k].ports[m].first && port <= r->dst[k].ports[m].last)
+				if (port >= r->dst[k].ports[m].first &&
+				    port <= r->dst[k].ports[m].last)
 					return true;
 		}
 	}
 	return false;
 }
 
-static int run_check(const struct policy *p, const struct check *c, const struct target *t, bool want, struct err *e)
+static int run_check(const struct policy *p, const struct check *c, const struct target *t,
+		     bool want, struct err *e)
 {
 	struct ipranges src = { 0 }, dst = { 0 };
-	bool ok = alias_ranges(p, c->src, p->nodes, p->n_nodes, &src) && alias_ranges(p, t->alias, p->nodes, p->n_nodes, &dst);
+	bool ok = alias_ranges(p, c->src, p->nodes, p->n_nodes, &src) &&
+		  alias_ranges(p, t->alias, p->nodes, p->n_nodes, &dst);
 	struct hujson_pos pos = hujson_pos(policy_text(p), c->at);
 	bool got = ok && allowed(p, &src, &dst, t->ports[0].first, c->proto);
 	bool empty = src.n == 0 || dst.n == 0; /* names without a node now prove nothing */
@@ -447,8 +476,9 @@ static int run_check(const struct policy *p, const struct check *c, const struct
 		return err_set(e, ENOMEM, "policy tests");
 	if (empty || got == want)
 		return 0;
-	return err_say(e, EINVAL, "policy: line %u, column %u: test fails: %s to %s:%u is %s", pos.line, pos.column, c->src, t->alias,
-		       t->ports[0].first, got ? "accepted but shall be denied" : "denied but shall be accepted");
+	return err_say(e, EINVAL, "policy: line %u, column %u: test fails: %s to %s:%u is %s",
+		       pos.line, pos.column, c->src, t->alias, t->ports[0].first,
+		       got ? "accepted but shall be denied" : "denied but shall be accepted");
 }
 
 int policy_test(struct policy *p, const struct policy_node *v, size_t n, struct err *e)
@@ -496,7 +526,8 @@ static bool among(const struct policy *p, const struct names *v, const struct po
 	return false;
 }
 
-bool policy_route_approved(const struct policy *p, const struct policy_node *node, const struct ipprefix *route)
+bool policy_route_approved(const struct policy *p, const struct policy_node *node,
+			   const struct ipprefix *route)
 {
 	struct ipprefix allowed_route;
 
@@ -505,8 +536,9 @@ bool policy_route_approved(const struct policy *p, const struct policy_node *nod
 	if (route->bits == (ip_is_v4(&route->ip) ? 96 : 0))
 		return among(p, &p->exit, node);
 	for (size_t i = 0; i < p->routes.n; i++)
-		if (ipprefix_parse(bytes_str(p->routes.v[i].name), &allowed_route) && allowed_route.bits <= route->bits &&
-		    ipprefix_has(&allowed_route, &route->ip) && among(p, &p->routes.v[i].members, node))
+		if (ipprefix_parse(bytes_str(p->routes.v[i].name), &allowed_route) &&
+		    allowed_route.bits <= route->bits && ipprefix_has(&allowed_route, &route->ip) &&
+		    among(p, &p->routes.v[i].members, node))
 			return true;
 	return false;
 }
@@ -516,7 +548,8 @@ int policy_attrs_emit(const struct policy *p, const struct policy_node *self, st
 	bool ok = true;
 
 	for (size_t i = 0; i < p->n_attrs; i++)
-		for (size_t k = 0; among(p, &p->attrs[i].target, self) && k < p->attrs[i].attrs.n; k++) {
+		for (size_t k = 0; among(p, &p->attrs[i].target, self) && k < p->attrs[i].attrs.n;
+		     k++) {
 			struct jsonw w;
 
 			if (out->len > 0)
@@ -590,7 +623,8 @@ int policy_ssh_emit(const struct policy *p, size_t self, struct buf *out)
 		jsonw_obj(&w);
 		jsonw_kbool(&w, "accept", !r->is_check);
 		if (r->is_check)
-			jsonw_kbool(&w, "reject", true); /* a check needs a person, whom nobody can ask here */
+			jsonw_kbool(&w, "reject",
+				    true); /* a check needs a person, whom nobody can ask here */
 		if (r->period_ns > 0)
 			jsonw_ki64(&w, "sessionDuration", r->period_ns);
 		jsonw_kbool(&w, "allowAgentForwarding", true);

@@ -1,7 +1,9 @@
-/* coordinator/policy.h - the tailnet policy: HuJSON text to packet filters, visibility and approvals, pure
+/* coordinator/policy.h - the tailnet policy: HuJSON text to packet filters, visibility and
+ * approvals, pure
  *
- * groups, hosts, tagOwners, acls, grants, autoApprovers, ssh (kept, passed on), nodeAttrs, tests, autogroups. A policy that does
- * not parse, names unknown things or fails its own tests is refused with line and column.
+ * groups, hosts, tagOwners, acls, grants, autoApprovers, ssh (kept, passed on), nodeAttrs, tests,
+ * autogroups. A policy that does not parse, names unknown things or fails its own tests is refused
+ * with line and column.
  */
 #ifndef COORDINATOR_POLICY_H
 #define COORDINATOR_POLICY_H
@@ -20,32 +22,41 @@ enum { POLICY_TEXT_MAX = 1 << 20, POLICY_RULES_MAX = 10000, POLICY_NAMES_MAX = 1
 
 struct policy_node { /* what a policy sees of a node; borrowed for the call */
 	int64_t id;
-	const char *user;               /* login name; "" when it is owned by tags */
-	const char *const *tags; size_t n_tags;
-	struct ip v4, v6;               /* zero: none */
-	const struct ipprefix *routes; size_t n_routes; /* approved ones */
+	const char *user; /* login name; "" when it is owned by tags */
+	const char *const *tags;
+	size_t n_tags;
+	struct ip v4, v6; /* zero: none */
+	const struct ipprefix *routes;
+	size_t n_routes; /* approved ones */
 };
 
-struct policy *policy_parse(struct bytes text, struct err *e); /* NULL: e has "line L, column C: ..." */
+struct policy *policy_parse(struct bytes text,
+			    struct err *e); /* NULL: e has "line L, column C: ..." */
 void policy_free(struct policy *p);
 struct bytes policy_text(const struct policy *p); /* as it was given */
 
-/* Resolves all names for these nodes; v stays the caller's and must live until the next prepare. Before any of the calls below
- * that take an index. p NULL is fine. 0 or -ENOMEM */
+/* Resolves all names for these nodes; v stays the caller's and must live until the next prepare.
+ * Before any of the calls below that take an index. p NULL is fine. 0 or -ENOMEM */
 MUST_USE int policy_prepare(struct policy *p, const struct policy_node *v, size_t n);
-/* Prepares, then runs the `tests` section; -EINVAL: e names the first that fails. Names without a node prove nothing. */
+/* Prepares, then runs the `tests` section; -EINVAL: e names the first that fails. Names without a
+ * node prove nothing. */
 MUST_USE int policy_test(struct policy *p, const struct policy_node *v, size_t n, struct err *e);
 
-/* The packet filter of node `self` (an index of the prepared nodes), reduced to rules that lead to it: appended as a JSON array of
- * FilterRule (control-protocol.md 4.10). p NULL: allow all. 0 or -ENOMEM */
+/* The packet filter of node `self` (an index of the prepared nodes), reduced to rules that lead to
+ * it: appended as a JSON array of FilterRule (control-protocol.md 4.10). p NULL: allow all. 0 or
+ * -ENOMEM */
 MUST_USE int policy_filter_emit(const struct policy *p, size_t self, struct buf *out);
 /* May a and b know of each other: some rule lets one reach the other. p NULL: yes. */
 bool policy_sees(const struct policy *p, size_t a, size_t b);
-/* SSHPolicy object for self appended, or nothing when the policy has no ssh section. 0 or -ENOMEM */
+/* SSHPolicy object for self appended, or nothing when the policy has no ssh section. 0 or -ENOMEM
+ */
 MUST_USE int policy_ssh_emit(const struct policy *p, size_t self, struct buf *out);
-/* Further members of self's CapMap (nodeAttrs) as `"name":[]` pairs separated by commas, or nothing. 0 or -ENOMEM */
-MUST_USE int policy_attrs_emit(const struct policy *p, const struct policy_node *self, struct buf *out);
+/* Further members of self's CapMap (nodeAttrs) as `"name":[]` pairs separated by commas, or
+ * nothing. 0 or -ENOMEM */
+MUST_USE int policy_attrs_emit(const struct policy *p, const struct policy_node *self,
+			       struct buf *out);
 bool policy_tag_allowed(const struct policy *p, const char *user, const char *tag); /* tagOwners */
-bool policy_route_approved(const struct policy *p, const struct policy_node *node, const struct ipprefix *route); /* autoApprovers */
+bool policy_route_approved(const struct policy *p, const struct policy_node *node,
+			   const struct ipprefix *route); /* autoApprovers */
 
 #endif

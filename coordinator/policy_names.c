@@ -1,4 +1,5 @@
-/* coordinator/policy_names.c - what the names of a policy stand for: users, groups, tags, hosts, addresses, autogroups */
+/* coordinator/policy_names.c - what the names of a policy stand for: users, groups, tags, hosts,
+ * addresses, autogroups */
 #include <string.h>
 
 #include "coordinator/policy_priv.h"
@@ -45,7 +46,8 @@ bool user_is(const char *alias, const char *user)
 
 	if (!*user)
 		return false;
-	if (len > 0 && alias[len - 1] == '@' && strncmp(alias, user, len - 1) == 0 && user[len - 1] == 0)
+	if (len > 0 && alias[len - 1] == '@' && strncmp(alias, user, len - 1) == 0 &&
+	    user[len - 1] == 0)
 		return true;
 	return strcmp(alias, user) == 0;
 }
@@ -54,7 +56,8 @@ bool alias_known(const struct policy *p, const char *alias, bool as_dst)
 {
 	struct ipprefix pfx;
 
-	if (strcmp(alias, "*") == 0 || is_user_alias(alias) || address_of(alias, &pfx) || host_find(p, alias))
+	if (strcmp(alias, "*") == 0 || is_user_alias(alias) || address_of(alias, &pfx) ||
+	    host_find(p, alias))
 		return true;
 	if (starts(alias, "group:"))
 		return entry_find(&p->groups, alias);
@@ -62,7 +65,8 @@ bool alias_known(const struct policy *p, const char *alias, bool as_dst)
 		return entry_find(&p->tags, alias);
 	if (strcmp(alias, "autogroup:member") == 0 || strcmp(alias, "autogroup:tagged") == 0)
 		return true;
-	return as_dst && (strcmp(alias, "autogroup:self") == 0 || strcmp(alias, "autogroup:internet") == 0);
+	return as_dst &&
+	       (strcmp(alias, "autogroup:self") == 0 || strcmp(alias, "autogroup:internet") == 0);
 }
 
 static bool has_tag(const struct policy_node *n, const char *tag)
@@ -101,7 +105,8 @@ bool alias_has_node(const struct policy *p, const char *alias, const struct poli
 		pfx = h->prefix;
 	else if (!address_of(alias, &pfx))
 		return false;
-	return (!ip_is_zero(&n->v4) && ipprefix_has(&pfx, &n->v4)) || (!ip_is_zero(&n->v6) && ipprefix_has(&pfx, &n->v6));
+	return (!ip_is_zero(&n->v4) && ipprefix_has(&pfx, &n->v4)) ||
+	       (!ip_is_zero(&n->v6) && ipprefix_has(&pfx, &n->v6));
 }
 
 /* control-protocol.md 4.10: what Headscale makes of a source `*` */
@@ -111,7 +116,8 @@ static bool whole_tailnet(const struct policy_node *v, size_t n, struct ipranges
 	const struct iprange high = { ip_v4(100, 115, 94, 0), ip_v4(100, 127, 255, 255) };
 	const struct ipprefix ula = { { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0 } }, 48 };
 
-	if (!ipranges_add(out, &low) || !ipranges_add(out, &high) || !ipranges_add_prefix(out, &ula))
+	if (!ipranges_add(out, &low) || !ipranges_add(out, &high) ||
+	    !ipranges_add_prefix(out, &ula))
 		return false;
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < v[i].n_routes; k++) {
@@ -126,10 +132,11 @@ static bool whole_tailnet(const struct policy_node *v, size_t n, struct ipranges
 /* public addresses: what an exit node is for */
 static bool internet(struct ipranges *out)
 {
-	static const uint8_t v4[][8] = { /* first, last */
-		{ 1, 0, 0, 0, 9, 255, 255, 255 },          { 11, 0, 0, 0, 100, 63, 255, 255 },
-		{ 100, 128, 0, 0, 126, 255, 255, 255 },    { 128, 0, 0, 0, 169, 253, 255, 255 },
-		{ 169, 255, 0, 0, 172, 15, 255, 255 },     { 172, 32, 0, 0, 192, 167, 255, 255 },
+	static const uint8_t v4[][8] = {
+		/* first, last */
+		{ 1, 0, 0, 0, 9, 255, 255, 255 },       { 11, 0, 0, 0, 100, 63, 255, 255 },
+		{ 100, 128, 0, 0, 126, 255, 255, 255 }, { 128, 0, 0, 0, 169, 253, 255, 255 },
+		{ 169, 255, 0, 0, 172, 15, 255, 255 },  { 172, 32, 0, 0, 192, 167, 255, 255 },
 		{ 192, 169, 0, 0, 223, 255, 255, 255 },
 	};
 	const struct ipprefix v6 = { { { 0x20 } }, 3 };
@@ -143,7 +150,8 @@ static bool internet(struct ipranges *out)
 	return ipranges_add_prefix(out, &v6);
 }
 
-bool alias_ranges(const struct policy *p, const char *alias, const struct policy_node *v, size_t n, struct ipranges *out)
+bool alias_ranges(const struct policy *p, const char *alias, const struct policy_node *v, size_t n,
+		  struct ipranges *out)
 {
 	const struct host *h = host_find(p, alias);
 	struct ipprefix pfx;
@@ -157,7 +165,8 @@ bool alias_ranges(const struct policy *p, const char *alias, const struct policy
 	if (address_of(alias, &pfx))
 		return ipranges_add_prefix(out, &pfx);
 	for (size_t i = 0; i < n; i++)
-		if (alias_has_node(p, alias, &v[i]) && (!ipranges_add_ip(out, &v[i].v4) || !ipranges_add_ip(out, &v[i].v6)))
+		if (alias_has_node(p, alias, &v[i]) &&
+		    (!ipranges_add_ip(out, &v[i].v4) || !ipranges_add_ip(out, &v[i].v6)))
 			return false;
 	return true;
 }

@@ -1,4 +1,5 @@
-/* coordinator/policy_priv.h - the policy in memory, shared by its reader, its names and its compiler */
+/* coordinator/policy_priv.h - the policy in memory, shared by its reader, its names and its
+ * compiler */
 #ifndef COORDINATOR_POLICY_PRIV_H
 #define COORDINATOR_POLICY_PRIV_H
 
@@ -7,7 +8,7 @@
 
 enum {
 	POLICY_ALIAS_MAX = 256,
-	POLICY_PORTS_MAX = 64,  /* ranges of one destination */
+	POLICY_PORTS_MAX = 64, /* ranges of one destination */
 	POLICY_PROTOS_MAX = 16,
 	POLICY_RANGES_MAX = 65536,
 };
@@ -47,8 +48,8 @@ struct rule { /* of acls and grants alike */
 	size_t n_dst;
 	size_t n_protos;
 	uint8_t protos[POLICY_PROTOS_MAX];
-	char *app; /* JSON object of capabilities, or NULL */
-	size_t at; /* where it stands in the text */
+	char *app;                /* JSON object of capabilities, or NULL */
+	size_t at;                /* where it stands in the text */
 	struct ipranges *src_set; /* prepared */
 };
 
@@ -80,11 +81,16 @@ struct policy {
 	size_t len;
 	struct entries groups, tags, routes;
 	struct names exit;
-	struct host *hosts; size_t n_hosts;
-	struct rule *rules; size_t n_rules;
-	struct check *checks; size_t n_checks;
-	struct ssh_rule *ssh; size_t n_ssh;
-	struct attr *attrs; size_t n_attrs;
+	struct host *hosts;
+	size_t n_hosts;
+	struct rule *rules;
+	size_t n_rules;
+	struct check *checks;
+	size_t n_checks;
+	struct ssh_rule *ssh;
+	size_t n_ssh;
+	struct attr *attrs;
+	size_t n_attrs;
 	/* prepared: the nodes as they were told last */
 	const struct policy_node *nodes;
 	size_t n_nodes;
@@ -96,7 +102,8 @@ bool alias_known(const struct policy *p, const char *alias, bool as_dst); /* par
 /* Is the node (one of v) among the alias; addresses only, not routes. */
 bool alias_has_node(const struct policy *p, const char *alias, const struct policy_node *node);
 /* Adds the addresses that the alias stands for. false: out of memory or over the limit */
-bool alias_ranges(const struct policy *p, const char *alias, const struct policy_node *v, size_t n, struct ipranges *out);
+bool alias_ranges(const struct policy *p, const char *alias, const struct policy_node *v, size_t n,
+		  struct ipranges *out);
 bool user_is(const char *alias, const char *user);
 bool is_user_alias(const char *alias);
 

@@ -17,7 +17,8 @@ bool ipranges_add(struct ipranges *r, const struct iprange *one)
 {
 	if (r->n == r->cap) {
 		size_t cap = r->cap ? r->cap * 2 : 8;
-		struct iprange *v = r->n < POLICY_RANGES_MAX ? realloc(r->v, cap * sizeof *v) : NULL;
+		struct iprange *v =
+		    r->n < POLICY_RANGES_MAX ? realloc(r->v, cap * sizeof *v) : NULL;
 
 		if (!v)
 			return false;
@@ -100,7 +101,8 @@ bool ipranges_overlap(const struct ipranges *r, const struct ipprefix *p)
 	const struct iprange one = range_of(p);
 
 	for (size_t i = 0; i < r->n; i++)
-		if (ip_cmp(&r->v[i].first, &one.last) <= 0 && ip_cmp(&one.first, &r->v[i].last) <= 0)
+		if (ip_cmp(&r->v[i].first, &one.last) <= 0 &&
+		    ip_cmp(&one.first, &r->v[i].last) <= 0)
 			return true;
 	return false;
 }
@@ -134,7 +136,8 @@ bool ipranges_emit(const struct ipranges *r, struct jsonw *w)
 			struct buf b;
 
 			buf_init(&b, sizeof text);
-			if (!buf_printf(&b, "%s-%s", ip_text(&r->v[i].first, first), ip_text(&r->v[i].last, last)))
+			if (!buf_printf(&b, "%s-%s", ip_text(&r->v[i].first, first),
+					ip_text(&r->v[i].last, last)))
 				w->failed = true;
 			jsonw_strn(w, buf_bytes(&b));
 			buf_fini(&b);

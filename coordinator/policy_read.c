@@ -1,7 +1,7 @@
 /* coordinator/policy_read.c - see policy_read.h
  *
- * Sections and members that are not known are refused, with the nearest known name left to the user's eye: a misspelt
- * rule that is silently ignored opens or closes a network.
+ * Sections and members that are not known are refused, with the nearest known name left to the
+ * user's eye: a misspelt rule that is silently ignored opens or closes a network.
  */
 #include "coordinator/policy_read.h"
 
@@ -95,7 +95,8 @@ static void entries(struct reader *r, struct entries *out, const char *prefix)
 		if (!v)
 			return;
 		out->v = v;
-		if (prefix && (key.len <= strlen(prefix) || memcmp(key.data, prefix, strlen(prefix)) != 0)) {
+		if (prefix &&
+		    (key.len <= strlen(prefix) || memcmp(key.data, prefix, strlen(prefix)) != 0)) {
 			fail(r, "names here begin with %s", prefix);
 			return;
 		}
@@ -139,12 +140,14 @@ static void approvers(struct reader *r)
 		else if (is(key, "exitNode"))
 			names(r, &r->p->exit);
 		else
-			fail(r, "autoApprovers has routes and exitNode, not '%.*s'", (int)key.len, (const char *)key.data);
+			fail(r, "autoApprovers has routes and exitNode, not '%.*s'", (int)key.len,
+			     (const char *)key.data);
 	}
 	for (size_t i = 0; i < r->p->routes.n; i++) {
 		struct ipprefix pfx;
 
-		if (r->p->routes.v[i].name && !ipprefix_parse(bytes_str(r->p->routes.v[i].name), &pfx))
+		if (r->p->routes.v[i].name &&
+		    !ipprefix_parse(bytes_str(r->p->routes.v[i].name), &pfx))
 			fail(r, "'%s' is not a route", r->p->routes.v[i].name);
 	}
 }
@@ -165,7 +168,9 @@ static bool port_list(struct target *t, const char *s)
 			*pp = (struct ports){ 0, 65535 };
 		} else if (dash) {
 			if (!text_u16(bytes_of(s, (size_t)(dash - s)), &pp->first) ||
-			    !text_u16(bytes_of(dash + 1, len - (size_t)(dash - s) - 1), &pp->last) || pp->first > pp->last)
+			    !text_u16(bytes_of(dash + 1, len - (size_t)(dash - s) - 1),
+				      &pp->last) ||
+			    pp->first > pp->last)
 				return false;
 		} else {
 			if (!text_u16(part, &pp->first))
@@ -199,7 +204,8 @@ static void targets(struct reader *r, struct target **list, size_t *n)
 		v[*n].alias = s;
 		++*n;
 		if (!colon || !port_list(&v[*n - 1], colon + 1)) {
-			fail(r, "'%s' is not of the form name:ports, as in tag:web:80,443 or *:*", s);
+			fail(r, "'%s' is not of the form name:ports, as in tag:web:80,443 or *:*",
+			     s);
 			return;
 		}
 		*colon = 0;
@@ -210,8 +216,9 @@ static const struct {
 	const char *name;
 	uint8_t number;
 } protos[] = {
-	{ "icmp", 1 }, { "igmp", 2 },  { "ipv4", 4 },  { "ip-in-ip", 4 }, { "tcp", 6 },  { "egp", 8 }, { "igp", 9 },
-	{ "udp", 17 }, { "gre", 47 },  { "esp", 50 },  { "ah", 51 },      { "ipv6-icmp", 58 }, { "sctp", 132 },
+	{ "icmp", 1 }, { "igmp", 2 },       { "ipv4", 4 },   { "ip-in-ip", 4 }, { "tcp", 6 },
+	{ "egp", 8 },  { "igp", 9 },        { "udp", 17 },   { "gre", 47 },     { "esp", 50 },
+	{ "ah", 51 },  { "ipv6-icmp", 58 }, { "sctp", 132 },
 };
 
 static bool proto_number(struct bytes s, uint8_t *out)
@@ -250,7 +257,8 @@ static void proto(struct reader *r, struct rule *rule)
 static struct rule *new_rule(struct reader *r)
 {
 	struct policy *p = r->p;
-	struct rule *v = p->n_rules < POLICY_RULES_MAX ? grow(r, p->rules, p->n_rules, sizeof *v) : NULL;
+	struct rule *v =
+	    p->n_rules < POLICY_RULES_MAX ? grow(r, p->rules, p->n_rules, sizeof *v) : NULL;
 
 	if (!v) {
 		fail(r, "too many rules (limit %d)", POLICY_RULES_MAX);
@@ -285,7 +293,8 @@ static void acl(struct reader *r)
 		} else if (is(key, "#ha-meta")) {
 			json_skip(&r->j);
 		} else {
-			fail(r, "a rule has action, src, dst and proto, not '%.*s'", (int)key.len, (const char *)key.data);
+			fail(r, "a rule has action, src, dst and proto, not '%.*s'", (int)key.len,
+			     (const char *)key.data);
 		}
 	}
 	if (json_ok(&r->j) && (!has_action || !rule->src.n || !rule->n_dst))
@@ -293,7 +302,8 @@ static void acl(struct reader *r)
 }
 
 /* "tcp:443", "443", "*", "tcp:80-90": the ports of one protocol become a rule of their own */
-static void grant_ip(struct reader *r, const struct names *src, const struct names *dst, const char *ip)
+static void grant_ip(struct reader *r, const struct names *src, const struct names *dst,
+		     const char *ip)
 {
 	struct rule *rule = new_rule(r);
 	const char *colon = strchr(ip, ':'), *ports = colon ? colon + 1 : ip;
@@ -339,7 +349,8 @@ static void names_free(struct names *n)
 	*n = (struct names){ 0 };
 }
 
-static void app_rule(struct reader *r, const struct names *src, const struct names *dst, struct bytes app)
+static void app_rule(struct reader *r, const struct names *src, const struct names *dst,
+		     struct bytes app)
 {
 	struct rule *rule;
 
@@ -366,7 +377,8 @@ static void grant(struct reader *r)
 		else if (is(key, "app"))
 			app = json_raw(&r->j);
 		else
-			fail(r, "a grant has src, dst, ip and app, not '%.*s'", (int)key.len, (const char *)key.data);
+			fail(r, "a grant has src, dst, ip and app, not '%.*s'", (int)key.len,
+			     (const char *)key.data);
 	}
 	if (json_ok(&r->j) && (!src.n || !dst.n || (!ip.n && !app.len)))
 		fail(r, "a grant needs src, dst and one of ip and app");
@@ -409,7 +421,8 @@ static void check(struct reader *r)
 				fail(r, "'%s' is not a protocol", s);
 			free(s);
 		} else {
-			fail(r, "a test has src, accept, deny and proto, not '%.*s'", (int)key.len, (const char *)key.data);
+			fail(r, "a test has src, accept, deny and proto, not '%.*s'", (int)key.len,
+			     (const char *)key.data);
 		}
 	}
 	if (json_ok(&r->j) && !c->src)
@@ -444,7 +457,8 @@ static void ssh(struct reader *r)
 			t = text(r);
 			s->is_check = t && strcmp(t, "check") == 0;
 			if (t && !s->is_check && strcmp(t, "accept") != 0)
-				fail(r, "the action of an ssh rule is accept or check, not '%s'", t);
+				fail(r, "the action of an ssh rule is accept or check, not '%s'",
+				     t);
 			free(t);
 		} else if (is(key, "src")) {
 			names(r, &s->src);
@@ -457,8 +471,9 @@ static void ssh(struct reader *r)
 		} else if (is(key, "acceptEnv")) {
 			json_skip(&r->j);
 		} else {
-			fail(r, "an ssh rule has action, src, dst, users and checkPeriod, not '%.*s'", (int)key.len,
-			     (const char *)key.data);
+			fail(r,
+			     "an ssh rule has action, src, dst, users and checkPeriod, not '%.*s'",
+			     (int)key.len, (const char *)key.data);
 		}
 	}
 }
@@ -480,7 +495,8 @@ static void attr(struct reader *r)
 		else if (is(key, "attr"))
 			names(r, &a->attrs);
 		else
-			fail(r, "nodeAttrs entries have target and attr, not '%.*s'", (int)key.len, (const char *)key.data);
+			fail(r, "nodeAttrs entries have target and attr, not '%.*s'", (int)key.len,
+			     (const char *)key.data);
 	}
 }
 
@@ -525,7 +541,9 @@ static void section(struct reader *r, struct bytes key)
 
 bool policy_read(struct policy *p, struct bytes plain, size_t *at, char why[static ERR_TEXT_MAX])
 {
-	struct reader r = { .p = p, .j = json_of(plain), .start = (const char *)plain.data, .why = why };
+	struct reader r = {
+		.p = p, .j = json_of(plain), .start = (const char *)plain.data, .why = why
+	};
 	struct bytes key;
 
 	why[0] = 0;
@@ -549,11 +567,15 @@ bool policy_read(struct policy *p, struct bytes plain, size_t *at, char why[stat
 static bool unknown(size_t at, const char *name, size_t *out_at, char *why)
 {
 	*out_at = at;
-	snprintf(why, ERR_TEXT_MAX, "'%.100s' is not defined: groups, tagOwners and hosts define names; users look like alice@", name);
+	snprintf(why, ERR_TEXT_MAX,
+		 "'%.100s' is not defined: groups, tagOwners and hosts define names; users look "
+		 "like alice@",
+		 name);
 	return false;
 }
 
-static bool known_all(const struct policy *p, const struct names *n, size_t at, bool dst, size_t *out_at, char *why)
+static bool known_all(const struct policy *p, const struct names *n, size_t at, bool dst,
+		      size_t *out_at, char *why)
 {
 	for (size_t i = 0; i < n->n; i++)
 		if (!alias_known(p, n->v[i], dst))
@@ -561,7 +583,8 @@ static bool known_all(const struct policy *p, const struct names *n, size_t at, 
 	return true;
 }
 
-static bool known_targets(const struct policy *p, const struct target *v, size_t n, size_t at, size_t *out_at, char *why)
+static bool known_targets(const struct policy *p, const struct target *v, size_t n, size_t at,
+			  size_t *out_at, char *why)
 {
 	for (size_t i = 0; i < n; i++)
 		if (!alias_known(p, v[i].alias, true))
@@ -575,7 +598,9 @@ static bool members_ok(const struct policy *p, size_t *at, char *why)
 		for (size_t k = 0; k < p->groups.v[i].members.n; k++)
 			if (!is_user_alias(p->groups.v[i].members.v[k])) {
 				*at = 0;
-				snprintf(why, ERR_TEXT_MAX, "%.100s: '%.100s' is not a user; groups hold users such as alice@",
+				snprintf(why, ERR_TEXT_MAX,
+					 "%.100s: '%.100s' is not a user; groups hold users such "
+					 "as alice@",
 					 p->groups.v[i].name, p->groups.v[i].members.v[k]);
 				return false;
 			}
@@ -601,11 +626,13 @@ bool policy_check_names(const struct policy *p, size_t *at, char why[static ERR_
 
 		if (!alias_known(p, c->src, false))
 			return unknown(c->at, c->src, at, why);
-		if (!known_targets(p, c->accept, c->n_accept, c->at, at, why) || !known_targets(p, c->deny, c->n_deny, c->at, at, why))
+		if (!known_targets(p, c->accept, c->n_accept, c->at, at, why) ||
+		    !known_targets(p, c->deny, c->n_deny, c->at, at, why))
 			return false;
 	}
 	for (size_t i = 0; i < p->n_ssh; i++)
-		if (!known_all(p, &p->ssh[i].src, 0, false, at, why) || !known_all(p, &p->ssh[i].dst, 0, true, at, why))
+		if (!known_all(p, &p->ssh[i].src, 0, false, at, why) ||
+		    !known_all(p, &p->ssh[i].dst, 0, true, at, why))
 			return false;
 	for (size_t i = 0; i < p->n_attrs; i++)
 		if (!known_all(p, &p->attrs[i].target, 0, false, at, why))

@@ -18,8 +18,10 @@ static struct policy_node nodes[N];
 static void make_nodes(void)
 {
 	for (int i = 0; i < N; i++) {
-		nodes[i] = (struct policy_node){ .id = i + 1, .v4 = ip_v4(100, 64, 0, (uint8_t)(i + 1)) };
-		nodes[i].v6 = (struct ip){ { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, [15] = (uint8_t)(i + 1) } };
+		nodes[i] =
+		    (struct policy_node){ .id = i + 1, .v4 = ip_v4(100, 64, 0, (uint8_t)(i + 1)) };
+		nodes[i].v6 =
+		    (struct ip){ { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, [15] = (uint8_t)(i + 1) } };
 		nodes[i].user = "";
 	}
 	nodes[LAPTOP].user = nodes[SERVER].user = "alice";
@@ -51,11 +53,14 @@ static void refused(const char *text, const char *words)
 	ck_assert_msg(strstr(e.text, words) != NULL, "'%s' lacks '%s'", e.text, words);
 }
 
-/* The verdict of the real filter on a TCP SYN (or UDP) from one node to an address, under the rules compiled for self */
-static bool passes(const struct policy *p, int src, int self, const struct ip *dst, uint16_t port, uint8_t proto)
+/* The verdict of the real filter on a TCP SYN (or UDP) from one node to an address, under the rules
+ * compiled for self */
+static bool passes(const struct policy *p, int src, int self, const struct ip *dst, uint16_t port,
+		   uint8_t proto)
 {
 	struct filter *f = filter_new(64);
-	struct ipprefix local[3] = { ipprefix_of(&nodes[self].v4, 128), ipprefix_of(&nodes[self].v6, 128), route };
+	struct ipprefix local[3] = { ipprefix_of(&nodes[self].v4, 128),
+				     ipprefix_of(&nodes[self].v6, 128), route };
 	uint8_t pkt[40] = { 0x45, 0, 0, 40, 0, 0, 0, 0, 64, proto };
 	struct buf rules;
 	struct bytes v;
@@ -98,7 +103,9 @@ TEST(no_policy_lets_everybody_reach_everybody)
 TEST(a_rule_opens_its_port_for_its_source_and_nothing_else)
 {
 	struct policy *p = load("{ \"tagOwners\": {\"tag:web\": [\"alice@\"]},\n"
-				"\"acls\": [{\"action\":\"accept\",\"src\":[\"bob@\"],\"dst\":[\"tag:web:80,443,8000-8010\"]}] }");
+				"\"acls\": "
+				"[{\"action\":\"accept\",\"src\":[\"bob@\"],\"dst\":[\"tag:web:80,"
+				"443,8000-8010\"]}] }");
 
 	ck_assert(tcp(p, BOB, WEB, 80));
 	ck_assert(tcp(p, BOB, WEB, 8005));
@@ -112,8 +119,10 @@ TEST(a_rule_opens_its_port_for_its_source_and_nothing_else)
 
 TEST(groups_hosts_and_protocols_mean_what_they_say)
 {
-	struct policy *p = load("{\"groups\":{\"group:dev\":[\"alice@\"]},\"hosts\":{\"bobs\":\"100.64.0.3/32\"},"
-				"\"acls\":[{\"action\":\"accept\",\"proto\":\"udp\",\"src\":[\"group:dev\"],\"dst\":[\"bobs:53\"]}]}");
+	struct policy *p =
+	    load("{\"groups\":{\"group:dev\":[\"alice@\"]},\"hosts\":{\"bobs\":\"100.64.0.3/32\"},"
+		 "\"acls\":[{\"action\":\"accept\",\"proto\":\"udp\",\"src\":[\"group:dev\"],"
+		 "\"dst\":[\"bobs:53\"]}]}");
 
 	ck_assert(passes(p, LAPTOP, BOB, &nodes[BOB].v4, 53, PROTO_UDP));
 	ck_assert(!tcp(p, LAPTOP, BOB, 53));
@@ -123,7 +132,8 @@ TEST(groups_hosts_and_protocols_mean_what_they_say)
 
 TEST(autogroup_self_is_the_same_users_untagged_devices)
 {
-	struct policy *p = load("{\"acls\":[{\"action\":\"accept\",\"src\":[\"autogroup:member\"],\"dst\":[\"autogroup:self:*\"]}]}");
+	struct policy *p = load("{\"acls\":[{\"action\":\"accept\",\"src\":[\"autogroup:member\"],"
+				"\"dst\":[\"autogroup:self:*\"]}]}");
 
 	ck_assert(tcp(p, LAPTOP, SERVER, 22));
 	ck_assert(!tcp(p, BOB, SERVER, 22));
@@ -135,7 +145,8 @@ TEST(autogroup_self_is_the_same_users_untagged_devices)
 
 TEST(a_routed_network_is_reached_through_its_router)
 {
-	struct policy *p = load("{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"10.1.2.0/24:443\"]}]}");
+	struct policy *p = load("{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":["
+				"\"10.1.2.0/24:443\"]}]}");
 	const struct ip inside = ip_v4(10, 1, 2, 9), outside = ip_v4(10, 1, 3, 9);
 
 	ck_assert(passes(p, LAPTOP, ROUTER, &inside, 443, PROTO_TCP));
@@ -147,8 +158,10 @@ TEST(a_routed_network_is_reached_through_its_router)
 
 TEST(grants_give_ports_and_capabilities)
 {
-	struct policy *p = load("{\"tagOwners\":{\"tag:web\":[]},\"grants\":[{\"src\":[\"alice@\"],\"dst\":[\"tag:web\"],"
-				"\"ip\":[\"tcp:443\",\"udp:53\"],\"app\":{\"example.com/cap\":[{\"role\":\"admin\"}]}}]}");
+	struct policy *p = load("{\"tagOwners\":{\"tag:web\":[]},\"grants\":[{\"src\":[\"alice@\"],"
+				"\"dst\":[\"tag:web\"],"
+				"\"ip\":[\"tcp:443\",\"udp:53\"],\"app\":{\"example.com/"
+				"cap\":[{\"role\":\"admin\"}]}}]}");
 	struct buf out;
 
 	ck_assert(tcp(p, LAPTOP, WEB, 443));
@@ -157,23 +170,29 @@ TEST(grants_give_ports_and_capabilities)
 	buf_init(&out, 65536);
 	ck_assert_int_eq(policy_filter_emit(p, WEB, &out), 0);
 	ck_assert(buf_append(&out, "", 1));
-	ck_assert_ptr_nonnull(strstr((char *)out.data, "\"CapMap\":{\"example.com/cap\":[{\"role\":\"admin\"}]}"));
+	ck_assert_ptr_nonnull(
+	    strstr((char *)out.data, "\"CapMap\":{\"example.com/cap\":[{\"role\":\"admin\"}]}"));
 	buf_fini(&out);
 	policy_free(p);
 }
 
 TEST(comments_and_trailing_commas_are_allowed)
 {
-	policy_free(load("// head\n{ /* a */ \"acls\": [ {\"action\":\"accept\",\"src\":[\"*\",],\"dst\":[\"*:*\"],}, ], } // tail"));
+	policy_free(
+	    load("// head\n{ /* a */ \"acls\": [ "
+		 "{\"action\":\"accept\",\"src\":[\"*\",],\"dst\":[\"*:*\"],}, ], } // tail"));
 }
 
 TEST(faults_are_named_with_line_and_column)
 {
 	refused("{\n \"acls\": [\n  {\"action\":\"drop\"}]}", "line 3");
 	refused("{\"acsl\":[]}", "acsl");
-	refused("{\"acls\":[{\"action\":\"accept\",\"src\":[\"group:x\"],\"dst\":[\"*:*\"]}]}", "group:x");
-	refused("{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"*\"]}]}", "name:ports");
-	refused("{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"*:99999\"]}]}", "name:ports");
+	refused("{\"acls\":[{\"action\":\"accept\",\"src\":[\"group:x\"],\"dst\":[\"*:*\"]}]}",
+		"group:x");
+	refused("{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"*\"]}]}",
+		"name:ports");
+	refused("{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"*:99999\"]}]}",
+		"name:ports");
 	refused("{\"groups\":{\"dev\":[]}}", "group:");
 	refused("{\"groups\":{\"group:a\":[\"group:b\"]}}", "users");
 	refused("{ \"acls\": [ ", "line 1");
@@ -183,8 +202,10 @@ TEST(faults_are_named_with_line_and_column)
 
 TEST(cut_at_each_byte_a_policy_is_refused_and_nothing_leaks)
 {
-	const char *text = "{\"groups\":{\"group:d\":[\"a@\"]},\"hosts\":{\"h\":\"1.2.3.4\"},\"acls\":[{\"action\":\"accept\",\"proto\":\"tcp\","
-			   "\"src\":[\"group:d\"],\"dst\":[\"h:80\"]}],\"tests\":[{\"src\":\"a@\",\"accept\":[\"h:80\"]}]}";
+	const char *text = "{\"groups\":{\"group:d\":[\"a@\"]},\"hosts\":{\"h\":\"1.2.3.4\"},"
+			   "\"acls\":[{\"action\":\"accept\",\"proto\":\"tcp\","
+			   "\"src\":[\"group:d\"],\"dst\":[\"h:80\"]}],\"tests\":[{\"src\":\"a@\","
+			   "\"accept\":[\"h:80\"]}]}";
 	struct err e;
 
 	for (size_t n = 0; n < strlen(text); n++)
@@ -195,7 +216,8 @@ TEST(cut_at_each_byte_a_policy_is_refused_and_nothing_leaks)
 TEST(a_policys_own_tests_judge_it)
 {
 	struct err e = { 0 };
-	const char *rules = "{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"bob@:22\"]}],\"tests\":[{\"src\":\"alice@\",";
+	const char *rules = "{\"acls\":[{\"action\":\"accept\",\"src\":[\"alice@\"],\"dst\":[\"bob@"
+			    ":22\"]}],\"tests\":[{\"src\":\"alice@\",";
 	char text[512];
 	struct policy *p;
 
@@ -212,8 +234,10 @@ TEST(a_policys_own_tests_judge_it)
 
 TEST(owners_and_approvers_are_asked_by_user_and_tag)
 {
-	struct policy *p = load("{\"groups\":{\"group:ops\":[\"bob@\"]},\"tagOwners\":{\"tag:web\":[\"group:ops\"],\"tag:router\":[]},"
-				"\"autoApprovers\":{\"routes\":{\"10.0.0.0/8\":[\"tag:router\"]},\"exitNode\":[\"bob@\"]}}");
+	struct policy *p = load("{\"groups\":{\"group:ops\":[\"bob@\"]},\"tagOwners\":{\"tag:web\":"
+				"[\"group:ops\"],\"tag:router\":[]},"
+				"\"autoApprovers\":{\"routes\":{\"10.0.0.0/"
+				"8\":[\"tag:router\"]},\"exitNode\":[\"bob@\"]}}");
 	const struct ip other = ip_v4(192, 168, 0, 0);
 	const struct ipprefix lan = ipprefix_of(&other, 112), exit4 = { ip_v4(0, 0, 0, 0), 96 };
 

@@ -86,7 +86,8 @@ static void run(void)
 		_exit(ret == 0 ? 0 : 1);
 	}
 	for (int i = 0; i < 1000; i++) {
-		int fd = dial(false), local = dial(true); /* both listeners, in whatever order they come */
+		int fd = dial(false),
+		    local = dial(true); /* both listeners, in whatever order they come */
 
 		if (fd >= 0)
 			close(fd);

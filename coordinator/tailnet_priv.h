@@ -80,13 +80,13 @@ struct tailnet {
 	size_t n_logins, cap_logins;
 	int64_t next_user, next_key, next_node;
 
-	uint64_t seq; /* counts changes */
-	uint64_t flushed;      /* seq at the last flush */
+	uint64_t seq;                            /* counts changes */
+	uint64_t flushed;                        /* seq at the last flush */
 	size_t *changed, n_changed, cap_changed; /* scratch: slots that changed since */
 	bool look_at_all;
 	mono_t flush_at, scan_at;
 	uint64_t derp_seq; /* when the relay map changed */
-	bool view_dirty;       /* what the policy sees of the nodes has changed */
+	bool view_dirty;   /* what the policy sees of the nodes has changed */
 	bool policy_dirty; /* visibility or filters may have changed for anybody */
 
 	struct queued {
@@ -133,7 +133,8 @@ void node_patched(struct tailnet *t, mono_t now,
 bool node_set_tags(struct tnode *n, const char *const *tags, size_t count);
 void node_fini(struct tnode *n);
 bool node_is_primary(const struct tailnet *t, const struct tnode *n, const struct ipprefix *route);
-/* Nodes whose routes went to or came from another router, by whatever changed since the last flush, are told anew. */
+/* Nodes whose routes went to or came from another router, by whatever changed since the last flush,
+ * are told anew. */
 void node_routes_moved(struct tailnet *t);
 void node_auto_approve(struct tailnet *t, struct tnode *n);
 bool node_allocate(struct tailnet *t, struct tnode *n); /* addresses */

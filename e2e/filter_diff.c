@@ -1,9 +1,11 @@
-/* e2e/filter_diff.c - our packet filter against the Go filter package: random policies, random packets, verdict by verdict
+/* e2e/filter_diff.c - our packet filter against the Go filter package: random policies, random
+ * packets, verdict by verdict
  *
  *   filter_diff ORACLE POLICIES PACKETS SEED
  *
- * The one difference that is meant is told apart and counted: the Go constant for ICMP parameter problem, 0x12 in place of 12
- * (data-plane.md 5.4). Go remembers 512 UDP flows and we more, so the packets that go out keep to fewer. All others fail.
+ * The one difference that is meant is told apart and counted: the Go constant for ICMP parameter
+ * problem, 0x12 in place of 12 (data-plane.md 5.4). Go remembers 512 UDP flows and we more, so the
+ * packets that go out keep to fewer. All others fail.
  */
 #include <errno.h>
 #include <signal.h>
@@ -66,7 +68,7 @@ static void source(struct buf *b)
 		check(buf_printf(b, "\"nonsense\""), "memory");
 		break;
 	default:
-		check(buf_printf(b, "\"") , "memory");
+		check(buf_printf(b, "\""), "memory");
 		ip4(b, a);
 		check(buf_printf(b, "\""), "memory");
 	}
@@ -74,13 +76,17 @@ static void source(struct buf *b)
 
 static void destination(struct buf *b)
 {
-	static const char *const ips[] = { "*", "100.64.0.1", "100.64.0.0/29", "fd7a:115c:a1e0::1", "10.1.0.0/16", "10.1.2.3",
-					   "100.64.0.1-100.64.0.2" };
+	static const char *const ips[] = {
+		"*",           "100.64.0.1", "100.64.0.0/29",        "fd7a:115c:a1e0::1",
+		"10.1.0.0/16", "10.1.2.3",   "100.64.0.1-100.64.0.2"
+	};
 	uint32_t first = rnd(10), last = first + rnd(10);
 
 	if (rnd(3) == 0)
 		first = 0, last = 65535;
-	check(buf_printf(b, "{\"IP\":\"%s\",\"Ports\":{\"First\":%u,\"Last\":%u}}", ips[rnd(ARRAY_LEN(ips))], first, last), "memory");
+	check(buf_printf(b, "{\"IP\":\"%s\",\"Ports\":{\"First\":%u,\"Last\":%u}}",
+			 ips[rnd(ARRAY_LEN(ips))], first, last),
+	      "memory");
 }
 
 static void rule(struct buf *b)
@@ -101,7 +107,8 @@ static void rule(struct buf *b)
 	if (rnd(2)) {
 		check(buf_printf(b, ",\"IPProto\":["), "memory");
 		for (uint32_t i = 0, n = 1 + rnd(3); i < n; i++)
-			check(buf_printf(b, "%s%d", i ? "," : "", protos[rnd(ARRAY_LEN(protos))]), "memory");
+			check(buf_printf(b, "%s%d", i ? "," : "", protos[rnd(ARRAY_LEN(protos))]),
+			      "memory");
 		check(buf_printf(b, "]"), "memory");
 	}
 	check(buf_printf(b, "}"), "memory");
@@ -121,7 +128,11 @@ static void rules(struct buf *b)
 
 static void address4(uint8_t *p, bool out)
 {
-	static const uint8_t odd[][4] = { { 10, 1, 2, 3 }, { 10, 2, 0, 1 }, { 224, 0, 0, 1 }, { 169, 254, 1, 1 }, { 169, 254, 169, 254 } };
+	static const uint8_t odd[][4] = { { 10, 1, 2, 3 },
+					  { 10, 2, 0, 1 },
+					  { 224, 0, 0, 1 },
+					  { 169, 254, 1, 1 },
+					  { 169, 254, 169, 254 } };
 
 	if (rnd(12) == 0 && !out)
 		memcpy(p, odd[rnd(ARRAY_LEN(odd))], 4);
@@ -152,7 +163,9 @@ static size_t transport(uint8_t *t, uint8_t proto)
 		t[12] = 0x50;
 		t[13] = flags[rnd(ARRAY_LEN(flags))];
 	} else if (proto == 1 || proto == 58) {
-		static const uint8_t types[] = { 0, 8, 3, 11, 12, 5, 128, 129, 1, 2, 3, 4, 133, 0x12 };
+		static const uint8_t types[] = {
+			0, 8, 3, 11, 12, 5, 128, 129, 1, 2, 3, 4, 133, 0x12
+		};
 
 		t[0] = types[rnd(ARRAY_LEN(types))];
 		t[1] = 0;
@@ -195,7 +208,8 @@ static size_t make_packet(uint8_t *p, bool out)
 		p[head + 3] &= 3;
 	}
 	if (rnd(40) == 0)
-		len = 1 + rnd((uint32_t)len); /* cut; an empty one is a keepalive and never gets here */
+		len = 1 +
+		      rnd((uint32_t)len); /* cut; an empty one is a keepalive and never gets here */
 	return len;
 }
 
@@ -231,7 +245,8 @@ int main(int argc, char **argv)
 	static const char local[] = "[\"100.64.0.1/32\",\"fd7a:115c:a1e0::1/128\",\"10.1.0.0/16\"]";
 	const struct ip a4 = ip_v4(100, 64, 0, 1), net = ip_v4(10, 1, 0, 0);
 	struct ip a6 = { { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, [15] = 1 } };
-	const struct ipprefix mine[] = { ipprefix_of(&a4, 128), ipprefix_of(&a6, 128), ipprefix_of(&net, 112) };
+	const struct ipprefix mine[] = { ipprefix_of(&a4, 128), ipprefix_of(&a6, 128),
+					 ipprefix_of(&net, 112) };
 	unsigned long policies, packets, differ = 0, known = 0, accepted = 0, total = 0;
 	int to[2], from[2];
 	FILE *wr, *rd;
@@ -274,22 +289,32 @@ int main(int argc, char **argv)
 		t = buf_bytes(&text);
 		check(filter_set_rules(f, &t, 1, NULL, NULL) == 0, "rules");
 		filter_set_local(f, mine, 3);
-		check(put_le(wr, (uint32_t)(t.len + sizeof local - 1 + strlen("{\"rules\":,\"local\":}")), 4), "write");
-		check(fprintf(wr, "{\"rules\":%.*s,\"local\":%s}", (int)t.len, (const char *)t.data, local) > 0, "write");
+		check(
+		    put_le(wr,
+			   (uint32_t)(t.len + sizeof local - 1 + strlen("{\"rules\":,\"local\":}")),
+			   4),
+		    "write");
+		check(fprintf(wr, "{\"rules\":%.*s,\"local\":%s}", (int)t.len, (const char *)t.data,
+			      local) > 0,
+		      "write");
 		check(put_le(wr, (uint32_t)packets, 4), "write");
 		for (unsigned long k = 0; k < packets; k++) {
 			dir[k] = rnd(8) == 0;
 			len[k] = (uint16_t)make_packet(v[k], dir[k]);
-			check(put_le(wr, dir[k], 1) && put_le(wr, len[k], 2) && send_all(wr, v[k], len[k]), "write");
-			if (k % 512 == 511 || k + 1 == packets) { /* in step, so that neither pipe fills up */
+			check(put_le(wr, dir[k], 1) && put_le(wr, len[k], 2) &&
+				  send_all(wr, v[k], len[k]),
+			      "write");
+			if (k % 512 == 511 ||
+			    k + 1 == packets) { /* in step, so that neither pipe fills up */
 				check(fflush(wr) == 0, "write");
 			}
 		}
 		for (unsigned long k = 0; k < packets; k++) {
 			struct packet facts;
 			mono_t now = { (int64_t)(k + 1) * 1000 };
-			enum filter_verdict ours = dir[k] ? filter_out(f, now, v[k], len[k], &facts)
-							  : filter_in(f, now, v[k], len[k], false, &facts);
+			enum filter_verdict ours =
+			    dir[k] ? filter_out(f, now, v[k], len[k], &facts)
+				   : filter_in(f, now, v[k], len[k], false, &facts);
 			int theirs = fgetc(rd);
 
 			check(theirs == 'A' || theirs == 'D', "the oracle ended");
@@ -312,7 +337,8 @@ int main(int argc, char **argv)
 	}
 	fclose(wr);
 	waitpid(pid, NULL, 0);
-	printf("figure: %lu packets under %lu policies: %lu accepted, %lu differ, %lu known differences (ICMP parameter problem)\n", total,
-	       policies, accepted, differ, known);
+	printf("figure: %lu packets under %lu policies: %lu accepted, %lu differ, %lu known "
+	       "differences (ICMP parameter problem)\n",
+	       total, policies, accepted, differ, known);
 	return differ != 0 || accepted == 0 || accepted == total;
 }

@@ -10,11 +10,11 @@
 #include "kube/object.h"
 
 const char *const keys_kind_names[5] = { "none", "fixed auth key", "Headscale API key", "API token",
-                                         "OAuth client" };
+					 "OAuth client" };
 
 enum keys_kind keys_kind_of(const char *api_key)
 {
-        return strncmp(api_key, "tskey-", 6) == 0 ? KEYS_TOKEN : KEYS_HEADSCALE;
+	return strncmp(api_key, "tskey-", 6) == 0 ? KEYS_TOKEN : KEYS_HEADSCALE;
 }
 
 /* --- errors --- */
@@ -23,185 +23,185 @@ enum keys_kind keys_kind_of(const char *api_key)
  * {message} of the Tailscale service, or plain text */
 static void words(struct bytes body, char out[static 256])
 {
-        static const char *const at[] = { "message", "detail", "title", "error_description",
-                                          "error" };
-        size_t n = 0;
+	static const char *const at[] = { "message", "detail", "title", "error_description",
+					  "error" };
+	size_t n = 0;
 
-        out[0] = 0;
-        for (size_t i = 0; i < ARRAY_LEN(at); i++)
-                if (kube_str_at(body, at[i], out, 256) && out[0])
-                        return;
-        for (size_t i = 0; i < body.len && n < 120; i++)
-                out[n++] = body.data[i] >= 0x20 && body.data[i] < 0x7f ? (char)body.data[i] : ' ';
-        out[n] = 0;
+	out[0] = 0;
+	for (size_t i = 0; i < ARRAY_LEN(at); i++)
+		if (kube_str_at(body, at[i], out, 256) && out[0])
+			return;
+	for (size_t i = 0; i < body.len && n < 120; i++)
+		out[n++] = body.data[i] >= 0x20 && body.data[i] < 0x7f ? (char)body.data[i] : ' ';
+	out[n] = 0;
 }
 
 static int refuse(unsigned status, struct bytes body, const char *what, struct err *e)
 {
-        char text[256];
+	char text[256];
 
-        if (status == 0)
-                return err_say(e, EAGAIN, "%s: the control server does not answer", what);
-        words(body, text);
-        if (status == 401 || status == 403)
-                return err_say(e, EACCES,
-                               "%s: the control server refuses our credentials (status %u): %s",
-                               what, status, text);
-        return err_say(
-            e, status >= 400 && status < 500 && status != 429 && status != 408 ? EINVAL : EAGAIN,
-            "%s: status %u: %s", what, status, text);
+	if (status == 0)
+		return err_say(e, EAGAIN, "%s: the control server does not answer", what);
+	words(body, text);
+	if (status == 401 || status == 403)
+		return err_say(e, EACCES,
+			       "%s: the control server refuses our credentials (status %u): %s",
+			       what, status, text);
+	return err_say(
+	    e, status >= 400 && status < 500 && status != 429 && status != 408 ? EINVAL : EAGAIN,
+	    "%s: status %u: %s", what, status, text);
 }
 
 /* --- keys --- */
 
 static void tag_array(struct jsonw *w, const char *key, const char *tags)
 {
-        jsonw_key(w, key);
-        jsonw_arr(w);
-        while (*tags) {
-                const size_t n = strcspn(tags, ",");
+	jsonw_key(w, key);
+	jsonw_arr(w);
+	while (*tags) {
+		const size_t n = strcspn(tags, ",");
 
-                jsonw_strn(w, bytes_of(tags, n));
-                tags += n + (tags[n] == ',');
-        }
-        jsonw_arr_end(w);
+		jsonw_strn(w, bytes_of(tags, n));
+		tags += n + (tags[n] == ',');
+	}
+	jsonw_arr_end(w);
 }
 
 static bool url(struct keys_request *rq, const char *server, const char *path, const char *id)
 {
-        size_t n = strlen(server);
+	size_t n = strlen(server);
 
-        while (n > 0 && server[n - 1] == '/')
-                n--;
-        for (const char *p = id; *p; p++) /* goes into a path as it is */
-                if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", *p))
-                        return false;
-        return (size_t)snprintf(rq->url, sizeof rq->url, "%.*s%s%s", (int)n, server, path, id) <
-               sizeof rq->url;
+	while (n > 0 && server[n - 1] == '/')
+		n--;
+	for (const char *p = id; *p; p++) /* goes into a path as it is */
+		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", *p))
+			return false;
+	return (size_t)snprintf(rq->url, sizeof rq->url, "%.*s%s%s", (int)n, server, path, id) <
+	       sizeof rq->url;
 }
 
 static void mint_v1(struct jsonw *w, const char *user, const char *tags, wall_t expires)
 {
-        char time[WALL_TEXT];
+	char time[WALL_TEXT];
 
-        jsonw_obj(w);
-        if (*user)
-                jsonw_kstr(w, "user", user);
-        jsonw_kbool(w, "reusable", false);
-        jsonw_kbool(w, "ephemeral", false);
-        jsonw_kstr(w, "expiration", wall_text(expires, time));
-        tag_array(w, "aclTags", tags);
-        jsonw_obj_end(w);
+	jsonw_obj(w);
+	if (*user)
+		jsonw_kstr(w, "user", user);
+	jsonw_kbool(w, "reusable", false);
+	jsonw_kbool(w, "ephemeral", false);
+	jsonw_kstr(w, "expiration", wall_text(expires, time));
+	tag_array(w, "aclTags", tags);
+	jsonw_obj_end(w);
 }
 
 static void mint_v2(struct jsonw *w, const char *tags, int64_t seconds)
 {
-        jsonw_obj(w);
-        jsonw_key(w, "capabilities");
-        jsonw_obj(w);
-        jsonw_key(w, "devices");
-        jsonw_obj(w);
-        jsonw_key(w, "create");
-        jsonw_obj(w);
-        jsonw_kbool(w, "reusable", false);
-        jsonw_kbool(w, "ephemeral", false);
-        jsonw_kbool(w, "preauthorized", true);
-        tag_array(w, "tags", tags);
-        jsonw_obj_end(w);
-        jsonw_obj_end(w);
-        jsonw_obj_end(w);
-        jsonw_ki64(w, "expirySeconds", seconds);
-        jsonw_kstr(w, "description", "tailpod operator proxy");
-        jsonw_obj_end(w);
+	jsonw_obj(w);
+	jsonw_key(w, "capabilities");
+	jsonw_obj(w);
+	jsonw_key(w, "devices");
+	jsonw_obj(w);
+	jsonw_key(w, "create");
+	jsonw_obj(w);
+	jsonw_kbool(w, "reusable", false);
+	jsonw_kbool(w, "ephemeral", false);
+	jsonw_kbool(w, "preauthorized", true);
+	tag_array(w, "tags", tags);
+	jsonw_obj_end(w);
+	jsonw_obj_end(w);
+	jsonw_obj_end(w);
+	jsonw_ki64(w, "expirySeconds", seconds);
+	jsonw_kstr(w, "description", "tailpod operator proxy");
+	jsonw_obj_end(w);
 }
 
 bool keys_mint(struct keys_request *rq, struct buf *body, enum keys_kind kind, const char *server,
-               const char *user, const char *tags, wall_t now, wall_t expires)
+	       const char *user, const char *tags, wall_t now, wall_t expires)
 {
-        struct jsonw w;
+	struct jsonw w;
 
-        jsonw_init(&w, body);
-        rq->method = "POST";
-        rq->type = "application/json";
-        if (kind == KEYS_HEADSCALE)
-                mint_v1(&w, user, tags, (wall_t){ expires.ns - expires.ns % NS_PER_S });
-        else
-                mint_v2(&w, tags, (expires.ns - now.ns) / NS_PER_S);
-        return jsonw_ok(&w) &&
-               url(rq, server,
-                   kind == KEYS_HEADSCALE ? "/api/v1/preauthkey" : "/api/v2/tailnet/-/keys", "");
+	jsonw_init(&w, body);
+	rq->method = "POST";
+	rq->type = "application/json";
+	if (kind == KEYS_HEADSCALE)
+		mint_v1(&w, user, tags, (wall_t){ expires.ns - expires.ns % NS_PER_S });
+	else
+		mint_v2(&w, tags, (expires.ns - now.ns) / NS_PER_S);
+	return jsonw_ok(&w) &&
+	       url(rq, server,
+		   kind == KEYS_HEADSCALE ? "/api/v1/preauthkey" : "/api/v2/tailnet/-/keys", "");
 }
 
 int keys_mint_answer(enum keys_kind kind, unsigned status, struct bytes body,
-                     char key[static KEYS_TEXT_MAX], char id[static KEYS_ID_MAX], struct err *e)
+		     char key[static KEYS_TEXT_MAX], char id[static KEYS_ID_MAX], struct err *e)
 {
-        const bool v1 = kind == KEYS_HEADSCALE;
+	const bool v1 = kind == KEYS_HEADSCALE;
 
-        if (status < 200 || status > 299)
-                return refuse(status, body, "auth key", e);
-        if (!kube_str_at(body, v1 ? "preAuthKey.key" : "key", key, KEYS_TEXT_MAX) || !key[0] ||
-            strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") !=
-                strlen(key))
-                return err_say(e, EAGAIN, "auth key: the control server's answer holds no key");
-        if (!kube_str_at(body, v1 ? "preAuthKey.id" : "id", id, KEYS_ID_MAX))
-                id[0] = 0;
-        return 0;
+	if (status < 200 || status > 299)
+		return refuse(status, body, "auth key", e);
+	if (!kube_str_at(body, v1 ? "preAuthKey.key" : "key", key, KEYS_TEXT_MAX) || !key[0] ||
+	    strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") !=
+		strlen(key))
+		return err_say(e, EAGAIN, "auth key: the control server's answer holds no key");
+	if (!kube_str_at(body, v1 ? "preAuthKey.id" : "id", id, KEYS_ID_MAX))
+		id[0] = 0;
+	return 0;
 }
 
 bool keys_delete_device(struct keys_request *rq, enum keys_kind kind, const char *server,
-                        const char *id)
+			const char *id)
 {
-        rq->method = "DELETE";
-        rq->type = NULL;
-        return url(rq, server, kind == KEYS_HEADSCALE ? "/api/v1/node/" : "/api/v2/device/", id);
+	rq->method = "DELETE";
+	rq->type = NULL;
+	return url(rq, server, kind == KEYS_HEADSCALE ? "/api/v1/node/" : "/api/v2/device/", id);
 }
 
 int keys_delete_answer(unsigned status, struct bytes body, struct err *e)
 {
-        return (status >= 200 && status <= 299) || status == 404
-                   ? 0
-                   : refuse(status, body, "device", e);
+	return (status >= 200 && status <= 299) || status == 404
+		   ? 0
+		   : refuse(status, body, "device", e);
 }
 
 static bool form(struct buf *body, const char *name, const char *value)
 {
-        bool ok = buf_printf(body, "%s%s=", body->len ? "&" : "", name);
+	bool ok = buf_printf(body, "%s%s=", body->len ? "&" : "", name);
 
-        for (; *value && ok; value++)
-                ok = strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.",
-                            *value)
-                         ? buf_append(body, value, 1)
-                         : buf_printf(body, "%%%02X", (uint8_t)*value);
-        return ok;
+	for (; *value && ok; value++)
+		ok = strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.",
+			    *value)
+			 ? buf_append(body, value, 1)
+			 : buf_printf(body, "%%%02X", (uint8_t)*value);
+	return ok;
 }
 
 bool keys_token(struct keys_request *rq, struct buf *body, const char *server, const char *id,
-                const char *secret)
+		const char *secret)
 {
-        rq->method = "POST";
-        rq->type = "application/x-www-form-urlencoded";
-        return form(body, "grant_type", "client_credentials") && form(body, "client_id", id) &&
-               form(body, "client_secret", secret) && url(rq, server, "/api/v2/oauth/token", "");
+	rq->method = "POST";
+	rq->type = "application/x-www-form-urlencoded";
+	return form(body, "grant_type", "client_credentials") && form(body, "client_id", id) &&
+	       form(body, "client_secret", secret) && url(rq, server, "/api/v2/oauth/token", "");
 }
 
 int keys_token_answer(unsigned status, struct bytes body, char token[static KEYS_TEXT_MAX],
-                      span_t *life, struct err *e)
+		      span_t *life, struct err *e)
 {
-        struct json j;
-        int64_t s;
+	struct json j;
+	int64_t s;
 
-        if (status == 404)
-                return err_say(e, EINVAL,
-                               "OAuth: the control server knows no OAuth clients (Headscale before "
-                               "0.30): give an API key");
-        if (status < 200 || status > 299)
-                return refuse(status, body, "OAuth token", e);
-        if (!kube_str_at(body, "access_token", token, KEYS_TEXT_MAX) || !token[0] ||
-            strpbrk(token, "\r\n") != NULL)
-                return err_say(e, EAGAIN,
-                               "OAuth token: the control server's answer holds no token");
-        j = json_of(kube_at(body, "expires_in"));
-        s = json_type(&j) == JSON_NUMBER ? json_i64(&j) : 0;
-        *life = SPAN_S(json_ok(&j) && s > 60 && s < 86400 ? s - 30 : 60);
-        return 0;
+	if (status == 404)
+		return err_say(e, EINVAL,
+			       "OAuth: the control server knows no OAuth clients (Headscale before "
+			       "0.30): give an API key");
+	if (status < 200 || status > 299)
+		return refuse(status, body, "OAuth token", e);
+	if (!kube_str_at(body, "access_token", token, KEYS_TEXT_MAX) || !token[0] ||
+	    strpbrk(token, "\r\n") != NULL)
+		return err_say(e, EAGAIN,
+			       "OAuth token: the control server's answer holds no token");
+	j = json_of(kube_at(body, "expires_in"));
+	s = json_type(&j) == JSON_NUMBER ? json_i64(&j) : 0;
+	*life = SPAN_S(json_ok(&j) && s > 60 && s < 86400 ? s - 30 : 60);
+	return 0;
 }

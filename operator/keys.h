@@ -20,29 +20,29 @@ extern const char *const keys_kind_names[5];
 enum { KEYS_TEXT_MAX = 512, KEYS_ID_MAX = 64, KEYS_URL_MAX = 1024 };
 
 struct keys_request {
-        const char *method, *type; /* type of the body, NULL: none */
-        char url[KEYS_URL_MAX];
+	const char *method, *type; /* type of the body, NULL: none */
+	char url[KEYS_URL_MAX];
 };
 
 enum keys_kind keys_kind_of(const char *api_key); /* of an API key: by its prefix */
 
 /* expires: when the key ends if nobody has used it. False: too long. */
 MUST_USE bool keys_mint(struct keys_request *rq, struct buf *body, enum keys_kind kind,
-                        const char *server, const char *user, const char *tags, wall_t now,
-                        wall_t expires);
+			const char *server, const char *user, const char *tags, wall_t now,
+			wall_t expires);
 /* 0 and key, id; or -errno and words without the key: -EACCES for credentials that are refused,
  * -EINVAL for a refusal that will not change by itself, -EAGAIN for the rest. */
 MUST_USE int keys_mint_answer(enum keys_kind kind, unsigned status, struct bytes body,
-                              char key[static KEYS_TEXT_MAX], char id[static KEYS_ID_MAX],
-                              struct err *e);
+			      char key[static KEYS_TEXT_MAX], char id[static KEYS_ID_MAX],
+			      struct err *e);
 MUST_USE bool keys_delete_device(struct keys_request *rq, enum keys_kind kind, const char *server,
-                                 const char *id);
+				 const char *id);
 MUST_USE int keys_delete_answer(unsigned status, struct bytes body,
-                                struct err *e); /* gone already is 0 */
+				struct err *e); /* gone already is 0 */
 /* OAuth: client credentials for a bearer token. */
 MUST_USE bool keys_token(struct keys_request *rq, struct buf *body, const char *server,
-                         const char *id, const char *secret);
+			 const char *id, const char *secret);
 MUST_USE int keys_token_answer(unsigned status, struct bytes body, char token[static KEYS_TEXT_MAX],
-                               span_t *life, struct err *e);
+			       span_t *life, struct err *e);
 
 #endif

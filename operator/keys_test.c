@@ -6,227 +6,227 @@
 #include "tests/operator_fixture.h"
 
 static int mint(enum keys_kind k, unsigned status, const char *body, char key[static KEYS_TEXT_MAX],
-                struct err *e)
+		struct err *e)
 {
-        char id[KEYS_ID_MAX];
+	char id[KEYS_ID_MAX];
 
-        *e = (struct err){ 0 };
-        return keys_mint_answer(k, status, bytes_str(body), key, id, e);
+	*e = (struct err){ 0 };
+	return keys_mint_answer(k, status, bytes_str(body), key, id, e);
 }
 
 TEST(keys_are_read_from_both_apis)
 {
-        char key[KEYS_TEXT_MAX];
-        struct err e;
+	char key[KEYS_TEXT_MAX];
+	struct err e;
 
-        ck_assert_int_eq(mint(KEYS_HEADSCALE, 200,
-                              "{\"preAuthKey\":{\"user\":null,\"id\":\"4\",\"key\":\"hskey-a_b\"}}",
-                              key, &e),
-                         0);
-        ck_assert_str_eq(key, "hskey-a_b");
-        ck_assert_int_eq(mint(KEYS_OAUTH, 200, "{\"id\":\"k1\",\"key\":\"tskey-auth-x\"}", key, &e),
-                         0);
-        ck_assert_str_eq(key, "tskey-auth-x");
+	ck_assert_int_eq(mint(KEYS_HEADSCALE, 200,
+			      "{\"preAuthKey\":{\"user\":null,\"id\":\"4\",\"key\":\"hskey-a_b\"}}",
+			      key, &e),
+			 0);
+	ck_assert_str_eq(key, "hskey-a_b");
+	ck_assert_int_eq(mint(KEYS_OAUTH, 200, "{\"id\":\"k1\",\"key\":\"tskey-auth-x\"}", key, &e),
+			 0);
+	ck_assert_str_eq(key, "tskey-auth-x");
 }
 
 TEST(keys_errors_of_every_form_become_words_and_say_whether_trying_helps)
 {
-        static const struct {
-                unsigned status;
-                const char *body, *words;
-                int code;
-        } rows[] = {
-                { 500, "{\"code\":2,\"message\":\"user not found\",\"details\":[]}",
-                  "user not found", -EAGAIN },
-                { 422,
-                  "{\"type\":\"about:blank\",\"title\":\"Bad\",\"status\":422,\"detail\":\"tag not "
-                  "owned\"}",
-                  "tag not owned", -EINVAL },
-                { 401, "Unauthorized", "Unauthorized", -EACCES },
-                { 403, "{\"message\":\"calling actor does not have enough permissions\"}",
-                  "permissions", -EACCES },
-                { 0, "", "does not answer", -EAGAIN },
-                { 200, "{}", "no key", -EAGAIN },
-                { 200, "{\"preAuthKey\":{\"key\":\"a b\\n\"}}", "no key", -EAGAIN },
-                { 200, "nonsense", "no key", -EAGAIN },
-                { 429, "{}", "429", -EAGAIN },
-        };
+	static const struct {
+		unsigned status;
+		const char *body, *words;
+		int code;
+	} rows[] = {
+		{ 500, "{\"code\":2,\"message\":\"user not found\",\"details\":[]}",
+		  "user not found", -EAGAIN },
+		{ 422,
+		  "{\"type\":\"about:blank\",\"title\":\"Bad\",\"status\":422,\"detail\":\"tag not "
+		  "owned\"}",
+		  "tag not owned", -EINVAL },
+		{ 401, "Unauthorized", "Unauthorized", -EACCES },
+		{ 403, "{\"message\":\"calling actor does not have enough permissions\"}",
+		  "permissions", -EACCES },
+		{ 0, "", "does not answer", -EAGAIN },
+		{ 200, "{}", "no key", -EAGAIN },
+		{ 200, "{\"preAuthKey\":{\"key\":\"a b\\n\"}}", "no key", -EAGAIN },
+		{ 200, "nonsense", "no key", -EAGAIN },
+		{ 429, "{}", "429", -EAGAIN },
+	};
 
-        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-                char key[KEYS_TEXT_MAX];
-                struct err e;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char key[KEYS_TEXT_MAX];
+		struct err e;
 
-                ck_assert_int_eq(mint(KEYS_HEADSCALE, rows[i].status, rows[i].body, key, &e),
-                                 rows[i].code);
-                ck_assert_msg(strstr(e.text, rows[i].words) != NULL, "%s", e.text);
-        }
+		ck_assert_int_eq(mint(KEYS_HEADSCALE, rows[i].status, rows[i].body, key, &e),
+				 rows[i].code);
+		ck_assert_msg(strstr(e.text, rows[i].words) != NULL, "%s", e.text);
+	}
 }
 
 TEST(keys_are_asked_for_one_use_with_tags_and_an_end)
 {
-        struct keys_request rq;
-        struct buf body;
-        const wall_t t = { 1700000000 * NS_PER_S };
+	struct keys_request rq;
+	struct buf body;
+	const wall_t t = { 1700000000 * NS_PER_S };
 
-        buf_init(&body, 4096);
-        ck_assert(keys_mint(&rq, &body, KEYS_HEADSCALE, "https://hs/", "", "tag:a,tag:b", t,
-                            (wall_t){ t.ns + 3600 * NS_PER_S }));
-        ck_assert_str_eq(rq.url, "https://hs/api/v1/preauthkey");
-        ck_assert(bytes_eq_str(
-            buf_bytes(&body),
-            "{\"reusable\":false,\"ephemeral\":false,\"expiration\":\"2023-11-14T23:13:20Z\","
-            "\"aclTags\":[\"tag:a\",\"tag:b\"]}"));
-        buf_clear(&body);
-        ck_assert(keys_mint(&rq, &body, KEYS_OAUTH, "https://api", "", "tag:a", t,
-                            (wall_t){ t.ns + 60 * NS_PER_S }));
-        ck_assert_str_eq(rq.url, "https://api/api/v2/tailnet/-/keys");
-        ck_assert(memmem(body.data, body.len, "\"expirySeconds\":60", 18));
-        buf_fini(&body);
+	buf_init(&body, 4096);
+	ck_assert(keys_mint(&rq, &body, KEYS_HEADSCALE, "https://hs/", "", "tag:a,tag:b", t,
+			    (wall_t){ t.ns + 3600 * NS_PER_S }));
+	ck_assert_str_eq(rq.url, "https://hs/api/v1/preauthkey");
+	ck_assert(bytes_eq_str(
+	    buf_bytes(&body),
+	    "{\"reusable\":false,\"ephemeral\":false,\"expiration\":\"2023-11-14T23:13:20Z\","
+	    "\"aclTags\":[\"tag:a\",\"tag:b\"]}"));
+	buf_clear(&body);
+	ck_assert(keys_mint(&rq, &body, KEYS_OAUTH, "https://api", "", "tag:a", t,
+			    (wall_t){ t.ns + 60 * NS_PER_S }));
+	ck_assert_str_eq(rq.url, "https://api/api/v2/tailnet/-/keys");
+	ck_assert(memmem(body.data, body.len, "\"expirySeconds\":60", 18));
+	buf_fini(&body);
 }
 
 TEST(device_ids_that_would_leave_the_path_are_refused_and_gone_devices_are_fine)
 {
-        struct keys_request rq;
-        struct err e;
+	struct keys_request rq;
+	struct err e;
 
-        ck_assert(keys_delete_device(&rq, KEYS_HEADSCALE, "https://hs", "12"));
-        ck_assert_str_eq(rq.url, "https://hs/api/v1/node/12");
-        ck_assert(!keys_delete_device(&rq, KEYS_HEADSCALE, "https://hs", "../user/1"));
-        ck_assert_int_eq(keys_delete_answer(404, bytes_str("{}"), &e), 0);
-        ck_assert_int_eq(keys_delete_answer(500, bytes_str("{}"), &e), -EAGAIN);
+	ck_assert(keys_delete_device(&rq, KEYS_HEADSCALE, "https://hs", "12"));
+	ck_assert_str_eq(rq.url, "https://hs/api/v1/node/12");
+	ck_assert(!keys_delete_device(&rq, KEYS_HEADSCALE, "https://hs", "../user/1"));
+	ck_assert_int_eq(keys_delete_answer(404, bytes_str("{}"), &e), 0);
+	ck_assert_int_eq(keys_delete_answer(500, bytes_str("{}"), &e), -EAGAIN);
 }
 
 TEST(oauth_tokens_are_read_and_a_server_without_them_is_told)
 {
-        char token[KEYS_TEXT_MAX];
-        span_t life;
-        struct err e;
+	char token[KEYS_TEXT_MAX];
+	span_t life;
+	struct err e;
 
-        ck_assert_int_eq(
-            keys_token_answer(200, bytes_str("{\"access_token\":\"t\",\"expires_in\":3600}"), token,
-                              &life, &e),
-            0);
-        ck_assert_str_eq(token, "t");
-        ck_assert_int_eq(life.ns, SPAN_S(3570).ns);
-        ck_assert_int_eq(keys_token_answer(404, bytes_str("404 page not found"), token, &life, &e),
-                         -EINVAL);
-        ck_assert(strstr(e.text, "API key"));
-        ck_assert_int_eq(
-            keys_token_answer(200, bytes_str("{\"access_token\":\"a\\r\\nb\"}"), token, &life, &e),
-            -EAGAIN);
+	ck_assert_int_eq(
+	    keys_token_answer(200, bytes_str("{\"access_token\":\"t\",\"expires_in\":3600}"), token,
+			      &life, &e),
+	    0);
+	ck_assert_str_eq(token, "t");
+	ck_assert_int_eq(life.ns, SPAN_S(3570).ns);
+	ck_assert_int_eq(keys_token_answer(404, bytes_str("404 page not found"), token, &life, &e),
+			 -EINVAL);
+	ck_assert(strstr(e.text, "API key"));
+	ck_assert_int_eq(
+	    keys_token_answer(200, bytes_str("{\"access_token\":\"a\\r\\nb\"}"), token, &life, &e),
+	    -EAGAIN);
 }
 
 /* --- rendering --- */
 
 static struct render render_of(struct parent *p, struct want *w, const struct proxy_class *c)
 {
-        want_make(w, p, &fixture_settings, c);
-        return (struct render){ &fixture_settings, p, w, c, "ts-web-x" };
+	want_make(w, p, &fixture_settings, c);
+	return (struct render){ &fixture_settings, p, w, c, "ts-web-x" };
 }
 
 TEST(rendered_objects_are_json_name_their_parent_and_never_hold_the_key)
 {
-        struct parent p = fixture_service(EXPOSE, "", CLUSTER_IP);
-        struct want w;
-        struct render r = render_of(&p, &w, NULL);
+	struct parent p = fixture_service(EXPOSE, "", CLUSTER_IP);
+	struct want w;
+	struct render r = render_of(&p, &w, NULL);
 
-        for (int c = 0; c < CHILD_N; c++) {
-                struct kube_object o;
-                struct buf b;
-                char parent[PARENT_KEY_MAX];
+	for (int c = 0; c < CHILD_N; c++) {
+		struct kube_object o;
+		struct buf b;
+		char parent[PARENT_KEY_MAX];
 
-                buf_init(&b, RENDER_MAX);
-                ck_assert(render_child(&b, &r, (enum child)c, "hash"));
-                ck_assert(kube_object_parse(buf_bytes(&b), &o));
-                ck_assert(kube_member(o.annotations, NOTE_PARENT, parent, sizeof parent, NULL));
-                ck_assert_str_eq(parent, "svc/shop/web");
-                ck_assert(kube_has_member(o.labels, LABEL_MANAGED));
-                ck_assert_ptr_null(memmem(b.data, b.len, "hskey", 5));
-                buf_fini(&b);
-        }
-        parent_fini(&p);
+		buf_init(&b, RENDER_MAX);
+		ck_assert(render_child(&b, &r, (enum child)c, "hash"));
+		ck_assert(kube_object_parse(buf_bytes(&b), &o));
+		ck_assert(kube_member(o.annotations, NOTE_PARENT, parent, sizeof parent, NULL));
+		ck_assert_str_eq(parent, "svc/shop/web");
+		ck_assert(kube_has_member(o.labels, LABEL_MANAGED));
+		ck_assert_ptr_null(memmem(b.data, b.len, "hskey", 5));
+		buf_fini(&b);
+	}
+	parent_fini(&p);
 }
 
 TEST(rendered_hash_changes_with_what_is_wished_and_with_nothing_else)
 {
-        struct parent p = fixture_service(EXPOSE, "", CLUSTER_IP),
-                      q = fixture_service(EXPOSE, ",\"generation\":9", CLUSTER_IP),
-                      s = fixture_service(EXPOSE, "", "\"clusterIP\":\"10.0.0.2\"");
-        struct want w;
-        char a[HASH_TEXT], b[HASH_TEXT], c[HASH_TEXT];
-        struct render r = render_of(&p, &w, NULL);
+	struct parent p = fixture_service(EXPOSE, "", CLUSTER_IP),
+		      q = fixture_service(EXPOSE, ",\"generation\":9", CLUSTER_IP),
+		      s = fixture_service(EXPOSE, "", "\"clusterIP\":\"10.0.0.2\"");
+	struct want w;
+	char a[HASH_TEXT], b[HASH_TEXT], c[HASH_TEXT];
+	struct render r = render_of(&p, &w, NULL);
 
-        ck_assert(render_hash(&r, CHILD_SET, a));
-        r = render_of(&q, &w, NULL);
-        ck_assert(render_hash(&r, CHILD_SET, b));
-        r = render_of(&s, &w, NULL);
-        ck_assert(render_hash(&r, CHILD_SET, c));
-        ck_assert_str_eq(a, b);
-        ck_assert_str_ne(a, c);
-        parent_fini(&p);
-        parent_fini(&q);
-        parent_fini(&s);
+	ck_assert(render_hash(&r, CHILD_SET, a));
+	r = render_of(&q, &w, NULL);
+	ck_assert(render_hash(&r, CHILD_SET, b));
+	r = render_of(&s, &w, NULL);
+	ck_assert(render_hash(&r, CHILD_SET, c));
+	ck_assert_str_eq(a, b);
+	ck_assert_str_ne(a, c);
+	parent_fini(&p);
+	parent_fini(&q);
+	parent_fini(&s);
 }
 
 TEST(rendered_pods_take_from_a_class_what_it_says_but_not_our_labels)
 {
-        struct parent p =
-            fixture_service(EXPOSE ",\"tailscale.com/proxy-class\":\"c\"", "", CLUSTER_IP);
-        struct proxy_class class;
-        struct want w;
-        struct render r;
-        struct kube_object o;
-        struct buf b;
-        char v[64];
+	struct parent p =
+	    fixture_service(EXPOSE ",\"tailscale.com/proxy-class\":\"c\"", "", CLUSTER_IP);
+	struct proxy_class class;
+	struct want w;
+	struct render r;
+	struct kube_object o;
+	struct buf b;
+	char v[64];
 
-        proxy_class_parse(&class, bytes_str("{\"metadata\":{\"name\":\"c\"},\"spec\":{"
-                                            "\"statefulSet\":{\"labels\":{\"tailscale.com/"
-                                            "managed\":\"no\",\"team\":\"t\"},\"pod\":{"
-                                            "\"nodeSelector\":{\"disk\":\"ssd\"}}}}}"));
-        ck_assert(class.is_valid);
-        r = render_of(&p, &w, &class);
-        ck_assert_int_eq(w.role, ROLE_INGRESS);
-        buf_init(&b, RENDER_MAX);
-        ck_assert(render_child(&b, &r, CHILD_SET, ""));
-        ck_assert(kube_object_parse(buf_bytes(&b), &o));
-        ck_assert(kube_member(o.labels, LABEL_MANAGED, v, sizeof v, NULL));
-        ck_assert_str_eq(v, "true");
-        ck_assert(kube_member(o.labels, "team", v, sizeof v, NULL));
-        ck_assert(kube_str_at(o.spec, "template.spec.nodeSelector.disk", v, sizeof v));
-        ck_assert_str_eq(v, "ssd");
-        buf_fini(&b);
-        proxy_class_fini(&class);
-        parent_fini(&p);
+	proxy_class_parse(&class, bytes_str("{\"metadata\":{\"name\":\"c\"},\"spec\":{"
+					    "\"statefulSet\":{\"labels\":{\"tailscale.com/"
+					    "managed\":\"no\",\"team\":\"t\"},\"pod\":{"
+					    "\"nodeSelector\":{\"disk\":\"ssd\"}}}}}"));
+	ck_assert(class.is_valid);
+	r = render_of(&p, &w, &class);
+	ck_assert_int_eq(w.role, ROLE_INGRESS);
+	buf_init(&b, RENDER_MAX);
+	ck_assert(render_child(&b, &r, CHILD_SET, ""));
+	ck_assert(kube_object_parse(buf_bytes(&b), &o));
+	ck_assert(kube_member(o.labels, LABEL_MANAGED, v, sizeof v, NULL));
+	ck_assert_str_eq(v, "true");
+	ck_assert(kube_member(o.labels, "team", v, sizeof v, NULL));
+	ck_assert(kube_str_at(o.spec, "template.spec.nodeSelector.disk", v, sizeof v));
+	ck_assert_str_eq(v, "ssd");
+	buf_fini(&b);
+	proxy_class_fini(&class);
+	parent_fini(&p);
 }
 
 TEST(proxy_takes_its_device_from_the_secret_and_older_versions_change_nothing)
 {
-        static const char fresh[] =
-            "{\"metadata\":{\"name\":\"ts-a-0\",\"resourceVersion\":\"10\",\"labels\":{\"tailpod/"
-            "parent-uid\":\"u\"},\"annotations\":"
-            "{\"tailpod/parent\":\"svc/n/a\",\"tailpod/"
-            "key-tags\":\"tag:x\"}},\"data\":{\"device_id\":\"Nw==\",\"device_fqdn\":"
-            "\"YS50ZXN0Lg==\",\"device_ips\":\"WyIxMDAuNjQuMC43IiwiZmQ3YTo6NyJd\"}}";
-        static const char old[] = "{\"metadata\":{\"name\":\"ts-a-0\",\"resourceVersion\":\"9\"},"
-                                  "\"data\":{\"authkey\":\"eA==\"}}";
-        char name[PROXY_NAME_MAX + 1], parent[PARENT_KEY_MAX], uid[KUBE_UID_MAX + 1];
-        struct kube_object o;
-        struct proxy x = { 0 };
+	static const char fresh[] =
+	    "{\"metadata\":{\"name\":\"ts-a-0\",\"resourceVersion\":\"10\",\"labels\":{\"tailpod/"
+	    "parent-uid\":\"u\"},\"annotations\":"
+	    "{\"tailpod/parent\":\"svc/n/a\",\"tailpod/"
+	    "key-tags\":\"tag:x\"}},\"data\":{\"device_id\":\"Nw==\",\"device_fqdn\":"
+	    "\"YS50ZXN0Lg==\",\"device_ips\":\"WyIxMDAuNjQuMC43IiwiZmQ3YTo6NyJd\"}}";
+	static const char old[] = "{\"metadata\":{\"name\":\"ts-a-0\",\"resourceVersion\":\"9\"},"
+				  "\"data\":{\"authkey\":\"eA==\"}}";
+	char name[PROXY_NAME_MAX + 1], parent[PARENT_KEY_MAX], uid[KUBE_UID_MAX + 1];
+	struct kube_object o;
+	struct proxy x = { 0 };
 
-        ck_assert(kube_object_parse(bytes_str(fresh), &o));
-        ck_assert(proxy_of_child(&o, CHILD_SECRET, name, parent, uid));
-        ck_assert_str_eq(name, "ts-a");
-        ck_assert_str_eq(parent, "svc/n/a");
-        proxy_see(&x, CHILD_SECRET, &o, 1);
-        ck_assert(kube_object_parse(bytes_str(old), &o));
-        proxy_see(&x, CHILD_SECRET, &o, 2);
-        ck_assert_str_eq(x.device_id, "7");
-        ck_assert_str_eq(x.device_fqdn, "a.test");
-        ck_assert_uint_eq(x.n_ips, 2);
-        ck_assert_str_eq(x.device_ip[1], "fd7a::7");
-        ck_assert_str_eq(x.key_tags, "tag:x");
-        ck_assert(!x.has_key);
-        proxy_lose(&x, CHILD_SECRET);
-        ck_assert(!proxy_exists(&x));
-        ck_assert_str_eq(x.device_id, "");
+	ck_assert(kube_object_parse(bytes_str(fresh), &o));
+	ck_assert(proxy_of_child(&o, CHILD_SECRET, name, parent, uid));
+	ck_assert_str_eq(name, "ts-a");
+	ck_assert_str_eq(parent, "svc/n/a");
+	proxy_see(&x, CHILD_SECRET, &o, 1);
+	ck_assert(kube_object_parse(bytes_str(old), &o));
+	proxy_see(&x, CHILD_SECRET, &o, 2);
+	ck_assert_str_eq(x.device_id, "7");
+	ck_assert_str_eq(x.device_fqdn, "a.test");
+	ck_assert_uint_eq(x.n_ips, 2);
+	ck_assert_str_eq(x.device_ip[1], "fd7a::7");
+	ck_assert_str_eq(x.key_tags, "tag:x");
+	ck_assert(!x.has_key);
+	proxy_lose(&x, CHILD_SECRET);
+	ck_assert(!proxy_exists(&x));
+	ck_assert_str_eq(x.device_id, "");
 }

@@ -10,48 +10,48 @@
 
 static const char *env(const char *name)
 {
-        return getenv(name);
+	return getenv(name);
 }
 
 static int print(bool (*text)(struct buf *out))
 {
-        struct buf out;
-        bool ok;
+	struct buf out;
+	bool ok;
 
-        buf_init(&out, 1 << 20);
-        ok = text(&out) && fwrite(out.data + out.off, 1, out.len, stdout) == out.len &&
-             fflush(stdout) == 0;
-        buf_fini(&out);
-        return ok ? 0 : 1;
+	buf_init(&out, 1 << 20);
+	ok = text(&out) && fwrite(out.data + out.off, 1, out.len, stdout) == out.len &&
+	     fflush(stdout) == 0;
+	buf_fini(&out);
+	return ok ? 0 : 1;
 }
 
 int main(int argc, char **argv)
 {
-        struct options o = { 0 };
-        struct err e = { 0 };
-        enum log_level level = LOG_INFO;
+	struct options o = { 0 };
+	struct err e = { 0 };
+	enum log_level level = LOG_INFO;
 
-        if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-                         strcmp(argv[1], "help") == 0))
-                return print(argc > 2 && strcmp(argv[2], "markdown") == 0 ? options_markdown
-                                                                          : options_help);
-        if (argc == 3 && strcmp(argv[1], "--kubeconfig") == 0) {
-                (void)setenv("KUBECONFIG", argv[2], 1);
-        } else if (argc > 1) {
-                fprintf(stderr, "operator: unknown argument %s; see operator --help\n", argv[1]);
-                return 2;
-        }
-        logger_init(NULL, LOG_INFO);
-        if (privilege_at_start(&e) < 0)
-                log_warn("operator: %s", e.text);
-        if (options_read(&o, env, &e) < 0) {
-                log_error("operator: %s", e.text);
-                return 2;
-        }
-        if (!logger_level_parse(bytes_str(o.logging), &level))
-                log_warn("operator: OPERATOR_LOGGING=%.40s is none of error, warn, info, debug, "
-                         "trace; info is taken",
-                         o.logging);
-        logger_init(NULL, level);
-        return operator_run(&o);
+	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+			 strcmp(argv[1], "help") == 0))
+		return print(argc > 2 && strcmp(argv[2], "markdown") == 0 ? options_markdown
+									  : options_help);
+	if (argc == 3 && strcmp(argv[1], "--kubeconfig") == 0) {
+		(void)setenv("KUBECONFIG", argv[2], 1);
+	} else if (argc > 1) {
+		fprintf(stderr, "operator: unknown argument %s; see operator --help\n", argv[1]);
+		return 2;
+	}
+	logger_init(NULL, LOG_INFO);
+	if (privilege_at_start(&e) < 0)
+		log_warn("operator: %s", e.text);
+	if (options_read(&o, env, &e) < 0) {
+		log_error("operator: %s", e.text);
+		return 2;
+	}
+	if (!logger_level_parse(bytes_str(o.logging), &level))
+		log_warn("operator: OPERATOR_LOGGING=%.40s is none of error, warn, info, debug, "
+			 "trace; info is taken",
+			 o.logging);
+	logger_init(NULL, level);
+	return operator_run(&o);
 }

@@ -21,61 +21,61 @@
 #define OPERATOR_VERSION "0.1"
 
 enum {
-        WORKERS_MAX = 16,
-        EVENTS_IN_FLIGHT_MAX = 64,
-        PARENTS_MAX = 20000,
-        PROXIES_MAX = 20000,
-        CLASSES_MAX = 1000
+	WORKERS_MAX = 16,
+	EVENTS_IN_FLIGHT_MAX = 64,
+	PARENTS_MAX = 20000,
+	PROXIES_MAX = 20000,
+	CLASSES_MAX = 1000
 };
 
 struct record { /* a parent as it was last seen */
-        struct parent p;
-        unsigned epoch;
-        uint64_t noted; /* what its Events last said */
+	struct parent p;
+	unsigned epoch;
+	uint64_t noted; /* what its Events last said */
 };
 struct class_record {
-        struct proxy_class c;
-        unsigned epoch;
+	struct proxy_class c;
+	unsigned epoch;
 };
 
 enum source_kind { SOURCE_PARENT, SOURCE_CHILD, SOURCE_CLASS };
 enum { SOURCES = KIND_N + CHILD_N + 1 };
 struct source { /* one watched collection */
-        struct operator *op;
-        enum source_kind what;
-        int index; /* enum kind or enum child */
-        unsigned epoch;
-        struct kube_watcher *watcher;
-        bool synced, needed;
+	struct operator *op;
+	enum source_kind what;
+	int index; /* enum kind or enum child */
+	unsigned epoch;
+	struct kube_watcher *watcher;
+	bool synced, needed;
 };
 
 struct operator_stats {
-        uint64_t done, failed, steps[STEP_N], keys, keys_failed, devices_deleted, devices_left,
-            events, dropped;
+	uint64_t done, failed, steps[STEP_N], keys, keys_failed, devices_deleted, devices_left,
+	    events, dropped;
 };
 
 struct operator
 {
-        const struct options *options;
-        struct settings settings;
-        struct kubeconfig access;
-        struct loop *loop;
-        struct web *web;
-        struct kube *kube;
-        struct kube_events *events;
-        struct kube_queue *queue;
-        struct kube_lease lease;
-        struct kube_table *parents, *proxies, *classes;
-        struct source source[SOURCES];
-        struct loop_timer work_timer, lease_timer, stop_timer;
-        struct httpd *httpd;
-        unsigned workers, events_in_flight;
-        bool synced, leading, stopping, lease_in_flight;
-        enum keys_kind keys;
-        char token[KEYS_TEXT_MAX]; /* of an OAuth client */
-        mono_t token_until;
-        struct operator_stats stats;
-        int exit_code;
+	const struct options *options;
+	struct settings settings;
+	struct kubeconfig access;
+	struct loop *loop;
+	struct web *web;
+	struct kube *kube;
+	struct kube_events *events;
+	struct kube_queue *queue;
+	struct kube_lease lease;
+	struct kube_table *parents, *proxies, *classes;
+	struct source source[SOURCES];
+	struct loop_timer work_timer, lease_timer, stop_timer;
+	struct httpd *httpd;
+	unsigned workers, events_in_flight;
+	bool synced, leading, stopping, lease_in_flight;
+	enum keys_kind keys;
+	char token[KEYS_TEXT_MAX]; /* of an OAuth client */
+	mono_t token_until;
+	struct operator_stats stats;
+	int exit_code;
 };
 
 /* run.c */
@@ -93,7 +93,7 @@ struct proxy *operator_proxy(struct operator *op, const char *name); /* NULL: no
 /* work.c */
 void operator_work(struct operator *op); /* takes keys while there are workers left */
 void operator_event(struct operator *op, const struct parent *p, bool is_warning,
-                    const char *reason, const char *message);
+		    const char *reason, const char *message);
 /* lead.c */
 void operator_lead(struct operator *op); /* the lease's next step */
 void operator_release(struct operator *op);

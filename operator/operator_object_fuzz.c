@@ -9,75 +9,75 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static const struct settings settings = { .ns = "ns",
-                                          .image = "img",
-                                          .default_tags = "tag:k8s",
-                                          .login_server = "https://hs",
-                                          .class_name = "tailscale",
-                                          .default_class = "",
-                                          .cluster_domain = "cluster.local",
-                                          .pull_policy = "Always",
-                                          .priority_class = "",
-                                          .ca_secret = "" };
+					  .image = "img",
+					  .default_tags = "tag:k8s",
+					  .login_server = "https://hs",
+					  .class_name = "tailscale",
+					  .default_class = "",
+					  .cluster_domain = "cluster.local",
+					  .pull_policy = "Always",
+					  .priority_class = "",
+					  .ca_secret = "" };
 
 static void as_parent(enum kind kind, struct bytes text, const struct proxy_class *class)
 {
-        char hash[CHILD_N][HASH_TEXT] = { { 0 } }, name[PROXY_NAME_MAX + 1];
-        static struct plan a, b;
-        struct parent p;
-        struct want w;
+	char hash[CHILD_N][HASH_TEXT] = { { 0 } }, name[PROXY_NAME_MAX + 1];
+	static struct plan a, b;
+	struct parent p;
+	struct want w;
 
-        if (!parent_parse(&p, kind, text))
-                return;
-        want_make(&w, &p, &settings, class);
-        proxy_name(name, p.name, p.uid);
-        assert(strlen(name) <= PROXY_NAME_MAX);
-        if (w.role != ROLE_NONE && w.role != ROLE_KEEP) {
-                const struct render r = { &settings, &p, &w, class, name };
+	if (!parent_parse(&p, kind, text))
+		return;
+	want_make(&w, &p, &settings, class);
+	proxy_name(name, p.name, p.uid);
+	assert(strlen(name) <= PROXY_NAME_MAX);
+	if (w.role != ROLE_NONE && w.role != ROLE_KEEP) {
+		const struct render r = { &settings, &p, &w, class, name };
 
-                for (int c = 0; c < CHILD_N; c++) {
-                        struct kube_object o;
-                        struct buf out;
+		for (int c = 0; c < CHILD_N; c++) {
+			struct kube_object o;
+			struct buf out;
 
-                        buf_init(&out, RENDER_MAX);
-                        if (render_wants(&r, (enum child)c) &&
-                            render_child(&out, &r, (enum child)c, "x")) {
-                                assert(kube_object_parse(buf_bytes(&out), &o));
-                                assert(render_hash(&r, (enum child)c, hash[c]));
-                        }
-                        buf_fini(&out);
-                }
-        }
-        plan_make(&a, &p, &w, NULL, 0, &settings, (const char(*)[HASH_TEXT])hash, (mono_t){ 1 },
-                  (wall_t){ 1 });
-        plan_make(&b, &p, &w, NULL, 0, &settings, (const char(*)[HASH_TEXT])hash, (mono_t){ 1 },
-                  (wall_t){ 1 });
-        assert(a.n == b.n && strcmp(a.condition.message, b.condition.message) == 0);
-        parent_fini(&p);
+			buf_init(&out, RENDER_MAX);
+			if (render_wants(&r, (enum child)c) &&
+			    render_child(&out, &r, (enum child)c, "x")) {
+				assert(kube_object_parse(buf_bytes(&out), &o));
+				assert(render_hash(&r, (enum child)c, hash[c]));
+			}
+			buf_fini(&out);
+		}
+	}
+	plan_make(&a, &p, &w, NULL, 0, &settings, (const char(*)[HASH_TEXT])hash, (mono_t){ 1 },
+		  (wall_t){ 1 });
+	plan_make(&b, &p, &w, NULL, 0, &settings, (const char(*)[HASH_TEXT])hash, (mono_t){ 1 },
+		  (wall_t){ 1 });
+	assert(a.n == b.n && strcmp(a.condition.message, b.condition.message) == 0);
+	parent_fini(&p);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-        static const char with_class[] =
-            "{\"metadata\":{\"name\":\"web\",\"uid\":\"u\",\"annotations\":{\"tailscale.com/"
-            "expose\":\"true\","
-            "\"tailscale.com/proxy-class\":\"c\"}},\"spec\":{\"clusterIP\":\"10.0.0.1\"}}";
-        char name[PROXY_NAME_MAX + 1], parent[PARENT_KEY_MAX], uid[KUBE_UID_MAX + 1];
-        struct kube_object o;
-        struct proxy x = { 0 };
-        struct bytes text;
+	static const char with_class[] =
+	    "{\"metadata\":{\"name\":\"web\",\"uid\":\"u\",\"annotations\":{\"tailscale.com/"
+	    "expose\":\"true\","
+	    "\"tailscale.com/proxy-class\":\"c\"}},\"spec\":{\"clusterIP\":\"10.0.0.1\"}}";
+	char name[PROXY_NAME_MAX + 1], parent[PARENT_KEY_MAX], uid[KUBE_UID_MAX + 1];
+	struct kube_object o;
+	struct proxy x = { 0 };
+	struct bytes text;
 
-        if (len < 1)
-                return 0;
-        text = bytes_of(data + 1, len - 1);
-        as_parent((enum kind)(data[0] % KIND_N), text, NULL);
-        if (kube_object_parse(text, &o)) {
-                struct proxy_class c;
+	if (len < 1)
+		return 0;
+	text = bytes_of(data + 1, len - 1);
+	as_parent((enum kind)(data[0] % KIND_N), text, NULL);
+	if (kube_object_parse(text, &o)) {
+		struct proxy_class c;
 
-                if (proxy_of_child(&o, CHILD_SECRET, name, parent, uid))
-                        proxy_see(&x, CHILD_SECRET, &o, 1);
-                proxy_class_parse(&c, text);
-                as_parent(KIND_SERVICE, bytes_str(with_class), &c);
-                proxy_class_fini(&c);
-        }
-        return 0;
+		if (proxy_of_child(&o, CHILD_SECRET, name, parent, uid))
+			proxy_see(&x, CHILD_SECRET, &o, 1);
+		proxy_class_parse(&c, text);
+		as_parent(KIND_SERVICE, bytes_str(with_class), &c);
+		proxy_class_fini(&c);
+	}
+	return 0;
 }

@@ -10,112 +10,112 @@
 enum check { ANY, REQUIRED, BOOLEAN, TAGS, URL };
 
 struct row {
-        const char *name, *fallback;
-        size_t at;
-        enum check check;
-        const char *help;
+	const char *name, *fallback;
+	size_t at;
+	enum check check;
+	const char *help;
 };
 #define ROW(name, fallback, field, check, help)                                                    \
-        {                                                                                          \
-                name, fallback, offsetof(struct options, field), check, help                       \
-        }
+	{                                                                                          \
+		name, fallback, offsetof(struct options, field), check, help                       \
+	}
 
 static const struct row rows[] = {
-        ROW("OPERATOR_NAMESPACE", NULL, ns, REQUIRED,
-            "Namespace of the operator and of all proxies."),
-        ROW("PROXY_IMAGE", NULL, image, REQUIRED,
-            "Image of the proxies: tailpod's containerboot, or tailscale/tailscale."),
-        ROW("PROXY_TAGS", "tag:k8s", proxy_tags, TAGS,
-            "Tags of proxies whose objects name none, comma separated."),
-        ROW("OPERATOR_LOGIN_SERVER", "", login_server, URL,
-            "Control server of the proxies, such as a Headscale; without it the Tailscale "
-            "service."),
-        ROW("OPERATOR_API_SERVER", "", api_server, URL,
-            "Where its API is, if not at OPERATOR_LOGIN_SERVER."),
-        ROW("API_KEY_FILE", "", api_key_file, ANY,
-            "File with an API key (headscale apikeys create); keys are minted one for each proxy, "
-            "devices deleted."),
-        ROW("HEADSCALE_USER", "", headscale_user, ANY,
-            "Decimal id of the user that minted keys belong to; not needed with tags."),
-        ROW("CLIENT_ID_FILE", "", client_id_file, ANY, "File with the id of an OAuth client, and"),
-        ROW("CLIENT_SECRET_FILE", "", client_secret_file, ANY,
-            "its secret: scopes auth_keys and devices:core."),
-        ROW("AUTH_KEY_FILE", "", auth_key_file, ANY,
-            "File with one reusable, tagged auth key for all proxies: works with any control "
-            "server; devices are left "
-            "behind when proxies go, and an Event names them."),
-        ROW("OPERATOR_CA_FILE", "", ca_file, ANY,
-            "PEM file of the authority that the control server's certificate comes from."),
-        ROW("OPERATOR_INGRESS_CLASS_NAME", "tailscale", class_name, ANY,
-            "loadBalancerClass and ingressClassName that are answered; another one runs beside the "
-            "Go operator."),
-        ROW("OPERATOR_DEFAULT_LOAD_BALANCER", "false", default_lb, BOOLEAN,
-            "Also take Services of type LoadBalancer without a class."),
-        ROW("PROXY_DEFAULT_CLASS", "", default_class, ANY, "ProxyClass of objects that name none."),
-        ROW("PROXY_PRIORITY_CLASS_NAME", "", priority_class, ANY,
-            "PriorityClass of the proxies' pods."),
-        ROW("PROXY_PULL_POLICY", "IfNotPresent", pull_policy, ANY,
-            "imagePullPolicy of the proxies."),
-        ROW("PROXY_CA_SECRET", "", proxy_ca, ANY,
-            "Secret in the operator's namespace whose ca.crt the proxies trust (SSL_CERT_FILE)."),
-        ROW("PROXY_DERP_HTTP", "false", derp_http, BOOLEAN,
-            "Proxies reach relays by plain HTTP (a Headscale without TLS)."),
-        ROW("CLUSTER_DOMAIN", "cluster.local", cluster_domain, ANY,
-            "Domain of the cluster's Services."),
-        ROW("OPERATOR_LEASE", "tailpod-operator", lease, ANY,
-            "Name of the Lease by which replicas choose their leader."),
-        ROW("OPERATOR_LISTEN", ":9003", listen, ANY,
-            "Listener of /healthz, /readyz and /metrics; - for none."),
-        ROW("OPERATOR_LOGGING", "info", logging, ANY, "error, warn, info, debug or trace."),
-        ROW("POD_NAME", "", pod_name, ANY,
-            "Name of this replica in the Lease; default: the host name."),
-        ROW("KUBECONFIG", "", kubeconfig, ANY,
-            "Credentials outside a cluster; inside, the service account is used."),
-        ROW("KUBECONTEXT", "", context, ANY, "Context of KUBECONFIG; default: the current one."),
-        ROW("KUBERNETES_SERVICE_HOST", "", host, ANY, "Set by Kubernetes."),
-        ROW("KUBERNETES_SERVICE_PORT", "443", port, ANY, "Set by Kubernetes."),
+	ROW("OPERATOR_NAMESPACE", NULL, ns, REQUIRED,
+	    "Namespace of the operator and of all proxies."),
+	ROW("PROXY_IMAGE", NULL, image, REQUIRED,
+	    "Image of the proxies: tailpod's containerboot, or tailscale/tailscale."),
+	ROW("PROXY_TAGS", "tag:k8s", proxy_tags, TAGS,
+	    "Tags of proxies whose objects name none, comma separated."),
+	ROW("OPERATOR_LOGIN_SERVER", "", login_server, URL,
+	    "Control server of the proxies, such as a Headscale; without it the Tailscale "
+	    "service."),
+	ROW("OPERATOR_API_SERVER", "", api_server, URL,
+	    "Where its API is, if not at OPERATOR_LOGIN_SERVER."),
+	ROW("API_KEY_FILE", "", api_key_file, ANY,
+	    "File with an API key (headscale apikeys create); keys are minted one for each proxy, "
+	    "devices deleted."),
+	ROW("HEADSCALE_USER", "", headscale_user, ANY,
+	    "Decimal id of the user that minted keys belong to; not needed with tags."),
+	ROW("CLIENT_ID_FILE", "", client_id_file, ANY, "File with the id of an OAuth client, and"),
+	ROW("CLIENT_SECRET_FILE", "", client_secret_file, ANY,
+	    "its secret: scopes auth_keys and devices:core."),
+	ROW("AUTH_KEY_FILE", "", auth_key_file, ANY,
+	    "File with one reusable, tagged auth key for all proxies: works with any control "
+	    "server; devices are left "
+	    "behind when proxies go, and an Event names them."),
+	ROW("OPERATOR_CA_FILE", "", ca_file, ANY,
+	    "PEM file of the authority that the control server's certificate comes from."),
+	ROW("OPERATOR_INGRESS_CLASS_NAME", "tailscale", class_name, ANY,
+	    "loadBalancerClass and ingressClassName that are answered; another one runs beside the "
+	    "Go operator."),
+	ROW("OPERATOR_DEFAULT_LOAD_BALANCER", "false", default_lb, BOOLEAN,
+	    "Also take Services of type LoadBalancer without a class."),
+	ROW("PROXY_DEFAULT_CLASS", "", default_class, ANY, "ProxyClass of objects that name none."),
+	ROW("PROXY_PRIORITY_CLASS_NAME", "", priority_class, ANY,
+	    "PriorityClass of the proxies' pods."),
+	ROW("PROXY_PULL_POLICY", "IfNotPresent", pull_policy, ANY,
+	    "imagePullPolicy of the proxies."),
+	ROW("PROXY_CA_SECRET", "", proxy_ca, ANY,
+	    "Secret in the operator's namespace whose ca.crt the proxies trust (SSL_CERT_FILE)."),
+	ROW("PROXY_DERP_HTTP", "false", derp_http, BOOLEAN,
+	    "Proxies reach relays by plain HTTP (a Headscale without TLS)."),
+	ROW("CLUSTER_DOMAIN", "cluster.local", cluster_domain, ANY,
+	    "Domain of the cluster's Services."),
+	ROW("OPERATOR_LEASE", "tailpod-operator", lease, ANY,
+	    "Name of the Lease by which replicas choose their leader."),
+	ROW("OPERATOR_LISTEN", ":9003", listen, ANY,
+	    "Listener of /healthz, /readyz and /metrics; - for none."),
+	ROW("OPERATOR_LOGGING", "info", logging, ANY, "error, warn, info, debug or trace."),
+	ROW("POD_NAME", "", pod_name, ANY,
+	    "Name of this replica in the Lease; default: the host name."),
+	ROW("KUBECONFIG", "", kubeconfig, ANY,
+	    "Credentials outside a cluster; inside, the service account is used."),
+	ROW("KUBECONTEXT", "", context, ANY, "Context of KUBECONFIG; default: the current one."),
+	ROW("KUBERNETES_SERVICE_HOST", "", host, ANY, "Set by Kubernetes."),
+	ROW("KUBERNETES_SERVICE_PORT", "443", port, ANY, "Set by Kubernetes."),
 };
 
 static int check(const struct row *r, const char *v, struct err *e)
 {
-        if (r->check == REQUIRED && !*v)
-                return err_say(e, EINVAL, "%s is not set: %s", r->name, r->help);
-        if (r->check == BOOLEAN && strcmp(v, "true") != 0 && strcmp(v, "false") != 0)
-                return err_say(e, EINVAL, "%s=%.40s: give true or false", r->name, v);
-        if (r->check == TAGS && !tags_are_valid(v))
-                return err_say(e, EINVAL, "%s=%.80s: give tags such as tag:k8s,tag:web", r->name,
-                               v);
-        if (r->check == URL && *v && strncmp(v, "https://", 8) != 0 &&
-            strncmp(v, "http://", 7) != 0)
-                return err_say(e, EINVAL, "%s=%.80s: give a URL that begins with https://", r->name,
-                               v);
-        return 0;
+	if (r->check == REQUIRED && !*v)
+		return err_say(e, EINVAL, "%s is not set: %s", r->name, r->help);
+	if (r->check == BOOLEAN && strcmp(v, "true") != 0 && strcmp(v, "false") != 0)
+		return err_say(e, EINVAL, "%s=%.40s: give true or false", r->name, v);
+	if (r->check == TAGS && !tags_are_valid(v))
+		return err_say(e, EINVAL, "%s=%.80s: give tags such as tag:k8s,tag:web", r->name,
+			       v);
+	if (r->check == URL && *v && strncmp(v, "https://", 8) != 0 &&
+	    strncmp(v, "http://", 7) != 0)
+		return err_say(e, EINVAL, "%s=%.80s: give a URL that begins with https://", r->name,
+			       v);
+	return 0;
 }
 
 int options_read(struct options *o, const char *(*env)(const char *name), struct err *e)
 {
-        int r;
+	int r;
 
-        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-                const char *v = env(rows[i].name);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *v = env(rows[i].name);
 
-                if (!v || !*v)
-                        v = rows[i].fallback ? rows[i].fallback : "";
-                if ((r = check(&rows[i], v, e)) < 0)
-                        return r;
-                memcpy((char *)o + rows[i].at, &v, sizeof v);
-        }
-        if (!o->kubeconfig[0] && !o->host[0])
-                return err_say(
-                    e, EINVAL,
-                    "neither in a cluster (KUBERNETES_SERVICE_HOST) nor is KUBECONFIG set");
-        if (!o->client_id_file[0] != !o->client_secret_file[0])
-                return err_say(e, EINVAL, "CLIENT_ID_FILE and CLIENT_SECRET_FILE belong together");
-        if (!o->api_key_file[0] && !o->client_id_file[0] && !o->auth_key_file[0])
-                return err_say(e, EINVAL,
-                               "no credentials: set API_KEY_FILE, CLIENT_ID_FILE with "
-                               "CLIENT_SECRET_FILE, or AUTH_KEY_FILE");
-        return 0;
+		if (!v || !*v)
+			v = rows[i].fallback ? rows[i].fallback : "";
+		if ((r = check(&rows[i], v, e)) < 0)
+			return r;
+		memcpy((char *)o + rows[i].at, &v, sizeof v);
+	}
+	if (!o->kubeconfig[0] && !o->host[0])
+		return err_say(
+		    e, EINVAL,
+		    "neither in a cluster (KUBERNETES_SERVICE_HOST) nor is KUBECONFIG set");
+	if (!o->client_id_file[0] != !o->client_secret_file[0])
+		return err_say(e, EINVAL, "CLIENT_ID_FILE and CLIENT_SECRET_FILE belong together");
+	if (!o->api_key_file[0] && !o->client_id_file[0] && !o->auth_key_file[0])
+		return err_say(e, EINVAL,
+			       "no credentials: set API_KEY_FILE, CLIENT_ID_FILE with "
+			       "CLIENT_SECRET_FILE, or AUTH_KEY_FILE");
+	return 0;
 }
 
 static const char intro[] =
@@ -133,26 +133,26 @@ static const char intro[] =
 
 bool options_help(struct buf *out)
 {
-        bool ok = buf_printf(out, "%s", intro);
+	bool ok = buf_printf(out, "%s", intro);
 
-        for (size_t i = 0; i < ARRAY_LEN(rows) && ok; i++)
-                ok = buf_printf(out, "  %s%s%s%s\n      %s\n", rows[i].name,
-                                rows[i].fallback && *rows[i].fallback ? " (" : "",
-                                rows[i].fallback ? rows[i].fallback : " (required)",
-                                rows[i].fallback && *rows[i].fallback ? ")" : "", rows[i].help);
-        return ok;
+	for (size_t i = 0; i < ARRAY_LEN(rows) && ok; i++)
+		ok = buf_printf(out, "  %s%s%s%s\n      %s\n", rows[i].name,
+				rows[i].fallback && *rows[i].fallback ? " (" : "",
+				rows[i].fallback ? rows[i].fallback : " (required)",
+				rows[i].fallback && *rows[i].fallback ? ")" : "", rows[i].help);
+	return ok;
 }
 
 bool options_markdown(struct buf *out)
 {
-        bool ok = buf_printf(out, "| variable | default | meaning |\n|---|---|---|\n");
+	bool ok = buf_printf(out, "| variable | default | meaning |\n|---|---|---|\n");
 
-        for (size_t i = 0; i < ARRAY_LEN(rows) && ok; i++)
-                ok = buf_printf(out, "| `%s` | %s%s%s | %s |\n", rows[i].name,
-                                rows[i].fallback && *rows[i].fallback ? "`" : "",
-                                !rows[i].fallback   ? "required"
-                                : *rows[i].fallback ? rows[i].fallback
-                                                    : "-",
-                                rows[i].fallback && *rows[i].fallback ? "`" : "", rows[i].help);
-        return ok;
+	for (size_t i = 0; i < ARRAY_LEN(rows) && ok; i++)
+		ok = buf_printf(out, "| `%s` | %s%s%s | %s |\n", rows[i].name,
+				rows[i].fallback && *rows[i].fallback ? "`" : "",
+				!rows[i].fallback   ? "required"
+				: *rows[i].fallback ? rows[i].fallback
+						    : "-",
+				rows[i].fallback && *rows[i].fallback ? "`" : "", rows[i].help);
+	return ok;
 }

@@ -9,12 +9,12 @@
 #include "base/err.h"
 
 struct options { /* texts of the environment or of the defaults; "" when not given */
-        const char *ns, *image, *proxy_tags, *login_server, *api_server, *class_name, *default_lb,
-            *default_class;
-        const char *cluster_domain, *pull_policy, *priority_class, *proxy_ca, *derp_http;
-        const char *client_id_file, *client_secret_file, *api_key_file, *auth_key_file,
-            *headscale_user, *ca_file;
-        const char *kubeconfig, *context, *host, *port, *pod_name, *lease, *listen, *logging;
+	const char *ns, *image, *proxy_tags, *login_server, *api_server, *class_name, *default_lb,
+	    *default_class;
+	const char *cluster_domain, *pull_policy, *priority_class, *proxy_ca, *derp_http;
+	const char *client_id_file, *client_secret_file, *api_key_file, *auth_key_file,
+	    *headscale_user, *ca_file;
+	const char *kubeconfig, *context, *host, *port, *pod_name, *lease, *listen, *logging;
 };
 
 /* 0, or -EINVAL and one line. env: getenv or a test's. */

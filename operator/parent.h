@@ -17,78 +17,78 @@
 #define FINALIZER "tailscale.com/finalizer"
 
 enum kind { /* a row in kinds[] each */
-            KIND_SERVICE,
-            KIND_INGRESS,
-            KIND_CONNECTOR,
-            KIND_PROXYCLASS,
-            KIND_PROXYGROUP,
-            KIND_DNSCONFIG,
-            KIND_RECORDER,
-            KIND_TAILNET,
-            KIND_PEERRELAY,
-            KIND_PROXYGROUPPOLICY,
-            KIND_N,
+	    KIND_SERVICE,
+	    KIND_INGRESS,
+	    KIND_CONNECTOR,
+	    KIND_PROXYCLASS,
+	    KIND_PROXYGROUP,
+	    KIND_DNSCONFIG,
+	    KIND_RECORDER,
+	    KIND_TAILNET,
+	    KIND_PEERRELAY,
+	    KIND_PROXYGROUPPOLICY,
+	    KIND_N,
 };
 struct kind_row {
-        const char *key; /* first part of a work key, and the label parent-resource-type */
-        const char *api_version, *kind, *resource;
-        const char *condition; /* type of the condition that we keep; NULL: the kind has none */
-        bool is_offered;       /* by this version */
-        bool is_core;          /* always there; else its CRD may be missing */
+	const char *key; /* first part of a work key, and the label parent-resource-type */
+	const char *api_version, *kind, *resource;
+	const char *condition; /* type of the condition that we keep; NULL: the kind has none */
+	bool is_offered;       /* by this version */
+	bool is_core;          /* always there; else its CRD may be missing */
 };
 extern const struct kind_row kinds[KIND_N];
 
 enum {
-        PARENT_PORTS_MAX = 64,
-        PARENT_PATHS_MAX = 32,
-        PARENT_KEY_MAX = 340,
-        TAGS_MAX = 512,
-        ROUTES_MAX = 1024
+	PARENT_PORTS_MAX = 64,
+	PARENT_PATHS_MAX = 32,
+	PARENT_KEY_MAX = 340,
+	TAGS_MAX = 512,
+	ROUTES_MAX = 1024
 };
 
 struct condition {
-        bool exists;
-        bool is_true;
-        char reason[64], message[512], since[40];
-        int64_t observed;
+	bool exists;
+	bool is_true;
+	char reason[64], message[512], since[40];
+	int64_t observed;
 };
 
 struct parent_path {
-        char path[256], service[64];
-        uint16_t port; /* 0: by name, or a backend that is no Service */
-        bool is_bad;
+	char path[256], service[64];
+	uint16_t port; /* 0: by name, or a backend that is no Service */
+	bool is_bad;
 };
 
 struct parent {
-        enum kind kind;
-        char ns[KUBE_NS_MAX + 1], name[KUBE_NAME_MAX + 1], uid[KUBE_UID_MAX + 1],
-            rv[KUBE_RV_MAX + 1];
-        int64_t generation;
-        bool is_deleting, has_finalizer;
-        wall_t deleted;
-        char *finalizers; /* JSON of the others, for writing them back; NULL: none */
-        /* annotations; empty: absent */
-        bool expose, too_long; /* too_long: an annotation that cannot be right */
-        char hostname[256], tags[TAGS_MAX], proxy_class[64], tailnet_ip[64], tailnet_fqdn[256];
-        char unknown[256]; /* tailscale.com/ annotations that this version does not act on, comma
-                              separated */
-        /* spec of a Service */
-        bool is_load_balancer, is_external_name;
-        char lb_class[128], class_name[128];
-        char cluster_ip[64], external_name[256], ports[256]; /* ports: "80,443", or empty */
-        /* spec of an Ingress */
-        struct parent_path *path; /* PARENT_PATHS_MAX of them, or NULL */
-        size_t n_paths;
-        char tls_host[256];
-        bool has_tls_secret, too_many_paths;
-        /* spec of a Connector */
-        char routes[ROUTES_MAX], host_prefix[64];
-        bool exit_node, app_connector;
-        int64_t replicas;
-        /* status */
-        struct condition condition;
-        char lb_host[256], lb_ip[4][64];
-        size_t n_lb_ip;
+	enum kind kind;
+	char ns[KUBE_NS_MAX + 1], name[KUBE_NAME_MAX + 1], uid[KUBE_UID_MAX + 1],
+	    rv[KUBE_RV_MAX + 1];
+	int64_t generation;
+	bool is_deleting, has_finalizer;
+	wall_t deleted;
+	char *finalizers; /* JSON of the others, for writing them back; NULL: none */
+	/* annotations; empty: absent */
+	bool expose, too_long; /* too_long: an annotation that cannot be right */
+	char hostname[256], tags[TAGS_MAX], proxy_class[64], tailnet_ip[64], tailnet_fqdn[256];
+	char unknown[256]; /* tailscale.com/ annotations that this version does not act on, comma
+			      separated */
+	/* spec of a Service */
+	bool is_load_balancer, is_external_name;
+	char lb_class[128], class_name[128];
+	char cluster_ip[64], external_name[256], ports[256]; /* ports: "80,443", or empty */
+	/* spec of an Ingress */
+	struct parent_path *path; /* PARENT_PATHS_MAX of them, or NULL */
+	size_t n_paths;
+	char tls_host[256];
+	bool has_tls_secret, too_many_paths;
+	/* spec of a Connector */
+	char routes[ROUTES_MAX], host_prefix[64];
+	bool exit_node, app_connector;
+	int64_t replicas;
+	/* status */
+	struct condition condition;
+	char lb_host[256], lb_ip[4][64];
+	size_t n_lb_ip;
 };
 
 /* False: not an object of the kind. */
@@ -97,9 +97,9 @@ void parent_fini(struct parent *p);
 /* Whether to keep it: it asks for a proxy, or bears our finalizer or condition. */
 bool parent_matters(const struct parent *p, const char *class_name, bool default_load_balancer);
 void parent_key(char out[static PARENT_KEY_MAX], enum kind kind, const char *ns,
-                const char *name); /* "svc/ns/name" */
+		const char *name); /* "svc/ns/name" */
 /* Back again; false: no such kind or malformed. */
 MUST_USE bool parent_key_parse(const char *key, enum kind *kind, char ns[static KUBE_NS_MAX + 1],
-                               char name[static KUBE_NAME_MAX + 1]);
+			       char name[static KUBE_NAME_MAX + 1]);
 
 #endif

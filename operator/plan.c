@@ -8,99 +8,99 @@
 #include "base/ip.h"
 
 const char *const step_names[STEP_N] = {
-        [STEP_FINALIZER_ADD] = "add finalizer",
-        [STEP_APPLY] = "apply",
-        [STEP_MINT] = "mint key",
-        [STEP_KEY_DROP] = "drop used key",
-        [STEP_DELETE_DEVICE] = "delete device",
-        [STEP_DELETE] = "delete",
-        [STEP_EXTERNAL_NAME] = "set external name",
-        [STEP_STATUS] = "write status",
-        [STEP_FINALIZER_DEL] = "remove finalizer",
+	[STEP_FINALIZER_ADD] = "add finalizer",
+	[STEP_APPLY] = "apply",
+	[STEP_MINT] = "mint key",
+	[STEP_KEY_DROP] = "drop used key",
+	[STEP_DELETE_DEVICE] = "delete device",
+	[STEP_DELETE] = "delete",
+	[STEP_EXTERNAL_NAME] = "set external name",
+	[STEP_STATUS] = "write status",
+	[STEP_FINALIZER_DEL] = "remove finalizer",
 };
 
 static void add(struct plan *out, enum step_kind kind, const char *proxy, enum child child)
 {
-        struct step *s = &out->step[out->n];
+	struct step *s = &out->step[out->n];
 
-        if (out->n == PLAN_STEPS_MAX) { /* the rest next time */
-                out->again = (mono_t){ 0 };
-                return;
-        }
-        out->n++;
-        s->kind = kind;
-        s->child = child;
-        (void)bytes_to_str(bytes_str(proxy ? proxy : ""), s->proxy, sizeof s->proxy);
+	if (out->n == PLAN_STEPS_MAX) { /* the rest next time */
+		out->again = (mono_t){ 0 };
+		return;
+	}
+	out->n++;
+	s->kind = kind;
+	s->child = child;
+	(void)bytes_to_str(bytes_str(proxy ? proxy : ""), s->proxy, sizeof s->proxy);
 }
 
 static void cleanup(struct plan *out, const struct proxy *x)
 {
-        if (x->child[CHILD_SET].exists && !x->child[CHILD_SET].is_deleting)
-                add(out, STEP_DELETE, x->name, CHILD_SET);
-        if (x->device_id[0] && !x->device_gone)
-                add(out, STEP_DELETE_DEVICE, x->name, CHILD_SECRET);
-        for (int c = CHILD_CONFIG; c >= CHILD_SECRET; c--)
-                if (x->child[c].exists && !x->child[c].is_deleting)
-                        add(out, STEP_DELETE, x->name, (enum child)c);
+	if (x->child[CHILD_SET].exists && !x->child[CHILD_SET].is_deleting)
+		add(out, STEP_DELETE, x->name, CHILD_SET);
+	if (x->device_id[0] && !x->device_gone)
+		add(out, STEP_DELETE_DEVICE, x->name, CHILD_SECRET);
+	for (int c = CHILD_CONFIG; c >= CHILD_SECRET; c--)
+		if (x->child[c].exists && !x->child[c].is_deleting)
+			add(out, STEP_DELETE, x->name, (enum child)c);
 }
 
 static bool must_apply(const struct child_seen *c, const char *hash)
 {
-        return !c->exists || c->is_deleting || strcmp(c->hash, hash) != 0 ||
-               (c->applied && c->applied != c->state);
+	return !c->exists || c->is_deleting || strcmp(c->hash, hash) != 0 ||
+	       (c->applied && c->applied != c->state);
 }
 
 static bool needs_key(const struct proxy *x, const struct want *w, const struct settings *s,
-                      wall_t wall)
+		      wall_t wall)
 {
-        if (x && x->wants_key)
-                return true;
-        if (x && x->device_id[0])
-                return false;
-        if (!x || !x->has_key)
-                return true;
-        if (s->fixed_key)
-                return false;
-        return x->key_expires.ns <= wall.ns || strcmp(x->key_tags, w->tags) != 0;
+	if (x && x->wants_key)
+		return true;
+	if (x && x->device_id[0])
+		return false;
+	if (!x || !x->has_key)
+		return true;
+	if (s->fixed_key)
+		return false;
+	return x->key_expires.ns <= wall.ns || strcmp(x->key_tags, w->tags) != 0;
 }
 
 static void children_of(struct plan *out, const struct proxy *x, const char *name,
-                        const char (*hash)[HASH_TEXT])
+			const char (*hash)[HASH_TEXT])
 {
-        static const struct child_seen none;
+	static const struct child_seen none;
 
-        for (size_t c = 0; c < CHILD_SET; c++) {
-                const struct child_seen *seen = x ? &x->child[c] : &none;
+	for (size_t c = 0; c < CHILD_SET; c++) {
+		const struct child_seen *seen = x ? &x->child[c] : &none;
 
-                if (hash[c][0] && must_apply(seen, hash[c]))
-                        add(out, STEP_APPLY, name, (enum child)c);
-                else if (!hash[c][0] && seen->exists && !seen->is_deleting)
-                        add(out, STEP_DELETE, name, (enum child)c);
-        }
+		if (hash[c][0] && must_apply(seen, hash[c]))
+			add(out, STEP_APPLY, name, (enum child)c);
+		else if (!hash[c][0] && seen->exists && !seen->is_deleting)
+			add(out, STEP_DELETE, name, (enum child)c);
+	}
 }
 
 static void key(struct plan *out, const struct proxy *x, const char *name, const struct want *w,
-                const struct settings *s, mono_t now, wall_t wall)
+		const struct settings *s, mono_t now, wall_t wall)
 {
-        if (needs_key(x, w, s, wall)) {
-                const mono_t not_before =
-                    x && !mono_is_never(x->minted) ? mono_add(x->minted, SPAN_S(KEY_AGAIN_S)) : now;
+	if (needs_key(x, w, s, wall)) {
+		const mono_t not_before =
+		    x && !mono_is_never(x->minted) ? mono_add(x->minted, SPAN_S(KEY_AGAIN_S)) : now;
 
-                if (mono_before(now, not_before)) {
-                        out->again = mono_min(out->again, not_before);
-                        return;
-                }
-                if (x && x->wants_key && x->device_id[0] && !x->device_gone)
-                        add(out, STEP_DELETE_DEVICE, name, CHILD_SECRET);
-                add(out, STEP_MINT, name, CHILD_SECRET);
-        } else if (x->device_id[0] && x->has_key) {
-                add(out, STEP_KEY_DROP, name, CHILD_SECRET);
-        } else if (!x->device_id[0] &&
-                   !s->fixed_key) { /* a key that nobody uses is replaced when it ends */
-                const int64_t left = x->key_expires.ns - wall.ns;
+		if (mono_before(now, not_before)) {
+			out->again = mono_min(out->again, not_before);
+			return;
+		}
+		if (x && x->wants_key && x->device_id[0] && !x->device_gone)
+			add(out, STEP_DELETE_DEVICE, name, CHILD_SECRET);
+		add(out, STEP_MINT, name, CHILD_SECRET);
+	} else if (x->device_id[0] && x->has_key) {
+		add(out, STEP_KEY_DROP, name, CHILD_SECRET);
+	} else if (!x->device_id[0] &&
+		   !s->fixed_key) { /* a key that nobody uses is replaced when it ends */
+		const int64_t left = x->key_expires.ns - wall.ns;
 
-                out->again = mono_min(out->again, mono_add(now, (span_t){ left + NS_PER_S }));
-        }
+		out->again = mono_min(out->again, mono_add(now, (span_t){ left + NS_PER_S }));
+	}
 }
 
 /* --- status --- */
@@ -108,165 +108,165 @@ static void key(struct plan *out, const struct proxy *x, const char *name, const
 static void PRINTF(4, 5)
     condition(struct plan *out, bool is_true, const char *reason, const char *fmt, ...)
 {
-        va_list ap;
+	va_list ap;
 
-        out->condition.exists = true;
-        out->condition.is_true = is_true;
-        (void)bytes_to_str(bytes_str(reason), out->condition.reason, sizeof out->condition.reason);
-        va_start(ap, fmt);
-        (void)vsnprintf(out->condition.message, sizeof out->condition.message, fmt, ap);
-        va_end(ap);
+	out->condition.exists = true;
+	out->condition.is_true = is_true;
+	(void)bytes_to_str(bytes_str(reason), out->condition.reason, sizeof out->condition.reason);
+	va_start(ap, fmt);
+	(void)vsnprintf(out->condition.message, sizeof out->condition.message, fmt, ap);
+	va_end(ap);
 }
 
 static void ready_condition(struct plan *out, const struct parent *p, const struct want *w,
-                            const struct proxy *x)
+			    const struct proxy *x)
 {
-        const bool cn = p->kind == KIND_CONNECTOR;
+	const bool cn = p->kind == KIND_CONNECTOR;
 
-        if (w->is_invalid)
-                condition(out, false, w->reason, "%s", w->message);
-        else if (p->kind == KIND_PROXYCLASS)
-                condition(out, true, "ProxyClassValid", "in use by new and existing proxies");
-        else if (x && x->device_id[0] && x->device_fqdn[0] && x->n_ips > 0)
-                condition(out, true, cn ? "ConnectorCreated" : "ProxyCreated", "%s %s",
-                          x->device_fqdn, x->device_ip[0]);
-        else
-                condition(out, false, cn ? "ConnectorCreating" : "ProxyPending",
-                          "waiting for the proxy to join the tailnet");
+	if (w->is_invalid)
+		condition(out, false, w->reason, "%s", w->message);
+	else if (p->kind == KIND_PROXYCLASS)
+		condition(out, true, "ProxyClassValid", "in use by new and existing proxies");
+	else if (x && x->device_id[0] && x->device_fqdn[0] && x->n_ips > 0)
+		condition(out, true, cn ? "ConnectorCreated" : "ProxyCreated", "%s %s",
+			  x->device_fqdn, x->device_ip[0]);
+	else
+		condition(out, false, cn ? "ConnectorCreating" : "ProxyPending",
+			  "waiting for the proxy to join the tailnet");
 }
 
 static void load_balancer(struct plan *out, const struct parent *p, const struct want *w,
-                          const struct proxy *x)
+			  const struct proxy *x)
 {
-        struct ip dest, ip;
-        const bool has_dest = w->role == ROLE_INGRESS && ip_parse(bytes_str(w->dest_ip), &dest);
+	struct ip dest, ip;
+	const bool has_dest = w->role == ROLE_INGRESS && ip_parse(bytes_str(w->dest_ip), &dest);
 
-        if (!x || !x->device_fqdn[0] || x->n_ips == 0)
-                return;
-        if (p->kind == KIND_SERVICE && !p->is_load_balancer)
-                return;
-        memcpy(out->lb_host, x->device_fqdn, sizeof out->lb_host);
-        for (size_t i = 0; i < x->n_ips; i++)
-                if (ip_parse(bytes_str(x->device_ip[i]), &ip) &&
-                    (!has_dest || ip_is_v4(&ip) == ip_is_v4(&dest)))
-                        memcpy(out->lb_ip[out->n_lb_ip++], x->device_ip[i], sizeof out->lb_ip[0]);
+	if (!x || !x->device_fqdn[0] || x->n_ips == 0)
+		return;
+	if (p->kind == KIND_SERVICE && !p->is_load_balancer)
+		return;
+	memcpy(out->lb_host, x->device_fqdn, sizeof out->lb_host);
+	for (size_t i = 0; i < x->n_ips; i++)
+		if (ip_parse(bytes_str(x->device_ip[i]), &ip) &&
+		    (!has_dest || ip_is_v4(&ip) == ip_is_v4(&dest)))
+			memcpy(out->lb_ip[out->n_lb_ip++], x->device_ip[i], sizeof out->lb_ip[0]);
 }
 
 static bool same_lb(const struct plan *out, const struct parent *p)
 {
-        if (strcmp(out->lb_host, p->lb_host) != 0 || out->n_lb_ip != p->n_lb_ip)
-                return false;
-        for (size_t i = 0; i < out->n_lb_ip; i++)
-                if (strcmp(out->lb_ip[i], p->lb_ip[i]) != 0)
-                        return false;
-        return true;
+	if (strcmp(out->lb_host, p->lb_host) != 0 || out->n_lb_ip != p->n_lb_ip)
+		return false;
+	for (size_t i = 0; i < out->n_lb_ip; i++)
+		if (strcmp(out->lb_ip[i], p->lb_ip[i]) != 0)
+			return false;
+	return true;
 }
 
 static void status(struct plan *out, const struct parent *p, const struct want *w,
-                   const struct proxy *x)
+		   const struct proxy *x)
 {
-        const struct condition *a = &p->condition, *b = &out->condition;
-        const bool has_lb =
-            p->kind == KIND_INGRESS || (p->kind == KIND_SERVICE && p->is_load_balancer);
-        bool same = true;
+	const struct condition *a = &p->condition, *b = &out->condition;
+	const bool has_lb =
+	    p->kind == KIND_INGRESS || (p->kind == KIND_SERVICE && p->is_load_balancer);
+	bool same = true;
 
-        if (kinds[p->kind].condition) {
-                ready_condition(out, p, w, x);
-                out->condition.observed = p->generation;
-                same = a->exists && a->is_true == b->is_true && strcmp(a->reason, b->reason) == 0 &&
-                       strcmp(a->message, b->message) == 0 && a->observed == b->observed;
-                if (a->exists && a->is_true == b->is_true)
-                        memcpy(out->condition.since, a->since, sizeof a->since);
-        }
-        if (has_lb && w->role != ROLE_KEEP) {
-                load_balancer(out, p, w, x);
-                same = same && same_lb(out, p);
-        } else if (has_lb) { /* what runs is left as it is */
-                memcpy(out->lb_host, p->lb_host, sizeof out->lb_host);
-                for (size_t i = 0; i < p->n_lb_ip && i < DEVICE_IPS_MAX; i++)
-                        (void)bytes_to_str(bytes_str(p->lb_ip[i]), out->lb_ip[out->n_lb_ip++],
-                                           sizeof out->lb_ip[0]);
-        }
-        if (!same)
-                add(out, STEP_STATUS, NULL, CHILD_SECRET);
+	if (kinds[p->kind].condition) {
+		ready_condition(out, p, w, x);
+		out->condition.observed = p->generation;
+		same = a->exists && a->is_true == b->is_true && strcmp(a->reason, b->reason) == 0 &&
+		       strcmp(a->message, b->message) == 0 && a->observed == b->observed;
+		if (a->exists && a->is_true == b->is_true)
+			memcpy(out->condition.since, a->since, sizeof a->since);
+	}
+	if (has_lb && w->role != ROLE_KEEP) {
+		load_balancer(out, p, w, x);
+		same = same && same_lb(out, p);
+	} else if (has_lb) { /* what runs is left as it is */
+		memcpy(out->lb_host, p->lb_host, sizeof out->lb_host);
+		for (size_t i = 0; i < p->n_lb_ip && i < DEVICE_IPS_MAX; i++)
+			(void)bytes_to_str(bytes_str(p->lb_ip[i]), out->lb_ip[out->n_lb_ip++],
+					   sizeof out->lb_ip[0]);
+	}
+	if (!same)
+		add(out, STEP_STATUS, NULL, CHILD_SECRET);
 }
 
 static void notes(struct plan *out, const struct want *w, const struct proxy *x)
 {
-        for (size_t i = 0; i < w->n_notes; i++)
-                out->note[out->n_notes++] = w->note[i];
-        if (w->is_invalid) {
-                struct note *n = &out->note[out->n_notes++];
+	for (size_t i = 0; i < w->n_notes; i++)
+		out->note[out->n_notes++] = w->note[i];
+	if (w->is_invalid) {
+		struct note *n = &out->note[out->n_notes++];
 
-                n->is_warning = true;
-                memcpy(n->reason, w->reason, sizeof n->reason - 1);
-                memcpy(n->message, w->message, sizeof n->message);
-        } else if (x && x->device_id[0] && x->key_tags[0] && strcmp(x->key_tags, w->tags) != 0) {
-                struct note *n = &out->note[out->n_notes++];
+		n->is_warning = true;
+		memcpy(n->reason, w->reason, sizeof n->reason - 1);
+		memcpy(n->message, w->message, sizeof n->message);
+	} else if (x && x->device_id[0] && x->key_tags[0] && strcmp(x->key_tags, w->tags) != 0) {
+		struct note *n = &out->note[out->n_notes++];
 
-                n->is_warning = true;
-                (void)snprintf(n->reason, sizeof n->reason, "TagsNotChanged");
-                (void)snprintf(n->message, sizeof n->message,
-                               "the node keeps its tags %.150s: tags are given when a node joins; "
-                               "expose the object anew for others",
-                               x->key_tags);
-        }
+		n->is_warning = true;
+		(void)snprintf(n->reason, sizeof n->reason, "TagsNotChanged");
+		(void)snprintf(n->message, sizeof n->message,
+			       "the node keeps its tags %.150s: tags are given when a node joins; "
+			       "expose the object anew for others",
+			       x->key_tags);
+	}
 }
 
 /* --- the plan --- */
 
 static void end(struct plan *out, const struct parent *p)
 {
-        if (!p)
-                return;
-        if (p->condition.exists && !p->is_deleting) {
-                out->clear_status = true;
-                add(out, STEP_STATUS, NULL, CHILD_SECRET);
-        }
-        if (p->has_finalizer)
-                add(out, STEP_FINALIZER_DEL, NULL, CHILD_SECRET);
+	if (!p)
+		return;
+	if (p->condition.exists && !p->is_deleting) {
+		out->clear_status = true;
+		add(out, STEP_STATUS, NULL, CHILD_SECRET);
+	}
+	if (p->has_finalizer)
+		add(out, STEP_FINALIZER_DEL, NULL, CHILD_SECRET);
 }
 
 void plan_make(struct plan *out, const struct parent *p, const struct want *w,
-               const struct proxy *const *x, size_t n, const struct settings *s,
-               const char (*hash)[HASH_TEXT], mono_t now, wall_t wall)
+	       const struct proxy *const *x, size_t n, const struct settings *s,
+	       const char (*hash)[HASH_TEXT], mono_t now, wall_t wall)
 {
-        const struct proxy *mine = NULL;
-        char name[PROXY_NAME_MAX + 1] = "";
+	const struct proxy *mine = NULL;
+	char name[PROXY_NAME_MAX + 1] = "";
 
-        *out = (struct plan){ .again = MONO_NEVER };
-        if (p)
-                proxy_name(name, p->name, p->uid);
-        for (size_t i = 0; i < n; i++) {
-                if (p && w->role != ROLE_NONE && strcmp(x[i]->name, name) == 0)
-                        mine = x[i];
-                else
-                        cleanup(out, x[i]);
-        }
-        if (!p)
-                return;
-        if (w->role == ROLE_NONE) {
-                for (size_t i = 0; i < w->n_notes; i++)
-                        out->note[out->n_notes++] = w->note[i];
-                end(out, p);
-                return;
-        }
-        if (w->role != ROLE_KEEP) {
-                const struct child_seen *set = mine ? &mine->child[CHILD_SET] : NULL;
+	*out = (struct plan){ .again = MONO_NEVER };
+	if (p)
+		proxy_name(name, p->name, p->uid);
+	for (size_t i = 0; i < n; i++) {
+		if (p && w->role != ROLE_NONE && strcmp(x[i]->name, name) == 0)
+			mine = x[i];
+		else
+			cleanup(out, x[i]);
+	}
+	if (!p)
+		return;
+	if (w->role == ROLE_NONE) {
+		for (size_t i = 0; i < w->n_notes; i++)
+			out->note[out->n_notes++] = w->note[i];
+		end(out, p);
+		return;
+	}
+	if (w->role != ROLE_KEEP) {
+		const struct child_seen *set = mine ? &mine->child[CHILD_SET] : NULL;
 
-                if (!p->has_finalizer)
-                        add(out, STEP_FINALIZER_ADD, NULL, CHILD_SECRET);
-                children_of(out, mine, name, hash);
-                key(out, mine, name, w, s, now, wall);
-                if (!set || must_apply(set, hash[CHILD_SET]))
-                        add(out, STEP_APPLY, name, CHILD_SET);
-                if (w->role == ROLE_EGRESS) {
-                        (void)snprintf(out->external_name, sizeof out->external_name,
-                                       "%s.%s.svc.%s", name, s->ns, s->cluster_domain);
-                        if (strcmp(out->external_name, p->external_name) != 0)
-                                add(out, STEP_EXTERNAL_NAME, NULL, CHILD_SERVICE);
-                }
-        }
-        status(out, p, w, mine);
-        notes(out, w, mine);
+		if (!p->has_finalizer)
+			add(out, STEP_FINALIZER_ADD, NULL, CHILD_SECRET);
+		children_of(out, mine, name, hash);
+		key(out, mine, name, w, s, now, wall);
+		if (!set || must_apply(set, hash[CHILD_SET]))
+			add(out, STEP_APPLY, name, CHILD_SET);
+		if (w->role == ROLE_EGRESS) {
+			(void)snprintf(out->external_name, sizeof out->external_name,
+				       "%s.%s.svc.%s", name, s->ns, s->cluster_domain);
+			if (strcmp(out->external_name, p->external_name) != 0)
+				add(out, STEP_EXTERNAL_NAME, NULL, CHILD_SERVICE);
+		}
+	}
+	status(out, p, w, mine);
+	notes(out, w, mine);
 }

@@ -12,44 +12,44 @@
 #include "operator/want.h"
 
 enum step_kind {
-        STEP_FINALIZER_ADD,
-        STEP_APPLY,    /* child of proxy */
-        STEP_MINT,     /* a key, and into the Secret */
-        STEP_KEY_DROP, /* the used key out of the Secret */
-        STEP_DELETE_DEVICE,
-        STEP_DELETE,        /* child of proxy */
-        STEP_EXTERNAL_NAME, /* of an egress Service */
-        STEP_STATUS,
-        STEP_FINALIZER_DEL,
-        STEP_N,
+	STEP_FINALIZER_ADD,
+	STEP_APPLY,    /* child of proxy */
+	STEP_MINT,     /* a key, and into the Secret */
+	STEP_KEY_DROP, /* the used key out of the Secret */
+	STEP_DELETE_DEVICE,
+	STEP_DELETE,        /* child of proxy */
+	STEP_EXTERNAL_NAME, /* of an egress Service */
+	STEP_STATUS,
+	STEP_FINALIZER_DEL,
+	STEP_N,
 };
 extern const char *const step_names[STEP_N];
 
 enum { PLAN_STEPS_MAX = 64, KEY_LIFE_S = 3600, KEY_AGAIN_S = 30, CLEANUP_MAX_S = 300 };
 
 struct step {
-        enum step_kind kind;
-        enum child child;
-        char proxy[PROXY_NAME_MAX + 1];
+	enum step_kind kind;
+	enum child child;
+	char proxy[PROXY_NAME_MAX + 1];
 };
 
 struct plan {
-        struct step step[PLAN_STEPS_MAX];
-        size_t n;
-        struct condition condition; /* wanted; exists false: none */
-        bool clear_status;
-        char lb_host[256], lb_ip[DEVICE_IPS_MAX][46];
-        size_t n_lb_ip;
-        char external_name[256];
-        mono_t again; /* look again then, whatever happens; MONO_NEVER */
-        struct note note[NOTES_MAX + 2];
-        size_t n_notes;
+	struct step step[PLAN_STEPS_MAX];
+	size_t n;
+	struct condition condition; /* wanted; exists false: none */
+	bool clear_status;
+	char lb_host[256], lb_ip[DEVICE_IPS_MAX][46];
+	size_t n_lb_ip;
+	char external_name[256];
+	mono_t again; /* look again then, whatever happens; MONO_NEVER */
+	struct note note[NOTES_MAX + 2];
+	size_t n_notes;
 };
 
 /* p NULL: the parent is gone. x: all proxies that name it as parent; hash[c]: of the wished text of
  * child c, "" for a child that is not wished for. */
 void plan_make(struct plan *out, const struct parent *p, const struct want *w,
-               const struct proxy *const *x, size_t n, const struct settings *s,
-               const char (*hash)[HASH_TEXT], mono_t now, wall_t wall);
+	       const struct proxy *const *x, size_t n, const struct settings *s,
+	       const char (*hash)[HASH_TEXT], mono_t now, wall_t wall);
 
 #endif

@@ -19,54 +19,54 @@
 #define MANAGER_KEY "tailpod-operator-key"
 
 enum child { /* in the order of making; a row in children[] each */
-             CHILD_SECRET,
-             CHILD_ACCOUNT,
-             CHILD_ROLE,
-             CHILD_BINDING,
-             CHILD_SERVICE,
-             CHILD_CONFIG,
-             CHILD_SET,
-             CHILD_N,
+	     CHILD_SECRET,
+	     CHILD_ACCOUNT,
+	     CHILD_ROLE,
+	     CHILD_BINDING,
+	     CHILD_SERVICE,
+	     CHILD_CONFIG,
+	     CHILD_SET,
+	     CHILD_N,
 };
 struct child_row {
-        const char *api_version, *kind, *resource, *suffix; /* of its name after the proxy's */
+	const char *api_version, *kind, *resource, *suffix; /* of its name after the proxy's */
 };
 extern const struct child_row children[CHILD_N];
 
 enum { PROXY_NAME_MAX = 52, HASH_TEXT = 17, DEVICE_IPS_MAX = 4 };
 
 struct child_seen {
-        bool exists, is_deleting;
-        char hash[HASH_TEXT];
-        uint64_t rv;
-        uint64_t state, applied; /* version of the wish (generation, or rv where there is none);
-                                    after our last apply */
-        unsigned epoch;
+	bool exists, is_deleting;
+	char hash[HASH_TEXT];
+	uint64_t rv;
+	uint64_t state, applied; /* version of the wish (generation, or rv where there is none);
+				    after our last apply */
+	unsigned epoch;
 };
 
 struct proxy {
-        char name[PROXY_NAME_MAX + 1], parent_uid[KUBE_UID_MAX + 1];
-        char parent[PARENT_KEY_MAX]; /* work key of the parent */
-        struct child_seen child[CHILD_N];
-        /* from the Secret */
-        char device_id[64], device_fqdn[256], device_ip[DEVICE_IPS_MAX][46];
-        size_t n_ips;
-        bool has_key, wants_key;
-        wall_t key_expires;
-        char key_id[64], key_tags[TAGS_MAX];
-        /* in memory only */
-        bool device_gone;             /* deleted by us */
-        mono_t minted, cleanup_since; /* MONO_NEVER: not */
+	char name[PROXY_NAME_MAX + 1], parent_uid[KUBE_UID_MAX + 1];
+	char parent[PARENT_KEY_MAX]; /* work key of the parent */
+	struct child_seen child[CHILD_N];
+	/* from the Secret */
+	char device_id[64], device_fqdn[256], device_ip[DEVICE_IPS_MAX][46];
+	size_t n_ips;
+	bool has_key, wants_key;
+	wall_t key_expires;
+	char key_id[64], key_tags[TAGS_MAX];
+	/* in memory only */
+	bool device_gone;             /* deleted by us */
+	mono_t minted, cleanup_since; /* MONO_NEVER: not */
 };
 
 /* Deterministic, so that a crash between making and noting leaks nothing: ts-NAME-HASH of the
  * parent's UID. */
 void proxy_name(char out[static PROXY_NAME_MAX + 1], const char *parent_name,
-                const char *parent_uid);
+		const char *parent_uid);
 /* Which proxy and child an object is; false: none of ours. */
 MUST_USE bool proxy_of_child(const struct kube_object *o, enum child c,
-                             char name[static PROXY_NAME_MAX + 1],
-                             char parent[static PARENT_KEY_MAX], char uid[static KUBE_UID_MAX + 1]);
+			     char name[static PROXY_NAME_MAX + 1],
+			     char parent[static PARENT_KEY_MAX], char uid[static KUBE_UID_MAX + 1]);
 /* Takes in what an object says; an older version than the one seen is left out. */
 void proxy_see(struct proxy *x, enum child c, const struct kube_object *o, unsigned epoch);
 void proxy_lose(struct proxy *x, enum child c); /* the object is gone */

@@ -10,331 +10,331 @@
 
 static void label(struct jsonw *w, const char *key, const char *value)
 {
-        char text[64];
+	char text[64];
 
-        (void)bytes_to_str(bytes_str(value), text,
-                           sizeof text); /* labels have 63 characters at most */
-        for (size_t n = strlen(text);
-             n > 0 && (text[n - 1] == '-' || text[n - 1] == '.' || text[n - 1] == '_'); n--)
-                text[n - 1] = 0;
-        jsonw_kstr(w, key, text);
+	(void)bytes_to_str(bytes_str(value), text,
+			   sizeof text); /* labels have 63 characters at most */
+	for (size_t n = strlen(text);
+	     n > 0 && (text[n - 1] == '-' || text[n - 1] == '.' || text[n - 1] == '_'); n--)
+		text[n - 1] = 0;
+	jsonw_kstr(w, key, text);
 }
 
 static void own_labels(struct jsonw *w, const struct render *r)
 {
-        jsonw_kstr(w, LABEL_MANAGED, "true");
-        label(w, LABEL_PARENT, r->parent->name);
-        label(w, LABEL_PARENT_NS, r->parent->ns);
-        label(w, LABEL_PARENT_TYPE, kinds[r->parent->kind].key);
-        label(w, LABEL_UID, r->parent->uid);
+	jsonw_kstr(w, LABEL_MANAGED, "true");
+	label(w, LABEL_PARENT, r->parent->name);
+	label(w, LABEL_PARENT_NS, r->parent->ns);
+	label(w, LABEL_PARENT_TYPE, kinds[r->parent->kind].key);
+	label(w, LABEL_UID, r->parent->uid);
 }
 
 static void head(struct jsonw *w, const struct render *r, enum child c)
 {
-        char name[PROXY_NAME_MAX + 16];
+	char name[PROXY_NAME_MAX + 16];
 
-        (void)snprintf(name, sizeof name, "%s%s", r->proxy, children[c].suffix);
-        jsonw_kstr(w, "apiVersion", children[c].api_version);
-        jsonw_kstr(w, "kind", children[c].kind);
-        jsonw_key(w, "metadata");
-        jsonw_obj(w);
-        jsonw_kstr(w, "name", name);
-        jsonw_kstr(w, "namespace", r->settings->ns);
+	(void)snprintf(name, sizeof name, "%s%s", r->proxy, children[c].suffix);
+	jsonw_kstr(w, "apiVersion", children[c].api_version);
+	jsonw_kstr(w, "kind", children[c].kind);
+	jsonw_key(w, "metadata");
+	jsonw_obj(w);
+	jsonw_kstr(w, "name", name);
+	jsonw_kstr(w, "namespace", r->settings->ns);
 }
 
 /* members of an object of the ProxyClass, copied but for those that are ours */
 static void class_members(struct jsonw *w, const struct render *r, const char *path)
 {
-        struct bytes o = r->class && r->class->spec ? kube_at(bytes_str(r->class->spec), path)
-                                                    : (struct bytes){ 0 };
-        struct json j = json_of(o);
-        struct bytes key;
+	struct bytes o = r->class && r->class->spec ? kube_at(bytes_str(r->class->spec), path)
+						    : (struct bytes){ 0 };
+	struct json j = json_of(o);
+	struct bytes key;
 
-        if (o.len == 0 || json_type(&j) != JSON_OBJECT)
-                return;
-        json_obj(&j);
-        while (json_key(&j, &key)) {
-                char name[320], value[1024];
-                bool is_ours = !json_unescape(key, name, sizeof name) ||
-                               strncmp(name, "tailscale.com/", 14) == 0 ||
-                               strncmp(name, "tailpod/", 8) == 0 || strcmp(name, "app") == 0;
+	if (o.len == 0 || json_type(&j) != JSON_OBJECT)
+		return;
+	json_obj(&j);
+	while (json_key(&j, &key)) {
+		char name[320], value[1024];
+		bool is_ours = !json_unescape(key, name, sizeof name) ||
+			       strncmp(name, "tailscale.com/", 14) == 0 ||
+			       strncmp(name, "tailpod/", 8) == 0 || strcmp(name, "app") == 0;
 
-                json_str(&j, value, sizeof value);
-                if (!is_ours && json_ok(&j))
-                        jsonw_kstr(w, name, value);
-        }
+		json_str(&j, value, sizeof value);
+		if (!is_ours && json_ok(&j))
+			jsonw_kstr(w, name, value);
+	}
 }
 
 static struct bytes class_at(const struct render *r, const char *path)
 {
-        return r->class && r->class->spec ? kube_at(bytes_str(r->class->spec), path)
-                                          : (struct bytes){ 0 };
+	return r->class && r->class->spec ? kube_at(bytes_str(r->class->spec), path)
+					  : (struct bytes){ 0 };
 }
 
 static void class_raw(struct jsonw *w, const struct render *r, const char *path, const char *key)
 {
-        struct bytes v = class_at(r, path);
+	struct bytes v = class_at(r, path);
 
-        if (v.len == 0)
-                return;
-        jsonw_key(w, key);
-        jsonw_raw(w, v);
+	if (v.len == 0)
+		return;
+	jsonw_key(w, key);
+	jsonw_raw(w, v);
 }
 
 static void metadata_end(struct jsonw *w, const struct render *r, enum child c, const char *hash)
 {
-        char parent[PARENT_KEY_MAX];
+	char parent[PARENT_KEY_MAX];
 
-        parent_key(parent, r->parent->kind, r->parent->ns, r->parent->name);
-        jsonw_key(w, "labels");
-        jsonw_obj(w);
-        own_labels(w, r);
-        if (c == CHILD_SET)
-                class_members(w, r, "statefulSet.labels");
-        jsonw_obj_end(w);
-        jsonw_key(w, "annotations");
-        jsonw_obj(w);
-        jsonw_kstr(w, NOTE_PARENT, parent);
-        if (*hash)
-                jsonw_kstr(w, NOTE_HASH, hash);
-        if (c == CHILD_SET)
-                class_members(w, r, "statefulSet.annotations");
-        jsonw_obj_end(w);
-        jsonw_obj_end(w);
+	parent_key(parent, r->parent->kind, r->parent->ns, r->parent->name);
+	jsonw_key(w, "labels");
+	jsonw_obj(w);
+	own_labels(w, r);
+	if (c == CHILD_SET)
+		class_members(w, r, "statefulSet.labels");
+	jsonw_obj_end(w);
+	jsonw_key(w, "annotations");
+	jsonw_obj(w);
+	jsonw_kstr(w, NOTE_PARENT, parent);
+	if (*hash)
+		jsonw_kstr(w, NOTE_HASH, hash);
+	if (c == CHILD_SET)
+		class_members(w, r, "statefulSet.annotations");
+	jsonw_obj_end(w);
+	jsonw_obj_end(w);
 }
 
 /* --- small children --- */
 
 static void strings(struct jsonw *w, const char *key, const char *const *v, size_t n)
 {
-        jsonw_key(w, key);
-        jsonw_arr(w);
-        for (size_t i = 0; i < n; i++)
-                jsonw_str(w, v[i]);
-        jsonw_arr_end(w);
+	jsonw_key(w, key);
+	jsonw_arr(w);
+	for (size_t i = 0; i < n; i++)
+		jsonw_str(w, v[i]);
+	jsonw_arr_end(w);
 }
 
 static void rule(struct jsonw *w, const char *resource, const char *name, const char *const *verbs,
-                 size_t n)
+		 size_t n)
 {
-        static const char *const core[] = { "" };
+	static const char *const core[] = { "" };
 
-        jsonw_obj(w);
-        strings(w, "apiGroups", core, 1);
-        strings(w, "resources", &resource, 1);
-        if (name)
-                strings(w, "resourceNames", &name, 1);
-        strings(w, "verbs", verbs, n);
-        jsonw_obj_end(w);
+	jsonw_obj(w);
+	strings(w, "apiGroups", core, 1);
+	strings(w, "resources", &resource, 1);
+	if (name)
+		strings(w, "resourceNames", &name, 1);
+	strings(w, "verbs", verbs, n);
+	jsonw_obj_end(w);
 }
 
 static void role(struct jsonw *w, const struct render *r)
 {
-        static const char *const on_secret[] = { "get", "update", "patch" };
-        static const char *const on_events[] = { "create", "get", "patch" };
-        char secret[PROXY_NAME_MAX + 16];
+	static const char *const on_secret[] = { "get", "update", "patch" };
+	static const char *const on_events[] = { "create", "get", "patch" };
+	char secret[PROXY_NAME_MAX + 16];
 
-        (void)snprintf(secret, sizeof secret, "%s%s", r->proxy, children[CHILD_SECRET].suffix);
-        jsonw_key(w, "rules");
-        jsonw_arr(w);
-        rule(w, "secrets", secret, on_secret, ARRAY_LEN(on_secret));
-        rule(w, "events", NULL, on_events, ARRAY_LEN(on_events));
-        jsonw_arr_end(w);
+	(void)snprintf(secret, sizeof secret, "%s%s", r->proxy, children[CHILD_SECRET].suffix);
+	jsonw_key(w, "rules");
+	jsonw_arr(w);
+	rule(w, "secrets", secret, on_secret, ARRAY_LEN(on_secret));
+	rule(w, "events", NULL, on_events, ARRAY_LEN(on_events));
+	jsonw_arr_end(w);
 }
 
 static void binding(struct jsonw *w, const struct render *r)
 {
-        jsonw_key(w, "roleRef");
-        jsonw_obj(w);
-        jsonw_kstr(w, "apiGroup", "rbac.authorization.k8s.io");
-        jsonw_kstr(w, "kind", "Role");
-        jsonw_kstr(w, "name", r->proxy);
-        jsonw_obj_end(w);
-        jsonw_key(w, "subjects");
-        jsonw_arr(w);
-        jsonw_obj(w);
-        jsonw_kstr(w, "kind", "ServiceAccount");
-        jsonw_kstr(w, "name", r->proxy);
-        jsonw_kstr(w, "namespace", r->settings->ns);
-        jsonw_obj_end(w);
-        jsonw_arr_end(w);
+	jsonw_key(w, "roleRef");
+	jsonw_obj(w);
+	jsonw_kstr(w, "apiGroup", "rbac.authorization.k8s.io");
+	jsonw_kstr(w, "kind", "Role");
+	jsonw_kstr(w, "name", r->proxy);
+	jsonw_obj_end(w);
+	jsonw_key(w, "subjects");
+	jsonw_arr(w);
+	jsonw_obj(w);
+	jsonw_kstr(w, "kind", "ServiceAccount");
+	jsonw_kstr(w, "name", r->proxy);
+	jsonw_kstr(w, "namespace", r->settings->ns);
+	jsonw_obj_end(w);
+	jsonw_arr_end(w);
 }
 
 static void selector(struct jsonw *w, const struct render *r)
 {
-        jsonw_obj(w);
-        jsonw_kstr(w, "app", r->parent->uid);
-        jsonw_obj_end(w);
+	jsonw_obj(w);
+	jsonw_kstr(w, "app", r->parent->uid);
+	jsonw_obj_end(w);
 }
 
 static void headless(struct jsonw *w, const struct render *r)
 {
-        jsonw_key(w, "spec");
-        jsonw_obj(w);
-        jsonw_kstr(w, "clusterIP", "None");
-        jsonw_kstr(w, "ipFamilyPolicy", "PreferDualStack");
-        jsonw_key(w, "selector");
-        selector(w, r);
-        jsonw_obj_end(w);
+	jsonw_key(w, "spec");
+	jsonw_obj(w);
+	jsonw_kstr(w, "clusterIP", "None");
+	jsonw_kstr(w, "ipFamilyPolicy", "PreferDualStack");
+	jsonw_key(w, "selector");
+	selector(w, r);
+	jsonw_obj_end(w);
 }
 
 static void serve_config(struct jsonw *w, const struct render *r)
 {
-        struct buf text;
-        struct jsonw s;
+	struct buf text;
+	struct jsonw s;
 
-        buf_init(&text, 1 << 16);
-        jsonw_init(&s, &text);
-        jsonw_obj(&s);
-        jsonw_key(&s, "TCP");
-        jsonw_obj(&s);
-        jsonw_key(&s, "80");
-        jsonw_obj(&s);
-        jsonw_kbool(&s, "HTTP", true);
-        jsonw_obj_end(&s);
-        jsonw_obj_end(&s);
-        jsonw_key(&s, "Web");
-        jsonw_obj(&s);
-        jsonw_key(&s, "${TS_CERT_DOMAIN}:80");
-        jsonw_obj(&s);
-        jsonw_key(&s, "Handlers");
-        jsonw_obj(&s);
-        for (size_t i = 0; i < r->parent->n_paths; i++) {
-                const struct parent_path *p = &r->parent->path[i];
-                char url[512];
+	buf_init(&text, 1 << 16);
+	jsonw_init(&s, &text);
+	jsonw_obj(&s);
+	jsonw_key(&s, "TCP");
+	jsonw_obj(&s);
+	jsonw_key(&s, "80");
+	jsonw_obj(&s);
+	jsonw_kbool(&s, "HTTP", true);
+	jsonw_obj_end(&s);
+	jsonw_obj_end(&s);
+	jsonw_key(&s, "Web");
+	jsonw_obj(&s);
+	jsonw_key(&s, "${TS_CERT_DOMAIN}:80");
+	jsonw_obj(&s);
+	jsonw_key(&s, "Handlers");
+	jsonw_obj(&s);
+	for (size_t i = 0; i < r->parent->n_paths; i++) {
+		const struct parent_path *p = &r->parent->path[i];
+		char url[512];
 
-                if (p->is_bad)
-                        continue;
-                (void)snprintf(url, sizeof url, "http://%s.%s.svc.%s:%u", p->service, r->parent->ns,
-                               r->settings->cluster_domain, p->port);
-                jsonw_key(&s, p->path);
-                jsonw_obj(&s);
-                jsonw_kstr(&s, "Proxy", url);
-                jsonw_obj_end(&s);
-        }
-        jsonw_obj_end(&s);
-        jsonw_obj_end(&s);
-        jsonw_obj_end(&s);
-        jsonw_obj_end(&s);
-        jsonw_key(w, "data");
-        jsonw_obj(w);
-        jsonw_key(w, "serve.json");
-        jsonw_strn(w, buf_bytes(&text));
-        jsonw_obj_end(w);
-        if (!jsonw_ok(&s))
-                w->failed = true;
-        buf_fini(&text);
+		if (p->is_bad)
+			continue;
+		(void)snprintf(url, sizeof url, "http://%s.%s.svc.%s:%u", p->service, r->parent->ns,
+			       r->settings->cluster_domain, p->port);
+		jsonw_key(&s, p->path);
+		jsonw_obj(&s);
+		jsonw_kstr(&s, "Proxy", url);
+		jsonw_obj_end(&s);
+	}
+	jsonw_obj_end(&s);
+	jsonw_obj_end(&s);
+	jsonw_obj_end(&s);
+	jsonw_obj_end(&s);
+	jsonw_key(w, "data");
+	jsonw_obj(w);
+	jsonw_key(w, "serve.json");
+	jsonw_strn(w, buf_bytes(&text));
+	jsonw_obj_end(w);
+	if (!jsonw_ok(&s))
+		w->failed = true;
+	buf_fini(&text);
 }
 
 /* --- the StatefulSet --- */
 
 static void env(struct jsonw *w, const char *name, const char *value)
 {
-        jsonw_obj(w);
-        jsonw_kstr(w, "name", name);
-        jsonw_kstr(w, "value", value);
-        jsonw_obj_end(w);
+	jsonw_obj(w);
+	jsonw_kstr(w, "name", name);
+	jsonw_kstr(w, "value", value);
+	jsonw_obj_end(w);
 }
 
 static void env_field(struct jsonw *w, const char *name, const char *path)
 {
-        jsonw_obj(w);
-        jsonw_kstr(w, "name", name);
-        jsonw_key(w, "valueFrom");
-        jsonw_obj(w);
-        jsonw_key(w, "fieldRef");
-        jsonw_obj(w);
-        jsonw_kstr(w, "fieldPath", path);
-        jsonw_obj_end(w);
-        jsonw_obj_end(w);
-        jsonw_obj_end(w);
+	jsonw_obj(w);
+	jsonw_kstr(w, "name", name);
+	jsonw_key(w, "valueFrom");
+	jsonw_obj(w);
+	jsonw_key(w, "fieldRef");
+	jsonw_obj(w);
+	jsonw_kstr(w, "fieldPath", path);
+	jsonw_obj_end(w);
+	jsonw_obj_end(w);
+	jsonw_obj_end(w);
 }
 
 static void env_key(struct jsonw *w, const struct render *r)
 {
-        char secret[PROXY_NAME_MAX + 16];
+	char secret[PROXY_NAME_MAX + 16];
 
-        (void)snprintf(secret, sizeof secret, "%s%s", r->proxy, children[CHILD_SECRET].suffix);
-        jsonw_obj(w);
-        jsonw_kstr(w, "name", "TS_AUTHKEY");
-        jsonw_key(w, "valueFrom");
-        jsonw_obj(w);
-        jsonw_key(w, "secretKeyRef");
-        jsonw_obj(w);
-        jsonw_kstr(w, "name", secret);
-        jsonw_kstr(w, "key", "authkey");
-        jsonw_kbool(w, "optional", true);
-        jsonw_obj_end(w);
-        jsonw_obj_end(w);
-        jsonw_obj_end(w);
+	(void)snprintf(secret, sizeof secret, "%s%s", r->proxy, children[CHILD_SECRET].suffix);
+	jsonw_obj(w);
+	jsonw_kstr(w, "name", "TS_AUTHKEY");
+	jsonw_key(w, "valueFrom");
+	jsonw_obj(w);
+	jsonw_key(w, "secretKeyRef");
+	jsonw_obj(w);
+	jsonw_kstr(w, "name", secret);
+	jsonw_kstr(w, "key", "authkey");
+	jsonw_kbool(w, "optional", true);
+	jsonw_obj_end(w);
+	jsonw_obj_end(w);
+	jsonw_obj_end(w);
 }
 
 /* the class' variables come last and so win */
 static void env_all(struct jsonw *w, const struct render *r)
 {
-        const struct want *x = r->want;
-        struct bytes more = class_at(r, "statefulSet.pod.tailscaleContainer.env");
-        struct json j = json_of(more);
+	const struct want *x = r->want;
+	struct bytes more = class_at(r, "statefulSet.pod.tailscaleContainer.env");
+	struct json j = json_of(more);
 
-        jsonw_key(w, "env");
-        jsonw_arr(w);
-        env_field(w, "POD_NAME", "metadata.name");
-        env_field(w, "POD_UID", "metadata.uid");
-        env_field(w, "POD_IP", "status.podIP");
-        env_key(w, r);
-        env(w, "TS_KUBE_SECRET", "$(POD_NAME)");
-        env(w, "TS_USERSPACE", "true");
-        env(w, "TS_AUTH_ONCE", "true");
-        env(w, "TS_HOSTNAME", x->hostname);
-        env(w, "TS_ENABLE_HEALTH_CHECK", "true");
-        env(w, "TS_ENABLE_METRICS", "true");
-        if (*r->settings->login_server)
-                env(w, "TS_LOGIN_SERVER", r->settings->login_server);
-        if (*r->settings->ca_secret)
-                env(w, "SSL_CERT_FILE", "/etc/tailpod/ca/ca.crt");
-        if (r->settings->derp_http)
-                env(w, "TS_DEBUG_USE_DERP_HTTP", "true");
-        if (x->role == ROLE_INGRESS)
-                env(w, "TS_DEST_IP", x->dest_ip);
-        if (x->role == ROLE_EGRESS) {
-                env(w, x->target_ip[0] ? "TS_TAILNET_TARGET_IP" : "TS_TAILNET_TARGET_FQDN",
-                    x->target_ip[0] ? x->target_ip : x->target_fqdn);
-                env(w, "TS_TAILNET_TARGET_PORTS", x->ports);
-        }
-        if (x->role == ROLE_WEB)
-                env(w, "TS_SERVE_CONFIG", "/etc/tailpod/serve/serve.json");
-        if (x->role == ROLE_ROUTER)
-                env(w, "TS_ROUTES", x->routes);
-        if (bytes_eq_str(class_at(r, "tailscale.acceptRoutes"), "true"))
-                env(w, "TS_ACCEPT_ROUTES", "true");
-        if (more.len > 0 && json_type(&j) == JSON_ARRAY) {
-                json_arr(&j);
-                while (json_elem(&j)) {
-                        struct bytes one = json_raw(&j);
-                        char name[256], value[4096];
+	jsonw_key(w, "env");
+	jsonw_arr(w);
+	env_field(w, "POD_NAME", "metadata.name");
+	env_field(w, "POD_UID", "metadata.uid");
+	env_field(w, "POD_IP", "status.podIP");
+	env_key(w, r);
+	env(w, "TS_KUBE_SECRET", "$(POD_NAME)");
+	env(w, "TS_USERSPACE", "true");
+	env(w, "TS_AUTH_ONCE", "true");
+	env(w, "TS_HOSTNAME", x->hostname);
+	env(w, "TS_ENABLE_HEALTH_CHECK", "true");
+	env(w, "TS_ENABLE_METRICS", "true");
+	if (*r->settings->login_server)
+		env(w, "TS_LOGIN_SERVER", r->settings->login_server);
+	if (*r->settings->ca_secret)
+		env(w, "SSL_CERT_FILE", "/etc/tailpod/ca/ca.crt");
+	if (r->settings->derp_http)
+		env(w, "TS_DEBUG_USE_DERP_HTTP", "true");
+	if (x->role == ROLE_INGRESS)
+		env(w, "TS_DEST_IP", x->dest_ip);
+	if (x->role == ROLE_EGRESS) {
+		env(w, x->target_ip[0] ? "TS_TAILNET_TARGET_IP" : "TS_TAILNET_TARGET_FQDN",
+		    x->target_ip[0] ? x->target_ip : x->target_fqdn);
+		env(w, "TS_TAILNET_TARGET_PORTS", x->ports);
+	}
+	if (x->role == ROLE_WEB)
+		env(w, "TS_SERVE_CONFIG", "/etc/tailpod/serve/serve.json");
+	if (x->role == ROLE_ROUTER)
+		env(w, "TS_ROUTES", x->routes);
+	if (bytes_eq_str(class_at(r, "tailscale.acceptRoutes"), "true"))
+		env(w, "TS_ACCEPT_ROUTES", "true");
+	if (more.len > 0 && json_type(&j) == JSON_ARRAY) {
+		json_arr(&j);
+		while (json_elem(&j)) {
+			struct bytes one = json_raw(&j);
+			char name[256], value[4096];
 
-                        if (!kube_str_at(one, "name", name, sizeof name))
-                                continue;
-                        if (!kube_str_at(one, "value", value, sizeof value))
-                                value[0] = 0;
-                        env(w, name, value);
-                }
-        }
-        jsonw_arr_end(w);
+			if (!kube_str_at(one, "name", name, sizeof name))
+				continue;
+			if (!kube_str_at(one, "value", value, sizeof value))
+				value[0] = 0;
+			env(w, name, value);
+		}
+	}
+	jsonw_arr_end(w);
 }
 
 static void probe(struct jsonw *w, const char *key, const char *path, int period, int failures)
 {
-        jsonw_key(w, key);
-        jsonw_obj(w);
-        jsonw_key(w, "httpGet");
-        jsonw_obj(w);
-        jsonw_kstr(w, "path", path);
-        jsonw_ki64(w, "port", 9002);
-        jsonw_obj_end(w);
-        jsonw_ki64(w, "periodSeconds", period);
-        jsonw_ki64(w, "failureThreshold", failures);
-        jsonw_obj_end(w);
+	jsonw_key(w, key);
+	jsonw_obj(w);
+	jsonw_key(w, "httpGet");
+	jsonw_obj(w);
+	jsonw_kstr(w, "path", path);
+	jsonw_ki64(w, "port", 9002);
+	jsonw_obj_end(w);
+	jsonw_ki64(w, "periodSeconds", period);
+	jsonw_ki64(w, "failureThreshold", failures);
+	jsonw_obj_end(w);
 }
 
 static const char restricted_container[] =
@@ -345,326 +345,326 @@ static const char restricted_container[] =
 static const char small_resources[] = "{\"requests\":{\"cpu\":\"1m\",\"memory\":\"8Mi\"}}";
 
 static void raw_or(struct jsonw *w, const struct render *r, const char *path, const char *key,
-                   const char *fallback)
+		   const char *fallback)
 {
-        struct bytes v = class_at(r, path);
+	struct bytes v = class_at(r, path);
 
-        jsonw_key(w, key);
-        jsonw_raw(w, v.len ? v : bytes_str(fallback));
+	jsonw_key(w, key);
+	jsonw_raw(w, v.len ? v : bytes_str(fallback));
 }
 
 static void mount(struct jsonw *w, const char *name, const char *path, bool read_only)
 {
-        jsonw_obj(w);
-        jsonw_kstr(w, "name", name);
-        jsonw_kstr(w, "mountPath", path);
-        if (read_only)
-                jsonw_kbool(w, "readOnly", true);
-        jsonw_obj_end(w);
+	jsonw_obj(w);
+	jsonw_kstr(w, "name", name);
+	jsonw_kstr(w, "mountPath", path);
+	if (read_only)
+		jsonw_kbool(w, "readOnly", true);
+	jsonw_obj_end(w);
 }
 
 static void container(struct jsonw *w, const struct render *r)
 {
-        char image[512];
+	char image[512];
 
-        if (!kube_str_at(class_at(r, "statefulSet.pod.tailscaleContainer"), "image", image,
-                         sizeof image))
-                (void)bytes_to_str(bytes_str(r->settings->image), image, sizeof image);
-        jsonw_obj(w);
-        jsonw_kstr(w, "name", "tailscale");
-        jsonw_kstr(w, "image", image);
-        if (class_at(r, "statefulSet.pod.tailscaleContainer.imagePullPolicy").len)
-                class_raw(w, r, "statefulSet.pod.tailscaleContainer.imagePullPolicy",
-                          "imagePullPolicy");
-        else
-                jsonw_kstr(w, "imagePullPolicy", r->settings->pull_policy);
-        env_all(w, r);
-        jsonw_key(w, "ports");
-        jsonw_raw(w,
-                  bytes_str("[{\"name\":\"health\",\"containerPort\":9002,\"protocol\":\"TCP\"}]"));
-        raw_or(w, r, "statefulSet.pod.tailscaleContainer.resources", "resources", small_resources);
-        raw_or(w, r, "statefulSet.pod.tailscaleContainer.securityContext", "securityContext",
-               restricted_container);
-        probe(w, "readinessProbe", "/readyz", 5, 2);
-        probe(w, "livenessProbe", "/livez", 20, 3);
-        jsonw_key(w, "volumeMounts");
-        jsonw_arr(w);
-        mount(w, "tmp", "/tmp", false);
-        if (r->want->role == ROLE_WEB)
-                mount(w, "serve", "/etc/tailpod/serve", true);
-        if (*r->settings->ca_secret)
-                mount(w, "ca", "/etc/tailpod/ca", true);
-        jsonw_arr_end(w);
-        jsonw_obj_end(w);
+	if (!kube_str_at(class_at(r, "statefulSet.pod.tailscaleContainer"), "image", image,
+			 sizeof image))
+		(void)bytes_to_str(bytes_str(r->settings->image), image, sizeof image);
+	jsonw_obj(w);
+	jsonw_kstr(w, "name", "tailscale");
+	jsonw_kstr(w, "image", image);
+	if (class_at(r, "statefulSet.pod.tailscaleContainer.imagePullPolicy").len)
+		class_raw(w, r, "statefulSet.pod.tailscaleContainer.imagePullPolicy",
+			  "imagePullPolicy");
+	else
+		jsonw_kstr(w, "imagePullPolicy", r->settings->pull_policy);
+	env_all(w, r);
+	jsonw_key(w, "ports");
+	jsonw_raw(w,
+		  bytes_str("[{\"name\":\"health\",\"containerPort\":9002,\"protocol\":\"TCP\"}]"));
+	raw_or(w, r, "statefulSet.pod.tailscaleContainer.resources", "resources", small_resources);
+	raw_or(w, r, "statefulSet.pod.tailscaleContainer.securityContext", "securityContext",
+	       restricted_container);
+	probe(w, "readinessProbe", "/readyz", 5, 2);
+	probe(w, "livenessProbe", "/livez", 20, 3);
+	jsonw_key(w, "volumeMounts");
+	jsonw_arr(w);
+	mount(w, "tmp", "/tmp", false);
+	if (r->want->role == ROLE_WEB)
+		mount(w, "serve", "/etc/tailpod/serve", true);
+	if (*r->settings->ca_secret)
+		mount(w, "ca", "/etc/tailpod/ca", true);
+	jsonw_arr_end(w);
+	jsonw_obj_end(w);
 }
 
 static void volumes(struct jsonw *w, const struct render *r)
 {
-        char name[PROXY_NAME_MAX + 16];
+	char name[PROXY_NAME_MAX + 16];
 
-        jsonw_key(w, "volumes");
-        jsonw_arr(w);
-        jsonw_raw(
-            w,
-            bytes_str(
-                "{\"name\":\"tmp\",\"emptyDir\":{\"medium\":\"Memory\",\"sizeLimit\":\"8Mi\"}}"));
-        if (r->want->role == ROLE_WEB) {
-                (void)snprintf(name, sizeof name, "%s%s", r->proxy, children[CHILD_CONFIG].suffix);
-                jsonw_obj(w);
-                jsonw_kstr(w, "name", "serve");
-                jsonw_key(w, "configMap");
-                jsonw_obj(w);
-                jsonw_kstr(w, "name", name);
-                jsonw_obj_end(w);
-                jsonw_obj_end(w);
-        }
-        if (*r->settings->ca_secret) {
-                jsonw_obj(w);
-                jsonw_kstr(w, "name", "ca");
-                jsonw_key(w, "secret");
-                jsonw_obj(w);
-                jsonw_kstr(w, "secretName", r->settings->ca_secret);
-                jsonw_obj_end(w);
-                jsonw_obj_end(w);
-        }
-        jsonw_arr_end(w);
+	jsonw_key(w, "volumes");
+	jsonw_arr(w);
+	jsonw_raw(
+	    w,
+	    bytes_str(
+		"{\"name\":\"tmp\",\"emptyDir\":{\"medium\":\"Memory\",\"sizeLimit\":\"8Mi\"}}"));
+	if (r->want->role == ROLE_WEB) {
+		(void)snprintf(name, sizeof name, "%s%s", r->proxy, children[CHILD_CONFIG].suffix);
+		jsonw_obj(w);
+		jsonw_kstr(w, "name", "serve");
+		jsonw_key(w, "configMap");
+		jsonw_obj(w);
+		jsonw_kstr(w, "name", name);
+		jsonw_obj_end(w);
+		jsonw_obj_end(w);
+	}
+	if (*r->settings->ca_secret) {
+		jsonw_obj(w);
+		jsonw_kstr(w, "name", "ca");
+		jsonw_key(w, "secret");
+		jsonw_obj(w);
+		jsonw_kstr(w, "secretName", r->settings->ca_secret);
+		jsonw_obj_end(w);
+		jsonw_obj_end(w);
+	}
+	jsonw_arr_end(w);
 }
 
 static void pod(struct jsonw *w, const struct render *r)
 {
-        static const char *const copied[] = { "affinity",    "imagePullSecrets",
-                                              "nodeName",    "nodeSelector",
-                                              "tolerations", "topologySpreadConstraints",
-                                              "dnsPolicy",   "dnsConfig" };
+	static const char *const copied[] = { "affinity",    "imagePullSecrets",
+					      "nodeName",    "nodeSelector",
+					      "tolerations", "topologySpreadConstraints",
+					      "dnsPolicy",   "dnsConfig" };
 
-        jsonw_key(w, "spec");
-        jsonw_obj(w);
-        jsonw_kstr(w, "serviceAccountName", r->proxy);
-        jsonw_ki64(w, "terminationGracePeriodSeconds", 10);
-        raw_or(w, r, "statefulSet.pod.securityContext", "securityContext",
-               "{\"runAsNonRoot\":true,\"fsGroup\":65532,\"seccompProfile\":{\"type\":"
-               "\"RuntimeDefault\"}}");
-        if (class_at(r, "statefulSet.pod.priorityClassName").len)
-                class_raw(w, r, "statefulSet.pod.priorityClassName", "priorityClassName");
-        else if (*r->settings->priority_class)
-                jsonw_kstr(w, "priorityClassName", r->settings->priority_class);
-        for (size_t i = 0; i < ARRAY_LEN(copied); i++) {
-                char path[64];
+	jsonw_key(w, "spec");
+	jsonw_obj(w);
+	jsonw_kstr(w, "serviceAccountName", r->proxy);
+	jsonw_ki64(w, "terminationGracePeriodSeconds", 10);
+	raw_or(w, r, "statefulSet.pod.securityContext", "securityContext",
+	       "{\"runAsNonRoot\":true,\"fsGroup\":65532,\"seccompProfile\":{\"type\":"
+	       "\"RuntimeDefault\"}}");
+	if (class_at(r, "statefulSet.pod.priorityClassName").len)
+		class_raw(w, r, "statefulSet.pod.priorityClassName", "priorityClassName");
+	else if (*r->settings->priority_class)
+		jsonw_kstr(w, "priorityClassName", r->settings->priority_class);
+	for (size_t i = 0; i < ARRAY_LEN(copied); i++) {
+		char path[64];
 
-                (void)snprintf(path, sizeof path, "statefulSet.pod.%s", copied[i]);
-                class_raw(w, r, path, copied[i]);
-        }
-        jsonw_key(w, "containers");
-        jsonw_arr(w);
-        container(w, r);
-        jsonw_arr_end(w);
-        volumes(w, r);
-        jsonw_obj_end(w);
+		(void)snprintf(path, sizeof path, "statefulSet.pod.%s", copied[i]);
+		class_raw(w, r, path, copied[i]);
+	}
+	jsonw_key(w, "containers");
+	jsonw_arr(w);
+	container(w, r);
+	jsonw_arr_end(w);
+	volumes(w, r);
+	jsonw_obj_end(w);
 }
 
 /* what only the start of a pod reads: another one means another pod */
 static void restart_note(struct jsonw *w, const struct render *r)
 {
-        if (r->want->role == ROLE_WEB) {
-                char hash[HASH_TEXT];
+	if (r->want->role == ROLE_WEB) {
+		char hash[HASH_TEXT];
 
-                if (render_hash(r, CHILD_CONFIG, hash))
-                        jsonw_kstr(w, "tailpod/serve-hash", hash);
-        }
+		if (render_hash(r, CHILD_CONFIG, hash))
+			jsonw_kstr(w, "tailpod/serve-hash", hash);
+	}
 }
 
 static void set(struct jsonw *w, const struct render *r)
 {
-        jsonw_key(w, "spec");
-        jsonw_obj(w);
-        jsonw_ki64(w, "replicas", 1);
-        jsonw_ki64(w, "revisionHistoryLimit", 2);
-        jsonw_kstr(w, "serviceName", r->proxy);
-        jsonw_key(w, "selector");
-        jsonw_obj(w);
-        jsonw_key(w, "matchLabels");
-        selector(w, r);
-        jsonw_obj_end(w);
-        jsonw_key(w, "template");
-        jsonw_obj(w);
-        jsonw_key(w, "metadata");
-        jsonw_obj(w);
-        jsonw_key(w, "labels");
-        jsonw_obj(w);
-        jsonw_kstr(w, "app", r->parent->uid);
-        own_labels(w, r);
-        class_members(w, r, "statefulSet.pod.labels");
-        jsonw_obj_end(w);
-        jsonw_key(w, "annotations");
-        jsonw_obj(w);
-        restart_note(w, r);
-        class_members(w, r, "statefulSet.pod.annotations");
-        jsonw_obj_end(w);
-        jsonw_obj_end(w);
-        pod(w, r);
-        jsonw_obj_end(w);
-        jsonw_obj_end(w);
+	jsonw_key(w, "spec");
+	jsonw_obj(w);
+	jsonw_ki64(w, "replicas", 1);
+	jsonw_ki64(w, "revisionHistoryLimit", 2);
+	jsonw_kstr(w, "serviceName", r->proxy);
+	jsonw_key(w, "selector");
+	jsonw_obj(w);
+	jsonw_key(w, "matchLabels");
+	selector(w, r);
+	jsonw_obj_end(w);
+	jsonw_key(w, "template");
+	jsonw_obj(w);
+	jsonw_key(w, "metadata");
+	jsonw_obj(w);
+	jsonw_key(w, "labels");
+	jsonw_obj(w);
+	jsonw_kstr(w, "app", r->parent->uid);
+	own_labels(w, r);
+	class_members(w, r, "statefulSet.pod.labels");
+	jsonw_obj_end(w);
+	jsonw_key(w, "annotations");
+	jsonw_obj(w);
+	restart_note(w, r);
+	class_members(w, r, "statefulSet.pod.annotations");
+	jsonw_obj_end(w);
+	jsonw_obj_end(w);
+	pod(w, r);
+	jsonw_obj_end(w);
+	jsonw_obj_end(w);
 }
 
 /* --- the whole --- */
 
 bool render_wants(const struct render *r, enum child c)
 {
-        return c != CHILD_CONFIG || r->want->role == ROLE_WEB;
+	return c != CHILD_CONFIG || r->want->role == ROLE_WEB;
 }
 
 bool render_child(struct buf *out, const struct render *r, enum child c, const char *hash)
 {
-        struct jsonw w;
+	struct jsonw w;
 
-        jsonw_init(&w, out);
-        jsonw_obj(&w);
-        head(&w, r, c);
-        metadata_end(&w, r, c, hash);
-        switch (c) {
-        case CHILD_SECRET:
-                jsonw_kstr(&w, "type", "Opaque");
-                break;
-        case CHILD_ROLE:
-                role(&w, r);
-                break;
-        case CHILD_BINDING:
-                binding(&w, r);
-                break;
-        case CHILD_SERVICE:
-                headless(&w, r);
-                break;
-        case CHILD_CONFIG:
-                serve_config(&w, r);
-                break;
-        case CHILD_SET:
-                set(&w, r);
-                break;
-        case CHILD_ACCOUNT:
-        case CHILD_N:
-                break;
-        }
-        jsonw_obj_end(&w);
-        return jsonw_ok(&w);
+	jsonw_init(&w, out);
+	jsonw_obj(&w);
+	head(&w, r, c);
+	metadata_end(&w, r, c, hash);
+	switch (c) {
+	case CHILD_SECRET:
+		jsonw_kstr(&w, "type", "Opaque");
+		break;
+	case CHILD_ROLE:
+		role(&w, r);
+		break;
+	case CHILD_BINDING:
+		binding(&w, r);
+		break;
+	case CHILD_SERVICE:
+		headless(&w, r);
+		break;
+	case CHILD_CONFIG:
+		serve_config(&w, r);
+		break;
+	case CHILD_SET:
+		set(&w, r);
+		break;
+	case CHILD_ACCOUNT:
+	case CHILD_N:
+		break;
+	}
+	jsonw_obj_end(&w);
+	return jsonw_ok(&w);
 }
 
 bool render_hash(const struct render *r, enum child c, char out[static HASH_TEXT])
 {
-        uint8_t h[HASH_LEN];
-        struct buf text;
-        bool ok;
+	uint8_t h[HASH_LEN];
+	struct buf text;
+	bool ok;
 
-        buf_init(&text, RENDER_MAX);
-        ok = render_child(&text, r, c, "");
-        if (ok) {
-                hash256(h, buf_bytes(&text));
-                hex_emit(h, (HASH_TEXT - 1) / 2, out);
-        }
-        buf_fini(&text);
-        return ok;
+	buf_init(&text, RENDER_MAX);
+	ok = render_child(&text, r, c, "");
+	if (ok) {
+		hash256(h, buf_bytes(&text));
+		hex_emit(h, (HASH_TEXT - 1) / 2, out);
+	}
+	buf_fini(&text);
+	return ok;
 }
 
 bool render_key(struct buf *out, const struct render *r, const char *key, const char *key_id,
-                wall_t expires, const char *tags)
+		wall_t expires, const char *tags)
 {
-        char base64[1024], time[WALL_TEXT];
-        struct jsonw w;
+	char base64[1024], time[WALL_TEXT];
+	struct jsonw w;
 
-        if (base64_len(strlen(key)) >= sizeof base64)
-                return false;
-        base64_emit((const uint8_t *)key, strlen(key), BASE64_STD, base64);
-        jsonw_init(&w, out);
-        jsonw_obj(&w);
-        head(&w, r, CHILD_SECRET);
-        jsonw_key(&w, "annotations");
-        jsonw_obj(&w);
-        jsonw_kstr(&w, NOTE_KEY_ID, key_id);
-        jsonw_kstr(&w, NOTE_KEY_EXPIRES, wall_text(expires, time));
-        jsonw_kstr(&w, NOTE_KEY_TAGS, tags);
-        jsonw_obj_end(&w);
-        jsonw_obj_end(&w);
-        if (*key) {
-                jsonw_key(&w, "data");
-                jsonw_obj(&w);
-                jsonw_kstr(&w, "authkey", base64);
-                jsonw_obj_end(&w);
-        }
-        jsonw_obj_end(&w);
-        explicit_bzero(base64, sizeof base64);
-        return jsonw_ok(&w);
+	if (base64_len(strlen(key)) >= sizeof base64)
+		return false;
+	base64_emit((const uint8_t *)key, strlen(key), BASE64_STD, base64);
+	jsonw_init(&w, out);
+	jsonw_obj(&w);
+	head(&w, r, CHILD_SECRET);
+	jsonw_key(&w, "annotations");
+	jsonw_obj(&w);
+	jsonw_kstr(&w, NOTE_KEY_ID, key_id);
+	jsonw_kstr(&w, NOTE_KEY_EXPIRES, wall_text(expires, time));
+	jsonw_kstr(&w, NOTE_KEY_TAGS, tags);
+	jsonw_obj_end(&w);
+	jsonw_obj_end(&w);
+	if (*key) {
+		jsonw_key(&w, "data");
+		jsonw_obj(&w);
+		jsonw_kstr(&w, "authkey", base64);
+		jsonw_obj_end(&w);
+	}
+	jsonw_obj_end(&w);
+	explicit_bzero(base64, sizeof base64);
+	return jsonw_ok(&w);
 }
 
 static void condition(struct jsonw *w, const struct parent *p, const struct plan *plan, wall_t wall)
 {
-        const struct condition *c = &plan->condition;
-        char time[WALL_TEXT];
+	const struct condition *c = &plan->condition;
+	char time[WALL_TEXT];
 
-        wall.ns -= wall.ns % NS_PER_S;
-        jsonw_key(w, "conditions");
-        jsonw_arr(w);
-        jsonw_obj(w);
-        jsonw_kstr(w, "type", kinds[p->kind].condition);
-        jsonw_kstr(w, "status", c->is_true ? "True" : "False");
-        jsonw_kstr(w, "reason", c->reason);
-        jsonw_kstr(w, "message", c->message);
-        jsonw_ki64(w, "observedGeneration", c->observed);
-        jsonw_kstr(w, "lastTransitionTime", c->since[0] ? c->since : wall_text(wall, time));
-        jsonw_obj_end(w);
-        jsonw_arr_end(w);
+	wall.ns -= wall.ns % NS_PER_S;
+	jsonw_key(w, "conditions");
+	jsonw_arr(w);
+	jsonw_obj(w);
+	jsonw_kstr(w, "type", kinds[p->kind].condition);
+	jsonw_kstr(w, "status", c->is_true ? "True" : "False");
+	jsonw_kstr(w, "reason", c->reason);
+	jsonw_kstr(w, "message", c->message);
+	jsonw_ki64(w, "observedGeneration", c->observed);
+	jsonw_kstr(w, "lastTransitionTime", c->since[0] ? c->since : wall_text(wall, time));
+	jsonw_obj_end(w);
+	jsonw_arr_end(w);
 }
 
 static void connector_status(struct jsonw *w, const struct want *x, const struct proxy *y)
 {
-        if (!y || !y->device_id[0])
-                return;
-        jsonw_kstr(w, "hostname", y->device_fqdn);
-        jsonw_kstr(w, "subnetRoutes", x->routes);
-        jsonw_kbool(w, "isExitNode", false);
-        jsonw_key(w, "tailnetIPs");
-        jsonw_arr(w);
-        for (size_t i = 0; i < y->n_ips; i++)
-                jsonw_str(w, y->device_ip[i]);
-        jsonw_arr_end(w);
+	if (!y || !y->device_id[0])
+		return;
+	jsonw_kstr(w, "hostname", y->device_fqdn);
+	jsonw_kstr(w, "subnetRoutes", x->routes);
+	jsonw_kbool(w, "isExitNode", false);
+	jsonw_key(w, "tailnetIPs");
+	jsonw_arr(w);
+	for (size_t i = 0; i < y->n_ips; i++)
+		jsonw_str(w, y->device_ip[i]);
+	jsonw_arr_end(w);
 }
 
 bool render_status(struct buf *out, const struct parent *p, const struct plan *plan,
-                   const struct proxy *x, const struct want *want, wall_t wall)
+		   const struct proxy *x, const struct want *want, wall_t wall)
 {
-        struct jsonw w;
+	struct jsonw w;
 
-        jsonw_init(&w, out);
-        jsonw_obj(&w);
-        jsonw_kstr(&w, "apiVersion", kinds[p->kind].api_version);
-        jsonw_kstr(&w, "kind", kinds[p->kind].kind);
-        jsonw_key(&w, "metadata");
-        jsonw_obj(&w);
-        jsonw_kstr(&w, "name", p->name);
-        if (p->ns[0])
-                jsonw_kstr(&w, "namespace", p->ns);
-        jsonw_obj_end(&w);
-        jsonw_key(&w, "status");
-        jsonw_obj(&w);
-        if (kinds[p->kind].condition && !plan->clear_status)
-                condition(&w, p, plan, wall);
-        if (p->kind == KIND_CONNECTOR && !plan->clear_status)
-                connector_status(&w, want, x);
-        if (plan->lb_host[0] && !plan->clear_status) {
-                jsonw_key(&w, "loadBalancer");
-                jsonw_obj(&w);
-                jsonw_key(&w, "ingress");
-                jsonw_arr(&w);
-                jsonw_obj(&w);
-                jsonw_kstr(&w, "hostname", plan->lb_host);
-                jsonw_obj_end(&w);
-                for (size_t i = 0; i < plan->n_lb_ip; i++) {
-                        jsonw_obj(&w);
-                        jsonw_kstr(&w, "ip", plan->lb_ip[i]);
-                        jsonw_obj_end(&w);
-                }
-                jsonw_arr_end(&w);
-                jsonw_obj_end(&w);
-        }
-        jsonw_obj_end(&w);
-        jsonw_obj_end(&w);
-        return jsonw_ok(&w);
+	jsonw_init(&w, out);
+	jsonw_obj(&w);
+	jsonw_kstr(&w, "apiVersion", kinds[p->kind].api_version);
+	jsonw_kstr(&w, "kind", kinds[p->kind].kind);
+	jsonw_key(&w, "metadata");
+	jsonw_obj(&w);
+	jsonw_kstr(&w, "name", p->name);
+	if (p->ns[0])
+		jsonw_kstr(&w, "namespace", p->ns);
+	jsonw_obj_end(&w);
+	jsonw_key(&w, "status");
+	jsonw_obj(&w);
+	if (kinds[p->kind].condition && !plan->clear_status)
+		condition(&w, p, plan, wall);
+	if (p->kind == KIND_CONNECTOR && !plan->clear_status)
+		connector_status(&w, want, x);
+	if (plan->lb_host[0] && !plan->clear_status) {
+		jsonw_key(&w, "loadBalancer");
+		jsonw_obj(&w);
+		jsonw_key(&w, "ingress");
+		jsonw_arr(&w);
+		jsonw_obj(&w);
+		jsonw_kstr(&w, "hostname", plan->lb_host);
+		jsonw_obj_end(&w);
+		for (size_t i = 0; i < plan->n_lb_ip; i++) {
+			jsonw_obj(&w);
+			jsonw_kstr(&w, "ip", plan->lb_ip[i]);
+			jsonw_obj_end(&w);
+		}
+		jsonw_arr_end(&w);
+		jsonw_obj_end(&w);
+	}
+	jsonw_obj_end(&w);
+	jsonw_obj_end(&w);
+	return jsonw_ok(&w);
 }

@@ -10,11 +10,11 @@
 enum { RENDER_MAX = 1 << 20 };
 
 struct render {
-        const struct settings *settings;
-        const struct parent *parent;
-        const struct want *want;
-        const struct proxy_class *class; /* NULL: none */
-        const char *proxy;               /* name */
+	const struct settings *settings;
+	const struct parent *parent;
+	const struct want *want;
+	const struct proxy_class *class; /* NULL: none */
+	const char *proxy;               /* name */
 };
 
 /* False: no memory or too large. hash "" leaves the note out. */
@@ -24,9 +24,9 @@ MUST_USE bool render_hash(const struct render *r, enum child c, char out[static 
 /* The key's part of the Secret, under a field manager of its own; key "": taken out, the notes
  * stay. */
 MUST_USE bool render_key(struct buf *out, const struct render *r, const char *key,
-                         const char *key_id, wall_t expires, const char *tags);
+			 const char *key_id, wall_t expires, const char *tags);
 /* Status of the parent as its plan has it. */
 MUST_USE bool render_status(struct buf *out, const struct parent *p, const struct plan *plan,
-                            const struct proxy *x, const struct want *w, wall_t wall);
+			    const struct proxy *x, const struct want *w, wall_t wall);
 
 #endif

@@ -13,370 +13,370 @@
 
 static bool is_alnum(char c)
 {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
 bool hostname_is_valid(const char *name)
 {
-        const size_t n = strlen(name);
+	const size_t n = strlen(name);
 
-        if (n == 0 || n > 63 || name[0] == '-' || name[n - 1] == '-')
-                return false;
-        for (size_t i = 0; i < n; i++)
-                if (!is_alnum(name[i]) && name[i] != '-')
-                        return false;
-        return true;
+	if (n == 0 || n > 63 || name[0] == '-' || name[n - 1] == '-')
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!is_alnum(name[i]) && name[i] != '-')
+			return false;
+	return true;
 }
 
 bool tags_are_valid(const char *tags)
 {
-        for (;;) {
-                const size_t n = strcspn(tags, ",");
+	for (;;) {
+		const size_t n = strcspn(tags, ",");
 
-                if (n < 5 || n > 54 || strncmp(tags, "tag:", 4) != 0 || !is_alnum(tags[4]) ||
-                    (tags[4] >= '0' && tags[4] <= '9'))
-                        return false;
-                for (size_t i = 5; i < n; i++)
-                        if (!is_alnum(tags[i]) && tags[i] != '-')
-                                return false;
-                if (!tags[n])
-                        return true;
-                tags += n + 1;
-        }
+		if (n < 5 || n > 54 || strncmp(tags, "tag:", 4) != 0 || !is_alnum(tags[4]) ||
+		    (tags[4] >= '0' && tags[4] <= '9'))
+			return false;
+		for (size_t i = 5; i < n; i++)
+			if (!is_alnum(tags[i]) && tags[i] != '-')
+				return false;
+		if (!tags[n])
+			return true;
+		tags += n + 1;
+	}
 }
 
 static bool fqdn_is_valid(const char *name)
 {
-        char label[64];
-        unsigned labels = 0;
+	char label[64];
+	unsigned labels = 0;
 
-        for (;;) {
-                const size_t n = strcspn(name, ".");
+	for (;;) {
+		const size_t n = strcspn(name, ".");
 
-                if (n == 0 && labels >= 2 && !name[0])
-                        return true; /* ended by a dot */
-                if (n == 0 || n > 63)
-                        return false;
-                memcpy(label, name, n);
-                label[n] = 0;
-                if (!hostname_is_valid(label))
-                        return false;
-                labels++;
-                if (!name[n])
-                        return labels >= 2;
-                name += n + 1;
-        }
+		if (n == 0 && labels >= 2 && !name[0])
+			return true; /* ended by a dot */
+		if (n == 0 || n > 63)
+			return false;
+		memcpy(label, name, n);
+		label[n] = 0;
+		if (!hostname_is_valid(label))
+			return false;
+		labels++;
+		if (!name[n])
+			return labels >= 2;
+		name += n + 1;
+	}
 }
 
 /* --- ProxyClass --- */
 
 void proxy_class_parse(struct proxy_class *c, struct bytes object)
 {
-        static const char *const not_offered[] = { "staticEndpoints", "metrics.serviceMonitor",
-                                                   "statefulSet.pod.tailscaleInitContainer",
-                                                   "useLetsEncryptStagingEnvironment",
-                                                   "statefulSet.pod.tailscaleContainer.debug" };
-        struct kube_object o;
-        struct json j;
+	static const char *const not_offered[] = { "staticEndpoints", "metrics.serviceMonitor",
+						   "statefulSet.pod.tailscaleInitContainer",
+						   "useLetsEncryptStagingEnvironment",
+						   "statefulSet.pod.tailscaleContainer.debug" };
+	struct kube_object o;
+	struct json j;
 
-        *c = (struct proxy_class){ 0 };
-        if (!kube_object_parse(object, &o))
-                return;
-        (void)bytes_to_str(bytes_str(o.name), c->name, sizeof c->name);
-        if (o.spec.len > 65536) {
-                (void)snprintf(c->why, sizeof c->why, "spec is larger than 64 KiB");
-                return;
-        }
-        for (size_t i = 0; i < ARRAY_LEN(not_offered); i++)
-                if (kube_at(o.spec, not_offered[i]).len > 0) {
-                        (void)snprintf(c->why, sizeof c->why,
-                                       "spec.%s is not supported by this version; remove it",
-                                       not_offered[i]);
-                        return;
-                }
-        j = json_of(o.spec);
-        json_skip(&j);
-        if (o.spec.len > 0 && (!json_done(&j) || !json_is_utf8(o.spec))) {
-                (void)snprintf(c->why, sizeof c->why, "spec is not valid JSON in UTF-8");
-                return;
-        }
-        c->spec =
-            strndup(o.spec.len ? (const char *)o.spec.data : "{}", o.spec.len ? o.spec.len : 2);
-        c->is_valid = c->spec != NULL;
+	*c = (struct proxy_class){ 0 };
+	if (!kube_object_parse(object, &o))
+		return;
+	(void)bytes_to_str(bytes_str(o.name), c->name, sizeof c->name);
+	if (o.spec.len > 65536) {
+		(void)snprintf(c->why, sizeof c->why, "spec is larger than 64 KiB");
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(not_offered); i++)
+		if (kube_at(o.spec, not_offered[i]).len > 0) {
+			(void)snprintf(c->why, sizeof c->why,
+				       "spec.%s is not supported by this version; remove it",
+				       not_offered[i]);
+			return;
+		}
+	j = json_of(o.spec);
+	json_skip(&j);
+	if (o.spec.len > 0 && (!json_done(&j) || !json_is_utf8(o.spec))) {
+		(void)snprintf(c->why, sizeof c->why, "spec is not valid JSON in UTF-8");
+		return;
+	}
+	c->spec =
+	    strndup(o.spec.len ? (const char *)o.spec.data : "{}", o.spec.len ? o.spec.len : 2);
+	c->is_valid = c->spec != NULL;
 }
 
 void proxy_class_fini(struct proxy_class *c)
 {
-        free(c->spec);
-        c->spec = NULL;
+	free(c->spec);
+	c->spec = NULL;
 }
 
 /* --- wishes --- */
 
 static void PRINTF(3, 4) invalid(struct want *w, const char *reason, const char *fmt, ...)
 {
-        va_list ap;
+	va_list ap;
 
-        if (w->is_invalid)
-                return;
-        w->is_invalid = true;
-        (void)bytes_to_str(bytes_str(reason), w->reason, sizeof w->reason);
-        va_start(ap, fmt);
-        (void)vsnprintf(w->message, sizeof w->message, fmt, ap);
-        va_end(ap);
+	if (w->is_invalid)
+		return;
+	w->is_invalid = true;
+	(void)bytes_to_str(bytes_str(reason), w->reason, sizeof w->reason);
+	va_start(ap, fmt);
+	(void)vsnprintf(w->message, sizeof w->message, fmt, ap);
+	va_end(ap);
 }
 
 static void PRINTF(3, 4) note(struct want *w, const char *reason, const char *fmt, ...)
 {
-        struct note *n = &w->note[w->n_notes];
-        va_list ap;
+	struct note *n = &w->note[w->n_notes];
+	va_list ap;
 
-        if (w->n_notes == NOTES_MAX)
-                return;
-        w->n_notes++;
-        n->is_warning = true;
-        (void)bytes_to_str(bytes_str(reason), n->reason, sizeof n->reason);
-        va_start(ap, fmt);
-        (void)vsnprintf(n->message, sizeof n->message, fmt, ap);
-        va_end(ap);
+	if (w->n_notes == NOTES_MAX)
+		return;
+	w->n_notes++;
+	n->is_warning = true;
+	(void)bytes_to_str(bytes_str(reason), n->reason, sizeof n->reason);
+	va_start(ap, fmt);
+	(void)vsnprintf(n->message, sizeof n->message, fmt, ap);
+	va_end(ap);
 }
 
 static void tags_of(struct want *w, const struct parent *p, const struct settings *s)
 {
-        const char *tags = p->tags[0] ? p->tags : s->default_tags;
-        size_t at = 0;
+	const char *tags = p->tags[0] ? p->tags : s->default_tags;
+	size_t at = 0;
 
-        for (; *tags; tags++) /* white space around commas is forgiven */
-                if (*tags != ' ' && at < sizeof w->tags - 1)
-                        w->tags[at++] = *tags;
-        w->tags[at] = 0;
-        if (!tags_are_valid(w->tags))
-                invalid(w, "ProxyInvalid",
-                        "tags \"%.100s\" are not a comma separated list of tag:NAME, with letters, "
-                        "digits and - in NAME",
-                        w->tags);
-        if (p->tags[0] && s->fixed_key)
-                note(w, "TagsIgnored",
-                     "the operator has one fixed auth key, whose tags its proxies get; use an API "
-                     "key or an OAuth client to "
-                     "choose tags for each");
+	for (; *tags; tags++) /* white space around commas is forgiven */
+		if (*tags != ' ' && at < sizeof w->tags - 1)
+			w->tags[at++] = *tags;
+	w->tags[at] = 0;
+	if (!tags_are_valid(w->tags))
+		invalid(w, "ProxyInvalid",
+			"tags \"%.100s\" are not a comma separated list of tag:NAME, with letters, "
+			"digits and - in NAME",
+			w->tags);
+	if (p->tags[0] && s->fixed_key)
+		note(w, "TagsIgnored",
+		     "the operator has one fixed auth key, whose tags its proxies get; use an API "
+		     "key or an OAuth client to "
+		     "choose tags for each");
 }
 
 static void hostname_of(struct want *w, const struct parent *p, const char *fallback)
 {
-        if (p->hostname[0]) {
-                (void)bytes_to_str(bytes_str(p->hostname), w->hostname, sizeof w->hostname);
-                if (!hostname_is_valid(p->hostname))
-                        invalid(w, "ProxyInvalid",
-                                "hostname \"%.80s\" is not a DNS label: up to 63 letters, digits "
-                                "and -, none of - at the ends",
-                                p->hostname);
-                return;
-        }
-        for (size_t i = 0; fallback[i] && i < sizeof w->hostname - 1; i++)
-                w->hostname[i] = is_alnum(fallback[i]) ? fallback[i] : '-';
-        for (size_t n = strlen(w->hostname); n > 0 && w->hostname[n - 1] == '-'; n--)
-                w->hostname[n - 1] = 0;
+	if (p->hostname[0]) {
+		(void)bytes_to_str(bytes_str(p->hostname), w->hostname, sizeof w->hostname);
+		if (!hostname_is_valid(p->hostname))
+			invalid(w, "ProxyInvalid",
+				"hostname \"%.80s\" is not a DNS label: up to 63 letters, digits "
+				"and -, none of - at the ends",
+				p->hostname);
+		return;
+	}
+	for (size_t i = 0; fallback[i] && i < sizeof w->hostname - 1; i++)
+		w->hostname[i] = is_alnum(fallback[i]) ? fallback[i] : '-';
+	for (size_t n = strlen(w->hostname); n > 0 && w->hostname[n - 1] == '-'; n--)
+		w->hostname[n - 1] = 0;
 }
 
 static void check_class(struct want *w, const struct parent *p, const struct settings *s,
-                        const struct proxy_class *c)
+			const struct proxy_class *c)
 {
-        const char *name = want_class(p, s);
+	const char *name = want_class(p, s);
 
-        if (!*name)
-                return;
-        if (!c)
-                invalid(w, "ProxyPending", "ProxyClass %.63s does not exist", name);
-        else if (!c->is_valid)
-                invalid(w, "ProxyPending", "ProxyClass %.63s is not ready: %.200s", name, c->why);
+	if (!*name)
+		return;
+	if (!c)
+		invalid(w, "ProxyPending", "ProxyClass %.63s does not exist", name);
+	else if (!c->is_valid)
+		invalid(w, "ProxyPending", "ProxyClass %.63s is not ready: %.200s", name, c->why);
 }
 
 static bool wants_load_balancer(const struct parent *p, const struct settings *s)
 {
-        return p->is_load_balancer && (strcmp(p->lb_class, s->class_name) == 0 ||
-                                       (s->default_load_balancer && !p->lb_class[0]));
+	return p->is_load_balancer && (strcmp(p->lb_class, s->class_name) == 0 ||
+				       (s->default_load_balancer && !p->lb_class[0]));
 }
 
 static void egress(struct want *w, const struct parent *p)
 {
-        struct ip ip;
+	struct ip ip;
 
-        w->role = ROLE_EGRESS;
-        if (p->tailnet_ip[0] && p->tailnet_fqdn[0])
-                invalid(w, "ProxyInvalid",
-                        "only one of tailscale.com/tailnet-ip and tailscale.com/tailnet-fqdn may "
-                        "be set");
-        if (p->expose)
-                invalid(w, "ProxyInvalid",
-                        "tailscale.com/expose and a tailnet target exclude each other");
-        if (p->tailnet_ip[0] && !ip_parse(bytes_str(p->tailnet_ip), &ip))
-                invalid(w, "ProxyInvalid",
-                        "tailscale.com/tailnet-ip \"%.60s\" is not an IP address", p->tailnet_ip);
-        if (p->tailnet_fqdn[0] && !fqdn_is_valid(p->tailnet_fqdn))
-                invalid(w, "ProxyInvalid",
-                        "tailscale.com/tailnet-fqdn \"%.200s\" is not a full name such as "
-                        "web.example.com",
-                        p->tailnet_fqdn);
-        if (!p->is_external_name)
-                invalid(w, "ProxyInvalid",
-                        "a Service with a tailnet target must have type: ExternalName");
-        if (!p->ports[0])
-                invalid(w, "ProxyInvalid",
-                        "a Service with a tailnet target must name its ports in spec.ports: the "
-                        "proxy listens on those");
-        memcpy(w->target_ip, p->tailnet_ip, sizeof w->target_ip);
-        memcpy(w->target_fqdn, p->tailnet_fqdn, sizeof w->target_fqdn);
-        memcpy(w->ports, p->ports, sizeof w->ports);
+	w->role = ROLE_EGRESS;
+	if (p->tailnet_ip[0] && p->tailnet_fqdn[0])
+		invalid(w, "ProxyInvalid",
+			"only one of tailscale.com/tailnet-ip and tailscale.com/tailnet-fqdn may "
+			"be set");
+	if (p->expose)
+		invalid(w, "ProxyInvalid",
+			"tailscale.com/expose and a tailnet target exclude each other");
+	if (p->tailnet_ip[0] && !ip_parse(bytes_str(p->tailnet_ip), &ip))
+		invalid(w, "ProxyInvalid",
+			"tailscale.com/tailnet-ip \"%.60s\" is not an IP address", p->tailnet_ip);
+	if (p->tailnet_fqdn[0] && !fqdn_is_valid(p->tailnet_fqdn))
+		invalid(w, "ProxyInvalid",
+			"tailscale.com/tailnet-fqdn \"%.200s\" is not a full name such as "
+			"web.example.com",
+			p->tailnet_fqdn);
+	if (!p->is_external_name)
+		invalid(w, "ProxyInvalid",
+			"a Service with a tailnet target must have type: ExternalName");
+	if (!p->ports[0])
+		invalid(w, "ProxyInvalid",
+			"a Service with a tailnet target must name its ports in spec.ports: the "
+			"proxy listens on those");
+	memcpy(w->target_ip, p->tailnet_ip, sizeof w->target_ip);
+	memcpy(w->target_fqdn, p->tailnet_fqdn, sizeof w->target_fqdn);
+	memcpy(w->ports, p->ports, sizeof w->ports);
 }
 
 static void service(struct want *w, const struct parent *p, const struct settings *s)
 {
-        char name[400];
+	char name[400];
 
-        (void)snprintf(name, sizeof name, "%s-%s", p->ns, p->name);
-        hostname_of(w, p, name);
-        tags_of(w, p, s);
-        if (p->tailnet_ip[0] || p->tailnet_fqdn[0]) {
-                egress(w, p);
-                return;
-        }
-        w->role = ROLE_INGRESS;
-        if (p->is_external_name)
-                invalid(w, "ProxyInvalid",
-                        "exposing a Service of type ExternalName is not supported by this version; "
-                        "give it a cluster address");
-        else if (!p->cluster_ip[0])
-                invalid(w, "ProxyPending", "the Service has no cluster address yet");
-        else if (strcmp(p->cluster_ip, "None") == 0)
-                invalid(w, "ProxyInvalid",
-                        "a headless Service (clusterIP: None) cannot be exposed");
-        memcpy(w->dest_ip, p->cluster_ip, sizeof w->dest_ip);
+	(void)snprintf(name, sizeof name, "%s-%s", p->ns, p->name);
+	hostname_of(w, p, name);
+	tags_of(w, p, s);
+	if (p->tailnet_ip[0] || p->tailnet_fqdn[0]) {
+		egress(w, p);
+		return;
+	}
+	w->role = ROLE_INGRESS;
+	if (p->is_external_name)
+		invalid(w, "ProxyInvalid",
+			"exposing a Service of type ExternalName is not supported by this version; "
+			"give it a cluster address");
+	else if (!p->cluster_ip[0])
+		invalid(w, "ProxyPending", "the Service has no cluster address yet");
+	else if (strcmp(p->cluster_ip, "None") == 0)
+		invalid(w, "ProxyInvalid",
+			"a headless Service (clusterIP: None) cannot be exposed");
+	memcpy(w->dest_ip, p->cluster_ip, sizeof w->dest_ip);
 }
 
 static void ingress(struct want *w, const struct parent *p, const struct settings *s)
 {
-        char name[400];
+	char name[400];
 
-        (void)snprintf(name, sizeof name, "%s-%s-ingress", p->ns, p->name);
-        if (!p->hostname[0] && p->tls_host[0]) {
-                const size_t n = strcspn(p->tls_host, ".");
+	(void)snprintf(name, sizeof name, "%s-%s-ingress", p->ns, p->name);
+	if (!p->hostname[0] && p->tls_host[0]) {
+		const size_t n = strcspn(p->tls_host, ".");
 
-                (void)bytes_to_str(bytes_of(p->tls_host, n), w->hostname, sizeof w->hostname);
-                if (n > 63 || !hostname_is_valid(w->hostname))
-                        invalid(w, "ProxyInvalid",
-                                "the first label of the TLS host \"%.80s\" is not a DNS label",
-                                p->tls_host);
-        } else {
-                hostname_of(w, p, name);
-        }
-        tags_of(w, p, s);
-        w->role = ROLE_WEB;
-        if (p->has_tls_secret || p->tls_host[0])
-                note(w, "TLSNotSupported",
-                     "this version serves the Ingress over plain HTTP on port 80 (inside the "
-                     "encrypted tailnet); spec.tls is not used");
-        if (p->too_many_paths)
-                invalid(w, "ProxyInvalid", "more than %d paths; split the Ingress",
-                        PARENT_PATHS_MAX);
-        for (size_t i = 0; i < p->n_paths; i++)
-                if (p->path[i].is_bad)
-                        note(w, "InvalidIngressBackend",
-                             "path %.100s is left out: its backend must be a Service with a port "
-                             "number",
-                             p->path[i].path);
-                else
-                        w->ports[0] = '1';
-        if (!w->ports[0])
-                invalid(w, "NoValidBackends",
-                        "no path has a backend that is a Service with a port number");
-        w->ports[0] = 0;
+		(void)bytes_to_str(bytes_of(p->tls_host, n), w->hostname, sizeof w->hostname);
+		if (n > 63 || !hostname_is_valid(w->hostname))
+			invalid(w, "ProxyInvalid",
+				"the first label of the TLS host \"%.80s\" is not a DNS label",
+				p->tls_host);
+	} else {
+		hostname_of(w, p, name);
+	}
+	tags_of(w, p, s);
+	w->role = ROLE_WEB;
+	if (p->has_tls_secret || p->tls_host[0])
+		note(w, "TLSNotSupported",
+		     "this version serves the Ingress over plain HTTP on port 80 (inside the "
+		     "encrypted tailnet); spec.tls is not used");
+	if (p->too_many_paths)
+		invalid(w, "ProxyInvalid", "more than %d paths; split the Ingress",
+			PARENT_PATHS_MAX);
+	for (size_t i = 0; i < p->n_paths; i++)
+		if (p->path[i].is_bad)
+			note(w, "InvalidIngressBackend",
+			     "path %.100s is left out: its backend must be a Service with a port "
+			     "number",
+			     p->path[i].path);
+		else
+			w->ports[0] = '1';
+	if (!w->ports[0])
+		invalid(w, "NoValidBackends",
+			"no path has a backend that is a Service with a port number");
+	w->ports[0] = 0;
 }
 
 static bool routes_are_valid(const char *routes)
 {
-        while (*routes) {
-                const size_t n = strcspn(routes, ",");
-                struct ipprefix net;
+	while (*routes) {
+		const size_t n = strcspn(routes, ",");
+		struct ipprefix net;
 
-                if (!memchr(routes, '/', n) || !ipprefix_parse(bytes_of(routes, n), &net))
-                        return false;
-                routes += n + (routes[n] == ',');
-        }
-        return true;
+		if (!memchr(routes, '/', n) || !ipprefix_parse(bytes_of(routes, n), &net))
+			return false;
+		routes += n + (routes[n] == ',');
+	}
+	return true;
 }
 
 static void connector(struct want *w, const struct parent *p, const struct settings *s)
 {
-        char name[400];
+	char name[400];
 
-        (void)snprintf(name, sizeof name, "%s-connector",
-                       p->host_prefix[0] ? p->host_prefix : p->name);
-        hostname_of(w, p, name);
-        tags_of(w, p, s);
-        w->role = ROLE_ROUTER;
-        memcpy(w->routes, p->routes, sizeof w->routes);
-        if (p->app_connector)
-                invalid(w, "ConnectorInvalid",
-                        "spec.appConnector is not supported by this version");
-        if (p->exit_node)
-                invalid(w, "ConnectorInvalid", "spec.exitNode is not supported by this version");
-        if (p->replicas != 1)
-                invalid(w, "ConnectorInvalid",
-                        "spec.replicas other than 1 is not supported by this version");
-        if (!p->routes[0])
-                invalid(w, "ConnectorInvalid", "spec.subnetRouter.advertiseRoutes names no subnet");
-        else if (!routes_are_valid(p->routes))
-                invalid(w, "ConnectorInvalid",
-                        "spec.subnetRouter.advertiseRoutes holds a text that is no subnet: %.200s",
-                        p->routes);
+	(void)snprintf(name, sizeof name, "%s-connector",
+		       p->host_prefix[0] ? p->host_prefix : p->name);
+	hostname_of(w, p, name);
+	tags_of(w, p, s);
+	w->role = ROLE_ROUTER;
+	memcpy(w->routes, p->routes, sizeof w->routes);
+	if (p->app_connector)
+		invalid(w, "ConnectorInvalid",
+			"spec.appConnector is not supported by this version");
+	if (p->exit_node)
+		invalid(w, "ConnectorInvalid", "spec.exitNode is not supported by this version");
+	if (p->replicas != 1)
+		invalid(w, "ConnectorInvalid",
+			"spec.replicas other than 1 is not supported by this version");
+	if (!p->routes[0])
+		invalid(w, "ConnectorInvalid", "spec.subnetRouter.advertiseRoutes names no subnet");
+	else if (!routes_are_valid(p->routes))
+		invalid(w, "ConnectorInvalid",
+			"spec.subnetRouter.advertiseRoutes holds a text that is no subnet: %.200s",
+			p->routes);
 }
 
 const char *want_class(const struct parent *p, const struct settings *s)
 {
-        if (p->kind == KIND_PROXYCLASS)
-                return p->name;
-        return p->proxy_class[0] ? p->proxy_class : s->default_class;
+	if (p->kind == KIND_PROXYCLASS)
+		return p->name;
+	return p->proxy_class[0] ? p->proxy_class : s->default_class;
 }
 
 void want_make(struct want *w, const struct parent *p, const struct settings *s,
-               const struct proxy_class *c)
+	       const struct proxy_class *c)
 {
-        *w = (struct want){ .role = ROLE_NONE };
-        if (p->is_deleting)
-                return;
-        if (!kinds[p->kind].is_offered) {
-                w->role = ROLE_KEEP;
-                invalid(w, "NotSupported", "%s is not supported by this version of the operator",
-                        kinds[p->kind].kind);
-                return;
-        }
-        if (p->unknown[0])
-                note(w, "NotSupported", "not supported by this version and without effect: %.250s",
-                     p->unknown);
-        if (p->kind == KIND_PROXYCLASS) { /* nothing of its own, only a condition */
-                w->role = ROLE_KEEP;
-                if (c && !c->is_valid)
-                        invalid(w, "ProxyClassInvalid", "%s", c->why);
-                return;
-        }
-        if (p->kind == KIND_SERVICE &&
-            (p->expose || p->tailnet_ip[0] || p->tailnet_fqdn[0] || wants_load_balancer(p, s)))
-                service(w, p, s);
-        else if (p->kind == KIND_INGRESS && strcmp(p->class_name, s->class_name) == 0)
-                ingress(w, p, s);
-        else if (p->kind == KIND_CONNECTOR)
-                connector(w, p, s);
-        else
-                return;
-        if (strstr(p->unknown, "proxy-group"))
-                invalid(w, "ProxyInvalid",
-                        "proxy-group is not supported by this version; remove it to get a proxy of "
-                        "its own");
-        if (p->too_long)
-                invalid(w, "ProxyInvalid",
-                        "an annotation or field of ours is too long, or not text");
-        check_class(w, p, s, c);
-        if (w->is_invalid)
-                w->role = ROLE_KEEP;
+	*w = (struct want){ .role = ROLE_NONE };
+	if (p->is_deleting)
+		return;
+	if (!kinds[p->kind].is_offered) {
+		w->role = ROLE_KEEP;
+		invalid(w, "NotSupported", "%s is not supported by this version of the operator",
+			kinds[p->kind].kind);
+		return;
+	}
+	if (p->unknown[0])
+		note(w, "NotSupported", "not supported by this version and without effect: %.250s",
+		     p->unknown);
+	if (p->kind == KIND_PROXYCLASS) { /* nothing of its own, only a condition */
+		w->role = ROLE_KEEP;
+		if (c && !c->is_valid)
+			invalid(w, "ProxyClassInvalid", "%s", c->why);
+		return;
+	}
+	if (p->kind == KIND_SERVICE &&
+	    (p->expose || p->tailnet_ip[0] || p->tailnet_fqdn[0] || wants_load_balancer(p, s)))
+		service(w, p, s);
+	else if (p->kind == KIND_INGRESS && strcmp(p->class_name, s->class_name) == 0)
+		ingress(w, p, s);
+	else if (p->kind == KIND_CONNECTOR)
+		connector(w, p, s);
+	else
+		return;
+	if (strstr(p->unknown, "proxy-group"))
+		invalid(w, "ProxyInvalid",
+			"proxy-group is not supported by this version; remove it to get a proxy of "
+			"its own");
+	if (p->too_long)
+		invalid(w, "ProxyInvalid",
+			"an annotation or field of ours is too long, or not text");
+	check_class(w, p, s, c);
+	if (w->is_invalid)
+		w->role = ROLE_KEEP;
 }

@@ -9,54 +9,54 @@
 #include "operator/parent.h"
 
 enum role {
-        ROLE_NONE,    /* no proxy: not asked for (any more), or being deleted */
-        ROLE_INGRESS, /* the tailnet reaches a Service's address */
-        ROLE_EGRESS,  /* the cluster reaches a node of the tailnet */
-        ROLE_WEB,     /* an Ingress, plain HTTP */
-        ROLE_ROUTER,  /* a Connector */
-        ROLE_KEEP,    /* the wish is not valid: what runs is left as it is */
+	ROLE_NONE,    /* no proxy: not asked for (any more), or being deleted */
+	ROLE_INGRESS, /* the tailnet reaches a Service's address */
+	ROLE_EGRESS,  /* the cluster reaches a node of the tailnet */
+	ROLE_WEB,     /* an Ingress, plain HTTP */
+	ROLE_ROUTER,  /* a Connector */
+	ROLE_KEEP,    /* the wish is not valid: what runs is left as it is */
 };
 
 /* A ProxyClass: raw JSON pieces that go into the pod template. */
 struct proxy_class {
-        char name[64];
-        bool is_valid;
-        char why[256];
-        char *spec; /* JSON, owned */
+	char name[64];
+	bool is_valid;
+	char why[256];
+	char *spec; /* JSON, owned */
 };
 void proxy_class_parse(struct proxy_class *c, struct bytes object);
 void proxy_class_fini(struct proxy_class *c);
 
 struct settings { /* of the operator; texts live as long as the program */
-        const char *ns, *image, *default_tags, *login_server, *class_name, *default_class,
-            *cluster_domain;
-        const char *pull_policy, *priority_class, *ca_secret;
-        bool default_load_balancer;
-        bool fixed_key; /* tags come from the key: they cannot be chosen */
-        bool derp_http; /* relays by plain HTTP */
+	const char *ns, *image, *default_tags, *login_server, *class_name, *default_class,
+	    *cluster_domain;
+	const char *pull_policy, *priority_class, *ca_secret;
+	bool default_load_balancer;
+	bool fixed_key; /* tags come from the key: they cannot be chosen */
+	bool derp_http; /* relays by plain HTTP */
 };
 
 enum { NOTES_MAX = 8 };
 struct note {
-        bool is_warning;
-        char reason[48], message[400];
+	bool is_warning;
+	char reason[48], message[400];
 };
 
 struct want {
-        enum role role;
-        bool is_invalid; /* reason and message say why */
-        char reason[64], message[400];
-        char hostname[64], tags[TAGS_MAX];
-        char dest_ip[64], target_ip[64], target_fqdn[256], ports[256], routes[ROUTES_MAX];
-        struct note note[NOTES_MAX];
-        size_t n_notes;
+	enum role role;
+	bool is_invalid; /* reason and message say why */
+	char reason[64], message[400];
+	char hostname[64], tags[TAGS_MAX];
+	char dest_ip[64], target_ip[64], target_fqdn[256], ports[256], routes[ROUTES_MAX];
+	struct note note[NOTES_MAX];
+	size_t n_notes;
 };
 
 /* class: of the parent's proxy_class or the default one, NULL when there is none of that name. */
 void want_make(struct want *w, const struct parent *p, const struct settings *s,
-               const struct proxy_class *c);
+	       const struct proxy_class *c);
 const char *want_class(const struct parent *p,
-                       const struct settings *s); /* the name to look up; "" for none */
+		       const struct settings *s); /* the name to look up; "" for none */
 bool hostname_is_valid(const char *name);         /* RFC 1123 label */
 bool tags_are_valid(const char *tags);            /* "tag:a,tag:b-c" */
 

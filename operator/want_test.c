@@ -2,203 +2,203 @@
 #include "tests/operator_fixture.h"
 
 static const struct {
-        const char *annotations, *meta, *spec;
-        enum role role;
-        const char *reason, *words; /* of an invalid wish, or of the first note */
+	const char *annotations, *meta, *spec;
+	enum role role;
+	const char *reason, *words; /* of an invalid wish, or of the first note */
 } rows[] = {
-        { EXPOSE, "", CLUSTER_IP, ROLE_INGRESS, NULL, NULL },
-        { "", "", CLUSTER_IP, ROLE_NONE, NULL, NULL },
-        { "\"tailscale.com/expose\":\"yes\"", "", CLUSTER_IP, ROLE_NONE, NULL, NULL },
-        { "", "",
-          "\"clusterIP\":\"10.0.0.1\",\"type\":\"LoadBalancer\",\"loadBalancerClass\":"
-          "\"tailscale\"",
-          ROLE_INGRESS, NULL, NULL },
-        { "", "", "\"clusterIP\":\"10.0.0.1\",\"type\":\"LoadBalancer\"", ROLE_NONE, NULL, NULL },
-        { "", "",
-          "\"clusterIP\":\"10.0.0.1\",\"type\":\"LoadBalancer\",\"loadBalancerClass\":\"other\"",
-          ROLE_NONE, NULL, NULL },
-        { EXPOSE, "", "\"clusterIP\":\"None\"", ROLE_KEEP, "ProxyInvalid", "headless" },
-        { EXPOSE, "", "\"type\":\"ClusterIP\"", ROLE_KEEP, "ProxyPending", "no cluster address" },
-        { EXPOSE, "", EXTERNAL, ROLE_KEEP, "ProxyInvalid", "ExternalName" },
-        { EXPOSE ",\"tailscale.com/hostname\":\"a_b\"", "", CLUSTER_IP, ROLE_KEEP, "ProxyInvalid",
-          "DNS label" },
-        { EXPOSE ",\"tailscale.com/hostname\":7", "", CLUSTER_IP, ROLE_KEEP, "ProxyInvalid",
-          "not text" },
-        { EXPOSE ",\"tailscale.com/tags\":\"web\"", "", CLUSTER_IP, ROLE_KEEP, "ProxyInvalid",
-          "tag:NAME" },
-        { EXPOSE ",\"tailscale.com/tags\":\"tag:a, tag:b\"", "", CLUSTER_IP, ROLE_INGRESS, NULL,
-          NULL },
-        { EXPOSE ",\"tailscale.com/proxy-class\":\"x\"", "", CLUSTER_IP, ROLE_KEEP, "ProxyPending",
-          "does not exist" },
-        { EXPOSE ",\"tailscale.com/proxy-group\":\"g\"", "", CLUSTER_IP, ROLE_KEEP, "ProxyInvalid",
-          "proxy-group" },
-        { EXPOSE ",\"tailscale.com/funnel\":\"true\"", "", CLUSTER_IP, ROLE_INGRESS, "NotSupported",
-          "funnel" },
-        { EXPOSE, ",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\"", CLUSTER_IP, ROLE_NONE, NULL,
-          NULL },
-        { "\"tailscale.com/tailnet-ip\":\"100.64.0.9\"", "", EXTERNAL, ROLE_EGRESS, NULL, NULL },
-        { "\"tailscale.com/tailnet-fqdn\":\"db.tail.test.\"", "", EXTERNAL, ROLE_EGRESS, NULL,
-          NULL },
-        { "\"tailscale.com/tailnet-fqdn\":\"db\"", "", EXTERNAL, ROLE_KEEP, "ProxyInvalid",
-          "full name" },
-        { "\"tailscale.com/tailnet-ip\":\"100.64.0\"", "", EXTERNAL, ROLE_KEEP, "ProxyInvalid",
-          "not an IP" },
-        { "\"tailscale.com/tailnet-ip\":\"1.2.3.4\",\"tailscale.com/tailnet-fqdn\":\"a.b\"", "",
-          EXTERNAL, ROLE_KEEP, "ProxyInvalid", "only one" },
-        { "\"tailscale.com/tailnet-ip\":\"1.2.3.4\"", "", CLUSTER_IP, ROLE_KEEP, "ProxyInvalid",
-          "ExternalName" },
-        { "\"tailscale.com/tailnet-ip\":\"1.2.3.4\"", "", "\"type\":\"ExternalName\"", ROLE_KEEP,
-          "ProxyInvalid", "ports" },
+	{ EXPOSE, "", CLUSTER_IP, ROLE_INGRESS, NULL, NULL },
+	{ "", "", CLUSTER_IP, ROLE_NONE, NULL, NULL },
+	{ "\"tailscale.com/expose\":\"yes\"", "", CLUSTER_IP, ROLE_NONE, NULL, NULL },
+	{ "", "",
+	  "\"clusterIP\":\"10.0.0.1\",\"type\":\"LoadBalancer\",\"loadBalancerClass\":"
+	  "\"tailscale\"",
+	  ROLE_INGRESS, NULL, NULL },
+	{ "", "", "\"clusterIP\":\"10.0.0.1\",\"type\":\"LoadBalancer\"", ROLE_NONE, NULL, NULL },
+	{ "", "",
+	  "\"clusterIP\":\"10.0.0.1\",\"type\":\"LoadBalancer\",\"loadBalancerClass\":\"other\"",
+	  ROLE_NONE, NULL, NULL },
+	{ EXPOSE, "", "\"clusterIP\":\"None\"", ROLE_KEEP, "ProxyInvalid", "headless" },
+	{ EXPOSE, "", "\"type\":\"ClusterIP\"", ROLE_KEEP, "ProxyPending", "no cluster address" },
+	{ EXPOSE, "", EXTERNAL, ROLE_KEEP, "ProxyInvalid", "ExternalName" },
+	{ EXPOSE ",\"tailscale.com/hostname\":\"a_b\"", "", CLUSTER_IP, ROLE_KEEP, "ProxyInvalid",
+	  "DNS label" },
+	{ EXPOSE ",\"tailscale.com/hostname\":7", "", CLUSTER_IP, ROLE_KEEP, "ProxyInvalid",
+	  "not text" },
+	{ EXPOSE ",\"tailscale.com/tags\":\"web\"", "", CLUSTER_IP, ROLE_KEEP, "ProxyInvalid",
+	  "tag:NAME" },
+	{ EXPOSE ",\"tailscale.com/tags\":\"tag:a, tag:b\"", "", CLUSTER_IP, ROLE_INGRESS, NULL,
+	  NULL },
+	{ EXPOSE ",\"tailscale.com/proxy-class\":\"x\"", "", CLUSTER_IP, ROLE_KEEP, "ProxyPending",
+	  "does not exist" },
+	{ EXPOSE ",\"tailscale.com/proxy-group\":\"g\"", "", CLUSTER_IP, ROLE_KEEP, "ProxyInvalid",
+	  "proxy-group" },
+	{ EXPOSE ",\"tailscale.com/funnel\":\"true\"", "", CLUSTER_IP, ROLE_INGRESS, "NotSupported",
+	  "funnel" },
+	{ EXPOSE, ",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\"", CLUSTER_IP, ROLE_NONE, NULL,
+	  NULL },
+	{ "\"tailscale.com/tailnet-ip\":\"100.64.0.9\"", "", EXTERNAL, ROLE_EGRESS, NULL, NULL },
+	{ "\"tailscale.com/tailnet-fqdn\":\"db.tail.test.\"", "", EXTERNAL, ROLE_EGRESS, NULL,
+	  NULL },
+	{ "\"tailscale.com/tailnet-fqdn\":\"db\"", "", EXTERNAL, ROLE_KEEP, "ProxyInvalid",
+	  "full name" },
+	{ "\"tailscale.com/tailnet-ip\":\"100.64.0\"", "", EXTERNAL, ROLE_KEEP, "ProxyInvalid",
+	  "not an IP" },
+	{ "\"tailscale.com/tailnet-ip\":\"1.2.3.4\",\"tailscale.com/tailnet-fqdn\":\"a.b\"", "",
+	  EXTERNAL, ROLE_KEEP, "ProxyInvalid", "only one" },
+	{ "\"tailscale.com/tailnet-ip\":\"1.2.3.4\"", "", CLUSTER_IP, ROLE_KEEP, "ProxyInvalid",
+	  "ExternalName" },
+	{ "\"tailscale.com/tailnet-ip\":\"1.2.3.4\"", "", "\"type\":\"ExternalName\"", ROLE_KEEP,
+	  "ProxyInvalid", "ports" },
 };
 
 TEST(wishes_of_services_become_roles_or_words_why_not)
 {
-        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-                struct parent p = fixture_service(rows[i].annotations, rows[i].meta, rows[i].spec);
-                struct want w;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct parent p = fixture_service(rows[i].annotations, rows[i].meta, rows[i].spec);
+		struct want w;
 
-                want_make(&w, &p, &fixture_settings, NULL);
-                ck_assert_msg(w.role == rows[i].role, "row %zu: role %d", i, w.role);
-                if (rows[i].role == ROLE_KEEP) {
-                        ck_assert(w.is_invalid);
-                        ck_assert_str_eq(w.reason, rows[i].reason);
-                        ck_assert_msg(strstr(w.message, rows[i].words) != NULL, "row %zu: %s", i,
-                                      w.message);
-                } else if (rows[i].words) {
-                        ck_assert_uint_ge(w.n_notes, 1);
-                        ck_assert_str_eq(w.note[0].reason, rows[i].reason);
-                        ck_assert(strstr(w.note[0].message, rows[i].words));
-                }
-                parent_fini(&p);
-        }
+		want_make(&w, &p, &fixture_settings, NULL);
+		ck_assert_msg(w.role == rows[i].role, "row %zu: role %d", i, w.role);
+		if (rows[i].role == ROLE_KEEP) {
+			ck_assert(w.is_invalid);
+			ck_assert_str_eq(w.reason, rows[i].reason);
+			ck_assert_msg(strstr(w.message, rows[i].words) != NULL, "row %zu: %s", i,
+				      w.message);
+		} else if (rows[i].words) {
+			ck_assert_uint_ge(w.n_notes, 1);
+			ck_assert_str_eq(w.note[0].reason, rows[i].reason);
+			ck_assert(strstr(w.note[0].message, rows[i].words));
+		}
+		parent_fini(&p);
+	}
 }
 
 TEST(hostname_defaults_to_namespace_and_name_and_tags_to_the_operators)
 {
-        struct parent p = fixture_service(EXPOSE, "", CLUSTER_IP);
-        struct want w;
+	struct parent p = fixture_service(EXPOSE, "", CLUSTER_IP);
+	struct want w;
 
-        want_make(&w, &p, &fixture_settings, NULL);
-        ck_assert_str_eq(w.hostname, "shop-web");
-        ck_assert_str_eq(w.tags, "tag:k8s");
-        ck_assert_str_eq(w.dest_ip, "10.0.0.1");
-        parent_fini(&p);
-        p = fixture_service(
-            EXPOSE ",\"tailscale.com/hostname\":\"a-1\",\"tailscale.com/tags\":\"tag:x, tag:y\"",
-            "", CLUSTER_IP);
-        want_make(&w, &p, &fixture_settings, NULL);
-        ck_assert_str_eq(w.hostname, "a-1");
-        ck_assert_str_eq(w.tags, "tag:x,tag:y");
-        parent_fini(&p);
+	want_make(&w, &p, &fixture_settings, NULL);
+	ck_assert_str_eq(w.hostname, "shop-web");
+	ck_assert_str_eq(w.tags, "tag:k8s");
+	ck_assert_str_eq(w.dest_ip, "10.0.0.1");
+	parent_fini(&p);
+	p = fixture_service(
+	    EXPOSE ",\"tailscale.com/hostname\":\"a-1\",\"tailscale.com/tags\":\"tag:x, tag:y\"",
+	    "", CLUSTER_IP);
+	want_make(&w, &p, &fixture_settings, NULL);
+	ck_assert_str_eq(w.hostname, "a-1");
+	ck_assert_str_eq(w.tags, "tag:x,tag:y");
+	parent_fini(&p);
 }
 
 TEST(kinds_that_are_not_offered_are_answered_and_connectors_checked)
 {
-        static const struct {
-                enum kind kind;
-                const char *spec;
-                enum role role;
-                const char *words;
-        } all[] = {
-                { KIND_RECORDER, "{}", ROLE_KEEP, "not supported" },
-                { KIND_PROXYGROUP, "{}", ROLE_KEEP, "not supported" },
-                { KIND_CONNECTOR,
-                  "{\"subnetRouter\":{\"advertiseRoutes\":[\"10.0.0.0/8\",\"fd00::/64\"]}}",
-                  ROLE_ROUTER, NULL },
-                { KIND_CONNECTOR, "{\"subnetRouter\":{\"advertiseRoutes\":[\"10.0.0.0\"]}}",
-                  ROLE_KEEP, "no subnet" },
-                { KIND_CONNECTOR, "{\"exitNode\":true}", ROLE_KEEP, "exitNode" },
-                { KIND_CONNECTOR, "{\"appConnector\":{}}", ROLE_KEEP, "appConnector" },
-                { KIND_CONNECTOR,
-                  "{\"replicas\":2,\"subnetRouter\":{\"advertiseRoutes\":[\"10.0.0.0/8\"]}}",
-                  ROLE_KEEP, "replicas" },
-        };
+	static const struct {
+		enum kind kind;
+		const char *spec;
+		enum role role;
+		const char *words;
+	} all[] = {
+		{ KIND_RECORDER, "{}", ROLE_KEEP, "not supported" },
+		{ KIND_PROXYGROUP, "{}", ROLE_KEEP, "not supported" },
+		{ KIND_CONNECTOR,
+		  "{\"subnetRouter\":{\"advertiseRoutes\":[\"10.0.0.0/8\",\"fd00::/64\"]}}",
+		  ROLE_ROUTER, NULL },
+		{ KIND_CONNECTOR, "{\"subnetRouter\":{\"advertiseRoutes\":[\"10.0.0.0\"]}}",
+		  ROLE_KEEP, "no subnet" },
+		{ KIND_CONNECTOR, "{\"exitNode\":true}", ROLE_KEEP, "exitNode" },
+		{ KIND_CONNECTOR, "{\"appConnector\":{}}", ROLE_KEEP, "appConnector" },
+		{ KIND_CONNECTOR,
+		  "{\"replicas\":2,\"subnetRouter\":{\"advertiseRoutes\":[\"10.0.0.0/8\"]}}",
+		  ROLE_KEEP, "replicas" },
+	};
 
-        for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-                char text[1024];
-                struct parent p;
-                struct want w;
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		char text[1024];
+		struct parent p;
+		struct want w;
 
-                (void)snprintf(text, sizeof text,
-                               "{\"metadata\":{\"name\":\"c\",\"uid\":\"u\"},\"spec\":%s}",
-                               all[i].spec);
-                ck_assert(parent_parse(&p, all[i].kind, bytes_str(text)));
-                want_make(&w, &p, &fixture_settings, NULL);
-                ck_assert_int_eq(w.role, all[i].role);
-                if (all[i].words)
-                        ck_assert_msg(strstr(w.message, all[i].words) != NULL, "%s", w.message);
-                parent_fini(&p);
-        }
+		(void)snprintf(text, sizeof text,
+			       "{\"metadata\":{\"name\":\"c\",\"uid\":\"u\"},\"spec\":%s}",
+			       all[i].spec);
+		ck_assert(parent_parse(&p, all[i].kind, bytes_str(text)));
+		want_make(&w, &p, &fixture_settings, NULL);
+		ck_assert_int_eq(w.role, all[i].role);
+		if (all[i].words)
+			ck_assert_msg(strstr(w.message, all[i].words) != NULL, "%s", w.message);
+		parent_fini(&p);
+	}
 }
 
 TEST(tags_and_hostnames_that_a_control_server_would_refuse_are_refused)
 {
-        static const char *const bad_tags[] = { "",       "tag:",   "web",     "tag:1a",
-                                                "tag:a,", ",tag:a", "tag:a b", "tag:a;b" };
-        static const char *const bad_names[] = {
-                "",    "-a",  "a-",
-                "a.b", "a_b", "0123456789012345678901234567890123456789012345678901234567890123"
-        };
+	static const char *const bad_tags[] = { "",       "tag:",   "web",     "tag:1a",
+						"tag:a,", ",tag:a", "tag:a b", "tag:a;b" };
+	static const char *const bad_names[] = {
+		"",    "-a",  "a-",
+		"a.b", "a_b", "0123456789012345678901234567890123456789012345678901234567890123"
+	};
 
-        for (size_t i = 0; i < ARRAY_LEN(bad_tags); i++)
-                ck_assert_msg(!tags_are_valid(bad_tags[i]), "%s", bad_tags[i]);
-        for (size_t i = 0; i < ARRAY_LEN(bad_names); i++)
-                ck_assert_msg(!hostname_is_valid(bad_names[i]), "%s", bad_names[i]);
-        ck_assert(tags_are_valid("tag:a") && tags_are_valid("tag:a-1,tag:B"));
-        ck_assert(hostname_is_valid("a") && hostname_is_valid("a-1-B"));
+	for (size_t i = 0; i < ARRAY_LEN(bad_tags); i++)
+		ck_assert_msg(!tags_are_valid(bad_tags[i]), "%s", bad_tags[i]);
+	for (size_t i = 0; i < ARRAY_LEN(bad_names); i++)
+		ck_assert_msg(!hostname_is_valid(bad_names[i]), "%s", bad_names[i]);
+	ck_assert(tags_are_valid("tag:a") && tags_are_valid("tag:a-1,tag:B"));
+	ck_assert(hostname_is_valid("a") && hostname_is_valid("a-1-B"));
 }
 
 TEST(parents_that_ask_for_nothing_and_bear_no_mark_are_not_kept)
 {
-        struct parent p = fixture_service("\"a\":\"b\"", "", CLUSTER_IP);
+	struct parent p = fixture_service("\"a\":\"b\"", "", CLUSTER_IP);
 
-        ck_assert(!parent_matters(&p, "tailscale", false));
-        parent_fini(&p);
-        p = fixture_service("", ",\"finalizers\":[\"x\",\"tailscale.com/finalizer\"]", CLUSTER_IP);
-        ck_assert(parent_matters(&p, "tailscale", false));
-        ck_assert(p.has_finalizer);
-        ck_assert_str_eq(p.finalizers, "[\"x\"]");
-        parent_fini(&p);
-        p = fixture_service(EXPOSE, "", CLUSTER_IP);
-        ck_assert(parent_matters(&p, "tailscale", false));
-        parent_fini(&p);
+	ck_assert(!parent_matters(&p, "tailscale", false));
+	parent_fini(&p);
+	p = fixture_service("", ",\"finalizers\":[\"x\",\"tailscale.com/finalizer\"]", CLUSTER_IP);
+	ck_assert(parent_matters(&p, "tailscale", false));
+	ck_assert(p.has_finalizer);
+	ck_assert_str_eq(p.finalizers, "[\"x\"]");
+	parent_fini(&p);
+	p = fixture_service(EXPOSE, "", CLUSTER_IP);
+	ck_assert(parent_matters(&p, "tailscale", false));
+	parent_fini(&p);
 }
 
 static const char *fixture_override[2];
 
 static const char *environment(const char *name)
 {
-        static const char *const set[][2] = { { "OPERATOR_NAMESPACE", "n" },
-                                              { "PROXY_IMAGE", "i" },
-                                              { "KUBECONFIG", "/k" },
-                                              { "API_KEY_FILE", "/a" } };
+	static const char *const set[][2] = { { "OPERATOR_NAMESPACE", "n" },
+					      { "PROXY_IMAGE", "i" },
+					      { "KUBECONFIG", "/k" },
+					      { "API_KEY_FILE", "/a" } };
 
-        if (fixture_override[0] && strcmp(name, fixture_override[0]) == 0)
-                return fixture_override[1];
-        for (size_t i = 0; i < ARRAY_LEN(set); i++)
-                if (strcmp(set[i][0], name) == 0)
-                        return set[i][1];
-        return NULL;
+	if (fixture_override[0] && strcmp(name, fixture_override[0]) == 0)
+		return fixture_override[1];
+	for (size_t i = 0; i < ARRAY_LEN(set); i++)
+		if (strcmp(set[i][0], name) == 0)
+			return set[i][1];
+	return NULL;
 }
 TEST(options_have_defaults_and_a_bad_one_is_refused_with_its_name)
 {
-        static const char *const bad[][2] = {
-                { "PROXY_TAGS", "web" },         { "OPERATOR_LOGIN_SERVER", "hs" },
-                { "PROXY_DERP_HTTP", "maybe" },  { "OPERATOR_NAMESPACE", "" },
-                { "API_KEY_FILE", "" },          { "KUBECONFIG", "" },
-                { "CLIENT_ID_FILE", "/only-id" }
-        };
-        struct options o;
-        struct err e;
+	static const char *const bad[][2] = {
+		{ "PROXY_TAGS", "web" },         { "OPERATOR_LOGIN_SERVER", "hs" },
+		{ "PROXY_DERP_HTTP", "maybe" },  { "OPERATOR_NAMESPACE", "" },
+		{ "API_KEY_FILE", "" },          { "KUBECONFIG", "" },
+		{ "CLIENT_ID_FILE", "/only-id" }
+	};
+	struct options o;
+	struct err e;
 
-        fixture_override[0] = NULL;
-        ck_assert_int_eq(options_read(&o, environment, &e), 0);
-        ck_assert_str_eq(o.proxy_tags, "tag:k8s");
-        ck_assert_str_eq(o.api_key_file, "/a");
-        for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-                fixture_override[0] = bad[i][0];
-                fixture_override[1] = bad[i][1];
-                ck_assert_int_lt(options_read(&o, environment, &e), 0);
-                ck_assert_msg(strstr(e.text, bad[i][0]) != NULL, "%s: %s", bad[i][0], e.text);
-        }
+	fixture_override[0] = NULL;
+	ck_assert_int_eq(options_read(&o, environment, &e), 0);
+	ck_assert_str_eq(o.proxy_tags, "tag:k8s");
+	ck_assert_str_eq(o.api_key_file, "/a");
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		fixture_override[0] = bad[i][0];
+		fixture_override[1] = bad[i][1];
+		ck_assert_int_lt(options_read(&o, environment, &e), 0);
+		ck_assert_msg(strstr(e.text, bad[i][0]) != NULL, "%s: %s", bad[i][0], e.text);
+	}
 }

@@ -10,212 +10,212 @@
 
 void operator_enqueue(struct operator *op, const char *key)
 {
-        if (!op->leading || op->stopping)
-                return;
-        if (!kube_queue_add(op->queue, key))
-                log_error("operator: no room in the queue for %s", key);
-        loop_timer_set(&op->work_timer, loop_now(op->loop));
+	if (!op->leading || op->stopping)
+		return;
+	if (!kube_queue_add(op->queue, key))
+		log_error("operator: no room in the queue for %s", key);
+	loop_timer_set(&op->work_timer, loop_now(op->loop));
 }
 
 void operator_enqueue_all(struct operator *op)
 {
-        struct kube_table_walk w = { 0 };
+	struct kube_table_walk w = { 0 };
 
-        while (kube_table_next(op->parents, &w))
-                operator_enqueue(op, w.name);
-        w = (struct kube_table_walk){ 0 };
-        while (kube_table_next(op->proxies, &w))
-                operator_enqueue(op, ((struct proxy *)w.value)->parent);
+	while (kube_table_next(op->parents, &w))
+		operator_enqueue(op, w.name);
+	w = (struct kube_table_walk){ 0 };
+	while (kube_table_next(op->proxies, &w))
+		operator_enqueue(op, ((struct proxy *)w.value)->parent);
 }
 
 struct proxy *operator_proxy(struct operator *op, const char *name)
 {
-        return kube_table_get(op->proxies, name);
+	return kube_table_get(op->proxies, name);
 }
 
 /* --- parents --- */
 
 static void record_drop(struct operator *op, const char *key)
 {
-        struct record *r = kube_table_get(op->parents, key);
-        char copy[PARENT_KEY_MAX];
+	struct record *r = kube_table_get(op->parents, key);
+	char copy[PARENT_KEY_MAX];
 
-        if (!r)
-                return;
-        (void)bytes_to_str(bytes_str(key), copy, sizeof copy); /* key may lie in the table */
-        kube_table_del(op->parents, copy);
-        parent_fini(&r->p);
-        free(r);
-        operator_enqueue(op, copy);
+	if (!r)
+		return;
+	(void)bytes_to_str(bytes_str(key), copy, sizeof copy); /* key may lie in the table */
+	kube_table_del(op->parents, copy);
+	parent_fini(&r->p);
+	free(r);
+	operator_enqueue(op, copy);
 }
 
 static void see_parent(struct operator *op, enum kind kind, struct bytes object, unsigned epoch)
 {
-        char key[PARENT_KEY_MAX];
-        struct record *r;
-        struct parent *p = malloc(sizeof *p);
+	char key[PARENT_KEY_MAX];
+	struct record *r;
+	struct parent *p = malloc(sizeof *p);
 
-        if (!p || !parent_parse(p, kind, object)) {
-                op->stats.dropped++;
-                log_warn("operator: a %s that makes no sense is left out", kinds[kind].kind);
-                free(p);
-                return;
-        }
-        parent_key(key, kind, p->ns, p->name);
-        r = kube_table_get(op->parents, key);
-        if (!parent_matters(p, op->settings.class_name, op->settings.default_load_balancer)) {
-                parent_fini(p);
-                free(p);
-                record_drop(op, key);
-                return;
-        }
-        if (!r) {
-                r = kube_table_count(op->parents) < PARENTS_MAX ? calloc(1, sizeof *r) : NULL;
-                if (!r || !kube_table_put(op->parents, key, r)) {
-                        log_error("operator: no room for %s", key);
-                        op->stats.dropped++;
-                        free(r);
-                        parent_fini(p);
-                        free(p);
-                        return;
-                }
-        } else {
-                parent_fini(&r->p);
-        }
-        r->p = *p;
-        r->epoch = epoch;
-        free(p);
-        operator_enqueue(op, key);
+	if (!p || !parent_parse(p, kind, object)) {
+		op->stats.dropped++;
+		log_warn("operator: a %s that makes no sense is left out", kinds[kind].kind);
+		free(p);
+		return;
+	}
+	parent_key(key, kind, p->ns, p->name);
+	r = kube_table_get(op->parents, key);
+	if (!parent_matters(p, op->settings.class_name, op->settings.default_load_balancer)) {
+		parent_fini(p);
+		free(p);
+		record_drop(op, key);
+		return;
+	}
+	if (!r) {
+		r = kube_table_count(op->parents) < PARENTS_MAX ? calloc(1, sizeof *r) : NULL;
+		if (!r || !kube_table_put(op->parents, key, r)) {
+			log_error("operator: no room for %s", key);
+			op->stats.dropped++;
+			free(r);
+			parent_fini(p);
+			free(p);
+			return;
+		}
+	} else {
+		parent_fini(&r->p);
+	}
+	r->p = *p;
+	r->epoch = epoch;
+	free(p);
+	operator_enqueue(op, key);
 }
 
 void operator_see_parent(struct operator *op, enum kind kind, struct bytes object)
 {
-        see_parent(op, kind, object, op->source[kind].epoch);
+	see_parent(op, kind, object, op->source[kind].epoch);
 }
 
 static void lose_parent(struct operator *op, enum kind kind, struct bytes object)
 {
-        struct kube_object o;
-        char key[PARENT_KEY_MAX];
+	struct kube_object o;
+	char key[PARENT_KEY_MAX];
 
-        if (!kube_object_parse(object, &o))
-                return;
-        parent_key(key, kind, o.ns, o.name);
-        record_drop(op, key);
+	if (!kube_object_parse(object, &o))
+		return;
+	parent_key(key, kind, o.ns, o.name);
+	record_drop(op, key);
 }
 
 /* --- proxies --- */
 
 static void proxy_drop(struct operator *op, struct proxy *x)
 {
-        kube_table_del(op->proxies, x->name);
-        free(x);
+	kube_table_del(op->proxies, x->name);
+	free(x);
 }
 
 static struct proxy *proxy_make(struct operator *op, const char *name)
 {
-        struct proxy *x = operator_proxy(op, name);
+	struct proxy *x = operator_proxy(op, name);
 
-        if (x)
-                return x;
-        x = kube_table_count(op->proxies) < PROXIES_MAX ? calloc(1, sizeof *x) : NULL;
-        if (!x || !kube_table_put(op->proxies, name, x)) {
-                free(x);
-                op->stats.dropped++;
-                return NULL;
-        }
-        (void)bytes_to_str(bytes_str(name), x->name, sizeof x->name);
-        x->minted = x->cleanup_since = MONO_NEVER;
-        return x;
+	if (x)
+		return x;
+	x = kube_table_count(op->proxies) < PROXIES_MAX ? calloc(1, sizeof *x) : NULL;
+	if (!x || !kube_table_put(op->proxies, name, x)) {
+		free(x);
+		op->stats.dropped++;
+		return NULL;
+	}
+	(void)bytes_to_str(bytes_str(name), x->name, sizeof x->name);
+	x->minted = x->cleanup_since = MONO_NEVER;
+	return x;
 }
 
 static void see_child(struct operator *op, enum child c, struct bytes object, unsigned epoch,
-                      bool applied)
+		      bool applied)
 {
-        struct kube_object o;
-        char name[PROXY_NAME_MAX + 1], parent[PARENT_KEY_MAX], uid[KUBE_UID_MAX + 1];
-        struct proxy *x;
+	struct kube_object o;
+	char name[PROXY_NAME_MAX + 1], parent[PARENT_KEY_MAX], uid[KUBE_UID_MAX + 1];
+	struct proxy *x;
 
-        if (!kube_object_parse(object, &o) || !proxy_of_child(&o, c, name, parent, uid))
-                return; /* labelled so by somebody else: not ours */
-        x = proxy_make(op, name);
-        if (!x)
-                return;
-        memcpy(x->parent, parent, sizeof x->parent);
-        memcpy(x->parent_uid, uid, sizeof x->parent_uid);
-        proxy_see(x, c, &o, epoch);
-        if (applied)
-                x->child[c].applied = x->child[c].state;
-        else
-                operator_enqueue(op, parent);
+	if (!kube_object_parse(object, &o) || !proxy_of_child(&o, c, name, parent, uid))
+		return; /* labelled so by somebody else: not ours */
+	x = proxy_make(op, name);
+	if (!x)
+		return;
+	memcpy(x->parent, parent, sizeof x->parent);
+	memcpy(x->parent_uid, uid, sizeof x->parent_uid);
+	proxy_see(x, c, &o, epoch);
+	if (applied)
+		x->child[c].applied = x->child[c].state;
+	else
+		operator_enqueue(op, parent);
 }
 
 void operator_see_child(struct operator *op, enum child c, struct bytes object, bool applied)
 {
-        see_child(op, c, object, op->source[KIND_N + c].epoch, applied);
+	see_child(op, c, object, op->source[KIND_N + c].epoch, applied);
 }
 
 static void lose_child(struct operator *op, enum child c, struct bytes object)
 {
-        struct kube_object o;
-        char name[PROXY_NAME_MAX + 1], parent[PARENT_KEY_MAX], uid[KUBE_UID_MAX + 1];
-        struct proxy *x;
+	struct kube_object o;
+	char name[PROXY_NAME_MAX + 1], parent[PARENT_KEY_MAX], uid[KUBE_UID_MAX + 1];
+	struct proxy *x;
 
-        if (!kube_object_parse(object, &o) || !proxy_of_child(&o, c, name, parent, uid) ||
-            !(x = operator_proxy(op, name)))
-                return;
-        proxy_lose(x, c);
-        operator_enqueue(op, x->parent);
-        if (!proxy_exists(x))
-                proxy_drop(op, x);
+	if (!kube_object_parse(object, &o) || !proxy_of_child(&o, c, name, parent, uid) ||
+	    !(x = operator_proxy(op, name)))
+		return;
+	proxy_lose(x, c);
+	operator_enqueue(op, x->parent);
+	if (!proxy_exists(x))
+		proxy_drop(op, x);
 }
 
 /* --- classes --- */
 
 static void class_users(struct operator *op, const char *name)
 {
-        struct kube_table_walk w = { 0 };
+	struct kube_table_walk w = { 0 };
 
-        while (kube_table_next(op->parents, &w))
-                if (strcmp(want_class(&((struct record *)w.value)->p, &op->settings), name) == 0)
-                        operator_enqueue(op, w.name);
+	while (kube_table_next(op->parents, &w))
+		if (strcmp(want_class(&((struct record *)w.value)->p, &op->settings), name) == 0)
+			operator_enqueue(op, w.name);
 }
 
 static void class_drop(struct operator *op, const char *name)
 {
-        struct class_record *c = kube_table_del(op->classes, name);
+	struct class_record *c = kube_table_del(op->classes, name);
 
-        if (!c)
-                return;
-        proxy_class_fini(&c->c);
-        class_users(op, c->c.name);
-        free(c);
+	if (!c)
+		return;
+	proxy_class_fini(&c->c);
+	class_users(op, c->c.name);
+	free(c);
 }
 
 static void see_class(struct operator *op, struct bytes object, unsigned epoch)
 {
-        struct proxy_class c;
-        struct kube_object o;
-        struct class_record *r;
+	struct proxy_class c;
+	struct kube_object o;
+	struct class_record *r;
 
-        if (!kube_object_parse(object, &o))
-                return;
-        proxy_class_parse(&c, object);
-        r = kube_table_get(op->classes, c.name);
-        if (!r) {
-                r = kube_table_count(op->classes) < CLASSES_MAX ? calloc(1, sizeof *r) : NULL;
-                if (!r || !kube_table_put(op->classes, c.name, r)) {
-                        log_error("operator: no room for ProxyClass %s", c.name);
-                        free(r);
-                        proxy_class_fini(&c);
-                        return;
-                }
-        } else {
-                proxy_class_fini(&r->c);
-        }
-        r->c = c;
-        r->epoch = epoch;
-        class_users(op, c.name);
+	if (!kube_object_parse(object, &o))
+		return;
+	proxy_class_parse(&c, object);
+	r = kube_table_get(op->classes, c.name);
+	if (!r) {
+		r = kube_table_count(op->classes) < CLASSES_MAX ? calloc(1, sizeof *r) : NULL;
+		if (!r || !kube_table_put(op->classes, c.name, r)) {
+			log_error("operator: no room for ProxyClass %s", c.name);
+			free(r);
+			proxy_class_fini(&c);
+			return;
+		}
+	} else {
+		proxy_class_fini(&r->c);
+	}
+	r->c = c;
+	r->epoch = epoch;
+	class_users(op, c.name);
 }
 
 /* --- collections --- */
@@ -223,142 +223,142 @@ static void see_class(struct operator *op, struct bytes object, unsigned epoch)
 /* a list is complete: what it did not name is gone */
 static void sweep(struct source *s)
 {
-        struct operator *op = s->op;
-        struct kube_table_walk w = { 0 };
-        char name[KUBE_NAME_MAX + 1];
+	struct operator *op = s->op;
+	struct kube_table_walk w = { 0 };
+	char name[KUBE_NAME_MAX + 1];
 
-        if (s->what == SOURCE_PARENT) {
-                while (kube_table_next(op->parents, &w)) {
-                        struct record *r = w.value;
+	if (s->what == SOURCE_PARENT) {
+		while (kube_table_next(op->parents, &w)) {
+			struct record *r = w.value;
 
-                        if ((int)r->p.kind == s->index && r->epoch != s->epoch)
-                                record_drop(op, w.name);
-                }
-        } else if (s->what == SOURCE_CHILD) {
-                while (kube_table_next(op->proxies, &w)) {
-                        struct proxy *x = w.value;
+			if ((int)r->p.kind == s->index && r->epoch != s->epoch)
+				record_drop(op, w.name);
+		}
+	} else if (s->what == SOURCE_CHILD) {
+		while (kube_table_next(op->proxies, &w)) {
+			struct proxy *x = w.value;
 
-                        if (x->child[s->index].exists && x->child[s->index].epoch != s->epoch) {
-                                proxy_lose(x, (enum child)s->index);
-                                operator_enqueue(op, x->parent);
-                                if (!proxy_exists(x))
-                                        proxy_drop(op, x);
-                        }
-                }
-        } else {
-                while (kube_table_next(op->classes, &w))
-                        if (((struct class_record *)w.value)->epoch != s->epoch) {
-                                (void)bytes_to_str(bytes_str(w.name), name, sizeof name);
-                                class_drop(op, name);
-                        }
-        }
+			if (x->child[s->index].exists && x->child[s->index].epoch != s->epoch) {
+				proxy_lose(x, (enum child)s->index);
+				operator_enqueue(op, x->parent);
+				if (!proxy_exists(x))
+					proxy_drop(op, x);
+			}
+		}
+	} else {
+		while (kube_table_next(op->classes, &w))
+			if (((struct class_record *)w.value)->epoch != s->epoch) {
+				(void)bytes_to_str(bytes_str(w.name), name, sizeof name);
+				class_drop(op, name);
+			}
+	}
 }
 
 static void synced(struct source *s)
 {
-        struct operator *op = s->op;
+	struct operator *op = s->op;
 
-        s->synced = true;
-        if (op->synced)
-                return;
-        for (size_t i = 0; i < SOURCES; i++)
-                if (op->source[i].needed && !op->source[i].synced)
-                        return;
-        op->synced = true;
-        log_info("operator: in sync: %zu objects of users, %zu proxies",
-                 kube_table_count(op->parents), kube_table_count(op->proxies));
-        operator_lead(op);
+	s->synced = true;
+	if (op->synced)
+		return;
+	for (size_t i = 0; i < SOURCES; i++)
+		if (op->source[i].needed && !op->source[i].synced)
+			return;
+	op->synced = true;
+	log_info("operator: in sync: %zu objects of users, %zu proxies",
+		 kube_table_count(op->parents), kube_table_count(op->proxies));
+	operator_lead(op);
 }
 
 static void on_event(void *ctx, enum kube_watch_ev ev, struct bytes object)
 {
-        struct source *s = ctx;
-        struct kube_object o;
+	struct source *s = ctx;
+	struct kube_object o;
 
-        switch (ev) {
-        case KUBE_WATCH_BEGIN:
-                s->epoch++;
-                break;
-        case KUBE_WATCH_PUT:
-                if (s->what == SOURCE_PARENT)
-                        see_parent(s->op, (enum kind)s->index, object, s->epoch);
-                else if (s->what == SOURCE_CHILD)
-                        see_child(s->op, (enum child)s->index, object, s->epoch, false);
-                else
-                        see_class(s->op, object, s->epoch);
-                break;
-        case KUBE_WATCH_DEL:
-                if (s->what == SOURCE_PARENT)
-                        lose_parent(s->op, (enum kind)s->index, object);
-                else if (s->what == SOURCE_CHILD)
-                        lose_child(s->op, (enum child)s->index, object);
-                else if (kube_object_parse(object, &o))
-                        class_drop(s->op, o.name);
-                break;
-        case KUBE_WATCH_SYNCED:
-                sweep(s);
-                synced(s);
-                break;
-        case KUBE_WATCH_MORE:
-                break;
-        }
+	switch (ev) {
+	case KUBE_WATCH_BEGIN:
+		s->epoch++;
+		break;
+	case KUBE_WATCH_PUT:
+		if (s->what == SOURCE_PARENT)
+			see_parent(s->op, (enum kind)s->index, object, s->epoch);
+		else if (s->what == SOURCE_CHILD)
+			see_child(s->op, (enum child)s->index, object, s->epoch, false);
+		else
+			see_class(s->op, object, s->epoch);
+		break;
+	case KUBE_WATCH_DEL:
+		if (s->what == SOURCE_PARENT)
+			lose_parent(s->op, (enum kind)s->index, object);
+		else if (s->what == SOURCE_CHILD)
+			lose_child(s->op, (enum child)s->index, object);
+		else if (kube_object_parse(object, &o))
+			class_drop(s->op, o.name);
+		break;
+	case KUBE_WATCH_SYNCED:
+		sweep(s);
+		synced(s);
+		break;
+	case KUBE_WATCH_MORE:
+		break;
+	}
 }
 
 static bool watch(struct operator *op, size_t at, enum source_kind what, int index,
-                  const char *group, const char *resource, const char *ns, const char *selector)
+		  const char *group, const char *resource, const char *ns, const char *selector)
 {
-        struct source *s = &op->source[at];
-        char path[KUBE_PATH_MAX];
+	struct source *s = &op->source[at];
+	char path[KUBE_PATH_MAX];
 
-        s->op = op;
-        s->what = what;
-        s->index = index;
-        if (!kube_path(path, sizeof path, group, resource, ns, NULL, NULL))
-                return false;
-        s->watcher = kube_watcher_new(op->kube, resource, path, selector, on_event, s);
-        return s->watcher != NULL;
+	s->op = op;
+	s->what = what;
+	s->index = index;
+	if (!kube_path(path, sizeof path, group, resource, ns, NULL, NULL))
+		return false;
+	s->watcher = kube_watcher_new(op->kube, resource, path, selector, on_event, s);
+	return s->watcher != NULL;
 }
 
 bool operator_watch(struct operator *op)
 {
-        bool ok = true;
+	bool ok = true;
 
-        for (int k = 0; k < KIND_N && ok; k++) {
-                op->source[k].needed = kinds[k].is_core;
-                ok = watch(op, (size_t)k, SOURCE_PARENT, k, kinds[k].api_version, kinds[k].resource,
-                           NULL, NULL);
-        }
-        for (int c = 0; c < CHILD_N && ok; c++) {
-                op->source[KIND_N + c].needed = true;
-                ok = watch(op, (size_t)(KIND_N + c), SOURCE_CHILD, c, children[c].api_version,
-                           children[c].resource, op->settings.ns, SELECT_MANAGED);
-        }
-        return ok && watch(op, SOURCES - 1, SOURCE_CLASS, 0, "tailscale.com/v1alpha1",
-                           "proxyclasses", NULL, NULL);
+	for (int k = 0; k < KIND_N && ok; k++) {
+		op->source[k].needed = kinds[k].is_core;
+		ok = watch(op, (size_t)k, SOURCE_PARENT, k, kinds[k].api_version, kinds[k].resource,
+			   NULL, NULL);
+	}
+	for (int c = 0; c < CHILD_N && ok; c++) {
+		op->source[KIND_N + c].needed = true;
+		ok = watch(op, (size_t)(KIND_N + c), SOURCE_CHILD, c, children[c].api_version,
+			   children[c].resource, op->settings.ns, SELECT_MANAGED);
+	}
+	return ok && watch(op, SOURCES - 1, SOURCE_CLASS, 0, "tailscale.com/v1alpha1",
+			   "proxyclasses", NULL, NULL);
 }
 
 void operator_unwatch(struct operator *op)
 {
-        struct kube_table_walk w = { 0 };
+	struct kube_table_walk w = { 0 };
 
-        for (size_t i = 0; i < SOURCES; i++)
-                kube_watcher_free(op->source[i].watcher);
-        if (op->parents)
-                while (kube_table_next(op->parents, &w)) {
-                        parent_fini(&((struct record *)w.value)->p);
-                        free(w.value);
-                }
-        w = (struct kube_table_walk){ 0 };
-        if (op->proxies)
-                while (kube_table_next(op->proxies, &w))
-                        free(w.value);
-        w = (struct kube_table_walk){ 0 };
-        if (op->classes)
-                while (kube_table_next(op->classes, &w)) {
-                        proxy_class_fini(&((struct class_record *)w.value)->c);
-                        free(w.value);
-                }
-        kube_table_free(op->parents);
-        kube_table_free(op->proxies);
-        kube_table_free(op->classes);
+	for (size_t i = 0; i < SOURCES; i++)
+		kube_watcher_free(op->source[i].watcher);
+	if (op->parents)
+		while (kube_table_next(op->parents, &w)) {
+			parent_fini(&((struct record *)w.value)->p);
+			free(w.value);
+		}
+	w = (struct kube_table_walk){ 0 };
+	if (op->proxies)
+		while (kube_table_next(op->proxies, &w))
+			free(w.value);
+	w = (struct kube_table_walk){ 0 };
+	if (op->classes)
+		while (kube_table_next(op->classes, &w)) {
+			proxy_class_fini(&((struct class_record *)w.value)->c);
+			free(w.value);
+		}
+	kube_table_free(op->parents);
+	kube_table_free(op->proxies);
+	kube_table_free(op->classes);
 }

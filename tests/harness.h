@@ -1,4 +1,5 @@
-/* harness.h - every *_test.c: TEST(sentence) { ... }, run by Check in fork mode, one process a test */
+/* harness.h - every *_test.c: TEST(sentence) { ... }, run by Check in fork mode, one process a test
+ */
 #ifndef TESTS_HARNESS_H
 #define TESTS_HARNESS_H
 
@@ -13,37 +14,39 @@
 
 /* a test registers itself; its name is the sentence it proves */
 #define TEST(name)                                                                                 \
-        static void name##_fn(int);                                                                \
-        static const TTest name##_ttest = { "" #name, name##_fn, __FILE__, __LINE__ };            \
-        __attribute__((constructor)) static void name##_register(void)                            \
-        {                                                                                          \
-                harness_add(&name##_ttest);                                                        \
-        }                                                                                          \
-        static void name##_fn(int _i CK_ATTRIBUTE_UNUSED)
+	static void name##_fn(int);                                                                \
+	static const TTest name##_ttest = { "" #name, name##_fn, __FILE__, __LINE__ };             \
+	__attribute__((constructor)) static void name##_register(void)                             \
+	{                                                                                          \
+		harness_add(&name##_ttest);                                                        \
+	}                                                                                          \
+	static void name##_fn(int _i CK_ATTRIBUTE_UNUSED)
 
 void harness_add(const TTest *t);
 
-/* Seconds that each test of this program may take (default 20, times 4 under sanitizers); call from a constructor. */
+/* Seconds that each test of this program may take (default 20, times 4 under sanitizers); call from
+ * a constructor. */
 void harness_timeout(double seconds);
 
 /* A test that cannot run here says so loudly and returns; in CI it fails instead. */
 void harness_skip(const char *why);
 #define SKIP(why)                                                                                  \
-        do {                                                                                       \
-                harness_skip(why);                                                                 \
-                return;                                                                            \
-        } while (0)
+	do {                                                                                       \
+		harness_skip(why);                                                                 \
+		return;                                                                            \
+	} while (0)
 
 /* Deterministic random numbers for tests and simulations: same seed, same bytes. Not for keys. */
 struct seed_rng {
-        struct rng rng;
-        uint64_t s[4];
+	struct rng rng;
+	uint64_t s[4];
 };
 void seed_rng_init(struct seed_rng *r, uint64_t seed);
 
 /* hex text to bytes, for vectors; fails the test on bad text; returns the count */
 size_t harness_unhex(const char *hex, uint8_t *out, size_t cap);
-/* whole file under the source tree's root; fails the test when missing; NUL-terminated; free() it */
+/* whole file under the source tree's root; fails the test when missing; NUL-terminated; free() it
+ */
 uint8_t *harness_file(const char *path, size_t *len);
 
 #define ck_bytes_eq(got, want, n) harness_bytes_eq((got), (want), (n), __FILE__, __LINE__)

@@ -10,36 +10,36 @@
 #include "tests/harness.h"
 
 static const struct settings fixture_settings = { .ns = "tailpod",
-                                                  .image = "img",
-                                                  .default_tags = "tag:k8s",
-                                                  .login_server = "https://hs.example.com",
-                                                  .class_name = "tailscale",
-                                                  .default_class = "",
-                                                  .cluster_domain = "cluster.local",
-                                                  .pull_policy = "Always",
-                                                  .priority_class = "",
-                                                  .ca_secret = "" };
+						  .image = "img",
+						  .default_tags = "tag:k8s",
+						  .login_server = "https://hs.example.com",
+						  .class_name = "tailscale",
+						  .default_class = "",
+						  .cluster_domain = "cluster.local",
+						  .pull_policy = "Always",
+						  .priority_class = "",
+						  .ca_secret = "" };
 
 /* a Service of the given annotations and spec, both JSON members without braces */
 static inline struct parent fixture_service(const char *annotations, const char *more_meta,
-                                            const char *spec)
+					    const char *spec)
 {
-        struct parent p;
-        char text[4096];
+	struct parent p;
+	char text[4096];
 
-        (void)snprintf(text, sizeof text,
-                       "{\"metadata\":{\"name\":\"web\",\"namespace\":\"shop\",\"uid\":\"u-1\","
-                       "\"resourceVersion\":\"5\","
-                       "\"annotations\":{%s}%s},\"spec\":{%s}}",
-                       annotations, more_meta, spec);
-        ck_assert(parent_parse(&p, KIND_SERVICE, bytes_str(text)));
-        return p;
+	(void)snprintf(text, sizeof text,
+		       "{\"metadata\":{\"name\":\"web\",\"namespace\":\"shop\",\"uid\":\"u-1\","
+		       "\"resourceVersion\":\"5\","
+		       "\"annotations\":{%s}%s},\"spec\":{%s}}",
+		       annotations, more_meta, spec);
+	ck_assert(parent_parse(&p, KIND_SERVICE, bytes_str(text)));
+	return p;
 }
 
 #define CLUSTER_IP "\"clusterIP\":\"10.0.0.1\",\"type\":\"ClusterIP\",\"ports\":[{\"port\":80}]"
 #define EXPOSE "\"tailscale.com/expose\":\"true\""
 #define EXTERNAL                                                                                   \
-        "\"type\":\"ExternalName\",\"externalName\":\"x\",\"ports\":[{\"port\":5432},{\"port\":"   \
-        "80}]"
+	"\"type\":\"ExternalName\",\"externalName\":\"x\",\"ports\":[{\"port\":5432},{\"port\":"   \
+	"80}]"
 
 #endif

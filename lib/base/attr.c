@@ -5,5 +5,5 @@
 
 void attr_free(void *pp)
 {
-        free(*(void **)pp);
+	free(*(void **)pp);
 }

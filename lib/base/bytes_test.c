@@ -6,42 +6,42 @@
 
 TEST(buf_refuses_to_grow_past_its_limit)
 {
-        struct buf b;
+	struct buf b;
 
-        buf_init(&b, 10);
-        ck_assert(buf_append(&b, "0123456789", 10));
-        ck_assert(!buf_append(&b, "x", 1));
-        ck_assert(!buf_printf(&b, "%d", 5));
-        ck_assert_uint_eq(b.len, 10);
-        buf_consume(&b, 4);
-        ck_assert(buf_append(&b, "abcd", 4));
-        ck_assert(bytes_eq_str(buf_bytes(&b), "456789abcd"));
-        buf_fini(&b);
+	buf_init(&b, 10);
+	ck_assert(buf_append(&b, "0123456789", 10));
+	ck_assert(!buf_append(&b, "x", 1));
+	ck_assert(!buf_printf(&b, "%d", 5));
+	ck_assert_uint_eq(b.len, 10);
+	buf_consume(&b, 4);
+	ck_assert(buf_append(&b, "abcd", 4));
+	ck_assert(bytes_eq_str(buf_bytes(&b), "456789abcd"));
+	buf_fini(&b);
 }
 
 TEST(buf_printf_appends_and_take_str_terminates)
 {
-        struct buf b;
-        char *s;
+	struct buf b;
+	char *s;
 
-        buf_init(&b, 1000);
-        for (int i = 0; i < 100; i++)
-                ck_assert(buf_printf(&b, "%d,", i));
-        buf_consume(&b, 2);
-        s = buf_take_str(&b);
-        ck_assert_ptr_nonnull(s);
-        ck_assert_int_eq(strncmp(s, "1,2,3,", 6), 0);
-        ck_assert_uint_eq(strlen(s), 288);
-        free(s);
-        ck_assert_uint_eq(b.len, 0);
-        buf_fini(&b);
+	buf_init(&b, 1000);
+	for (int i = 0; i < 100; i++)
+		ck_assert(buf_printf(&b, "%d,", i));
+	buf_consume(&b, 2);
+	s = buf_take_str(&b);
+	ck_assert_ptr_nonnull(s);
+	ck_assert_int_eq(strncmp(s, "1,2,3,", 6), 0);
+	ck_assert_uint_eq(strlen(s), 288);
+	free(s);
+	ck_assert_uint_eq(b.len, 0);
+	buf_fini(&b);
 }
 
 TEST(bytes_to_str_cuts_and_says_so)
 {
-        char out[4];
+	char out[4];
 
-        ck_assert(bytes_to_str(bytes_str("abc"), out, sizeof out));
-        ck_assert(!bytes_to_str(bytes_str("abcd"), out, sizeof out));
-        ck_assert_str_eq(out, "abc");
+	ck_assert(bytes_to_str(bytes_str("abc"), out, sizeof out));
+	ck_assert(!bytes_to_str(bytes_str("abcd"), out, sizeof out));
+	ck_assert_str_eq(out, "abc");
 }

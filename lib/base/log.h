@@ -1,7 +1,7 @@
 /* base/log.h - one line a fact: "module: words". Never a key, a token or file content.
  *
- * The sink is set by the program; without one lines are dropped. This is the one process-wide setting of lib/: a sink
- * is not state of any node, and threads only read it.
+ * The sink is set by the program; without one lines are dropped. This is the one process-wide
+ * setting of lib/: a sink is not state of any node, and threads only read it.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -10,17 +10,18 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE, LOG_N };
 
-typedef void log_sink_fn(enum log_level level, const char *line); /* line: no newline, control characters replaced */
+typedef void log_sink_fn(enum log_level level,
+			 const char *line); /* line: no newline, control characters replaced */
 
 void log_set(log_sink_fn *sink, enum log_level max);
 void log_line(enum log_level level, const char *fmt, ...) PRINTF(2, 3);
 extern enum log_level log_max; /* read by the macros below */
 
 #define LOG_AT(level, ...)                                                                         \
-        do {                                                                                       \
-                if ((level) <= log_max)                                                            \
-                        log_line((level), __VA_ARGS__);                                            \
-        } while (0)
+	do {                                                                                       \
+		if ((level) <= log_max)                                                            \
+			log_line((level), __VA_ARGS__);                                            \
+	} while (0)
 #define log_error(...) LOG_AT(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...) LOG_AT(LOG_WARN, __VA_ARGS__)
 #define log_info(...) LOG_AT(LOG_INFO, __VA_ARGS__)

@@ -15,27 +15,31 @@
 
 /* out gets 2 * n digits and a NUL */
 void hex_emit(const uint8_t *in, size_t n, char *out);
-MUST_USE bool hex_parse(struct bytes text, uint8_t *out, size_t n); /* exactly n bytes; either case */
+MUST_USE bool hex_parse(struct bytes text, uint8_t *out,
+			size_t n); /* exactly n bytes; either case */
 
 enum { BASE64_STD, BASE64_URL }; /* alphabet */
 /* RFC 4648, padded; out gets base64_len(n) characters and a NUL */
 static inline size_t base64_len(size_t n)
 {
-        return (n + 2) / 3 * 4;
+	return (n + 2) / 3 * 4;
 }
 void base64_emit(const uint8_t *in, size_t n, int alphabet, char *out);
-/* Padded or not; returns false on other characters, bad length or more than cap bytes; *n gets the count. */
+/* Padded or not; returns false on other characters, bad length or more than cap bytes; *n gets the
+ * count. */
 MUST_USE bool base64_parse(struct bytes text, int alphabet, uint8_t *out, size_t cap, size_t *n);
 
 MUST_USE bool text_u64(struct bytes text, uint64_t *out); /* decimal digits only */
 MUST_USE bool text_i64(struct bytes text, int64_t *out);
 MUST_USE bool text_u16(struct bytes text, uint16_t *out);
 
-/* RFC 3339 with up to nine digits of fraction and any offset; "0001-01-01T00:00:00Z" and earlier than 1970 give
- * WALL_ZERO. */
+/* RFC 3339 with up to nine digits of fraction and any offset; "0001-01-01T00:00:00Z" and earlier
+ * than 1970 give WALL_ZERO. */
 enum { WALL_TEXT = 36 };
 MUST_USE bool wall_parse(struct bytes text, wall_t *out);
-const char *wall_text(wall_t t, char out[static WALL_TEXT]); /* UTC, nanoseconds without trailing zeros; zero: "0001-01-01T00:00:00Z" */
+const char *wall_text(wall_t t,
+		      char out[static WALL_TEXT]); /* UTC, nanoseconds without trailing zeros; zero:
+						      "0001-01-01T00:00:00Z" */
 
 /* Go duration: "1m30s", "500ms", "1.5h", "0"; no sign */
 MUST_USE bool span_parse(struct bytes text, span_t *out);

@@ -17,42 +17,42 @@
 enum { BATCH_LARGE = 96 }; /* plaintext bytes from which OpenSSL is faster (aead_bench) */
 
 static_assert(AEAD_KEY == crypto_aead_chacha20poly1305_ietf_KEYBYTES &&
-                  AEAD_TAG == crypto_aead_chacha20poly1305_ietf_ABYTES &&
-                  AEAD_NONCE == crypto_aead_chacha20poly1305_ietf_NPUBBYTES &&
-                  XAEAD_NONCE == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
-              "sizes as in RFC 8439");
+		  AEAD_TAG == crypto_aead_chacha20poly1305_ietf_ABYTES &&
+		  AEAD_NONCE == crypto_aead_chacha20poly1305_ietf_NPUBBYTES &&
+		  XAEAD_NONCE == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES,
+	      "sizes as in RFC 8439");
 
 void aead_seal(uint8_t *out, const uint8_t *in, size_t len, const uint8_t key[static 32],
-               const uint8_t nonce[static 12], struct bytes ad)
+	       const uint8_t nonce[static 12], struct bytes ad)
 {
-        (void)crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, in, len, ad.data, ad.len, NULL,
-                                                        nonce, key);
+	(void)crypto_aead_chacha20poly1305_ietf_encrypt(out, NULL, in, len, ad.data, ad.len, NULL,
+							nonce, key);
 }
 
 bool aead_open(uint8_t *out, const uint8_t *in, size_t len, const uint8_t key[static 32],
-               const uint8_t nonce[static 12], struct bytes ad)
+	       const uint8_t nonce[static 12], struct bytes ad)
 {
-        return crypto_aead_chacha20poly1305_ietf_decrypt(out, NULL, NULL, in, len, ad.data, ad.len,
-                                                         nonce, key) == 0;
+	return crypto_aead_chacha20poly1305_ietf_decrypt(out, NULL, NULL, in, len, ad.data, ad.len,
+							 nonce, key) == 0;
 }
 
 void xaead_seal(uint8_t *out, const uint8_t *in, size_t len, const uint8_t key[static 32],
-                const uint8_t nonce[static 24], struct bytes ad)
+		const uint8_t nonce[static 24], struct bytes ad)
 {
-        (void)crypto_aead_xchacha20poly1305_ietf_encrypt(out, NULL, in, len, ad.data, ad.len, NULL,
-                                                         nonce, key);
+	(void)crypto_aead_xchacha20poly1305_ietf_encrypt(out, NULL, in, len, ad.data, ad.len, NULL,
+							 nonce, key);
 }
 
 bool xaead_open(uint8_t *out, const uint8_t *in, size_t len, const uint8_t key[static 32],
-                const uint8_t nonce[static 24], struct bytes ad)
+		const uint8_t nonce[static 24], struct bytes ad)
 {
-        return crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, in, len, ad.data, ad.len,
-                                                          nonce, key) == 0;
+	return crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, in, len, ad.data, ad.len,
+							  nonce, key) == 0;
 }
 
 struct aead_key {
-        uint8_t key[AEAD_KEY];
-        EVP_CIPHER_CTX *ctx; /* both directions, key installed; NULL: OpenSSL has no such cipher */
+	uint8_t key[AEAD_KEY];
+	EVP_CIPHER_CTX *ctx; /* both directions, key installed; NULL: OpenSSL has no such cipher */
 };
 
 /* Looked up once a process: a handle to the library's own table, not state. NULL when the library
@@ -62,107 +62,107 @@ static const char *backend = "libsodium";
 
 __attribute__((constructor)) static void find_cipher(void)
 {
-        cipher = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
-        if (cipher)
-                backend = "OpenSSL, libsodium below 96 bytes";
+	cipher = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
+	if (cipher)
+		backend = "OpenSSL, libsodium below 96 bytes";
 }
 
 struct aead_key *aead_key_new(const uint8_t key[static 32])
 {
-        struct aead_key *k = calloc(1, sizeof *k);
+	struct aead_key *k = calloc(1, sizeof *k);
 
-        if (!k)
-                return NULL;
-        memcpy(k->key, key, sizeof k->key);
-        if (!cipher)
-                return k;
-        k->ctx = EVP_CIPHER_CTX_new();
-        if (!k->ctx || EVP_CipherInit_ex2(k->ctx, cipher, key, NULL, 1, NULL) != 1) {
-                aead_key_free(k);
-                return NULL;
-        }
-        return k;
+	if (!k)
+		return NULL;
+	memcpy(k->key, key, sizeof k->key);
+	if (!cipher)
+		return k;
+	k->ctx = EVP_CIPHER_CTX_new();
+	if (!k->ctx || EVP_CipherInit_ex2(k->ctx, cipher, key, NULL, 1, NULL) != 1) {
+		aead_key_free(k);
+		return NULL;
+	}
+	return k;
 }
 
 void aead_key_free(struct aead_key *k)
 {
-        if (!k)
-                return;
-        EVP_CIPHER_CTX_free(k->ctx); /* wipes its key schedule */
-        secret_wipe(k, sizeof *k);
-        free(k);
+	if (!k)
+		return;
+	EVP_CIPHER_CTX_free(k->ctx); /* wipes its key schedule */
+	secret_wipe(k, sizeof *k);
+	free(k);
 }
 
 static void nonce_of(uint8_t nonce[static AEAD_NONCE], uint64_t counter)
 {
-        for (int i = 0; i < 8; i++)
-                nonce[4 + i] = (uint8_t)(counter >> (8 * i));
+	for (int i = 0; i < 8; i++)
+		nonce[4 + i] = (uint8_t)(counter >> (8 * i));
 }
 
 static bool is_large(const struct aead_key *k, size_t len)
 {
-        return k->ctx && len >= BATCH_LARGE && len <= INT32_MAX;
+	return k->ctx && len >= BATCH_LARGE && len <= INT32_MAX;
 }
 
 /* All of these succeed or the library is broken: a cipher that is installed takes every nonce and
  * every length. */
 static void must(bool ok)
 {
-        if (!ok)
-                abort();
+	if (!ok)
+		abort();
 }
 
 static void seal_large(struct aead_key *k, struct aead_job *j, const uint8_t *nonce)
 {
-        int n;
+	int n;
 
-        must(EVP_CipherInit_ex2(k->ctx, NULL, NULL, nonce, 1, NULL) == 1);
-        must(EVP_CipherUpdate(k->ctx, j->data, &n, j->data, (int)j->len) == 1);
-        must(EVP_CipherFinal_ex(k->ctx, j->data + n, &n) == 1);
-        must(EVP_CIPHER_CTX_ctrl(k->ctx, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG, j->data + j->len) == 1);
+	must(EVP_CipherInit_ex2(k->ctx, NULL, NULL, nonce, 1, NULL) == 1);
+	must(EVP_CipherUpdate(k->ctx, j->data, &n, j->data, (int)j->len) == 1);
+	must(EVP_CipherFinal_ex(k->ctx, j->data + n, &n) == 1);
+	must(EVP_CIPHER_CTX_ctrl(k->ctx, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG, j->data + j->len) == 1);
 }
 
 static bool open_large(struct aead_key *k, struct aead_job *j, const uint8_t *nonce)
 {
-        size_t len = j->len - AEAD_TAG;
-        int n;
+	size_t len = j->len - AEAD_TAG;
+	int n;
 
-        must(EVP_CipherInit_ex2(k->ctx, NULL, NULL, nonce, 0, NULL) == 1);
-        must(EVP_CIPHER_CTX_ctrl(k->ctx, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG, j->data + len) == 1);
-        must(EVP_CipherUpdate(k->ctx, j->data, &n, j->data, (int)len) == 1);
-        return EVP_CipherFinal_ex(k->ctx, j->data + n, &n) == 1;
+	must(EVP_CipherInit_ex2(k->ctx, NULL, NULL, nonce, 0, NULL) == 1);
+	must(EVP_CIPHER_CTX_ctrl(k->ctx, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG, j->data + len) == 1);
+	must(EVP_CipherUpdate(k->ctx, j->data, &n, j->data, (int)len) == 1);
+	return EVP_CipherFinal_ex(k->ctx, j->data + n, &n) == 1;
 }
 
 void aead_seal_batch(struct aead_key *k, struct aead_job *v, size_t n)
 {
-        uint8_t nonce[AEAD_NONCE] = { 0 };
+	uint8_t nonce[AEAD_NONCE] = { 0 };
 
-        for (struct aead_job *j = v; j < v + n; j++) {
-                nonce_of(nonce, j->counter);
-                if (is_large(k, j->len))
-                        seal_large(k, j, nonce);
-                else
-                        aead_seal(j->data, j->data, j->len, k->key, nonce, bytes_of(NULL, 0));
-        }
+	for (struct aead_job *j = v; j < v + n; j++) {
+		nonce_of(nonce, j->counter);
+		if (is_large(k, j->len))
+			seal_large(k, j, nonce);
+		else
+			aead_seal(j->data, j->data, j->len, k->key, nonce, bytes_of(NULL, 0));
+	}
 }
 
 void aead_open_batch(struct aead_key *k, struct aead_job *v, size_t n)
 {
-        uint8_t nonce[AEAD_NONCE] = { 0 };
+	uint8_t nonce[AEAD_NONCE] = { 0 };
 
-        for (struct aead_job *j = v; j < v + n; j++) {
-                nonce_of(nonce, j->counter);
-                if (j->len < AEAD_TAG)
-                        j->ok = false;
-                else if (is_large(k, j->len - AEAD_TAG))
-                        j->ok = open_large(k, j, nonce);
-                else
-                        j->ok =
-                            aead_open(j->data, j->data, j->len, k->key, nonce, bytes_of(NULL, 0));
-        }
+	for (struct aead_job *j = v; j < v + n; j++) {
+		nonce_of(nonce, j->counter);
+		if (j->len < AEAD_TAG)
+			j->ok = false;
+		else if (is_large(k, j->len - AEAD_TAG))
+			j->ok = open_large(k, j, nonce);
+		else
+			j->ok =
+			    aead_open(j->data, j->data, j->len, k->key, nonce, bytes_of(NULL, 0));
+	}
 }
 
 const char *aead_backend_name(void)
 {
-        return backend;
+	return backend;
 }

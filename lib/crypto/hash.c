@@ -5,5 +5,5 @@
 
 void hash256(uint8_t out[static HASH_LEN], struct bytes data)
 {
-        crypto_generichash(out, HASH_LEN, data.data, data.len, NULL, 0);
+	crypto_generichash(out, HASH_LEN, data.data, data.len, NULL, 0);
 }

@@ -5,10 +5,11 @@
 
 TEST(hash256_of_abc_is_blake2b_256)
 {
-        /* computed with Python's hashlib.blake2b(b"abc", digest_size=32) */
-        uint8_t want[HASH_LEN], got[HASH_LEN];
+	/* computed with Python's hashlib.blake2b(b"abc", digest_size=32) */
+	uint8_t want[HASH_LEN], got[HASH_LEN];
 
-        harness_unhex("bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319", want, sizeof want);
-        hash256(got, bytes_str("abc"));
-        ck_bytes_eq(got, want, sizeof want);
+	harness_unhex("bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319", want,
+		      sizeof want);
+	hash256(got, bytes_str("abc"));
+	ck_bytes_eq(got, want, sizeof want);
 }

@@ -9,11 +9,11 @@
 #include "wire/http1.h"
 
 enum derp_http {
-        DERP_HTTP_OTHER,    /* not a path of the relay; nothing was appended */
-        DERP_HTTP_ANSWERED, /* the whole answer was appended; the stream may carry another request
-                               if h->keep_alive */
-        DERP_HTTP_UPGRADE,  /* go on with derp_server_open and *fast_start */
-        DERP_HTTP_FULL,     /* the answer does not fit */
+	DERP_HTTP_OTHER,    /* not a path of the relay; nothing was appended */
+	DERP_HTTP_ANSWERED, /* the whole answer was appended; the stream may carry another request
+			       if h->keep_alive */
+	DERP_HTTP_UPGRADE,  /* go on with derp_server_open and *fast_start */
+	DERP_HTTP_FULL,     /* the answer does not fit */
 };
 enum { DERP_CHALLENGE_MAX = 64 };
 /* /derp, /derp/probe, /derp/latency-check, /generate_204. What follows the head in the stream is

@@ -9,13 +9,13 @@
 struct egress_udp_port;
 
 struct egress {
-        struct host *host;
-        char target[EGRESS_NAME_MAX + 1]; /* without a dot at its end */
-        struct egress_client *clients;
-        struct egress_door *doors;
-        size_t n_doors;
-        struct egress_udp_port *udp;
-        struct egress_stat stat;
+	struct host *host;
+	char target[EGRESS_NAME_MAX + 1]; /* without a dot at its end */
+	struct egress_client *clients;
+	struct egress_door *doors;
+	size_t n_doors;
+	struct egress_udp_port *udp;
+	struct egress_stat stat;
 };
 
 MUST_USE int egress_udp_open(struct egress *g, const struct egress_port *p, struct err *e);

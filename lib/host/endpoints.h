@@ -18,16 +18,16 @@
 struct endpoints;
 
 struct endpoints_conf {
-        struct host *host;
-        const char *addr;
-        bool health, metrics;
-        char pod_ip4[IP_TEXT], pod_ip6[IP_TEXT]; /* "" unknown */
-        void (*view)(void *ctx, struct localapi_view *v);
-        bool (*extra)(void *ctx, struct buf *out); /* further metrics, appended; NULL: none */
-        void *ctx;
+	struct host *host;
+	const char *addr;
+	bool health, metrics;
+	char pod_ip4[IP_TEXT], pod_ip6[IP_TEXT]; /* "" unknown */
+	void (*view)(void *ctx, struct localapi_view *v);
+	bool (*extra)(void *ctx, struct buf *out); /* further metrics, appended; NULL: none */
+	void *ctx;
 };
 struct endpoints *endpoints_new(const struct endpoints_conf *conf,
-                                struct err *e); /* NULL: e says why */
+				struct err *e); /* NULL: e says why */
 void endpoints_free(struct endpoints *p);
 uint16_t endpoints_port(const struct endpoints *p);
 

@@ -18,7 +18,9 @@
 void host_kick(struct host *h)
 {
 	h->dirty = true;
-	loop_defer(h->loop, &h->again); /* also when the flush of this turn is over: no sleep before the next */
+	loop_defer(
+	    h->loop,
+	    &h->again); /* also when the flush of this turn is over: no sleep before the next */
 }
 
 struct node *host_node(struct host *h)

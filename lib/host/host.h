@@ -26,7 +26,8 @@ struct host_ops { /* what the program hears; each may be NULL */
 	void (*health)(void *ctx);
 	void (*netmap)(void *ctx);
 	void (*pong)(void *ctx, const struct node_ping_result *r);
-	void (*inner)(void *ctx, struct pkt *v, size_t n); /* raw_packets: for the device; borrowed */
+	void (*inner)(void *ctx, struct pkt *v,
+		      size_t n); /* raw_packets: for the device; borrowed */
 	void (*logged_out)(void *ctx);
 	void (*fatal)(void *ctx, int code, const char *text);
 };

@@ -22,7 +22,8 @@ enum {
 	HOST_KEEP_IDLE_S = 7200,
 	HOST_KEEP_INTERVAL_S = 75,
 	HOST_KEEP_COUNT = 9,
-	HOST_TRIM_PACKETS = 2000, HOST_TRIM_S = 4, /* memory goes back when so much has passed and it is quiet */
+	HOST_TRIM_PACKETS = 2000,
+	HOST_TRIM_S = 4, /* memory goes back when so much has passed and it is quiet */
 	HOST_ADDRS_MAX = 2 * RESOLVE_ADDRS_MAX, /* of one name */
 	HOST_UDP_FLOWS_MAX = 4096,
 	HOST_UDP_BUCKETS = 1024, /* inbound datagram flows */

@@ -20,43 +20,43 @@ struct httpd;
 struct httpd_call; /* one request; gone after the answer, httpd_end or the gone callback */
 
 enum {
-        HTTPD_CLIENTS_MAX = 256,
-        HTTPD_IDLE_S = 60,           /* between requests, and for a request to become whole */
-        HTTPD_BACKLOG_MAX = 4 << 20, /* of a stream: who reads slower is cut off */
+	HTTPD_CLIENTS_MAX = 256,
+	HTTPD_IDLE_S = 60,           /* between requests, and for a request to become whole */
+	HTTPD_BACKLOG_MAX = 4 << 20, /* of a stream: who reads slower is cut off */
 };
 
 struct httpd_request {
-        const struct http1_head *head;
-        struct http1_target target;
-        struct bytes body;
-        int fd; /* for asking who is at the other end of a unix socket */
+	const struct http1_head *head;
+	struct http1_target target;
+	struct bytes body;
+	int fd; /* for asking who is at the other end of a unix socket */
 };
 typedef void httpd_fn(void *ctx, struct httpd_call *c, const struct httpd_request *rq);
 
 struct httpd_conf {
-        struct loop *loop;
-        const char *addr;      /* "host:port", or */
-        const char *unix_path; /* a unix socket with */
-        mode_t mode;
-        size_t body_max, answer_max;
-        httpd_fn *fn;
-        void *ctx;
+	struct loop *loop;
+	const char *addr;      /* "host:port", or */
+	const char *unix_path; /* a unix socket with */
+	mode_t mode;
+	size_t body_max, answer_max;
+	httpd_fn *fn;
+	void *ctx;
 };
 struct httpd *httpd_new(const struct httpd_conf *conf, struct err *e); /* NULL: e says why */
 void httpd_free(struct httpd *d); /* closes everything; gone callbacks come */
 uint16_t httpd_port(const struct httpd *d);
 
 struct httpd_field {
-        const char *name, *value;
+	const char *name, *value;
 };
 /* type NULL: no body type. The call is over. */
 void httpd_answer(struct httpd_call *c, int status, const char *type,
-                  const struct httpd_field *extra, size_t n_extra, struct bytes body);
+		  const struct httpd_field *extra, size_t n_extra, struct bytes body);
 
 /* An answer without an end: begin, push as often as wanted, end. push returns false when the client
  * was too slow and has been cut off (the gone callback is not called then). */
 void httpd_begin(struct httpd_call *c, int status, const char *type,
-                 const struct httpd_field *extra, size_t n_extra);
+		 const struct httpd_field *extra, size_t n_extra);
 bool httpd_push(struct httpd_call *c, struct bytes data);
 void httpd_end(struct httpd_call *c);
 

@@ -1,8 +1,9 @@
 /* host/lookup.c - a name as a proxy sees it
  *
- * The netmap answers for the tailnet. A name under a split DNS route, or any other when control names resolvers, goes to those
- * resolvers: through the tailnet when they live there, else over the ordinary network. What is left goes to the system's
- * resolver. The first resolver that answers wins.
+ * The netmap answers for the tailnet. A name under a split DNS route, or any other when control
+ * names resolvers, goes to those resolvers: through the tailnet when they live there, else over the
+ * ordinary network. What is left goes to the system's resolver. The first resolver that answers
+ * wins.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ struct host_lookup {
 	struct ipport servers[LOOKUP_SERVERS_MAX];
 	size_t n_servers;
 	unsigned tries;
-	uint16_t id;         /* of the A query; AAAA has the next */
+	uint16_t id; /* of the A query; AAAA has the next */
 	bool answered[2];
 	char name[DNS_NAME_TEXT];
 };
@@ -78,7 +79,8 @@ static void add(struct host_lookup *l, const struct ip *a)
 
 /* --- over the ordinary network --- */
 
-static void found(void *ctx, int family, const struct ip *v, size_t n, const struct err *why, bool is_last)
+static void found(void *ctx, int family, const struct ip *v, size_t n, const struct err *why,
+		  bool is_last)
 {
 	struct host_lookup *l = ctx;
 
@@ -99,7 +101,8 @@ static void ask_ordinary(struct host_lookup *l)
 
 	if (l->n_servers > 0)
 		l->own = resolver_new(l->host->loop, &conf);
-	l->query = resolve_start(l->own ? l->own : l->host->resolver, l->name, RESOLVE_BOTH, found, l, &e);
+	l->query =
+	    resolve_start(l->own ? l->own : l->host->resolver, l->name, RESOLVE_BOTH, found, l, &e);
 	if (!l->query)
 		finish(l);
 }
@@ -119,7 +122,8 @@ static void send_query(struct host_lookup *l, enum dns_type type, uint16_t id)
 	dns_put_question(&w, &q);
 	len = dns_finish(&w);
 	for (size_t i = 0; len > 0 && i < l->n_servers; i++)
-		(void)!host_udp_send(l->udp, &l->servers[i], bytes_of(buf, len)); /* lost like any datagram */
+		(void)!host_udp_send(l->udp, &l->servers[i],
+				     bytes_of(buf, len)); /* lost like any datagram */
 }
 
 static void ask_tailnet(void *ctx)
@@ -153,10 +157,12 @@ static void on_answer(void *ctx, const struct ipport *from, struct bytes data)
 	struct ip a;
 	int which;
 
-	if (!is_server(l, from) || !dns_open(&r, data) || !r.head.qr || strcasecmp(r.q.name, l->name) != 0)
+	if (!is_server(l, from) || !dns_open(&r, data) || !r.head.qr ||
+	    strcasecmp(r.q.name, l->name) != 0)
 		return;
 	which = (uint16_t)(r.head.id - l->id);
-	if (which > 1 || l->answered[which] || (r.head.rcode != DNS_NOERROR && r.head.rcode != DNS_NXDOMAIN))
+	if (which > 1 || l->answered[which] ||
+	    (r.head.rcode != DNS_NOERROR && r.head.rcode != DNS_NXDOMAIN))
 		return;
 	l->answered[which] = true;
 	while (dns_next(&r, &rr))
@@ -187,7 +193,8 @@ struct host_lookup *host_lookup(struct host *h, const char *name, host_lookup_fn
 	l->ctx = ctx;
 	loop_defer_init(&l->defer, deliver, l);
 	loop_timer_init(h->loop, &l->timer, ask_tailnet, l);
-	n = strlen(name) < sizeof l->name ? node_lookup(h->node, name, l->v, HOST_ADDRS_MAX) : -ENOENT;
+	n = strlen(name) < sizeof l->name ? node_lookup(h->node, name, l->v, HOST_ADDRS_MAX)
+					  : -ENOENT;
 	if (n != 0) { /* ours: answered, or there is no such name */
 		l->n = n > 0 ? (size_t)n : 0;
 		finish(l);

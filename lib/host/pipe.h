@@ -16,14 +16,14 @@ struct host_pipe;
 enum { PIPE_BUFFER = 64 << 10 };
 
 struct host_pipes { /* all pipes of one owner; zeroed at first */
-        struct host_pipe *first;
-        size_t n;
+	struct host_pipe *first;
+	size_t n;
 };
 
 /* The set owns both streams from now on, whatever happens. from_a: bytes already read from a, on
  * their way to b (copied, at most PIPE_BUFFER); from_b likewise. */
 void host_pipe_join(struct host_pipes *set, struct stream *a, struct bytes from_a, struct stream *b,
-                    struct bytes from_b);
+		    struct bytes from_b);
 void host_pipes_close(struct host_pipes *set); /* all of them, now */
 
 #endif

@@ -15,29 +15,29 @@
 #include "host/host.h"
 
 enum {
-        PROXY_CLIENTS_MAX = 4096, /* before their tunnel stands, or with an HTTP exchange */
-        PROXY_CONNS_MAX = 65536,  /* with all tunnels */
-        PROXY_HANDSHAKE_S = 15,
-        PROXY_IDLE_S = 75,    /* between two HTTP requests */
-        PROXY_UDP_MAX = 1024, /* UDP associations */
+	PROXY_CLIENTS_MAX = 4096, /* before their tunnel stands, or with an HTTP exchange */
+	PROXY_CONNS_MAX = 65536,  /* with all tunnels */
+	PROXY_HANDSHAKE_S = 15,
+	PROXY_IDLE_S = 75,    /* between two HTTP requests */
+	PROXY_UDP_MAX = 1024, /* UDP associations */
 };
 
 struct proxy_conf {
-        struct host *host;
-        const char *socks5, *http; /* "host:port" or NULL; may be equal */
-        bool tailnet_only;
+	struct host *host;
+	const char *socks5, *http; /* "host:port" or NULL; may be equal */
+	bool tailnet_only;
 };
 struct proxy_server;
 struct proxy_server *proxy_server_new(const struct proxy_conf *conf,
-                                      struct err *e); /* NULL: e says why */
+				      struct err *e); /* NULL: e says why */
 /* Before the host is freed, whose tunnels into the tailnet go on till then; those to the ordinary
  * network are closed. */
 void proxy_server_free(struct proxy_server *p);
 
 struct proxy_stat {
-        size_t clients, pipes, associations;
-        uint64_t accepted, failed[16]; /* by enum reach_result */
-        uint16_t socks5_port, http_port;
+	size_t clients, pipes, associations;
+	uint64_t accepted, failed[16]; /* by enum reach_result */
+	uint16_t socks5_port, http_port;
 };
 void proxy_server_stat(const struct proxy_server *p, struct proxy_stat *st);
 

@@ -18,43 +18,43 @@ enum { CLIENT_RX = 4096, BACK_RX = 16384 };
 enum listen_kind { LISTEN_SOCKS5 = 1, LISTEN_HTTP = 2 };
 
 struct door { /* one listener */
-        struct proxy_server *server;
-        struct listener *l;
-        unsigned kinds;
+	struct proxy_server *server;
+	struct listener *l;
+	unsigned kinds;
 };
 
 struct proxy_server {
-        struct host *host;
-        struct loop *loop;
-        bool tailnet_only;
-        struct door doors[2];
-        size_t n_doors;
-        struct client *clients;
-        struct host_pipes pipes; /* tunnels to the ordinary network */
-        struct loop_timer again; /* looks whether a full house has room again */
-        struct proxy_stat stat;
+	struct host *host;
+	struct loop *loop;
+	bool tailnet_only;
+	struct door doors[2];
+	size_t n_doors;
+	struct client *clients;
+	struct host_pipes pipes; /* tunnels to the ordinary network */
+	struct loop_timer again; /* looks whether a full house has room again */
+	struct proxy_stat stat;
 };
 
 struct client {
-        struct proxy_server *server;
-        struct client *next, *prev;
-        struct stream *s;
-        struct loop_timer timer;
-        unsigned kinds; /* narrowed to one by the first byte */
-        struct socks5 socks;
-        struct httpproxy *http;
-        struct association *udp;
-        struct reach *reach;
-        struct reached to; /* what was reached, until it is handed over */
-        bool has_reached;  /* a tunnel stands on the far side and waits for the answer to be sent */
-        bool ended;        /* the client sent its end */
-        bool closing;      /* only output is left */
-        struct stream *back; /* of a forwarded request */
-        bool back_has_ended;
-        uint8_t *back_rx; /* BACK_RX bytes while back lives */
-        size_t back_len;
-        size_t rx_len;
-        uint8_t rx[CLIENT_RX];
+	struct proxy_server *server;
+	struct client *next, *prev;
+	struct stream *s;
+	struct loop_timer timer;
+	unsigned kinds; /* narrowed to one by the first byte */
+	struct socks5 socks;
+	struct httpproxy *http;
+	struct association *udp;
+	struct reach *reach;
+	struct reached to; /* what was reached, until it is handed over */
+	bool has_reached;  /* a tunnel stands on the far side and waits for the answer to be sent */
+	bool ended;        /* the client sent its end */
+	bool closing;      /* only output is left */
+	struct stream *back; /* of a forwarded request */
+	bool back_has_ended;
+	uint8_t *back_rx; /* BACK_RX bytes while back lives */
+	size_t back_len;
+	size_t rx_len;
+	uint8_t rx[CLIENT_RX];
 };
 
 void proxy_client_free(struct client *c);  /* closes everything of it */
@@ -70,7 +70,7 @@ void proxy_http_reached(struct client *c); /* c->to is the outcome */
 /* proxy_udp.c */
 struct association;
 struct association *proxy_association_new(struct client *c,
-                                          struct ipport *bound); /* NULL: no socket or too many */
+					  struct ipport *bound); /* NULL: no socket or too many */
 void proxy_association_free(struct association *a);
 
 #endif

@@ -30,358 +30,358 @@ static struct proxy_stat stat;
 
 static void start(bool tailnet_only)
 {
-        static const struct host_ops ops;
-        struct host_conf hc = { .ops = &ops };
-        struct proxy_conf pc = { .socks5 = "127.0.0.1:0",
-                                 .http = "127.0.0.1:0",
-                                 .tailnet_only = tailnet_only };
-        struct err e = { 0 };
+	static const struct host_ops ops;
+	struct host_conf hc = { .ops = &ops };
+	struct proxy_conf pc = { .socks5 = "127.0.0.1:0",
+				 .http = "127.0.0.1:0",
+				 .tailnet_only = tailnet_only };
+	struct err e = { 0 };
 
-        loop = loop_new();
-        resolver = resolver_new(loop, NULL);
-        tls = tls_client_new(NULL, &e);
-        hc.loop = loop;
-        hc.resolver = resolver;
-        hc.tls = tls;
-        hc.node.rng = &os_rng;
-        hc.node.control_url = "http://127.0.0.1:9";
-        hc.node.hostinfo.hostname = "test";
-        key_gen(&hc.node.machine, &os_rng);
-        key_gen(&hc.node.node, &os_rng);
-        key_gen(&hc.node.disco, &os_rng);
-        host = host_new(&hc, &e);
-        ck_assert_msg(host != NULL, "%s", e.text);
-        pc.host = host;
-        server = proxy_server_new(&pc, &e);
-        ck_assert_msg(server != NULL, "%s", e.text);
-        proxy_server_stat(server, &stat);
+	loop = loop_new();
+	resolver = resolver_new(loop, NULL);
+	tls = tls_client_new(NULL, &e);
+	hc.loop = loop;
+	hc.resolver = resolver;
+	hc.tls = tls;
+	hc.node.rng = &os_rng;
+	hc.node.control_url = "http://127.0.0.1:9";
+	hc.node.hostinfo.hostname = "test";
+	key_gen(&hc.node.machine, &os_rng);
+	key_gen(&hc.node.node, &os_rng);
+	key_gen(&hc.node.disco, &os_rng);
+	host = host_new(&hc, &e);
+	ck_assert_msg(host != NULL, "%s", e.text);
+	pc.host = host;
+	server = proxy_server_new(&pc, &e);
+	ck_assert_msg(server != NULL, "%s", e.text);
+	proxy_server_stat(server, &stat);
 }
 
 static void stop(void)
 {
-        proxy_server_free(server);
-        host_free(host);
-        resolver_free(resolver);
-        tls_client_free(tls);
-        loop_free(loop);
+	proxy_server_free(server);
+	host_free(host);
+	resolver_free(resolver);
+	tls_client_free(tls);
+	loop_free(loop);
 }
 
 static struct sockaddr_in loopback(uint16_t port)
 {
-        return (struct sockaddr_in){ .sin_family = AF_INET,
-                                     .sin_port = htons(port),
-                                     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	return (struct sockaddr_in){ .sin_family = AF_INET,
+				     .sin_port = htons(port),
+				     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 }
 
 static int dial(uint16_t port)
 {
-        struct sockaddr_in sa = loopback(port);
-        int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in sa = loopback(port);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-        ck_assert_int_eq(connect(fd, (struct sockaddr *)&sa, sizeof sa), 0);
-        ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-        return fd;
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&sa, sizeof sa), 0);
+	ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	return fd;
 }
 
 static int listen_on(int type, uint16_t *port)
 {
-        struct sockaddr_in sa = loopback(0);
-        socklen_t len = sizeof sa;
-        int fd = socket(AF_INET, type | SOCK_NONBLOCK, 0);
+	struct sockaddr_in sa = loopback(0);
+	socklen_t len = sizeof sa;
+	int fd = socket(AF_INET, type | SOCK_NONBLOCK, 0);
 
-        ck_assert_int_eq(bind(fd, (struct sockaddr *)&sa, sizeof sa), 0);
-        if (type == SOCK_STREAM)
-                ck_assert_int_eq(listen(fd, 8), 0);
-        ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
-        *port = ntohs(sa.sin_port);
-        return fd;
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&sa, sizeof sa), 0);
+	if (type == SOCK_STREAM)
+		ck_assert_int_eq(listen(fd, 8), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	*port = ntohs(sa.sin_port);
+	return fd;
 }
 
 /* Turns the loop until n bytes have come; 0 bytes wanted: until the end of the stream. */
 static size_t get(int fd, uint8_t *buf, size_t n)
 {
-        size_t got = 0;
+	size_t got = 0;
 
-        for (int i = 0; i < 2000; i++) {
-                ssize_t k = recv(fd, buf + got, n ? n - got : 64, 0);
+	for (int i = 0; i < 2000; i++) {
+		ssize_t k = recv(fd, buf + got, n ? n - got : 64, 0);
 
-                if (k > 0) {
-                        got += (size_t)k;
-                        ck_assert_uint_gt(n, 0);
-                } else if (k == 0) {
-                        return got;
-                } else {
-                        ck_assert_int_eq(errno, EAGAIN);
-                }
-                if (n && got == n)
-                        return got;
-                loop_turn(loop, SPAN_MS(5));
-        }
-        ck_abort_msg("%zu of %zu bytes came", got, n);
-        return 0;
+		if (k > 0) {
+			got += (size_t)k;
+			ck_assert_uint_gt(n, 0);
+		} else if (k == 0) {
+			return got;
+		} else {
+			ck_assert_int_eq(errno, EAGAIN);
+		}
+		if (n && got == n)
+			return got;
+		loop_turn(loop, SPAN_MS(5));
+	}
+	ck_abort_msg("%zu of %zu bytes came", got, n);
+	return 0;
 }
 
 static int accept_one(int lfd)
 {
-        for (int i = 0; i < 2000; i++) {
-                int fd = accept4(lfd, NULL, NULL, SOCK_NONBLOCK);
+	for (int i = 0; i < 2000; i++) {
+		int fd = accept4(lfd, NULL, NULL, SOCK_NONBLOCK);
 
-                if (fd >= 0)
-                        return fd;
-                loop_turn(loop, SPAN_MS(5));
-        }
-        ck_abort_msg("nobody connected");
-        return -1;
+		if (fd >= 0)
+			return fd;
+		loop_turn(loop, SPAN_MS(5));
+	}
+	ck_abort_msg("nobody connected");
+	return -1;
 }
 
 static void put(int fd, const void *data, size_t n)
 {
-        ck_assert_int_eq(send(fd, data, n, MSG_NOSIGNAL), (ssize_t)n);
+	ck_assert_int_eq(send(fd, data, n, MSG_NOSIGNAL), (ssize_t)n);
 }
 
 static void put_text(int fd, const char *text)
 {
-        put(fd, text, strlen(text));
+	put(fd, text, strlen(text));
 }
 
 static void check_text(int fd, const char *want)
 {
-        uint8_t buf[1024];
-        size_t n = get(fd, buf, strlen(want));
+	uint8_t buf[1024];
+	size_t n = get(fd, buf, strlen(want));
 
-        ck_assert_msg(bytes_eq_str(bytes_of(buf, n), want), "got \"%.*s\"", (int)n, (char *)buf);
+	ck_assert_msg(bytes_eq_str(bytes_of(buf, n), want), "got \"%.*s\"", (int)n, (char *)buf);
 }
 
 /* A SOCKS5 request for an address; returns the reply code. */
 static uint8_t socks(int fd, uint8_t command, const uint8_t ip[4], uint16_t port, uint8_t reply[10])
 {
-        const uint8_t req[] = { 5,
-                                1,
-                                0,
-                                5,
-                                command,
-                                0,
-                                1,
-                                ip[0],
-                                ip[1],
-                                ip[2],
-                                ip[3],
-                                (uint8_t)(port >> 8),
-                                (uint8_t)port };
-        uint8_t hello[2];
+	const uint8_t req[] = { 5,
+				1,
+				0,
+				5,
+				command,
+				0,
+				1,
+				ip[0],
+				ip[1],
+				ip[2],
+				ip[3],
+				(uint8_t)(port >> 8),
+				(uint8_t)port };
+	uint8_t hello[2];
 
-        put(fd, req, sizeof req);
-        ck_assert_uint_eq(get(fd, hello, 2), 2);
-        ck_assert_uint_eq(hello[0] << 8 | hello[1], 0x0500);
-        ck_assert_uint_eq(get(fd, reply, 10), 10);
-        return reply[1];
+	put(fd, req, sizeof req);
+	ck_assert_uint_eq(get(fd, hello, 2), 2);
+	ck_assert_uint_eq(hello[0] << 8 | hello[1], 0x0500);
+	ck_assert_uint_eq(get(fd, reply, 10), 10);
+	return reply[1];
 }
 
 static const uint8_t local[4] = { 127, 0, 0, 1 };
 
 TEST(socks5_connect_carries_both_ways_and_each_end_by_itself)
 {
-        uint8_t reply[10], buf[8];
-        uint16_t port;
-        int lfd = listen_on(SOCK_STREAM, &port), c, b;
+	uint8_t reply[10], buf[8];
+	uint16_t port;
+	int lfd = listen_on(SOCK_STREAM, &port), c, b;
 
-        start(false);
-        c = dial(stat.socks5_port);
-        ck_assert_uint_eq(socks(c, 1, local, port, reply), 0);
-        ck_bytes_eq(reply + 4, local, 4); /* the bound address */
-        b = accept_one(lfd);
-        put_text(c, "question");
-        check_text(b, "question");
-        ck_assert_int_eq(shutdown(c, SHUT_WR), 0);
-        ck_assert_uint_eq(get(b, buf, 0), 0); /* the end came through */
-        put_text(b, "answer after the end");
-        check_text(c, "answer after the end");
-        close(b);
-        ck_assert_uint_eq(get(c, buf, 0), 0);
-        for (int i = 0; i < 100 && (proxy_server_stat(server, &stat), stat.pipes || stat.clients);
-             i++)
-                loop_turn(loop, SPAN_MS(5));
-        ck_assert_uint_eq(stat.pipes + stat.clients, 0);
-        close(c);
-        close(lfd);
-        stop();
+	start(false);
+	c = dial(stat.socks5_port);
+	ck_assert_uint_eq(socks(c, 1, local, port, reply), 0);
+	ck_bytes_eq(reply + 4, local, 4); /* the bound address */
+	b = accept_one(lfd);
+	put_text(c, "question");
+	check_text(b, "question");
+	ck_assert_int_eq(shutdown(c, SHUT_WR), 0);
+	ck_assert_uint_eq(get(b, buf, 0), 0); /* the end came through */
+	put_text(b, "answer after the end");
+	check_text(c, "answer after the end");
+	close(b);
+	ck_assert_uint_eq(get(c, buf, 0), 0);
+	for (int i = 0; i < 100 && (proxy_server_stat(server, &stat), stat.pipes || stat.clients);
+	     i++)
+		loop_turn(loop, SPAN_MS(5));
+	ck_assert_uint_eq(stat.pipes + stat.clients, 0);
+	close(c);
+	close(lfd);
+	stop();
 }
 
 TEST(socks5_tells_why_a_destination_is_not_reached)
 {
-        static const uint8_t nobody[4] = { 100, 64, 9, 9 };
-        uint8_t reply[10];
-        uint16_t port;
-        int lfd = listen_on(SOCK_STREAM, &port), c;
+	static const uint8_t nobody[4] = { 100, 64, 9, 9 };
+	uint8_t reply[10];
+	uint16_t port;
+	int lfd = listen_on(SOCK_STREAM, &port), c;
 
-        close(lfd); /* nobody listens there now */
-        start(false);
-        c = dial(stat.socks5_port);
-        ck_assert_uint_eq(socks(c, 1, local, port, reply), 5);
-        ck_assert_uint_eq(get(c, reply, 0), 0);
-        close(c);
-        c = dial(stat.socks5_port); /* of the tailnet's range, and nobody's: never tried outside */
-        ck_assert_uint_eq(socks(c, 1, nobody, 80, reply), 4);
-        close(c);
-        c = dial(stat.socks5_port);
-        ck_assert_uint_eq(socks(c, 2, local, port, reply), 7);
-        close(c);
-        stop();
+	close(lfd); /* nobody listens there now */
+	start(false);
+	c = dial(stat.socks5_port);
+	ck_assert_uint_eq(socks(c, 1, local, port, reply), 5);
+	ck_assert_uint_eq(get(c, reply, 0), 0);
+	close(c);
+	c = dial(stat.socks5_port); /* of the tailnet's range, and nobody's: never tried outside */
+	ck_assert_uint_eq(socks(c, 1, nobody, 80, reply), 4);
+	close(c);
+	c = dial(stat.socks5_port);
+	ck_assert_uint_eq(socks(c, 2, local, port, reply), 7);
+	close(c);
+	stop();
 }
 
 TEST(with_the_switch_nothing_outside_the_tailnet_is_dialled)
 {
-        uint8_t reply[10];
-        uint16_t port;
-        int lfd = listen_on(SOCK_STREAM, &port), c;
+	uint8_t reply[10];
+	uint16_t port;
+	int lfd = listen_on(SOCK_STREAM, &port), c;
 
-        start(true);
-        c = dial(stat.socks5_port);
-        ck_assert_uint_eq(socks(c, 1, local, port, reply), 2);
-        close(c);
-        c = dial(stat.http_port);
-        put_text(c, "CONNECT 127.0.0.1:80 HTTP/1.1\r\nHost: x\r\n\r\n");
-        check_text(c, "HTTP/1.1 403 ");
-        ck_assert_int_lt(accept(lfd, NULL, NULL), 0);
-        close(c);
-        close(lfd);
-        stop();
+	start(true);
+	c = dial(stat.socks5_port);
+	ck_assert_uint_eq(socks(c, 1, local, port, reply), 2);
+	close(c);
+	c = dial(stat.http_port);
+	put_text(c, "CONNECT 127.0.0.1:80 HTTP/1.1\r\nHost: x\r\n\r\n");
+	check_text(c, "HTTP/1.1 403 ");
+	ck_assert_int_lt(accept(lfd, NULL, NULL), 0);
+	close(c);
+	close(lfd);
+	stop();
 }
 
 TEST(http_connect_becomes_a_tunnel_with_early_bytes)
 {
-        char req[128];
-        uint16_t port;
-        int lfd = listen_on(SOCK_STREAM, &port), c, b;
+	char req[128];
+	uint16_t port;
+	int lfd = listen_on(SOCK_STREAM, &port), c, b;
 
-        start(false);
-        c = dial(stat.http_port);
-        snprintf(req, sizeof req, "CONNECT 127.0.0.1:%u HTTP/1.1\r\nHost: x\r\n\r\nearly", port);
-        put_text(c, req);
-        b = accept_one(lfd);
-        check_text(c, "HTTP/1.1 200 Connection established\r\n\r\n");
-        check_text(b, "early");
-        put_text(b, "hello");
-        check_text(c, "hello");
-        close(b);
-        close(c);
-        close(lfd);
-        stop();
+	start(false);
+	c = dial(stat.http_port);
+	snprintf(req, sizeof req, "CONNECT 127.0.0.1:%u HTTP/1.1\r\nHost: x\r\n\r\nearly", port);
+	put_text(c, req);
+	b = accept_one(lfd);
+	check_text(c, "HTTP/1.1 200 Connection established\r\n\r\n");
+	check_text(b, "early");
+	put_text(b, "hello");
+	check_text(c, "hello");
+	close(b);
+	close(c);
+	close(lfd);
+	stop();
 }
 
 TEST(http_requests_are_forwarded_one_after_the_other_on_one_connection)
 {
-        char req[128], want[128];
-        uint16_t port;
-        int lfd = listen_on(SOCK_STREAM, &port), c, b;
+	char req[128], want[128];
+	uint16_t port;
+	int lfd = listen_on(SOCK_STREAM, &port), c, b;
 
-        start(false);
-        c = dial(stat.http_port);
-        for (int i = 0; i < 3; i++) {
-                snprintf(req, sizeof req, "GET http://127.0.0.1:%u/%d HTTP/1.1\r\nHost: x\r\n\r\n",
-                         port, i);
-                put_text(c, req);
-                b = accept_one(lfd);
-                snprintf(want, sizeof want,
-                         "GET /%d HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nConnection: close\r\n\r\n", i,
-                         port);
-                check_text(b, want);
-                put_text(b, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-                close(b);
-                check_text(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-        }
-        put_text(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-        check_text(c, "HTTP/1.1 400 ");
-        close(c);
-        close(lfd);
-        stop();
+	start(false);
+	c = dial(stat.http_port);
+	for (int i = 0; i < 3; i++) {
+		snprintf(req, sizeof req, "GET http://127.0.0.1:%u/%d HTTP/1.1\r\nHost: x\r\n\r\n",
+			 port, i);
+		put_text(c, req);
+		b = accept_one(lfd);
+		snprintf(want, sizeof want,
+			 "GET /%d HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nConnection: close\r\n\r\n", i,
+			 port);
+		check_text(b, want);
+		put_text(b, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+		close(b);
+		check_text(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	}
+	put_text(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+	check_text(c, "HTTP/1.1 400 ");
+	close(c);
+	close(lfd);
+	stop();
 }
 
 TEST(a_refused_back_end_is_a_bad_gateway)
 {
-        char req[128];
-        uint16_t port;
-        int lfd = listen_on(SOCK_STREAM, &port), c;
+	char req[128];
+	uint16_t port;
+	int lfd = listen_on(SOCK_STREAM, &port), c;
 
-        close(lfd);
-        start(false);
-        c = dial(stat.http_port);
-        snprintf(req, sizeof req, "GET http://127.0.0.1:%u/ HTTP/1.1\r\nHost: x\r\n\r\n", port);
-        put_text(c, req);
-        check_text(c, "HTTP/1.1 502 ");
-        close(c);
-        stop();
+	close(lfd);
+	start(false);
+	c = dial(stat.http_port);
+	snprintf(req, sizeof req, "GET http://127.0.0.1:%u/ HTTP/1.1\r\nHost: x\r\n\r\n", port);
+	put_text(c, req);
+	check_text(c, "HTTP/1.1 502 ");
+	close(c);
+	stop();
 }
 
 TEST(udp_associate_relays_datagrams_and_ends_with_its_connection)
 {
-        uint8_t reply[10], buf[64], in[32] = { 0, 0, 0, 1, 127, 0, 0, 1 };
-        uint16_t port, mine;
-        struct sockaddr_in relay, from;
-        socklen_t len = sizeof from;
-        int echo = listen_on(SOCK_DGRAM, &port), u = listen_on(SOCK_DGRAM, &mine), c;
-        ssize_t n = -1;
+	uint8_t reply[10], buf[64], in[32] = { 0, 0, 0, 1, 127, 0, 0, 1 };
+	uint16_t port, mine;
+	struct sockaddr_in relay, from;
+	socklen_t len = sizeof from;
+	int echo = listen_on(SOCK_DGRAM, &port), u = listen_on(SOCK_DGRAM, &mine), c;
+	ssize_t n = -1;
 
-        start(false);
-        c = dial(stat.socks5_port);
-        ck_assert_uint_eq(socks(c, 3, (const uint8_t[4]){ 0 }, 0, reply), 0);
-        relay = loopback((uint16_t)(reply[8] << 8 | reply[9]));
-        in[8] = (uint8_t)(port >> 8);
-        in[9] = (uint8_t)port;
-        memcpy(in + 10, "ping", 4);
-        ck_assert_int_eq(sendto(u, in, 14, 0, (struct sockaddr *)&relay, sizeof relay), 14);
-        for (int i = 0; i < 2000 && n < 0; i++) {
-                n = recvfrom(echo, buf, sizeof buf, 0, (struct sockaddr *)&from, &len);
-                loop_turn(loop, SPAN_MS(1));
-        }
-        ck_assert_int_eq(n, 4);
-        ck_bytes_eq(buf, "ping", 4);
-        ck_assert_int_eq(sendto(echo, "pong", 4, 0, (struct sockaddr *)&from, len), 4);
-        for (int i = 0, k = -1; i < 2000 && k < 0; i++) {
-                k = (int)(n = recv(u, buf, sizeof buf, 0));
-                loop_turn(loop, SPAN_MS(1));
-        }
-        ck_assert_int_eq(n, 14);
-        ck_bytes_eq(buf, in, 10); /* from where it came */
-        ck_bytes_eq(buf + 10, "pong", 4);
-        close(c);
-        for (int i = 0; i < 200 && (proxy_server_stat(server, &stat), stat.associations); i++)
-                loop_turn(loop, SPAN_MS(5));
-        ck_assert_uint_eq(stat.associations, 0);
-        close(u);
-        close(echo);
-        stop();
+	start(false);
+	c = dial(stat.socks5_port);
+	ck_assert_uint_eq(socks(c, 3, (const uint8_t[4]){ 0 }, 0, reply), 0);
+	relay = loopback((uint16_t)(reply[8] << 8 | reply[9]));
+	in[8] = (uint8_t)(port >> 8);
+	in[9] = (uint8_t)port;
+	memcpy(in + 10, "ping", 4);
+	ck_assert_int_eq(sendto(u, in, 14, 0, (struct sockaddr *)&relay, sizeof relay), 14);
+	for (int i = 0; i < 2000 && n < 0; i++) {
+		n = recvfrom(echo, buf, sizeof buf, 0, (struct sockaddr *)&from, &len);
+		loop_turn(loop, SPAN_MS(1));
+	}
+	ck_assert_int_eq(n, 4);
+	ck_bytes_eq(buf, "ping", 4);
+	ck_assert_int_eq(sendto(echo, "pong", 4, 0, (struct sockaddr *)&from, len), 4);
+	for (int i = 0, k = -1; i < 2000 && k < 0; i++) {
+		k = (int)(n = recv(u, buf, sizeof buf, 0));
+		loop_turn(loop, SPAN_MS(1));
+	}
+	ck_assert_int_eq(n, 14);
+	ck_bytes_eq(buf, in, 10); /* from where it came */
+	ck_bytes_eq(buf + 10, "pong", 4);
+	close(c);
+	for (int i = 0; i < 200 && (proxy_server_stat(server, &stat), stat.associations); i++)
+		loop_turn(loop, SPAN_MS(5));
+	ck_assert_uint_eq(stat.associations, 0);
+	close(u);
+	close(echo);
+	stop();
 }
 
 TEST(a_megabyte_each_way_through_a_pipe_arrives_whole_while_the_reader_is_slow)
 {
-        enum { TOTAL = 1 << 20 };
-        uint8_t reply[10], buf[4096];
-        size_t sent = 0, got = 0;
-        uint16_t port;
-        int lfd = listen_on(SOCK_STREAM, &port), c, b;
+	enum { TOTAL = 1 << 20 };
+	uint8_t reply[10], buf[4096];
+	size_t sent = 0, got = 0;
+	uint16_t port;
+	int lfd = listen_on(SOCK_STREAM, &port), c, b;
 
-        start(false);
-        c = dial(stat.socks5_port);
-        ck_assert_uint_eq(socks(c, 1, local, port, reply), 0);
-        b = accept_one(lfd);
-        for (int i = 0; i < 200000 && got < TOTAL; i++) {
-                ssize_t k;
+	start(false);
+	c = dial(stat.socks5_port);
+	ck_assert_uint_eq(socks(c, 1, local, port, reply), 0);
+	b = accept_one(lfd);
+	for (int i = 0; i < 200000 && got < TOTAL; i++) {
+		ssize_t k;
 
-                for (size_t n = 0; n < sizeof buf; n++)
-                        buf[n] = (uint8_t)((sent + n) * 31 >> 3);
-                k = sent < TOTAL ? send(c, buf, MIN_OF(sizeof buf, TOTAL - sent), MSG_NOSIGNAL)
-                                 : -1;
-                sent += k > 0 ? (size_t)k : 0;
-                loop_turn(loop, SPAN_MS(0));
-                k = i % 3 ? -1 : recv(b, buf, 1000, 0);
-                for (ssize_t n = 0; n < k; n++)
-                        ck_assert_uint_eq(buf[n], (uint8_t)((got + (size_t)n) * 31 >> 3));
-                got += k > 0 ? (size_t)k : 0;
-        }
-        ck_assert_uint_eq(got, TOTAL);
-        close(b);
-        close(c);
-        close(lfd);
-        stop();
+		for (size_t n = 0; n < sizeof buf; n++)
+			buf[n] = (uint8_t)((sent + n) * 31 >> 3);
+		k = sent < TOTAL ? send(c, buf, MIN_OF(sizeof buf, TOTAL - sent), MSG_NOSIGNAL)
+				 : -1;
+		sent += k > 0 ? (size_t)k : 0;
+		loop_turn(loop, SPAN_MS(0));
+		k = i % 3 ? -1 : recv(b, buf, 1000, 0);
+		for (ssize_t n = 0; n < k; n++)
+			ck_assert_uint_eq(buf[n], (uint8_t)((got + (size_t)n) * 31 >> 3));
+		got += k > 0 ? (size_t)k : 0;
+	}
+	ck_assert_uint_eq(got, TOTAL);
+	close(b);
+	close(c);
+	close(lfd);
+	stop();
 }

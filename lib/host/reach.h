@@ -17,23 +17,23 @@
 struct stream;
 
 enum reach_result {
-        REACH_OK,
-        REACH_NO_NAME,     /* no such name */
-        REACH_NOT_ALLOWED, /* outside the tailnet, and that is switched off */
-        REACH_REFUSED,
-        REACH_TIMEOUT,
-        REACH_UNREACHABLE,
-        REACH_NET_UNREACHABLE,
-        REACH_FAILED,
-        REACH_N,
+	REACH_OK,
+	REACH_NO_NAME,     /* no such name */
+	REACH_NOT_ALLOWED, /* outside the tailnet, and that is switched off */
+	REACH_REFUSED,
+	REACH_TIMEOUT,
+	REACH_UNREACHABLE,
+	REACH_NET_UNREACHABLE,
+	REACH_FAILED,
+	REACH_N,
 };
 extern const char *const reach_words[REACH_N];
 
 struct reached {
-        enum reach_result result;
-        struct stream *s;    /* NULL: a flow of the stack, */
-        struct ns_id id;     /* this one */
-        struct ipport bound; /* our side of the connection */
+	enum reach_result result;
+	struct stream *s;    /* NULL: a flow of the stack, */
+	struct ns_id id;     /* this one */
+	struct ipport bound; /* our side of the connection */
 };
 
 struct reach;
@@ -42,7 +42,7 @@ struct reach;
 typedef void reach_fn(void *ctx, const struct reached *r);
 /* host: a name or an address as text, copied. NULL: out of memory. */
 struct reach *reach_start(struct host *h, const char *host, uint16_t port, bool tailnet_only,
-                          reach_fn *done, void *ctx);
+			  reach_fn *done, void *ctx);
 void reach_cancel(struct reach *r); /* no callback; NULL is fine */
 
 /* What becomes of an address. */

@@ -14,21 +14,21 @@
 #include "base/rng.h"
 
 enum {
-        KUBE_EVENTS_MAX = 1024,
-        KUBE_EVENT_MESSAGE_MAX = 1024
+	KUBE_EVENTS_MAX = 1024,
+	KUBE_EVENT_MESSAGE_MAX = 1024
 }; /* remembered; the oldest makes room */
 
 struct kube_events;
 struct kube_event {
-        const char *api_version, *kind, *ns, *name,
-            *uid; /* ns "" for cluster scope: the Event lies in "default" */
-        bool is_warning;
-        const char *reason, *message;
+	const char *api_version, *kind, *ns, *name,
+	    *uid; /* ns "" for cluster scope: the Event lies in "default" */
+	bool is_warning;
+	const char *reason, *message;
 };
 /* What to send: POST when create, else a merge patch of `name`. */
 struct kube_event_write {
-        bool create;
-        char ns[64], name[320];
+	bool create;
+	char ns[64], name[320];
 };
 
 struct kube_events *kube_events_new(const char *component, const char *instance, struct rng *rng);
@@ -36,6 +36,6 @@ void kube_events_free(struct kube_events *es);
 /* False: nothing is to be sent now (a repetition that is only counted, or no memory). body gets the
  * JSON. */
 MUST_USE bool kube_events_add(struct kube_events *es, const struct kube_event *ev, mono_t now,
-                              wall_t wall, struct kube_event_write *out, struct buf *body);
+			      wall_t wall, struct kube_event_write *out, struct buf *body);
 
 #endif

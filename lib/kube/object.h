@@ -16,21 +16,21 @@
 #include "base/mono.h"
 
 enum {
-        KUBE_NAME_MAX = 253,
-        KUBE_NS_MAX = 63,
-        KUBE_UID_MAX = 63,
-        KUBE_RV_MAX = 63,
-        KUBE_PATH_MAX = 1024
+	KUBE_NAME_MAX = 253,
+	KUBE_NS_MAX = 63,
+	KUBE_UID_MAX = 63,
+	KUBE_RV_MAX = 63,
+	KUBE_PATH_MAX = 1024
 };
 
 struct kube_object {
-        char ns[KUBE_NS_MAX + 1], name[KUBE_NAME_MAX + 1], uid[KUBE_UID_MAX + 1],
-            rv[KUBE_RV_MAX + 1];
-        int64_t generation;
-        wall_t created, deleted; /* deleted: WALL_ZERO while nobody has asked for it */
-        bool is_deleting;
-        struct bytes labels, annotations, finalizers; /* JSON texts; empty when absent */
-        struct bytes spec, status, data, text;        /* text: the whole object */
+	char ns[KUBE_NS_MAX + 1], name[KUBE_NAME_MAX + 1], uid[KUBE_UID_MAX + 1],
+	    rv[KUBE_RV_MAX + 1];
+	int64_t generation;
+	wall_t created, deleted; /* deleted: WALL_ZERO while nobody has asked for it */
+	bool is_deleting;
+	struct bytes labels, annotations, finalizers; /* JSON texts; empty when absent */
+	struct bytes spec, status, data, text;        /* text: the whole object */
 };
 
 /* False: not an object, no name, or a name or version longer than the API server allows. */
@@ -39,7 +39,7 @@ MUST_USE bool kube_object_parse(struct bytes json, struct kube_object *out);
 /* The value of a member of a JSON object of strings (labels, annotations); false: not there, not a
  * string, or too long (*too_long is set then; may be NULL). NUL-terminated. */
 MUST_USE bool kube_member(struct bytes object, const char *key, char *out, size_t cap,
-                          bool *too_long);
+			  bool *too_long);
 bool kube_has_member(struct bytes object, const char *key);
 /* An element of an array of strings (finalizers). */
 bool kube_has_string(struct bytes array, const char *value);
@@ -52,6 +52,6 @@ MUST_USE bool kube_str_at(struct bytes object, const char *path, char *out, size
  * for cluster scope or all namespaces; name and sub may be NULL. Names are escaped. False: longer
  * than cap. */
 MUST_USE bool kube_path(char *out, size_t cap, const char *group_version, const char *resource,
-                        const char *ns, const char *name, const char *sub);
+			const char *ns, const char *name, const char *sub);
 
 #endif

@@ -17,8 +17,8 @@ enum { KUBE_QUEUE_MAX = 200000 }; /* keys; see docs/limits.md */
 
 struct kube_queue;
 struct kube_queue_conf {
-        span_t first, most; /* wait after the first failure; longest wait */
-        struct rng *rng;
+	span_t first, most; /* wait after the first failure; longest wait */
+	struct rng *rng;
 };
 
 struct kube_queue *kube_queue_new(const struct kube_queue_conf *conf); /* NULL: out of memory */
@@ -33,9 +33,9 @@ const char *kube_queue_take(struct kube_queue *q, mono_t now);
 /* Worked on; failed: again after a wait that grows. */
 void kube_queue_done(struct kube_queue *q, const char *key, mono_t now, bool failed);
 mono_t kube_queue_deadline(const struct kube_queue *q,
-                           mono_t now);                /* when take has something to give */
+			   mono_t now);                /* when take has something to give */
 size_t kube_queue_waiting(const struct kube_queue *q); /* due or delayed, not worked on */
-size_t kube_queue_due(const struct kube_queue *q);                  /* due of these */
+size_t kube_queue_due(const struct kube_queue *q);     /* due of these */
 unsigned kube_queue_failures(const struct kube_queue *q, const char *key); /* in a row */
 
 #endif

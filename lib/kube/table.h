@@ -20,16 +20,16 @@ void *kube_table_get(const struct kube_table *t, const char *name); /* NULL: not
 /* Replaces a value that is there. value is not NULL. False: out of memory, nothing changed. */
 MUST_USE bool kube_table_put(struct kube_table *t, const char *name, void *value);
 void *kube_table_del(struct kube_table *t,
-                     const char *name); /* the value that was there, or NULL */
+		     const char *name); /* the value that was there, or NULL */
 size_t kube_table_count(const struct kube_table *t);
 
 /* Walk: start with a zeroed struct; false at the end. */
 struct kube_table_walk {
-        size_t bucket;
-        void *next;
-        bool begun;
-        const char *name; /* valid until the entry is deleted */
-        void *value;
+	size_t bucket;
+	void *next;
+	bool begun;
+	const char *name; /* valid until the entry is deleted */
+	void *value;
 };
 bool kube_table_next(const struct kube_table *t, struct kube_table_walk *w);
 

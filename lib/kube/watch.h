@@ -22,29 +22,29 @@
 #include "base/rng.h"
 
 enum {
-        KUBE_OBJECT_MAX = 4 << 20, /* JSON of one object; larger ones are dropped and counted */
-        KUBE_PAGE = 500,           /* objects of one page of a list */
-        KUBE_WATCH_S = 240,        /* a watch lives between this and twice this */
-        KUBE_CONTINUE_MAX = 4096,  /* continue token */
-        KUBE_REQUEST_MAX = 3 * KUBE_CONTINUE_MAX + 1024,
+	KUBE_OBJECT_MAX = 4 << 20, /* JSON of one object; larger ones are dropped and counted */
+	KUBE_PAGE = 500,           /* objects of one page of a list */
+	KUBE_WATCH_S = 240,        /* a watch lives between this and twice this */
+	KUBE_CONTINUE_MAX = 4096,  /* continue token */
+	KUBE_REQUEST_MAX = 3 * KUBE_CONTINUE_MAX + 1024,
 };
 
 enum kube_watch_ev {
-        KUBE_WATCH_MORE, /* give more bytes */
-        KUBE_WATCH_BEGIN,
-        KUBE_WATCH_PUT, /* object */
-        KUBE_WATCH_DEL, /* object: its last state */
-        KUBE_WATCH_SYNCED,
+	KUBE_WATCH_MORE, /* give more bytes */
+	KUBE_WATCH_BEGIN,
+	KUBE_WATCH_PUT, /* object */
+	KUBE_WATCH_DEL, /* object: its last state */
+	KUBE_WATCH_SYNCED,
 };
 
 struct kube_watch;
 struct kube_watch_conf {
-        const char *path;     /* "/api/v1/services"; copied */
-        const char *selector; /* "labelSelector=a%3Db", escaped; NULL: none; copied */
-        struct rng *rng;
+	const char *path;     /* "/api/v1/services"; copied */
+	const char *selector; /* "labelSelector=a%3Db", escaped; NULL: none; copied */
+	struct rng *rng;
 };
 struct kube_watch_stats {
-        uint64_t lists, watches, expired, failures, dropped, events;
+	uint64_t lists, watches, expired, failures, dropped, events;
 };
 
 struct kube_watch *kube_watch_new(const struct kube_watch_conf *conf); /* NULL: out of memory */
@@ -53,7 +53,7 @@ void kube_watch_free(struct kube_watch *w);                            /* NULL i
 /* When a request is due: its path and query, and *is_stream for a watch; the machine then waits for
  * the answer. */
 MUST_USE bool kube_watch_request(struct kube_watch *w, mono_t now,
-                                 char out[static KUBE_REQUEST_MAX], bool *is_stream);
+				 char out[static KUBE_REQUEST_MAX], bool *is_stream);
 mono_t kube_watch_deadline(const struct kube_watch *w); /* when to ask for a request */
 void kube_watch_status(struct kube_watch *w, unsigned status);
 void kube_watch_feed(struct kube_watch *w, struct bytes in); /* borrowed until next has said MORE */

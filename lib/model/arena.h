@@ -1,4 +1,5 @@
-/* model/arena.h - small pieces of memory that are freed together: the structs and strings of one section */
+/* model/arena.h - small pieces of memory that are freed together: the structs and strings of one
+ * section */
 #ifndef MODEL_ARENA_H
 #define MODEL_ARENA_H
 
@@ -9,9 +10,9 @@
 
 struct arena_chunk;
 struct arena { /* all zero: empty */
-        struct arena_chunk *head;
-        size_t bytes;
-        bool failed; /* some allocation did: ask once at the end */
+	struct arena_chunk *head;
+	size_t bytes;
+	bool failed; /* some allocation did: ask once at the end */
 };
 
 void *arena_alloc(struct arena *a, size_t size); /* zeroed, aligned for anything; NULL and failed */

@@ -1,67 +1,70 @@
-/* model/filter_priv.h - the two tables of the filter: compiled rules (filter_rules.c) and flows (filter_flow.c) */
+/* model/filter_priv.h - the two tables of the filter: compiled rules (filter_rules.c) and flows
+ * (filter_flow.c) */
 #ifndef MODEL_FILTER_PRIV_H
 #define MODEL_FILTER_PRIV_H
 
 #include "model/arena.h"
 #include "model/filter.h"
 
-/* --- address ranges: both families as one 128-bit number; a range never spans the border of IPv4 --- */
+/* --- address ranges: both families as one 128-bit number; a range never spans the border of IPv4
+ * --- */
 
 typedef unsigned __int128 u128;
 
 struct span128 {
-        u128 first, last;
+	u128 first, last;
 };
 
 static inline u128 ip_number(const struct ip *a)
 {
-        uint64_t hi, lo;
+	uint64_t hi, lo;
 
-        memcpy(&hi, a->b, 8);
-        memcpy(&lo, a->b + 8, 8);
-        return (u128)__builtin_bswap64(hi) << 64 | __builtin_bswap64(lo);
+	memcpy(&hi, a->b, 8);
+	memcpy(&lo, a->b + 8, 8);
+	return (u128)__builtin_bswap64(hi) << 64 | __builtin_bswap64(lo);
 }
 
 struct spans { /* a growing list, sorted and merged by spans_close */
-        struct span128 *v;
-        size_t n, cap;
+	struct span128 *v;
+	size_t n, cap;
 };
 bool spans_add(struct spans *s, const struct iprange *r); /* false: out of memory */
 size_t spans_merge(struct span128 *v, size_t n);          /* sorts; returns the new count */
 
 static inline bool spans_have(const struct span128 *v, size_t n, u128 a) /* v: sorted, disjoint */
 {
-        size_t lo = 0;
+	size_t lo = 0;
 
-        while (n > 0) { /* the first range whose end is not below a */
-                size_t half = n / 2;
+	while (n > 0) { /* the first range whose end is not below a */
+		size_t half = n / 2;
 
-                if (v[lo + half].last < a) {
-                        lo += half + 1;
-                        n -= half + 1;
-                } else {
-                        n = half;
-                }
-        }
-        return v[lo].first <= a && a <= v[lo].last; /* there is a sentinel behind each list */
+		if (v[lo + half].last < a) {
+			lo += half + 1;
+			n -= half + 1;
+		} else {
+			n = half;
+		}
+	}
+	return v[lo].first <= a && a <= v[lo].last; /* there is a sentinel behind each list */
 }
 
 /* --- rules ------------------------------------------------------------------------------------ */
 
 struct rules;
-struct rules *rules_compile(const struct bytes *text, size_t n, int *fault); /* NULL: *fault says why */
+struct rules *rules_compile(const struct bytes *text, size_t n,
+			    int *fault); /* NULL: *fault says why */
 void rules_free(struct rules *r);
 size_t rules_memory(const struct rules *r);
 
 struct rules_ask {
-        filter_has_cap_fn *has_cap;
-        void *ctx;
-        const struct ip *src;
-        u128 from, to;
-        uint8_t proto;
-        uint16_t port;
-        bool any_proto; /* ICMP: addresses only */
-        bool all_ports; /* other protocols: the rule must cover every port */
+	filter_has_cap_fn *has_cap;
+	void *ctx;
+	const struct ip *src;
+	u128 from, to;
+	uint8_t proto;
+	uint16_t port;
+	bool any_proto; /* ICMP: addresses only */
+	bool all_ports; /* other protocols: the rule must cover every port */
 };
 bool rules_allow(const struct rules *r, const struct rules_ask *q);
 int rules_caps(const struct rules *r, const struct rules_ask *q, struct buf *out);
@@ -69,16 +72,16 @@ int rules_caps(const struct rules *r, const struct rules_ask *q, struct buf *out
 /* --- flows ------------------------------------------------------------------------------------ */
 
 struct flow_key { /* as a packet from outside carries it */
-        struct ip src, dst;
-        uint16_t sport, dport;
-        uint8_t proto, zero;
+	struct ip src, dst;
+	uint16_t sport, dport;
+	uint8_t proto, zero;
 };
 
 struct flow_bucket;
 struct flows {
-        struct flow_bucket *v;
-        uint32_t n_buckets, max_buckets; /* powers of two; 0: none yet */
-        size_t n;
+	struct flow_bucket *v;
+	uint32_t n_buckets, max_buckets; /* powers of two; 0: none yet */
+	size_t n;
 };
 void flows_init(struct flows *t, size_t max);
 void flows_free(struct flows *t);

@@ -16,8 +16,8 @@
 enum { MERGE_MAX = 64 };
 
 struct merge_member {
-        const char *key;   /* plain ASCII, nothing to escape; compared without regard to case */
-        struct bytes json; /* value as JSON text; len 0: the member is removed */
+	const char *key;   /* plain ASCII, nothing to escape; compared without regard to case */
+	struct bytes json; /* value as JSON text; len 0: the member is removed */
 };
 
 /* Appends base with the n <= MERGE_MAX members replaced in place and the missing ones at the end.

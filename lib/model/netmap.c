@@ -13,714 +13,714 @@
 
 struct netmap *netmap_new(void)
 {
-        struct netmap *nm = calloc(1, sizeof *nm);
+	struct netmap *nm = calloc(1, sizeof *nm);
 
-        if (!nm)
-                return NULL;
-        nm->fresh = true;
-        buf_init(&nm->texts, NETMAP_VALUE_MAX);
-        return nm;
+	if (!nm)
+		return NULL;
+	nm->fresh = true;
+	buf_init(&nm->texts, NETMAP_VALUE_MAX);
+	return nm;
 }
 
 static void ops_free(struct nm_ops *ops)
 {
-        for (size_t i = 0; i < ops->n; i++)
-                free(ops->v[i].rec);
-        free(ops->v);
+	for (size_t i = 0; i < ops->n; i++)
+		free(ops->v[i].rec);
+	free(ops->v);
 }
 
 static void stage_free(struct netmap *nm)
 {
-        struct nm_stage *st = nm->stage;
+	struct nm_stage *st = nm->stage;
 
-        if (!st)
-                return;
-        json_split_free(st->split);
-        buf_fini(&st->scratch.caps);
-        ops_free(&st->peers);
-        ops_free(&st->changed);
-        free(st->removed);
-        free(st->flags);
-        buf_fini(&st->patches);
-        for (size_t i = 0; i < st->n_users; i++)
-                free(st->users[i]);
-        free(st->users);
-        free(st->self);
-        arena_free(&st->derp.mem);
-        arena_free(&st->dns.mem);
-        arena_free(&st->health.mem);
-        nm_filters_free(&st->filters);
-        buf_fini(&st->texts);
-        free(st->url);
-        free(st);
-        nm->stage = NULL;
+	if (!st)
+		return;
+	json_split_free(st->split);
+	buf_fini(&st->scratch.caps);
+	ops_free(&st->peers);
+	ops_free(&st->changed);
+	free(st->removed);
+	free(st->flags);
+	buf_fini(&st->patches);
+	for (size_t i = 0; i < st->n_users; i++)
+		free(st->users[i]);
+	free(st->users);
+	free(st->self);
+	arena_free(&st->derp.mem);
+	arena_free(&st->dns.mem);
+	arena_free(&st->health.mem);
+	nm_filters_free(&st->filters);
+	buf_fini(&st->texts);
+	free(st->url);
+	free(st);
+	nm->stage = NULL;
 }
 
 void netmap_free(struct netmap *nm)
 {
-        if (!nm)
-                return;
-        stage_free(nm);
-        nm_reap(nm);
-        for (uint32_t i = 0; i < nm->limit; i++)
-                free(nm->peers[i]);
-        free(nm->peers);
-        free(nm->free_no);
-        free(nm->self);
-        for (int i = 0; i < IX_N; i++)
-                free(nm->ix[i].slot);
-        for (size_t i = 0; i < nm->n_users; i++)
-                free(nm->users[i]);
-        free(nm->users);
-        arena_free(&nm->derp.mem);
-        arena_free(&nm->dns.mem);
-        arena_free(&nm->health.mem);
-        nm_filters_free(&nm->filters);
-        free(nm->last_url);
-        free(nm->changes);
-        buf_fini(&nm->texts);
-        free(nm);
+	if (!nm)
+		return;
+	stage_free(nm);
+	nm_reap(nm);
+	for (uint32_t i = 0; i < nm->limit; i++)
+		free(nm->peers[i]);
+	free(nm->peers);
+	free(nm->free_no);
+	free(nm->self);
+	for (int i = 0; i < IX_N; i++)
+		free(nm->ix[i].slot);
+	for (size_t i = 0; i < nm->n_users; i++)
+		free(nm->users[i]);
+	free(nm->users);
+	arena_free(&nm->derp.mem);
+	arena_free(&nm->dns.mem);
+	arena_free(&nm->health.mem);
+	nm_filters_free(&nm->filters);
+	free(nm->last_url);
+	free(nm->changes);
+	buf_fini(&nm->texts);
+	free(nm);
 }
 
 void netmap_stream_start(struct netmap *nm)
 {
-        netmap_abort(nm);
-        nm->fresh = true;
+	netmap_abort(nm);
+	nm->fresh = true;
 }
 
 /* --- a frame ---------------------------------------------------------------------------------- */
 
 static bool is_list(struct bytes key)
 {
-        return json_key_is(key, "Peers") || json_key_is(key, "PeersChanged") ||
-               json_key_is(key, "PeersRemoved") || json_key_is(key, "PeersChangedPatch") ||
-               json_key_is(key, "UserProfiles");
+	return json_key_is(key, "Peers") || json_key_is(key, "PeersChanged") ||
+	       json_key_is(key, "PeersRemoved") || json_key_is(key, "PeersChangedPatch") ||
+	       json_key_is(key, "UserProfiles");
 }
 
 void netmap_begin(struct netmap *nm)
 {
-        struct nm_stage *st;
+	struct nm_stage *st;
 
-        stage_free(nm);
-        nm_reap(nm);
-        nm->n_changes = nm->next_change = 0;
-        st = calloc(1, sizeof *st); /* NULL: the next feed says so */
-        if (!st)
-                return;
-        nm->stage = st;
-        buf_init(&st->scratch.caps, NETMAP_ELEM_MAX);
-        buf_init(&st->patches, NETMAP_MEMORY_MAX);
-        buf_init(&st->texts, NETMAP_VALUE_MAX);
-        st->split = json_split_new(is_list, NETMAP_VALUE_MAX);
-        if (!st->split)
-                stage_free(nm);
+	stage_free(nm);
+	nm_reap(nm);
+	nm->n_changes = nm->next_change = 0;
+	st = calloc(1, sizeof *st); /* NULL: the next feed says so */
+	if (!st)
+		return;
+	nm->stage = st;
+	buf_init(&st->scratch.caps, NETMAP_ELEM_MAX);
+	buf_init(&st->patches, NETMAP_MEMORY_MAX);
+	buf_init(&st->texts, NETMAP_VALUE_MAX);
+	st->split = json_split_new(is_list, NETMAP_VALUE_MAX);
+	if (!st->split)
+		stage_free(nm);
 }
 
 void netmap_abort(struct netmap *nm)
 {
-        stage_free(nm);
+	stage_free(nm);
 }
 
 static bool same_as_now(const struct netmap *nm, const struct netmap_node *n)
 {
-        uint32_t peer = nm_index_id(nm, n->id);
+	uint32_t peer = nm_index_id(nm, n->id);
 
-        return peer != NO_PEER && nm_node_diff(nm->peers[peer], n) == 0;
+	return peer != NO_PEER && nm_node_diff(nm->peers[peer], n) == 0;
 }
 
 static int stage_peer(struct netmap *nm, struct nm_ops *ops, struct bytes value)
 {
-        struct nm_stage *st = nm->stage;
-        struct nm_op op = { 0 };
+	struct nm_stage *st = nm->stage;
+	struct nm_op op = { 0 };
 
-        if (!nm_node_decode(value, &st->scratch)) {
-                nm->stat.bad_peers++;
-                return 0;
-        }
-        if (ops->n >= NETMAP_PEERS_MAX || nm->stat.memory + st->memory > NETMAP_MEMORY_MAX) {
-                nm->stat.skipped_big++;
-                return 0;
-        }
-        op.id = st->scratch.n.id;
-        if (!same_as_now(nm, &st->scratch.n)) {
-                op.rec = nm_rec_pack(&st->scratch.n);
-                if (!op.rec)
-                        return -ENOMEM;
-                st->memory += op.rec->size;
-        }
-        if (!nm_grow(&ops->v, &ops->cap, ops->n + 1, sizeof *ops->v)) {
-                free(op.rec);
-                return -ENOMEM;
-        }
-        ops->v[ops->n++] = op;
-        return 0;
+	if (!nm_node_decode(value, &st->scratch)) {
+		nm->stat.bad_peers++;
+		return 0;
+	}
+	if (ops->n >= NETMAP_PEERS_MAX || nm->stat.memory + st->memory > NETMAP_MEMORY_MAX) {
+		nm->stat.skipped_big++;
+		return 0;
+	}
+	op.id = st->scratch.n.id;
+	if (!same_as_now(nm, &st->scratch.n)) {
+		op.rec = nm_rec_pack(&st->scratch.n);
+		if (!op.rec)
+			return -ENOMEM;
+		st->memory += op.rec->size;
+	}
+	if (!nm_grow(&ops->v, &ops->cap, ops->n + 1, sizeof *ops->v)) {
+		free(op.rec);
+		return -ENOMEM;
+	}
+	ops->v[ops->n++] = op;
+	return 0;
 }
 
 static int stage_removed(struct netmap *nm, struct bytes value)
 {
-        struct nm_stage *st = nm->stage;
-        struct json j = json_of(value);
-        int64_t id = json_i64(&j);
+	struct nm_stage *st = nm->stage;
+	struct json j = json_of(value);
+	int64_t id = json_i64(&j);
 
-        if (!json_done(&j)) {
-                nm->stat.bad_values++;
-                return 0;
-        }
-        if (st->n_removed >= NETMAP_PEERS_MAX)
-                return -EBADMSG;
-        if (!nm_grow(&st->removed, &st->removed_cap, st->n_removed + 1, sizeof *st->removed))
-                return -ENOMEM;
-        st->removed[st->n_removed++] = id;
-        return 0;
+	if (!json_done(&j)) {
+		nm->stat.bad_values++;
+		return 0;
+	}
+	if (st->n_removed >= NETMAP_PEERS_MAX)
+		return -EBADMSG;
+	if (!nm_grow(&st->removed, &st->removed_cap, st->n_removed + 1, sizeof *st->removed))
+		return -ENOMEM;
+	st->removed[st->n_removed++] = id;
+	return 0;
 }
 
 static int stage_patch(struct netmap *nm, struct bytes value)
 {
-        struct nm_stage *st = nm->stage;
-        uint32_t len = (uint32_t)value.len;
+	struct nm_stage *st = nm->stage;
+	uint32_t len = (uint32_t)value.len;
 
-        if (st->n_patches >= NETMAP_PEERS_MAX || nm->stat.memory + st->memory > NETMAP_MEMORY_MAX) {
-                nm->stat.skipped_big++;
-                return 0;
-        }
-        if (!buf_append(&st->patches, &len, sizeof len) ||
-            !buf_append(&st->patches, value.data, value.len))
-                return -ENOMEM;
-        st->memory += value.len;
-        st->n_patches++;
-        return 0;
+	if (st->n_patches >= NETMAP_PEERS_MAX || nm->stat.memory + st->memory > NETMAP_MEMORY_MAX) {
+		nm->stat.skipped_big++;
+		return 0;
+	}
+	if (!buf_append(&st->patches, &len, sizeof len) ||
+	    !buf_append(&st->patches, value.data, value.len))
+		return -ENOMEM;
+	st->memory += value.len;
+	st->n_patches++;
+	return 0;
 }
 
 /* A section that cannot be read is ignored and counted; only running out of memory refuses the
  * frame. */
 static int section_fault(struct netmap *nm, int r)
 {
-        if (r == -EBADMSG) {
-                nm->stat.bad_values++;
-                r = 0;
-        }
-        return r;
+	if (r == -EBADMSG) {
+		nm->stat.bad_values++;
+		r = 0;
+	}
+	return r;
 }
 
 static int stage_user(struct netmap *nm, struct bytes value)
 {
-        struct nm_stage *st = nm->stage;
-        struct nm_user *u;
-        int fault;
+	struct nm_stage *st = nm->stage;
+	struct nm_user *u;
+	int fault;
 
-        if (st->n_users >= NETMAP_USERS_MAX || nm->stat.memory + st->memory > NETMAP_MEMORY_MAX) {
-                nm->stat.skipped_big++;
-                return 0;
-        }
-        if (!nm_grow(&st->users, &st->users_cap, st->n_users + 1, sizeof *st->users))
-                return -ENOMEM;
-        u = nm_user_decode(value, &fault);
-        if (!u)
-                return section_fault(nm, fault);
-        st->users[st->n_users++] = u;
-        st->memory += u->size;
-        return 0;
+	if (st->n_users >= NETMAP_USERS_MAX || nm->stat.memory + st->memory > NETMAP_MEMORY_MAX) {
+		nm->stat.skipped_big++;
+		return 0;
+	}
+	if (!nm_grow(&st->users, &st->users_cap, st->n_users + 1, sizeof *st->users))
+		return -ENOMEM;
+	u = nm_user_decode(value, &fault);
+	if (!u)
+		return section_fault(nm, fault);
+	st->users[st->n_users++] = u;
+	st->memory += u->size;
+	return 0;
 }
 
 static int stage_flags(struct netmap *nm, struct bytes value, bool online) /* {"17":true} */
 {
-        struct nm_stage *st = nm->stage;
-        struct json j = json_of(value);
-        struct bytes key;
+	struct nm_stage *st = nm->stage;
+	struct json j = json_of(value);
+	struct bytes key;
 
-        json_obj(&j);
-        while (json_key(&j, &key)) {
-                struct nm_flag f = { .online = online, .value = json_bool(&j) };
+	json_obj(&j);
+	while (json_key(&j, &key)) {
+		struct nm_flag f = { .online = online, .value = json_bool(&j) };
 
-                if (!text_i64(key, &f.id) || st->n_flags >= 2 * NETMAP_PEERS_MAX)
-                        continue;
-                if (!nm_grow(&st->flags, &st->flags_cap, st->n_flags + 1, sizeof *st->flags))
-                        return -ENOMEM;
-                st->flags[st->n_flags++] = f;
-        }
-        if (!json_done(&j))
-                nm->stat.bad_values++;
-        return 0;
+		if (!text_i64(key, &f.id) || st->n_flags >= 2 * NETMAP_PEERS_MAX)
+			continue;
+		if (!nm_grow(&st->flags, &st->flags_cap, st->n_flags + 1, sizeof *st->flags))
+			return -ENOMEM;
+		st->flags[st->n_flags++] = f;
+	}
+	if (!json_done(&j))
+		nm->stat.bad_values++;
+	return 0;
 }
 
 static int stage_elem(struct netmap *nm, struct bytes key, struct bytes value)
 {
-        struct nm_stage *st = nm->stage;
+	struct nm_stage *st = nm->stage;
 
-        if (json_key_is(key, "Peers"))
-                st->has_peers = true;
-        if (value.len > NETMAP_ELEM_MAX) {
-                nm->stat.skipped_big++;
-                return 0;
-        }
-        if (json_key_is(key, "Peers"))
-                return stage_peer(nm, &st->peers, value);
-        if (json_key_is(key, "PeersChanged"))
-                return stage_peer(nm, &st->changed, value);
-        if (json_key_is(key, "PeersRemoved"))
-                return stage_removed(nm, value);
-        if (json_key_is(key, "PeersChangedPatch"))
-                return stage_patch(nm, value);
-        return stage_user(nm, value);
+	if (json_key_is(key, "Peers"))
+		st->has_peers = true;
+	if (value.len > NETMAP_ELEM_MAX) {
+		nm->stat.skipped_big++;
+		return 0;
+	}
+	if (json_key_is(key, "Peers"))
+		return stage_peer(nm, &st->peers, value);
+	if (json_key_is(key, "PeersChanged"))
+		return stage_peer(nm, &st->changed, value);
+	if (json_key_is(key, "PeersRemoved"))
+		return stage_removed(nm, value);
+	if (json_key_is(key, "PeersChangedPatch"))
+		return stage_patch(nm, value);
+	return stage_user(nm, value);
 }
 
 /* The first filter of a frame starts from what is in force; on a fresh stream from nothing. */
 static int stage_filters(struct netmap *nm, struct bytes value, bool parts)
 {
-        struct nm_stage *st = nm->stage;
-        int r = 0;
+	struct nm_stage *st = nm->stage;
+	int r = 0;
 
-        if (!st->has_filters && !nm->fresh)
-                r = nm_filters_copy(&st->filters, &nm->filters);
-        st->has_filters = true;
-        if (r < 0)
-                return r;
-        return parts ? nm_filters_parts(&st->filters, value)
-                     : nm_filters_set(&st->filters, bytes_str("base"), value);
+	if (!st->has_filters && !nm->fresh)
+		r = nm_filters_copy(&st->filters, &nm->filters);
+	st->has_filters = true;
+	if (r < 0)
+		return r;
+	return parts ? nm_filters_parts(&st->filters, value)
+		     : nm_filters_set(&st->filters, bytes_str("base"), value);
 }
 
 static int stage_node(struct netmap *nm, struct bytes value)
 {
-        struct nm_stage *st = nm->stage;
+	struct nm_stage *st = nm->stage;
 
-        if (value.len > NETMAP_ELEM_MAX || !nm_node_decode(value, &st->scratch))
-                return -EBADMSG;
-        free(st->self);
-        st->self = nm_rec_pack(&st->scratch.n);
-        return st->self ? 0 : -ENOMEM;
+	if (value.len > NETMAP_ELEM_MAX || !nm_node_decode(value, &st->scratch))
+		return -EBADMSG;
+	free(st->self);
+	st->self = nm_rec_pack(&st->scratch.n);
+	return st->self ? 0 : -ENOMEM;
 }
 
 static int stage_derp(struct netmap *nm, struct bytes value)
 {
-        struct nm_stage *st = nm->stage;
-        struct nm_derp d;
-        int r = nm_derp_decode(value, st->has_derp ? &st->derp : &nm->derp, &d);
+	struct nm_stage *st = nm->stage;
+	struct nm_derp d;
+	int r = nm_derp_decode(value, st->has_derp ? &st->derp : &nm->derp, &d);
 
-        if (r < 0)
-                return section_fault(nm, r);
-        arena_free(&st->derp.mem);
-        st->derp = d;
-        st->has_derp = true;
-        return 0;
+	if (r < 0)
+		return section_fault(nm, r);
+	arena_free(&st->derp.mem);
+	st->derp = d;
+	st->has_derp = true;
+	return 0;
 }
 
 static int stage_dns(struct netmap *nm, struct bytes value)
 {
-        struct nm_stage *st = nm->stage;
-        struct nm_dns d;
-        int r = nm_dns_decode(value, &d);
+	struct nm_stage *st = nm->stage;
+	struct nm_dns d;
+	int r = nm_dns_decode(value, &d);
 
-        if (r < 0)
-                return section_fault(nm, r);
-        arena_free(&st->dns.mem);
-        st->dns = d;
-        st->has_dns = true;
-        return 0;
+	if (r < 0)
+		return section_fault(nm, r);
+	arena_free(&st->dns.mem);
+	st->dns = d;
+	st->has_dns = true;
+	return 0;
 }
 
 static int stage_health(struct netmap *nm, struct bytes value, bool display)
 {
-        static const struct nm_health none;
-        struct nm_stage *st = nm->stage;
-        const struct nm_health *old = st->has_health ? &st->health
-                                      : nm->fresh    ? &none
-                                                     : &nm->health;
-        struct nm_health h;
-        int r = nm_health_decode(value, display, old, &h);
+	static const struct nm_health none;
+	struct nm_stage *st = nm->stage;
+	const struct nm_health *old = st->has_health ? &st->health
+				      : nm->fresh    ? &none
+						     : &nm->health;
+	struct nm_health h;
+	int r = nm_health_decode(value, display, old, &h);
 
-        if (r < 0)
-                return section_fault(nm, r);
-        arena_free(&st->health.mem);
-        st->health = h;
-        st->has_health = true;
-        return 0;
+	if (r < 0)
+		return section_fault(nm, r);
+	arena_free(&st->health.mem);
+	st->health = h;
+	st->has_health = true;
+	return 0;
 }
 
 static int stage_debug(struct nm_stage *st, struct bytes value)
 {
-        struct json j = json_of(value);
-        struct bytes key;
+	struct json j = json_of(value);
+	struct bytes key;
 
-        json_obj(&j);
-        while (json_key(&j, &key)) {
-                if (json_key_is(key, "Exit") && json_type(&j) == JSON_NUMBER) {
-                        st->exit_code = (int)json_i64(&j);
-                        st->has_exit = true;
-                } else {
-                        json_skip(&j);
-                }
-        }
-        if (!json_done(&j))
-                st->has_exit = false;
-        return 0;
+	json_obj(&j);
+	while (json_key(&j, &key)) {
+		if (json_key_is(key, "Exit") && json_type(&j) == JSON_NUMBER) {
+			st->exit_code = (int)json_i64(&j);
+			st->has_exit = true;
+		} else {
+			json_skip(&j);
+		}
+	}
+	if (!json_done(&j))
+		st->has_exit = false;
+	return 0;
 }
 
 static int stage_ping(struct nm_stage *st, struct bytes text)
 {
-        buf_clear(&st->texts);
-        return buf_append(&st->texts, text.data, text.len) ? 0 : -ENOMEM;
+	buf_clear(&st->texts);
+	return buf_append(&st->texts, text.data, text.len) ? 0 : -ENOMEM;
 }
 
 static int stage_url(struct nm_stage *st, struct bytes url)
 {
-        if (url.len == 0)
-                return 0;
-        free(st->url);
-        st->url = strndup((const char *)url.data, url.len);
-        return st->url ? 0 : -ENOMEM;
+	if (url.len == 0)
+		return 0;
+	free(st->url);
+	st->url = strndup((const char *)url.data, url.len);
+	return st->url ? 0 : -ENOMEM;
 }
 
 static int stage_scalar(struct netmap *nm, struct bytes key, struct bytes value)
 {
-        struct nm_stage *st = nm->stage;
-        struct json j = json_of(value);
-        char tmp[NETMAP_NAME_MAX * 8];
-        int r = 0;
+	struct nm_stage *st = nm->stage;
+	struct json j = json_of(value);
+	char tmp[NETMAP_NAME_MAX * 8];
+	int r = 0;
 
-        if (json_key_is(key, "KeepAlive")) {
-                st->keepalive = json_bool(&j);
-        } else if (json_key_is(key, "Domain")) {
-                json_str(&j, st->domain, sizeof st->domain);
-                st->has_domain = json_ok(&j);
-        } else if (json_key_is(key, "ControlTime")) {
-                (void)!wall_parse(json_strb(&j, tmp, sizeof tmp), &st->control_time);
-        } else if (json_key_is(key, "PopBrowserURL")) {
-                r = stage_url(st, json_strb(&j, tmp, sizeof tmp));
-        } else {
-                return 0; /* a value that nobody reads */
-        }
-        if (!json_done(&j))
-                nm->stat.bad_values++;
-        return r;
+	if (json_key_is(key, "KeepAlive")) {
+		st->keepalive = json_bool(&j);
+	} else if (json_key_is(key, "Domain")) {
+		json_str(&j, st->domain, sizeof st->domain);
+		st->has_domain = json_ok(&j);
+	} else if (json_key_is(key, "ControlTime")) {
+		(void)!wall_parse(json_strb(&j, tmp, sizeof tmp), &st->control_time);
+	} else if (json_key_is(key, "PopBrowserURL")) {
+		r = stage_url(st, json_strb(&j, tmp, sizeof tmp));
+	} else {
+		return 0; /* a value that nobody reads */
+	}
+	if (!json_done(&j))
+		nm->stat.bad_values++;
+	return r;
 }
 
 static int stage_member(struct netmap *nm, struct bytes key, struct bytes value)
 {
-        if (bytes_eq_str(value, "null")) /* unchanged */
-                return 0;
-        if (json_key_is(key, "Node"))
-                return stage_node(nm, value);
-        if (json_key_is(key, "PacketFilter"))
-                return stage_filters(nm, value, false);
-        if (json_key_is(key, "PacketFilters"))
-                return stage_filters(nm, value, true);
-        if (json_key_is(key, "OnlineChange"))
-                return stage_flags(nm, value, true);
-        if (json_key_is(key, "PeerSeenChange"))
-                return stage_flags(nm, value, false);
-        if (json_key_is(key, "PingRequest"))
-                return stage_ping(nm->stage, value);
-        if (json_key_is(key, "DERPMap"))
-                return stage_derp(nm, value);
-        if (json_key_is(key, "DNSConfig"))
-                return stage_dns(nm, value);
-        if (json_key_is(key, "Health"))
-                return stage_health(nm, value, false);
-        if (json_key_is(key, "DisplayMessages"))
-                return stage_health(nm, value, true);
-        if (json_key_is(key, "Debug"))
-                return stage_debug(nm->stage, value);
-        return stage_scalar(nm, key, value);
+	if (bytes_eq_str(value, "null")) /* unchanged */
+		return 0;
+	if (json_key_is(key, "Node"))
+		return stage_node(nm, value);
+	if (json_key_is(key, "PacketFilter"))
+		return stage_filters(nm, value, false);
+	if (json_key_is(key, "PacketFilters"))
+		return stage_filters(nm, value, true);
+	if (json_key_is(key, "OnlineChange"))
+		return stage_flags(nm, value, true);
+	if (json_key_is(key, "PeerSeenChange"))
+		return stage_flags(nm, value, false);
+	if (json_key_is(key, "PingRequest"))
+		return stage_ping(nm->stage, value);
+	if (json_key_is(key, "DERPMap"))
+		return stage_derp(nm, value);
+	if (json_key_is(key, "DNSConfig"))
+		return stage_dns(nm, value);
+	if (json_key_is(key, "Health"))
+		return stage_health(nm, value, false);
+	if (json_key_is(key, "DisplayMessages"))
+		return stage_health(nm, value, true);
+	if (json_key_is(key, "Debug"))
+		return stage_debug(nm->stage, value);
+	return stage_scalar(nm, key, value);
 }
 
 static int stage_too_big(struct netmap *nm, struct bytes key)
 {
-        nm->stat.skipped_big++;
-        if (json_key_is(key, "Node"))
-                return -EBADMSG;
-        if (json_key_is(key, "PacketFilter") ||
-            json_key_is(key, "PacketFilters")) /* unreadable: nothing is allowed */
-                return stage_filters(nm, bytes_str("{\"*\":null}"), true);
-        if (json_key_is(key, "Peers"))
-                nm->stage->has_peers = true;
-        return 0;
+	nm->stat.skipped_big++;
+	if (json_key_is(key, "Node"))
+		return -EBADMSG;
+	if (json_key_is(key, "PacketFilter") ||
+	    json_key_is(key, "PacketFilters")) /* unreadable: nothing is allowed */
+		return stage_filters(nm, bytes_str("{\"*\":null}"), true);
+	if (json_key_is(key, "Peers"))
+		nm->stage->has_peers = true;
+	return 0;
 }
 
 int netmap_feed(struct netmap *nm, struct bytes in)
 {
-        struct bytes key, value;
-        int r = 0;
+	struct bytes key, value;
+	int r = 0;
 
-        if (!nm->stage)
-                return -ENOMEM;
-        while (r == 0) {
-                switch (json_split_next(nm->stage->split, &in, &key, &value)) {
-                case JSON_SPLIT_MEMBER:
-                        r = stage_member(nm, key, value);
-                        break;
-                case JSON_SPLIT_ELEM:
-                        r = stage_elem(nm, key, value);
-                        break;
-                case JSON_SPLIT_TOO_BIG:
-                        r = stage_too_big(nm, key);
-                        break;
-                case JSON_SPLIT_LIST:
-                case JSON_SPLIT_LIST_END:
-                        break;
-                case JSON_SPLIT_MORE:
-                        return 0;
-                case JSON_SPLIT_END:
-                        nm->stage->ended = true;
-                        return 0;
-                default:
-                        return -EBADMSG;
-                }
-        }
-        return r;
+	if (!nm->stage)
+		return -ENOMEM;
+	while (r == 0) {
+		switch (json_split_next(nm->stage->split, &in, &key, &value)) {
+		case JSON_SPLIT_MEMBER:
+			r = stage_member(nm, key, value);
+			break;
+		case JSON_SPLIT_ELEM:
+			r = stage_elem(nm, key, value);
+			break;
+		case JSON_SPLIT_TOO_BIG:
+			r = stage_too_big(nm, key);
+			break;
+		case JSON_SPLIT_LIST:
+		case JSON_SPLIT_LIST_END:
+			break;
+		case JSON_SPLIT_MORE:
+			return 0;
+		case JSON_SPLIT_END:
+			nm->stage->ended = true;
+			return 0;
+		default:
+			return -EBADMSG;
+		}
+	}
+	return r;
 }
 
 int netmap_end(struct netmap *nm, wall_t now, struct err *e)
 {
-        int r;
+	int r;
 
-        if (!nm->stage)
-                return err_say(e, ENOMEM, "netmap: out of memory");
-        if (!nm->stage->ended)
-                r = err_say(e, EBADMSG, "netmap: the frame is not complete");
-        else
-                r = nm_apply(nm, nm->stage, now, e);
-        stage_free(nm);
-        return r;
+	if (!nm->stage)
+		return err_say(e, ENOMEM, "netmap: out of memory");
+	if (!nm->stage->ended)
+		r = err_say(e, EBADMSG, "netmap: the frame is not complete");
+	else
+		r = nm_apply(nm, nm->stage, now, e);
+	stage_free(nm);
+	return r;
 }
 
 bool netmap_was_keepalive(const struct netmap *nm)
 {
-        return nm->keepalive;
+	return nm->keepalive;
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */
 
 bool nm_changes_reserve(struct netmap *nm, size_t more)
 {
-        return nm_grow(&nm->changes, &nm->changes_cap, nm->n_changes + more, sizeof *nm->changes);
+	return nm_grow(&nm->changes, &nm->changes_cap, nm->n_changes + more, sizeof *nm->changes);
 }
 
 void nm_change_add(struct netmap *nm, enum netmap_change_type type, uint32_t peer, unsigned what)
 {
-        assert(nm->n_changes < nm->changes_cap);
-        nm->changes[nm->n_changes++] =
-            (struct netmap_change){ .type = type, .peer = peer, .what = what };
+	assert(nm->n_changes < nm->changes_cap);
+	nm->changes[nm->n_changes++] =
+	    (struct netmap_change){ .type = type, .peer = peer, .what = what };
 }
 
 void nm_reap(struct netmap *nm)
 {
-        struct nm_rec *r, *next;
+	struct nm_rec *r, *next;
 
-        for (r = nm->dead; r; r = next) {
-                next = r->next_dead;
-                if (r->removed) {
-                        nm->peers[r->n.peer] = NULL;
-                        nm->free_no[nm->n_free++] = r->n.peer;
-                }
-                free(r);
-        }
-        nm->dead = NULL;
+	for (r = nm->dead; r; r = next) {
+		next = r->next_dead;
+		if (r->removed) {
+			nm->peers[r->n.peer] = NULL;
+			nm->free_no[nm->n_free++] = r->n.peer;
+		}
+		free(r);
+	}
+	nm->dead = NULL;
 }
 
 bool netmap_next_change(struct netmap *nm, struct netmap_change *ch)
 {
-        if (nm->next_change < nm->n_changes) {
-                *ch = nm->changes[nm->next_change++];
-                return true;
-        }
-        nm_reap(nm);
-        nm->n_changes = nm->next_change = 0;
-        if (nm->changes_cap > 1024) { /* what a large map needed */
-                free(TAKE_PTR(nm->changes));
-                nm->changes_cap = 0;
-        }
-        return false;
+	if (nm->next_change < nm->n_changes) {
+		*ch = nm->changes[nm->next_change++];
+		return true;
+	}
+	nm_reap(nm);
+	nm->n_changes = nm->next_change = 0;
+	if (nm->changes_cap > 1024) { /* what a large map needed */
+		free(TAKE_PTR(nm->changes));
+		nm->changes_cap = 0;
+	}
+	return false;
 }
 
 /* --- look-ups --------------------------------------------------------------------------------- */
 
 static const struct netmap_node *node_of(const struct netmap *nm, uint32_t peer)
 {
-        return peer == NO_PEER ? NULL : &nm->peers[peer]->n;
+	return peer == NO_PEER ? NULL : &nm->peers[peer]->n;
 }
 
 const struct netmap_node *netmap_self(const struct netmap *nm)
 {
-        return nm->self ? &nm->self->n : NULL;
+	return nm->self ? &nm->self->n : NULL;
 }
 
 const struct netmap_node *netmap_peer(const struct netmap *nm, uint32_t peer)
 {
-        return peer < nm->limit && nm->peers[peer] ? &nm->peers[peer]->n : NULL;
+	return peer < nm->limit && nm->peers[peer] ? &nm->peers[peer]->n : NULL;
 }
 
 uint32_t netmap_peer_limit(const struct netmap *nm)
 {
-        return nm->limit;
+	return nm->limit;
 }
 
 size_t netmap_n_peers(const struct netmap *nm)
 {
-        return nm->n_peers;
+	return nm->n_peers;
 }
 
 const struct netmap_node *netmap_by_ip(const struct netmap *nm, const struct ip *a)
 {
-        for (size_t i = 0; nm->self && i < nm->self->n.n_addresses; i++)
-                if (ipprefix_is_single(&nm->self->n.addresses[i]) &&
-                    ip_eq(&nm->self->n.addresses[i].ip, a))
-                        return &nm->self->n;
-        return node_of(nm, nm_index_ip(nm, a));
+	for (size_t i = 0; nm->self && i < nm->self->n.n_addresses; i++)
+		if (ipprefix_is_single(&nm->self->n.addresses[i]) &&
+		    ip_eq(&nm->self->n.addresses[i].ip, a))
+			return &nm->self->n;
+	return node_of(nm, nm_index_ip(nm, a));
 }
 
 const struct netmap_node *netmap_by_key(const struct netmap *nm, const struct key_pub *k)
 {
-        return node_of(nm, nm_index_key(nm, k));
+	return node_of(nm, nm_index_key(nm, k));
 }
 
 static const struct netmap_node *by_fqdn(const struct netmap *nm, struct bytes name)
 {
-        struct bytes self = nm->self ? bytes_str(nm->self->n.name) : bytes_of("", 0);
+	struct bytes self = nm->self ? bytes_str(nm->self->n.name) : bytes_of("", 0);
 
-        if (self.len > 0 && self.data[self.len - 1] == '.')
-                self.len--;
-        if (self.len > 0 && bytes_caseeq(self, name))
-                return &nm->self->n;
-        return node_of(nm, nm_index_name(nm, name));
+	if (self.len > 0 && self.data[self.len - 1] == '.')
+		self.len--;
+	if (self.len > 0 && bytes_caseeq(self, name))
+		return &nm->self->n;
+	return node_of(nm, nm_index_name(nm, name));
 }
 
 const struct netmap_node *netmap_by_name(const struct netmap *nm, struct bytes name)
 {
-        char full[2 * NETMAP_NAME_MAX];
-        const struct netmap_node *n;
-        size_t suffix = strlen(nm->suffix);
+	char full[2 * NETMAP_NAME_MAX];
+	const struct netmap_node *n;
+	size_t suffix = strlen(nm->suffix);
 
-        if (name.len > 0 && name.data[name.len - 1] == '.')
-                name.len--;
-        if (name.len == 0 || name.len >= NETMAP_NAME_MAX)
-                return NULL;
-        n = by_fqdn(nm, name);
-        if (n || suffix == 0 || memchr(name.data, '.', name.len))
-                return n;
-        memcpy(full, name.data, name.len);
-        full[name.len] = '.';
-        memcpy(full + name.len + 1, nm->suffix, suffix);
-        return by_fqdn(nm, bytes_of(full, name.len + 1 + suffix));
+	if (name.len > 0 && name.data[name.len - 1] == '.')
+		name.len--;
+	if (name.len == 0 || name.len >= NETMAP_NAME_MAX)
+		return NULL;
+	n = by_fqdn(nm, name);
+	if (n || suffix == 0 || memchr(name.data, '.', name.len))
+		return n;
+	memcpy(full, name.data, name.len);
+	full[name.len] = '.';
+	memcpy(full + name.len + 1, nm->suffix, suffix);
+	return by_fqdn(nm, bytes_of(full, name.len + 1 + suffix));
 }
 
 const struct netmap_region *netmap_regions(const struct netmap *nm, size_t *n)
 {
-        *n = nm->derp.n;
-        return nm->derp.v;
+	*n = nm->derp.n;
+	return nm->derp.v;
 }
 
 const struct netmap_region *netmap_region(const struct netmap *nm, uint16_t id)
 {
-        for (size_t i = 0; i < nm->derp.n; i++)
-                if (nm->derp.v[i].id == id)
-                        return &nm->derp.v[i];
-        return NULL;
+	for (size_t i = 0; i < nm->derp.n; i++)
+		if (nm->derp.v[i].id == id)
+			return &nm->derp.v[i];
+	return NULL;
 }
 
 int nm_user_cmp(const void *a, const void *b)
 {
-        int64_t x = (*(struct nm_user *const *)a)->u.id, y = (*(struct nm_user *const *)b)->u.id;
+	int64_t x = (*(struct nm_user *const *)a)->u.id, y = (*(struct nm_user *const *)b)->u.id;
 
-        return (x > y) - (x < y);
+	return (x > y) - (x < y);
 }
 
 const struct netmap_user *netmap_user(const struct netmap *nm, int64_t id)
 {
-        struct nm_user want = { .u = { .id = id } }, *p = &want, **at = NULL;
+	struct nm_user want = { .u = { .id = id } }, *p = &want, **at = NULL;
 
-        if (nm->n_users > 0)
-                at = bsearch(&p, nm->users, nm->n_users, sizeof *nm->users, nm_user_cmp);
-        return at ? &(*at)->u : NULL;
+	if (nm->n_users > 0)
+		at = bsearch(&p, nm->users, nm->n_users, sizeof *nm->users, nm_user_cmp);
+	return at ? &(*at)->u : NULL;
 }
 
 const char *netmap_domain(const struct netmap *nm)
 {
-        return nm->domain;
+	return nm->domain;
 }
 
 const char *netmap_magic_suffix(const struct netmap *nm)
 {
-        return nm->suffix;
+	return nm->suffix;
 }
 
 const char *const *netmap_health(const struct netmap *nm, size_t *n)
 {
-        *n = nm->health.n;
-        return nm->health.text;
+	*n = nm->health.n;
+	return nm->health.text;
 }
 
 span_t netmap_clock_skew(const struct netmap *nm)
 {
-        return nm->skew;
+	return nm->skew;
 }
 
 const struct netmap_dns *netmap_dns(const struct netmap *nm)
 {
-        return &nm->dns.d;
+	return &nm->dns.d;
 }
 
 size_t netmap_n_filters(const struct netmap *nm)
 {
-        return nm->filters.n;
+	return nm->filters.n;
 }
 
 struct bytes netmap_filter(const struct netmap *nm, size_t i)
 {
-        return i < nm->filters.n ? nm->filters.v[i]->text : bytes_of("", 0);
+	return i < nm->filters.n ? nm->filters.v[i]->text : bytes_of("", 0);
 }
 
 bool netmap_has_filter(const struct netmap *nm)
 {
-        return nm->filters.any;
+	return nm->filters.any;
 }
 
 void netmap_stat(const struct netmap *nm, struct netmap_stat *st)
 {
-        *st = nm->stat;
-        for (int i = 0; i < IX_N; i++)
-                st->memory += nm->ix[i].cap * sizeof *nm->ix[i].slot;
-        st->memory += nm->peers_cap * (sizeof *nm->peers + sizeof *nm->free_no);
+	*st = nm->stat;
+	for (int i = 0; i < IX_N; i++)
+		st->memory += nm->ix[i].cap * sizeof *nm->ix[i].slot;
+	st->memory += nm->peers_cap * (sizeof *nm->peers + sizeof *nm->free_no);
 }
 
 /* --- expiry ----------------------------------------------------------------------------------- */
 
 int64_t nm_control_ns(const struct netmap *nm, wall_t now)
 {
-        int64_t t;
+	int64_t t;
 
-        return __builtin_add_overflow(now.ns, nm->skew.ns, &t) ? INT64_MAX : t;
+	return __builtin_add_overflow(now.ns, nm->skew.ns, &t) ? INT64_MAX : t;
 }
 
 static void expire_one(struct netmap *nm, struct nm_rec *r, int64_t control_now, int64_t *next)
 {
-        int64_t at = r->n.key_expiry.ns;
+	int64_t at = r->n.key_expiry.ns;
 
-        if (at > control_now && at < *next)
-                *next = at;
-        if (r->n.expired == (r->sent_expired || (at > 0 && at <= control_now)))
-                return;
-        if (!nm_changes_reserve(nm, 1)) { /* soon again */
-                *next = control_now < INT64_MAX - NS_PER_S ? control_now + NS_PER_S : control_now;
-                return;
-        }
-        nm_rec_expire(r, control_now);
-        if (r == nm->self)
-                nm_change_add(nm, NETMAP_SELF, NO_PEER, 0);
-        else
-                nm_change_add(nm, NETMAP_PEER, r->n.peer,
-                              NETMAP_P_OTHER | NETMAP_P_ENDPOINTS | NETMAP_P_DERP);
+	if (at > control_now && at < *next)
+		*next = at;
+	if (r->n.expired == (r->sent_expired || (at > 0 && at <= control_now)))
+		return;
+	if (!nm_changes_reserve(nm, 1)) { /* soon again */
+		*next = control_now < INT64_MAX - NS_PER_S ? control_now + NS_PER_S : control_now;
+		return;
+	}
+	nm_rec_expire(r, control_now);
+	if (r == nm->self)
+		nm_change_add(nm, NETMAP_SELF, NO_PEER, 0);
+	else
+		nm_change_add(nm, NETMAP_PEER, r->n.peer,
+			      NETMAP_P_OTHER | NETMAP_P_ENDPOINTS | NETMAP_P_DERP);
 }
 
 wall_t netmap_expire(struct netmap *nm, wall_t now)
 {
-        int64_t next = INT64_MAX, control_now = nm_control_ns(nm, now), out;
+	int64_t next = INT64_MAX, control_now = nm_control_ns(nm, now), out;
 
-        for (uint32_t i = 0; i < nm->limit; i++)
-                if (nm->peers[i] && !nm->peers[i]->removed)
-                        expire_one(nm, nm->peers[i], control_now, &next);
-        if (nm->self)
-                expire_one(nm, nm->self, control_now, &next);
-        if (next == INT64_MAX || __builtin_sub_overflow(next, nm->skew.ns, &out))
-                return (wall_t){ INT64_MAX };
-        return (wall_t){ out };
+	for (uint32_t i = 0; i < nm->limit; i++)
+		if (nm->peers[i] && !nm->peers[i]->removed)
+			expire_one(nm, nm->peers[i], control_now, &next);
+	if (nm->self)
+		expire_one(nm, nm->self, control_now, &next);
+	if (next == INT64_MAX || __builtin_sub_overflow(next, nm->skew.ns, &out))
+		return (wall_t){ INT64_MAX };
+	return (wall_t){ out };
 }

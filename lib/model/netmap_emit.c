@@ -12,327 +12,327 @@
 
 static void emit_key(struct jsonw *w, const char *name, enum key_kind kind, const struct key_pub *k)
 {
-        char text[KEY_TEXT_MAX];
+	char text[KEY_TEXT_MAX];
 
-        if (!key_is_zero(k))
-                jsonw_kstr(w, name, key_pub_text(kind, k, text));
+	if (!key_is_zero(k))
+		jsonw_kstr(w, name, key_pub_text(kind, k, text));
 }
 
 static void emit_time(struct jsonw *w, const char *name, wall_t t)
 {
-        char text[WALL_TEXT];
+	char text[WALL_TEXT];
 
-        if (t.ns > 0)
-                jsonw_kstr(w, name, wall_text(t, text));
+	if (t.ns > 0)
+		jsonw_kstr(w, name, wall_text(t, text));
 }
 
 static void emit_ip(struct jsonw *w, const char *name, const struct ip *a)
 {
-        char text[IP_TEXT];
+	char text[IP_TEXT];
 
-        if (!ip_is_zero(a))
-                jsonw_kstr(w, name, ip_text(a, text));
+	if (!ip_is_zero(a))
+		jsonw_kstr(w, name, ip_text(a, text));
 }
 
 static void emit_flag(struct jsonw *w, const char *name, bool v)
 {
-        if (v)
-                jsonw_kbool(w, name, true);
+	if (v)
+		jsonw_kbool(w, name, true);
 }
 
 static void emit_int(struct jsonw *w, const char *name, int64_t v)
 {
-        if (v != 0)
-                jsonw_ki64(w, name, v);
+	if (v != 0)
+		jsonw_ki64(w, name, v);
 }
 
 static void emit_str(struct jsonw *w, const char *name, const char *s)
 {
-        if (*s)
-                jsonw_kstr(w, name, s);
+	if (*s)
+		jsonw_kstr(w, name, s);
 }
 
 static void emit_prefixes(struct jsonw *w, const char *name, const struct ipprefix *v, size_t n)
 {
-        char text[IPPREFIX_TEXT];
+	char text[IPPREFIX_TEXT];
 
-        jsonw_key(w, name);
-        jsonw_arr(w);
-        for (size_t i = 0; i < n; i++)
-                jsonw_str(w, ipprefix_text(&v[i], text));
-        jsonw_arr_end(w);
+	jsonw_key(w, name);
+	jsonw_arr(w);
+	for (size_t i = 0; i < n; i++)
+		jsonw_str(w, ipprefix_text(&v[i], text));
+	jsonw_arr_end(w);
 }
 
 static void emit_strings(struct jsonw *w, const char *name, const char *const *v, size_t n)
 {
-        if (n == 0)
-                return;
-        jsonw_key(w, name);
-        jsonw_arr(w);
-        for (size_t i = 0; i < n; i++)
-                jsonw_str(w, v[i]);
-        jsonw_arr_end(w);
+	if (n == 0)
+		return;
+	jsonw_key(w, name);
+	jsonw_arr(w);
+	for (size_t i = 0; i < n; i++)
+		jsonw_str(w, v[i]);
+	jsonw_arr_end(w);
 }
 
 static void emit_hostinfo(struct jsonw *w, const struct netmap_node *n)
 {
-        static const char *const protos[2] = { "peerapi4", "peerapi6" };
-        uint16_t ports[2] = { n->peerapi4, n->peerapi6 };
+	static const char *const protos[2] = { "peerapi4", "peerapi6" };
+	uint16_t ports[2] = { n->peerapi4, n->peerapi6 };
 
-        jsonw_key(w, "Hostinfo");
-        jsonw_obj(w);
-        emit_str(w, "OS", n->os);
-        emit_str(w, "Hostname", n->hostname);
-        jsonw_key(w, "Services");
-        jsonw_arr(w);
-        for (int i = 0; i < 2; i++) {
-                if (ports[i] == 0)
-                        continue;
-                jsonw_obj(w);
-                jsonw_kstr(w, "Proto", protos[i]);
-                jsonw_ki64(w, "Port", ports[i]);
-                jsonw_obj_end(w);
-        }
-        jsonw_arr_end(w);
-        jsonw_obj_end(w);
+	jsonw_key(w, "Hostinfo");
+	jsonw_obj(w);
+	emit_str(w, "OS", n->os);
+	emit_str(w, "Hostname", n->hostname);
+	jsonw_key(w, "Services");
+	jsonw_arr(w);
+	for (int i = 0; i < 2; i++) {
+		if (ports[i] == 0)
+			continue;
+		jsonw_obj(w);
+		jsonw_kstr(w, "Proto", protos[i]);
+		jsonw_ki64(w, "Port", ports[i]);
+		jsonw_obj_end(w);
+	}
+	jsonw_arr_end(w);
+	jsonw_obj_end(w);
 }
 
 static void emit_endpoints(struct jsonw *w, const struct nm_rec *r)
 {
-        char text[IPPORT_TEXT];
+	char text[IPPORT_TEXT];
 
-        jsonw_key(w, "Endpoints");
-        jsonw_arr(w);
-        for (size_t i = 0; i < r->n_endpoints; i++)
-                jsonw_str(w, ipport_text(&r->n.endpoints[i], text));
-        jsonw_arr_end(w);
+	jsonw_key(w, "Endpoints");
+	jsonw_arr(w);
+	for (size_t i = 0; i < r->n_endpoints; i++)
+		jsonw_str(w, ipport_text(&r->n.endpoints[i], text));
+	jsonw_arr_end(w);
 }
 
 static void emit_node(struct jsonw *w, const struct nm_rec *r)
 {
-        const struct netmap_node *n = &r->n;
+	const struct netmap_node *n = &r->n;
 
-        jsonw_obj(w);
-        jsonw_ki64(w, "ID", n->id);
-        jsonw_kstr(w, "StableID", n->stable_id);
-        jsonw_kstr(w, "Name", n->name);
-        emit_int(w, "User", n->user);
-        emit_key(w, "Key", KEY_NODE, &n->key);
-        emit_time(w, "KeyExpiry", n->key_expiry);
-        emit_key(w, "Machine", KEY_MACHINE, &n->machine);
-        emit_key(w, "DiscoKey", KEY_DISCO, &n->disco);
-        emit_prefixes(w, "Addresses", n->addresses, n->n_addresses);
-        emit_prefixes(w, "AllowedIPs", n->allowed, n->n_allowed);
-        emit_endpoints(w, r);
-        emit_int(w, "HomeDERP", r->home_derp);
-        emit_hostinfo(w, n);
-        emit_time(w, "Created", n->created);
-        emit_int(w, "Cap", n->cap);
-        emit_strings(w, "Tags", n->tags, n->n_tags);
-        if (n->n_primary_routes > 0)
-                emit_prefixes(w, "PrimaryRoutes", n->primary_routes, n->n_primary_routes);
-        emit_time(w, "LastSeen", n->last_seen);
-        if (n->online >= 0)
-                jsonw_kbool(w, "Online", n->online);
-        emit_flag(w, "MachineAuthorized", n->authorized);
-        if (n->capmap.len > 0) {
-                jsonw_key(w, "CapMap");
-                jsonw_raw(w, n->capmap);
-        }
-        emit_flag(w, "UnsignedPeerAPIOnly", n->unsigned_peerapi_only);
-        emit_flag(w, "Expired", r->sent_expired);
-        emit_ip(w, "SelfNodeV4MasqAddrForThisPeer", &n->masq4);
-        emit_ip(w, "SelfNodeV6MasqAddrForThisPeer", &n->masq6);
-        emit_flag(w, "IsWireGuardOnly", n->wireguard_only);
-        emit_flag(w, "IsJailed", n->jailed);
-        jsonw_obj_end(w);
+	jsonw_obj(w);
+	jsonw_ki64(w, "ID", n->id);
+	jsonw_kstr(w, "StableID", n->stable_id);
+	jsonw_kstr(w, "Name", n->name);
+	emit_int(w, "User", n->user);
+	emit_key(w, "Key", KEY_NODE, &n->key);
+	emit_time(w, "KeyExpiry", n->key_expiry);
+	emit_key(w, "Machine", KEY_MACHINE, &n->machine);
+	emit_key(w, "DiscoKey", KEY_DISCO, &n->disco);
+	emit_prefixes(w, "Addresses", n->addresses, n->n_addresses);
+	emit_prefixes(w, "AllowedIPs", n->allowed, n->n_allowed);
+	emit_endpoints(w, r);
+	emit_int(w, "HomeDERP", r->home_derp);
+	emit_hostinfo(w, n);
+	emit_time(w, "Created", n->created);
+	emit_int(w, "Cap", n->cap);
+	emit_strings(w, "Tags", n->tags, n->n_tags);
+	if (n->n_primary_routes > 0)
+		emit_prefixes(w, "PrimaryRoutes", n->primary_routes, n->n_primary_routes);
+	emit_time(w, "LastSeen", n->last_seen);
+	if (n->online >= 0)
+		jsonw_kbool(w, "Online", n->online);
+	emit_flag(w, "MachineAuthorized", n->authorized);
+	if (n->capmap.len > 0) {
+		jsonw_key(w, "CapMap");
+		jsonw_raw(w, n->capmap);
+	}
+	emit_flag(w, "UnsignedPeerAPIOnly", n->unsigned_peerapi_only);
+	emit_flag(w, "Expired", r->sent_expired);
+	emit_ip(w, "SelfNodeV4MasqAddrForThisPeer", &n->masq4);
+	emit_ip(w, "SelfNodeV6MasqAddrForThisPeer", &n->masq6);
+	emit_flag(w, "IsWireGuardOnly", n->wireguard_only);
+	emit_flag(w, "IsJailed", n->jailed);
+	jsonw_obj_end(w);
 }
 
 static void emit_family(struct jsonw *w, const char *name, const struct ip *a, bool disabled)
 {
-        if (disabled)
-                jsonw_kstr(w, name, "none");
-        else
-                emit_ip(w, name, a);
+	if (disabled)
+		jsonw_kstr(w, name, "none");
+	else
+		emit_ip(w, name, a);
 }
 
 static void emit_region(struct jsonw *w, const struct netmap_region *r)
 {
-        jsonw_obj(w);
-        jsonw_ki64(w, "RegionID", r->id);
-        jsonw_kstr(w, "RegionCode", r->code);
-        jsonw_kstr(w, "RegionName", r->name);
-        emit_flag(w, "Avoid", r->avoid);
-        emit_flag(w, "NoMeasureNoHome", r->no_measure_no_home);
-        jsonw_key(w, "Nodes");
-        jsonw_arr(w);
-        for (size_t i = 0; i < r->n_nodes; i++) {
-                const struct netmap_derp_node *d = &r->nodes[i];
+	jsonw_obj(w);
+	jsonw_ki64(w, "RegionID", r->id);
+	jsonw_kstr(w, "RegionCode", r->code);
+	jsonw_kstr(w, "RegionName", r->name);
+	emit_flag(w, "Avoid", r->avoid);
+	emit_flag(w, "NoMeasureNoHome", r->no_measure_no_home);
+	jsonw_key(w, "Nodes");
+	jsonw_arr(w);
+	for (size_t i = 0; i < r->n_nodes; i++) {
+		const struct netmap_derp_node *d = &r->nodes[i];
 
-                jsonw_obj(w);
-                jsonw_kstr(w, "Name", d->name);
-                jsonw_ki64(w, "RegionID", r->id);
-                jsonw_kstr(w, "HostName", d->host);
-                emit_str(w, "CertName", d->cert_name);
-                emit_family(w, "IPv4", &d->v4, d->no_v4);
-                emit_family(w, "IPv6", &d->v6, d->no_v6);
-                jsonw_ki64(w, "STUNPort", d->stun_port);
-                jsonw_ki64(w, "DERPPort", d->derp_port);
-                emit_flag(w, "STUNOnly", d->stun_only);
-                emit_flag(w, "InsecureForTests", d->insecure);
-                jsonw_obj_end(w);
-        }
-        jsonw_arr_end(w);
-        jsonw_obj_end(w);
+		jsonw_obj(w);
+		jsonw_kstr(w, "Name", d->name);
+		jsonw_ki64(w, "RegionID", r->id);
+		jsonw_kstr(w, "HostName", d->host);
+		emit_str(w, "CertName", d->cert_name);
+		emit_family(w, "IPv4", &d->v4, d->no_v4);
+		emit_family(w, "IPv6", &d->v6, d->no_v6);
+		jsonw_ki64(w, "STUNPort", d->stun_port);
+		jsonw_ki64(w, "DERPPort", d->derp_port);
+		emit_flag(w, "STUNOnly", d->stun_only);
+		emit_flag(w, "InsecureForTests", d->insecure);
+		jsonw_obj_end(w);
+	}
+	jsonw_arr_end(w);
+	jsonw_obj_end(w);
 }
 
 static void emit_derp(struct jsonw *w, const struct nm_derp *d)
 {
-        char id[8];
+	char id[8];
 
-        jsonw_key(w, "DERPMap");
-        jsonw_obj(w);
-        if (d->n_scores > 0) {
-                jsonw_key(w, "HomeParams");
-                jsonw_obj(w);
-                jsonw_key(w, "RegionScore");
-                jsonw_obj(w);
-                for (size_t i = 0; i < d->n_scores; i++) {
-                        snprintf(id, sizeof id, "%u", (unsigned)d->scores[i].id);
-                        jsonw_key(w, id);
-                        jsonw_f64(w, d->scores[i].score);
-                }
-                jsonw_obj_end(w);
-                jsonw_obj_end(w);
-        }
-        jsonw_key(w, "Regions");
-        jsonw_obj(w);
-        for (size_t i = 0; i < d->n; i++) {
-                snprintf(id, sizeof id, "%u", (unsigned)d->v[i].id);
-                jsonw_key(w, id);
-                emit_region(w, &d->v[i]);
-        }
-        jsonw_obj_end(w);
-        jsonw_obj_end(w);
+	jsonw_key(w, "DERPMap");
+	jsonw_obj(w);
+	if (d->n_scores > 0) {
+		jsonw_key(w, "HomeParams");
+		jsonw_obj(w);
+		jsonw_key(w, "RegionScore");
+		jsonw_obj(w);
+		for (size_t i = 0; i < d->n_scores; i++) {
+			snprintf(id, sizeof id, "%u", (unsigned)d->scores[i].id);
+			jsonw_key(w, id);
+			jsonw_f64(w, d->scores[i].score);
+		}
+		jsonw_obj_end(w);
+		jsonw_obj_end(w);
+	}
+	jsonw_key(w, "Regions");
+	jsonw_obj(w);
+	for (size_t i = 0; i < d->n; i++) {
+		snprintf(id, sizeof id, "%u", (unsigned)d->v[i].id);
+		jsonw_key(w, id);
+		emit_region(w, &d->v[i]);
+	}
+	jsonw_obj_end(w);
+	jsonw_obj_end(w);
 }
 
 static void emit_resolvers(struct jsonw *w, const char *name, const struct netmap_resolver *v,
-                           size_t n)
+			   size_t n)
 {
-        char text[IPPORT_TEXT];
+	char text[IPPORT_TEXT];
 
-        jsonw_key(w, name);
-        jsonw_arr(w);
-        for (size_t i = 0; i < n; i++) {
-                jsonw_obj(w);
-                jsonw_kstr(w, "Addr", *v[i].url ? v[i].url : ipport_text(&v[i].addr, text));
-                emit_flag(w, "UseWithExitNode", v[i].use_with_exit);
-                jsonw_obj_end(w);
-        }
-        jsonw_arr_end(w);
+	jsonw_key(w, name);
+	jsonw_arr(w);
+	for (size_t i = 0; i < n; i++) {
+		jsonw_obj(w);
+		jsonw_kstr(w, "Addr", *v[i].url ? v[i].url : ipport_text(&v[i].addr, text));
+		emit_flag(w, "UseWithExitNode", v[i].use_with_exit);
+		jsonw_obj_end(w);
+	}
+	jsonw_arr_end(w);
 }
 
 static void emit_dns(struct jsonw *w, const struct netmap_dns *d)
 {
-        char text[IP_TEXT];
+	char text[IP_TEXT];
 
-        jsonw_key(w, "DNSConfig");
-        jsonw_obj(w);
-        if (d->n_resolvers > 0)
-                emit_resolvers(w, "Resolvers", d->resolvers, d->n_resolvers);
-        if (d->n_fallback > 0)
-                emit_resolvers(w, "FallbackResolvers", d->fallback, d->n_fallback);
-        jsonw_key(w, "Routes");
-        jsonw_obj(w);
-        for (size_t i = 0; i < d->n_routes; i++)
-                emit_resolvers(w, d->routes[i].suffix, d->routes[i].v, d->routes[i].n);
-        jsonw_obj_end(w);
-        emit_strings(w, "Domains", d->domains, d->n_domains);
-        emit_strings(w, "CertDomains", d->cert_domains, d->n_cert_domains);
-        emit_flag(w, "Proxied", d->proxied);
-        jsonw_key(w, "ExtraRecords");
-        jsonw_arr(w);
-        for (size_t i = 0; i < d->n_records; i++) {
-                jsonw_obj(w);
-                jsonw_kstr(w, "Name", d->records[i].name);
-                jsonw_kstr(w, "Value", ip_text(&d->records[i].ip, text));
-                jsonw_obj_end(w);
-        }
-        jsonw_arr_end(w);
-        jsonw_obj_end(w);
+	jsonw_key(w, "DNSConfig");
+	jsonw_obj(w);
+	if (d->n_resolvers > 0)
+		emit_resolvers(w, "Resolvers", d->resolvers, d->n_resolvers);
+	if (d->n_fallback > 0)
+		emit_resolvers(w, "FallbackResolvers", d->fallback, d->n_fallback);
+	jsonw_key(w, "Routes");
+	jsonw_obj(w);
+	for (size_t i = 0; i < d->n_routes; i++)
+		emit_resolvers(w, d->routes[i].suffix, d->routes[i].v, d->routes[i].n);
+	jsonw_obj_end(w);
+	emit_strings(w, "Domains", d->domains, d->n_domains);
+	emit_strings(w, "CertDomains", d->cert_domains, d->n_cert_domains);
+	emit_flag(w, "Proxied", d->proxied);
+	jsonw_key(w, "ExtraRecords");
+	jsonw_arr(w);
+	for (size_t i = 0; i < d->n_records; i++) {
+		jsonw_obj(w);
+		jsonw_kstr(w, "Name", d->records[i].name);
+		jsonw_kstr(w, "Value", ip_text(&d->records[i].ip, text));
+		jsonw_obj_end(w);
+	}
+	jsonw_arr_end(w);
+	jsonw_obj_end(w);
 }
 
 static void emit_users(struct jsonw *w, const struct netmap *nm)
 {
-        jsonw_key(w, "UserProfiles");
-        jsonw_arr(w);
-        for (size_t i = 0; i < nm->n_users; i++) {
-                const struct netmap_user *u = &nm->users[i]->u;
+	jsonw_key(w, "UserProfiles");
+	jsonw_arr(w);
+	for (size_t i = 0; i < nm->n_users; i++) {
+		const struct netmap_user *u = &nm->users[i]->u;
 
-                jsonw_obj(w);
-                jsonw_ki64(w, "ID", u->id);
-                jsonw_kstr(w, "LoginName", u->login);
-                jsonw_kstr(w, "DisplayName", u->display);
-                emit_str(w, "ProfilePicURL", u->picture);
-                jsonw_obj_end(w);
-        }
-        jsonw_arr_end(w);
+		jsonw_obj(w);
+		jsonw_ki64(w, "ID", u->id);
+		jsonw_kstr(w, "LoginName", u->login);
+		jsonw_kstr(w, "DisplayName", u->display);
+		emit_str(w, "ProfilePicURL", u->picture);
+		jsonw_obj_end(w);
+	}
+	jsonw_arr_end(w);
 }
 
 static int by_id(const void *a, const void *b)
 {
-        int64_t x = (*(const struct nm_rec *const *)a)->n.id,
-                y = (*(const struct nm_rec *const *)b)->n.id;
+	int64_t x = (*(const struct nm_rec *const *)a)->n.id,
+		y = (*(const struct nm_rec *const *)b)->n.id;
 
-        return (x > y) - (x < y);
+	return (x > y) - (x < y);
 }
 
 static int emit_peers(struct jsonw *w, const struct netmap *nm)
 {
-        AUTO_FREE const struct nm_rec **v = calloc(nm->n_peers + 1, sizeof *v);
-        size_t n = 0;
+	AUTO_FREE const struct nm_rec **v = calloc(nm->n_peers + 1, sizeof *v);
+	size_t n = 0;
 
-        if (!v)
-                return -ENOMEM;
-        for (uint32_t i = 0; i < nm->limit; i++)
-                if (nm->peers[i] && !nm->peers[i]->removed)
-                        v[n++] = nm->peers[i];
-        qsort(v, n, sizeof *v, by_id);
-        if (n > 0) {
-                jsonw_key(w, "Peers");
-                jsonw_arr(w);
-                for (size_t i = 0; i < n; i++)
-                        emit_node(w, v[i]);
-                jsonw_arr_end(w);
-        }
-        return 0;
+	if (!v)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < nm->limit; i++)
+		if (nm->peers[i] && !nm->peers[i]->removed)
+			v[n++] = nm->peers[i];
+	qsort(v, n, sizeof *v, by_id);
+	if (n > 0) {
+		jsonw_key(w, "Peers");
+		jsonw_arr(w);
+		for (size_t i = 0; i < n; i++)
+			emit_node(w, v[i]);
+		jsonw_arr_end(w);
+	}
+	return 0;
 }
 
 int netmap_emit(const struct netmap *nm, struct buf *out)
 {
-        struct jsonw w;
+	struct jsonw w;
 
-        jsonw_init(&w, out);
-        jsonw_obj(&w);
-        if (nm->self) {
-                jsonw_key(&w, "Node");
-                emit_node(&w, nm->self);
-        }
-        emit_derp(&w, &nm->derp);
-        if (emit_peers(&w, nm) < 0)
-                return -ENOMEM;
-        emit_dns(&w, &nm->dns.d);
-        emit_str(&w, "Domain", nm->domain);
-        if (nm->filters.any) {
-                jsonw_key(&w, "PacketFilters");
-                jsonw_obj(&w);
-                for (size_t i = 0; i < nm->filters.n; i++) {
-                        jsonw_key(&w, nm->filters.v[i]->name);
-                        jsonw_raw(&w, nm->filters.v[i]->text);
-                }
-                jsonw_obj_end(&w);
-        }
-        emit_users(&w, nm);
-        jsonw_obj_end(&w);
-        return jsonw_ok(&w) ? 0 : -ENOMEM;
+	jsonw_init(&w, out);
+	jsonw_obj(&w);
+	if (nm->self) {
+		jsonw_key(&w, "Node");
+		emit_node(&w, nm->self);
+	}
+	emit_derp(&w, &nm->derp);
+	if (emit_peers(&w, nm) < 0)
+		return -ENOMEM;
+	emit_dns(&w, &nm->dns.d);
+	emit_str(&w, "Domain", nm->domain);
+	if (nm->filters.any) {
+		jsonw_key(&w, "PacketFilters");
+		jsonw_obj(&w);
+		for (size_t i = 0; i < nm->filters.n; i++) {
+			jsonw_key(&w, nm->filters.v[i]->name);
+			jsonw_raw(&w, nm->filters.v[i]->text);
+		}
+		jsonw_obj_end(&w);
+	}
+	emit_users(&w, nm);
+	jsonw_obj_end(&w);
+	return jsonw_ok(&w) ? 0 : -ENOMEM;
 }

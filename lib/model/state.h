@@ -29,10 +29,10 @@
 struct state;
 
 enum {
-        STATE_NAMES_MAX = 4096,    /* entries */
-        STATE_NAME_MAX = 256,      /* bytes of a name */
-        STATE_TEXT_MAX = 64 << 20, /* bytes of the file */
-        STATE_PROFILE_ID_MAX = 32,
+	STATE_NAMES_MAX = 4096,    /* entries */
+	STATE_NAME_MAX = 256,      /* bytes of a name */
+	STATE_TEXT_MAX = 64 << 20, /* bytes of the file */
+	STATE_PROFILE_ID_MAX = 32,
 };
 
 #define STATE_MACHINE_KEY "_machinekey"
@@ -42,9 +42,10 @@ enum {
 #define STATE_SERVE_PREFIX "_serve/" /* + profile id */
 /* ours; tailscaled keeps but does not read them */
 #define STATE_DISCO_KEY                                                                            \
-        "_tailpod-disco" /* privkey: text, so that peers' disco sessions survive a restart */
-#define STATE_NETMAP "_tailpod-netmap" /* a MapResponse: peers are reached before control answers  \
-                                        */
+	"_tailpod-disco" /* privkey: text, so that peers' disco sessions survive a restart */
+#define STATE_NETMAP                                                                               \
+	"_tailpod-netmap" /* a MapResponse: peers are reached before control answers               \
+			   */
 
 struct state *state_new(void); /* NULL: out of memory */
 void state_free(struct state *s);
@@ -53,27 +54,27 @@ void state_free(struct state *s);
  * before. */
 MUST_USE int state_parse(struct state *s, struct bytes text, struct err *e);
 MUST_USE int state_emit(const struct state *s,
-                        struct buf *out); /* 0, -ENOMEM; the caller wipes out */
+			struct buf *out); /* 0, -ENOMEM; the caller wipes out */
 
 bool state_get(const struct state *s, const char *name,
-               struct bytes *value); /* borrowed until it is changed */
+	       struct bytes *value); /* borrowed until it is changed */
 /* name: printable ASCII without quote and backslash. 0, -ENOMEM, -E2BIG (a limit). */
 MUST_USE int state_put(struct state *s, const char *name, struct bytes value);
 void state_del(struct state *s, const char *name);
 size_t state_n(const struct state *s);
 void state_at(const struct state *s, size_t i, struct bytes *name,
-              struct bytes *value); /* sorted by name */
+	      struct bytes *value); /* sorted by name */
 
 /* What a node is, out of the current profile. */
 struct state_node {
-        char profile[STATE_PROFILE_ID_MAX];      /* "726e" */
-        struct key_priv machine, node, old_node; /* node all zero: not registered yet */
-        char node_id[64];                        /* stable id; "" unknown */
-        int64_t user_id;
-        char login[PREFS_NAME_MAX], display[PREFS_NAME_MAX];
-        char magic_suffix[PREFS_NAME_MAX], domain[PREFS_NAME_MAX];
-        wall_t created;
-        struct prefs prefs;
+	char profile[STATE_PROFILE_ID_MAX];      /* "726e" */
+	struct key_priv machine, node, old_node; /* node all zero: not registered yet */
+	char node_id[64];                        /* stable id; "" unknown */
+	int64_t user_id;
+	char login[PREFS_NAME_MAX], display[PREFS_NAME_MAX];
+	char magic_suffix[PREFS_NAME_MAX], domain[PREFS_NAME_MAX];
+	wall_t created;
+	struct prefs prefs;
 };
 
 void state_node_wipe(struct state_node *n);

@@ -19,11 +19,11 @@
 enum { CHUNK_SHIFT = 14, CHUNK_LEN = 1 << CHUNK_SHIFT, CHUNKQ_INLINE = 4 };
 
 struct chunkq {
-        uint64_t head;  /* offset of the first live byte */
-        uint8_t **dir;  /* NULL: the inline one; entry of chunk c is c & (n_dir - 1) */
-        uint32_t n_dir; /* power of two; 0 while nothing was ever kept */
-        uint32_t n_chunks;
-        uint8_t *few[CHUNKQ_INLINE];
+	uint64_t head;  /* offset of the first live byte */
+	uint8_t **dir;  /* NULL: the inline one; entry of chunk c is c & (n_dir - 1) */
+	uint32_t n_dir; /* power of two; 0 while nothing was ever kept */
+	uint32_t n_chunks;
+	uint8_t *few[CHUNKQ_INLINE];
 };
 
 void chunkq_init(struct chunkq *q);
@@ -39,14 +39,14 @@ size_t chunkq_memory(const struct chunkq *q);
  */
 static inline uint8_t *chunkq_at(const struct chunkq *q, uint64_t off, size_t *run)
 {
-        uint8_t *const *dir = q->dir ? q->dir : q->few;
+	uint8_t *const *dir = q->dir ? q->dir : q->few;
 
-        *run = CHUNK_LEN - (size_t)(off & (CHUNK_LEN - 1));
-        return dir[off >> CHUNK_SHIFT & (q->n_dir - 1)] + (off & (CHUNK_LEN - 1));
+	*run = CHUNK_LEN - (size_t)(off & (CHUNK_LEN - 1));
+	return dir[off >> CHUNK_SHIFT & (q->n_dir - 1)] + (off & (CHUNK_LEN - 1));
 }
 
 void chunkq_write(struct chunkq *q, uint64_t off, const uint8_t *data,
-                  size_t len); /* where there is room */
+		  size_t len); /* where there is room */
 void chunkq_read(const struct chunkq *q, uint64_t off, uint8_t *out, size_t len);
 
 #endif

@@ -17,24 +17,24 @@
 struct tcp_conn;
 
 struct conn_slot {
-        struct tcp_conn *conn;
-        uint32_t generation, next_free;
+	struct tcp_conn *conn;
+	uint32_t generation, next_free;
 };
 
 struct conn_table {
-        struct conn_slot *slots;
-        struct tcp_conn **buckets;
-        uint32_t n, cap, first_free, n_buckets;
+	struct conn_slot *slots;
+	struct tcp_conn **buckets;
+	uint32_t n, cap, first_free, n_buckets;
 };
 
 void conn_table_fini(struct conn_table *t); /* the connections are the caller's to free before */
 bool conn_table_add(struct conn_table *t, const uint8_t key[static SIPHASH_KEY_LEN],
-                    struct tcp_conn *c); /* sets index, hash */
+		    struct tcp_conn *c); /* sets index, hash */
 void conn_table_del(struct conn_table *t, struct tcp_conn *c);
 void conn_table_unname(struct conn_table *t, struct tcp_conn *c); /* the user's name for it dies */
 struct tcp_conn *conn_table_find(const struct conn_table *t,
-                                 const uint8_t key[static SIPHASH_KEY_LEN],
-                                 const struct ipport *local, const struct ipport *remote);
+				 const uint8_t key[static SIPHASH_KEY_LEN],
+				 const struct ipport *local, const struct ipport *remote);
 struct tcp_conn *conn_table_get(const struct conn_table *t, uint32_t index, uint32_t generation);
 
 #endif

@@ -11,19 +11,19 @@
 #include "netstack/pool.h"
 
 struct dgram {
-        uint32_t len, cap; /* of data; of what the record takes of its block */
-        uint8_t kind;      /* the user's */
-        uint16_t a, b;     /* the user's */
-        struct ipport local, remote;
-        uint8_t data[];
+	uint32_t len, cap; /* of data; of what the record takes of its block */
+	uint8_t kind;      /* the user's */
+	uint16_t a, b;     /* the user's */
+	struct ipport local, remote;
+	uint8_t data[];
 };
 
 struct dgram_block;
 
 struct dgramq {
-        struct dgram_block *first, *last;
-        size_t bytes, max;   /* of data */
-        struct dgram *taken; /* what dgramq_take gave last: freed by the next call */
+	struct dgram_block *first, *last;
+	size_t bytes, max;   /* of data */
+	struct dgram *taken; /* what dgramq_take gave last: freed by the next call */
 };
 
 void dgramq_init(struct dgramq *q, size_t max);

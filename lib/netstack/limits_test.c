@@ -5,65 +5,65 @@
 
 TEST(pool_never_hands_out_more_than_its_budget_and_shows_pressure)
 {
-        struct pool p;
-        void *v[64];
-        size_t n = 0;
+	struct pool p;
+	void *v[64];
+	size_t n = 0;
 
-        pool_init(&p, 64 << 10);
-        ck_assert_uint_eq(pool_pressure(&p), 0);
-        while (n < ARRAY_LEN(v) && (v[n] = pool_get(&p, POOL_4K)))
-                n++;
-        ck_assert_uint_eq(n, 16);
-        ck_assert_uint_ge(pool_pressure(&p), TCP_PRESSURE_HIGH);
-        ck_assert_ptr_null(pool_get(&p, POOL_1K));
-        pool_put(&p, POOL_4K, v[--n]);
-        ck_assert_ptr_null(pool_get(&p, POOL_16K));
-        v[n++] = pool_get(&p, POOL_4K);
-        ck_assert_uint_eq(p.n_malloc, 16); /* the one given back, not a new one */
-        while (n > 0)
-                pool_put(&p, POOL_4K, v[--n]);
-        ck_assert(p.used == 0 && p.waiting_bytes == 64 << 10);
-        pool_tick(&p, (mono_t){ NS_PER_S });
-        pool_tick(&p, (mono_t){ 3 * NS_PER_S });
-        ck_assert(p.waiting_bytes == 0 && mono_is_never(pool_deadline(&p)));
-        pool_fini(&p);
+	pool_init(&p, 64 << 10);
+	ck_assert_uint_eq(pool_pressure(&p), 0);
+	while (n < ARRAY_LEN(v) && (v[n] = pool_get(&p, POOL_4K)))
+		n++;
+	ck_assert_uint_eq(n, 16);
+	ck_assert_uint_ge(pool_pressure(&p), TCP_PRESSURE_HIGH);
+	ck_assert_ptr_null(pool_get(&p, POOL_1K));
+	pool_put(&p, POOL_4K, v[--n]);
+	ck_assert_ptr_null(pool_get(&p, POOL_16K));
+	v[n++] = pool_get(&p, POOL_4K);
+	ck_assert_uint_eq(p.n_malloc, 16); /* the one given back, not a new one */
+	while (n > 0)
+		pool_put(&p, POOL_4K, v[--n]);
+	ck_assert(p.used == 0 && p.waiting_bytes == 64 << 10);
+	pool_tick(&p, (mono_t){ NS_PER_S });
+	pool_tick(&p, (mono_t){ 3 * NS_PER_S });
+	ck_assert(p.waiting_bytes == 0 && mono_is_never(pool_deadline(&p)));
+	pool_fini(&p);
 }
 
 TEST(timers_come_in_order_however_they_were_set_moved_and_stopped)
 {
-        enum { N = 200 };
-        struct timers h = { 0 };
-        struct timer t[N] = { 0 }, *due;
-        bool on[N] = { false };
-        struct seed_rng r;
-        int64_t last = 0;
-        size_t left = 0;
+	enum { N = 200 };
+	struct timers h = { 0 };
+	struct timer t[N] = { 0 }, *due;
+	bool on[N] = { false };
+	struct seed_rng r;
+	int64_t last = 0;
+	size_t left = 0;
 
-        seed_rng_init(&r, 5);
-        ck_assert(timers_reserve(&h, N));
-        for (int i = 0; i < 5000; i++) {
-                size_t k = rng_below(&r.rng, N);
+	seed_rng_init(&r, 5);
+	ck_assert(timers_reserve(&h, N));
+	for (int i = 0; i < 5000; i++) {
+		size_t k = rng_below(&r.rng, N);
 
-                on[k] = rng_below(&r.rng, 3) > 0;
-                if (on[k])
-                        timer_set(&h, &t[k], (mono_t){ 1 + (int64_t)rng_below(&r.rng, 1000) });
-                else
-                        timer_stop(&h, &t[k]);
-        }
-        for (size_t k = 0; k < N; k++)
-                left += on[k];
-        ck_assert_uint_gt(left, 0);
-        for (int64_t now = 0; now <= 1000; now++) {
-                while ((due = timers_due(&h, (mono_t){ now }))) {
-                        ck_assert(on[due - t] && due->at.ns <= now && due->at.ns >= last);
-                        last = due->at.ns;
-                        on[due - t] = false;
-                        left--;
-                }
-        }
-        ck_assert_uint_eq(left, 0);
-        ck_assert(mono_is_never(timers_deadline(&h)));
-        timers_fini(&h);
+		on[k] = rng_below(&r.rng, 3) > 0;
+		if (on[k])
+			timer_set(&h, &t[k], (mono_t){ 1 + (int64_t)rng_below(&r.rng, 1000) });
+		else
+			timer_stop(&h, &t[k]);
+	}
+	for (size_t k = 0; k < N; k++)
+		left += on[k];
+	ck_assert_uint_gt(left, 0);
+	for (int64_t now = 0; now <= 1000; now++) {
+		while ((due = timers_due(&h, (mono_t){ now }))) {
+			ck_assert(on[due - t] && due->at.ns <= now && due->at.ns >= last);
+			last = due->at.ns;
+			on[due - t] = false;
+			left--;
+		}
+	}
+	ck_assert_uint_eq(left, 0);
+	ck_assert(mono_is_never(timers_deadline(&h)));
+	timers_fini(&h);
 }
 
 /* --- strangers ----------------------------------------------------------------------------------
@@ -73,139 +73,139 @@ static const struct link lan = { .delay = { 1000000 }, .queue_max = SIZE_MAX / 2
 
 static void run_until(struct world *w, struct flow *f, size_t n, span_t d)
 {
-        mono_t until = mono_add(w->now, d);
+	mono_t until = mono_add(w->now, d);
 
-        while (step(w, until))
-                events(w, f, n);
-        w->now = until;
+	while (step(w, until))
+		events(w, f, n);
+	w->now = until;
 }
 
 TEST(a_flood_of_connects_that_nobody_accepts_stops_at_the_limit_and_passes)
 {
-        struct world w;
-        struct ipport from = { 0 }, to;
-        struct netstack_stat st;
-        struct ns_id id;
-        struct ns_event ev;
+	struct world w;
+	struct ipport from = { 0 }, to;
+	struct netstack_stat st;
+	struct ns_id id;
+	struct ns_event ev;
 
-        world_init(&w, 1, &lan, (struct netstack_conf){ .max_pending = 64 });
-        to = (struct ipport){ w.addr[1], PAIR_PORT };
-        for (int i = 0; i < 1000; i++) {
-                ck_assert_int_eq(ns_tcp_connect(w.ns[0], w.now, &from, &to, &id), 0);
-                if (i % 50 == 0)
-                        drain(&w, 0);
-        }
-        drain(&w, 0);
-        for (mono_t until = mono_add(w.now, SPAN_MS(100)); step(&w, until);)
-                ;
-        netstack_stat(w.ns[1], &st);
-        ck_assert_uint_eq(st.pending, 64);
-        ck_assert_uint_eq(st.conns, 64);
-        ck_assert_uint_eq(st.memory, 0);
-        ck_assert_uint_ge(st.drops[NS_DROP_TCP_PENDING_LIMIT], 1000 - 64);
-        for (mono_t until = mono_add(w.now, SPAN_S(600)); step(&w, until);)
-                ;
-        while (netstack_next(w.ns[1], &ev))
-                ;
-        netstack_stat(w.ns[1], &st);
-        ck_assert_uint_eq(st.pending, 0); /* TCP_PENDING_MAX */
-        ck_assert_uint_eq(st.conns, 0);
-        world_fini(&w);
+	world_init(&w, 1, &lan, (struct netstack_conf){ .max_pending = 64 });
+	to = (struct ipport){ w.addr[1], PAIR_PORT };
+	for (int i = 0; i < 1000; i++) {
+		ck_assert_int_eq(ns_tcp_connect(w.ns[0], w.now, &from, &to, &id), 0);
+		if (i % 50 == 0)
+			drain(&w, 0);
+	}
+	drain(&w, 0);
+	for (mono_t until = mono_add(w.now, SPAN_MS(100)); step(&w, until);)
+		;
+	netstack_stat(w.ns[1], &st);
+	ck_assert_uint_eq(st.pending, 64);
+	ck_assert_uint_eq(st.conns, 64);
+	ck_assert_uint_eq(st.memory, 0);
+	ck_assert_uint_ge(st.drops[NS_DROP_TCP_PENDING_LIMIT], 1000 - 64);
+	for (mono_t until = mono_add(w.now, SPAN_S(600)); step(&w, until);)
+		;
+	while (netstack_next(w.ns[1], &ev))
+		;
+	netstack_stat(w.ns[1], &st);
+	ck_assert_uint_eq(st.pending, 0); /* TCP_PENDING_MAX */
+	ck_assert_uint_eq(st.conns, 0);
+	world_fini(&w);
 }
 
 /* Opens n flows that are written to and never read. */
 static void open_many(struct world *w, struct flow *f, size_t n)
 {
-        for (size_t i = 0; i < n; i++)
-                open_flow(w, f, i);
-        run_until(w, f, n, SPAN_S(2));
-        for (size_t i = 0; i < n; i++)
-                ck_assert(f[i].connected && f[i].id[1].generation != 0);
+	for (size_t i = 0; i < n; i++)
+		open_flow(w, f, i);
+	run_until(w, f, n, SPAN_S(2));
+	for (size_t i = 0; i < n; i++)
+		ck_assert(f[i].connected && f[i].id[1].generation != 0);
 }
 
 TEST(readers_that_stall_leave_the_budget_and_the_others_alone)
 {
-        enum { N = 100 };
-        static struct flow f[N + 1];
-        struct world w;
-        struct netstack_stat st;
-        uint8_t block[4096] = { 0 };
+	enum { N = 100 };
+	static struct flow f[N + 1];
+	struct world w;
+	struct netstack_stat st;
+	uint8_t block[4096] = { 0 };
 
-        world_init(&w, 1, &lan, (struct netstack_conf){ .memory = 8 << 20 });
-        for (size_t i = 0; i <= N; i++) {
-                f[i].shut = true;
-                f[i].want = 0;
-        }
-        open_many(&w, f, N);
-        for (int turn = 0; turn < 200; turn++) {
-                mono_t until = mono_add(w.now, SPAN_MS(20));
+	world_init(&w, 1, &lan, (struct netstack_conf){ .memory = 8 << 20 });
+	for (size_t i = 0; i <= N; i++) {
+		f[i].shut = true;
+		f[i].want = 0;
+	}
+	open_many(&w, f, N);
+	for (int turn = 0; turn < 200; turn++) {
+		mono_t until = mono_add(w.now, SPAN_MS(20));
 
-                for (size_t i = 0; i < N; i++)
-                        (void)!ns_tcp_write(w.ns[0], w.now, f[i].id[0], block, sizeof block);
-                drain(&w, 0);
-                while (step(&w, until)) /* nobody reads: events stay where they are */
-                        ;
-                netstack_stat(w.ns[1], &st);
-                ck_assert_uint_le(st.memory, 8 << 20);
-        }
-        printf("figure: %d stalled readers hold %zu KiB of a budget of 8192\n", (int)N,
-               st.memory >> 10);
-        fflush(stdout);
-        ck_assert_uint_gt(st.memory, 1 << 20);
-        ck_assert_uint_eq(st.conns, N);
-        for (size_t i = 0; i < N; i++)
-                ns_tcp_abort(w.ns[1], w.now, f[i].id[1]);
-        drain(&w, 1);
-        run_until(&w, f, 0, SPAN_S(5));
-        netstack_stat(w.ns[1], &st);
-        ck_assert_uint_eq(st.memory, 0);
-        netstack_stat(w.ns[0], &st);
-        ck_assert_uint_eq(st.memory, 0); /* the resets took the senders' buffers too */
-        world_fini(&w);
+		for (size_t i = 0; i < N; i++)
+			(void)!ns_tcp_write(w.ns[0], w.now, f[i].id[0], block, sizeof block);
+		drain(&w, 0);
+		while (step(&w, until)) /* nobody reads: events stay where they are */
+			;
+		netstack_stat(w.ns[1], &st);
+		ck_assert_uint_le(st.memory, 8 << 20);
+	}
+	printf("figure: %d stalled readers hold %zu KiB of a budget of 8192\n", (int)N,
+	       st.memory >> 10);
+	fflush(stdout);
+	ck_assert_uint_gt(st.memory, 1 << 20);
+	ck_assert_uint_eq(st.conns, N);
+	for (size_t i = 0; i < N; i++)
+		ns_tcp_abort(w.ns[1], w.now, f[i].id[1]);
+	drain(&w, 1);
+	run_until(&w, f, 0, SPAN_S(5));
+	netstack_stat(w.ns[1], &st);
+	ck_assert_uint_eq(st.memory, 0);
+	netstack_stat(w.ns[0], &st);
+	ck_assert_uint_eq(st.memory, 0); /* the resets took the senders' buffers too */
+	world_fini(&w);
 }
 
 TEST(ten_thousand_idle_connections_hold_no_buffers_and_wake_nobody)
 {
-        enum { N = 10000 };
-        static struct flow f[N];
-        struct world w;
-        struct netstack_stat st;
+	enum { N = 10000 };
+	static struct flow f[N];
+	struct world w;
+	struct netstack_stat st;
 
-        world_init(&w, 1, &lan, (struct netstack_conf){ 0 });
-        for (size_t i = 0; i < N; i++)
-                f[i].shut = true;
-        for (size_t i = 0; i < N; i++)
-                open_flow(&w, f, i);
-        for (mono_t until = mono_add(w.now, SPAN_S(5)); step(&w, until);) {
-                struct ns_event ev;
+	world_init(&w, 1, &lan, (struct netstack_conf){ 0 });
+	for (size_t i = 0; i < N; i++)
+		f[i].shut = true;
+	for (size_t i = 0; i < N; i++)
+		open_flow(&w, f, i);
+	for (mono_t until = mono_add(w.now, SPAN_S(5)); step(&w, until);) {
+		struct ns_event ev;
 
-                for (int side = 0; side < 2; side++) {
-                        while (netstack_next(w.ns[side], &ev))
-                                if (ev.type == NS_TCP_INCOMING)
-                                        ns_tcp_accept(w.ns[1], w.now, ev.id);
-                        drain(&w, side);
-                }
-        }
-        netstack_stat(w.ns[1], &st);
-        printf("figure: %zu idle connections: %zu bytes each, buffers %zu bytes in all\n", st.conns,
-               sizeof(struct tcp_conn), st.memory);
-        fflush(stdout);
-        ck_assert_uint_eq(st.conns, N);
-        ck_assert_uint_eq(st.pending, 0);
-        ck_assert_uint_eq(st.memory, 0);
-        ck_assert(mono_is_never(netstack_deadline(w.ns[1])));
-        world_fini(&w);
+		for (int side = 0; side < 2; side++) {
+			while (netstack_next(w.ns[side], &ev))
+				if (ev.type == NS_TCP_INCOMING)
+					ns_tcp_accept(w.ns[1], w.now, ev.id);
+			drain(&w, side);
+		}
+	}
+	netstack_stat(w.ns[1], &st);
+	printf("figure: %zu idle connections: %zu bytes each, buffers %zu bytes in all\n", st.conns,
+	       sizeof(struct tcp_conn), st.memory);
+	fflush(stdout);
+	ck_assert_uint_eq(st.conns, N);
+	ck_assert_uint_eq(st.pending, 0);
+	ck_assert_uint_eq(st.memory, 0);
+	ck_assert(mono_is_never(netstack_deadline(w.ns[1])));
+	world_fini(&w);
 }
 
 TEST(a_transfer_with_hardly_any_memory_is_slow_and_whole)
 {
-        struct world w;
-        struct flow f = { .want = 2 << 20 };
+	struct world w;
+	struct flow f = { .want = 2 << 20 };
 
-        world_init(&w, 1, &wan20, (struct netstack_conf){ .memory = 128 << 10 });
-        w.link.loss = 100;
-        transfer(&w, &f);
-        ck_assert_uint_eq(f.read, f.want);
-        ck_assert_int_eq(f.end[0], NS_END_DONE);
-        world_fini(&w);
+	world_init(&w, 1, &wan20, (struct netstack_conf){ .memory = 128 << 10 });
+	w.link.loss = 100;
+	transfer(&w, &f);
+	ck_assert_uint_eq(f.read, f.want);
+	ck_assert_int_eq(f.end[0], NS_END_DONE);
+	world_fini(&w);
 }

@@ -5,83 +5,83 @@
 
 void pool_init(struct pool *p, size_t limit)
 {
-        *p = (struct pool){ .limit = limit, .trim_at = MONO_NEVER };
+	*p = (struct pool){ .limit = limit, .trim_at = MONO_NEVER };
 }
 
 static void drop_waiting(struct pool *p)
 {
-        for (int i = 0; i < POOL_SIZES; i++) {
-                while (p->waiting[i]) {
-                        struct pool_block *b = p->waiting[i];
+	for (int i = 0; i < POOL_SIZES; i++) {
+		while (p->waiting[i]) {
+			struct pool_block *b = p->waiting[i];
 
-                        p->waiting[i] = b->next;
-                        free(b);
-                }
-        }
-        p->waiting_bytes = 0;
+			p->waiting[i] = b->next;
+			free(b);
+		}
+	}
+	p->waiting_bytes = 0;
 }
 
 void pool_fini(struct pool *p)
 {
-        drop_waiting(p);
+	drop_waiting(p);
 }
 
 void *pool_get(struct pool *p, enum pool_size size)
 {
-        struct pool_block *b = p->waiting[size];
-        size_t n = pool_bytes(size);
+	struct pool_block *b = p->waiting[size];
+	size_t n = pool_bytes(size);
 
-        if (n > p->limit - p->used)
-                return NULL;
-        if (b) {
-                p->waiting[size] = b->next;
-                p->waiting_bytes -= n;
-        } else {
-                b = malloc(n);
-                if (!b)
-                        return NULL;
-                p->n_malloc++;
-        }
-        p->used += n;
-        p->touched = true;
-        return b;
+	if (n > p->limit - p->used)
+		return NULL;
+	if (b) {
+		p->waiting[size] = b->next;
+		p->waiting_bytes -= n;
+	} else {
+		b = malloc(n);
+		if (!b)
+			return NULL;
+		p->n_malloc++;
+	}
+	p->used += n;
+	p->touched = true;
+	return b;
 }
 
 void pool_put(struct pool *p, enum pool_size size, void *block)
 {
-        struct pool_block *b = block;
-        size_t n = pool_bytes(size);
+	struct pool_block *b = block;
+	size_t n = pool_bytes(size);
 
-        p->used -= n;
-        p->touched = true;
-        if (p->waiting_bytes + n > POOL_WAITING_MAX) {
-                free(b);
-                return;
-        }
-        b->next = p->waiting[size];
-        p->waiting[size] = b;
-        p->waiting_bytes += n;
+	p->used -= n;
+	p->touched = true;
+	if (p->waiting_bytes + n > POOL_WAITING_MAX) {
+		free(b);
+		return;
+	}
+	b->next = p->waiting[size];
+	p->waiting[size] = b;
+	p->waiting_bytes += n;
 }
 
 mono_t pool_deadline(const struct pool *p)
 {
-        return p->waiting_bytes > 0 ? p->trim_at : MONO_NEVER;
+	return p->waiting_bytes > 0 ? p->trim_at : MONO_NEVER;
 }
 
 /* Called every turn: cheap. The deadline moves with activity, but lazily, once per POOL_IDLE. */
 void pool_tick(struct pool *p, mono_t now)
 {
-        if (mono_is_never(p->trim_at) && p->waiting_bytes > 0) {
-                p->trim_at = mono_add(now, POOL_IDLE);
-                p->touched = false;
-        }
-        if (!mono_due(p->trim_at, now))
-                return;
-        if (p->touched) {
-                p->touched = false;
-                p->trim_at = mono_add(now, POOL_IDLE);
-                return;
-        }
-        drop_waiting(p);
-        p->trim_at = MONO_NEVER;
+	if (mono_is_never(p->trim_at) && p->waiting_bytes > 0) {
+		p->trim_at = mono_add(now, POOL_IDLE);
+		p->touched = false;
+	}
+	if (!mono_due(p->trim_at, now))
+		return;
+	if (p->touched) {
+		p->touched = false;
+		p->trim_at = mono_add(now, POOL_IDLE);
+		return;
+	}
+	drop_waiting(p);
+	p->trim_at = MONO_NEVER;
 }

@@ -18,26 +18,26 @@ enum { POOL_WAITING_MAX = 2 << 20 }; /* bytes, ours: a window of 100 Mb/s at 100
 #define POOL_IDLE SPAN_S(1)
 
 struct pool_block {
-        struct pool_block *next;
+	struct pool_block *next;
 };
 
 struct pool {
-        struct pool_block *waiting[POOL_SIZES];
-        size_t used, waiting_bytes, limit;
-        uint64_t n_malloc; /* a test holds a running transfer against this */
-        bool touched;      /* something moved since the last pool_idle */
-        mono_t trim_at;
+	struct pool_block *waiting[POOL_SIZES];
+	size_t used, waiting_bytes, limit;
+	uint64_t n_malloc; /* a test holds a running transfer against this */
+	bool touched;      /* something moved since the last pool_idle */
+	mono_t trim_at;
 };
 
 static inline size_t pool_bytes(enum pool_size size)
 {
-        return (size_t)1024 << (2 * size);
+	return (size_t)1024 << (2 * size);
 }
 
 void pool_init(struct pool *p, size_t limit);
 void pool_fini(struct pool *p);
 void *pool_get(struct pool *p,
-               enum pool_size size); /* uninitialised; NULL: budget or memory ran out */
+	       enum pool_size size); /* uninitialised; NULL: budget or memory ran out */
 void pool_put(struct pool *p, enum pool_size size, void *block);
 /* When pool_tick wants to be called; MONO_NEVER while nothing waits. */
 mono_t pool_deadline(const struct pool *p);
@@ -46,7 +46,7 @@ void pool_tick(struct pool *p, mono_t now);
 /* Share of the budget that is in use, in 1/16. */
 static inline unsigned pool_pressure(const struct pool *p)
 {
-        return (unsigned)(p->used / (p->limit / 16 + 1));
+	return (unsigned)(p->used / (p->limit / 16 + 1));
 }
 
 #endif

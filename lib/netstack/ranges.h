@@ -17,21 +17,21 @@
 #include "wire/tcp.h"
 
 struct range {
-        uint32_t start, end;
-        uint32_t touched; /* counter: greatest is the most recent */
+	uint32_t start, end;
+	uint32_t touched; /* counter: greatest is the most recent */
 };
 
 enum { RANGES_MAX = 4096 / sizeof(struct range) };
 
 struct ranges {
-        struct range *v; /* NULL when n == 0 */
-        uint32_t n, clock;
+	struct range *v; /* NULL when n == 0 */
+	uint32_t n, clock;
 };
 
 /* Adds [start, end); false: no room. *was gets the stretch that holds it afterwards; *dup whether
  * all of it was there. */
 MUST_USE bool ranges_add(struct ranges *r, struct pool *p, uint32_t start, uint32_t end,
-                         struct tcp_sack *was, bool *dup);
+			 struct tcp_sack *was, bool *dup);
 /* Everything below seq goes. */
 void ranges_drop(struct ranges *r, struct pool *p, uint32_t seq);
 void ranges_clear(struct ranges *r, struct pool *p);

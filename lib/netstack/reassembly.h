@@ -19,28 +19,28 @@
 enum { REASSEMBLY_MAX = 16, REASSEMBLY_SECONDS = 30, REASSEMBLY_LEN_MAX = 65535 };
 
 struct fragment {
-        struct ip src, dst;
-        uint32_t id;
-        uint8_t proto;
-        bool more;
-        uint32_t off, len;
-        const uint8_t *data;
+	struct ip src, dst;
+	uint32_t id;
+	uint8_t proto;
+	bool more;
+	uint32_t off, len;
+	const uint8_t *data;
 };
 
 struct reassembly_entry {
-        bool is_used, is_spoilt;
-        struct ip src, dst;
-        uint32_t id, total; /* total: 0 while the last fragment is missing */
-        uint8_t proto;
-        mono_t expires;
-        struct chunkq q;
-        struct ranges have;
+	bool is_used, is_spoilt;
+	struct ip src, dst;
+	uint32_t id, total; /* total: 0 while the last fragment is missing */
+	uint8_t proto;
+	mono_t expires;
+	struct chunkq q;
+	struct ranges have;
 };
 
 struct reassembly {
-        struct reassembly_entry v[REASSEMBLY_MAX];
-        uint32_t n;
-        uint8_t *whole; /* the last complete one; owned */
+	struct reassembly_entry v[REASSEMBLY_MAX];
+	uint32_t n;
+	uint8_t *whole; /* the last complete one; owned */
 };
 
 enum reassembly_result { REASSEMBLY_WAIT, REASSEMBLY_DONE, REASSEMBLY_REFUSED, REASSEMBLY_EVICTED };
@@ -49,9 +49,9 @@ void reassembly_fini(struct reassembly *r, struct pool *p);
 /* DONE: out and len are the whole payload, valid until the next call. EVICTED: waits, but an older
  * one was given up. */
 enum reassembly_result reassembly_add(struct reassembly *r, struct pool *p, mono_t now,
-                                      const struct fragment *f, const uint8_t **out, size_t *len);
+				      const struct fragment *f, const uint8_t **out, size_t *len);
 mono_t reassembly_deadline(const struct reassembly *r);
 unsigned reassembly_tick(struct reassembly *r, struct pool *p,
-                         mono_t now); /* how many were given up */
+			 mono_t now); /* how many were given up */
 
 #endif

@@ -8,22 +8,22 @@
 
 static inline bool seq_lt(uint32_t a, uint32_t b)
 {
-        return (int32_t)(a - b) < 0;
+	return (int32_t)(a - b) < 0;
 }
 
 static inline bool seq_leq(uint32_t a, uint32_t b)
 {
-        return (int32_t)(a - b) <= 0;
+	return (int32_t)(a - b) <= 0;
 }
 
 static inline uint32_t seq_max(uint32_t a, uint32_t b)
 {
-        return seq_lt(a, b) ? b : a;
+	return seq_lt(a, b) ? b : a;
 }
 
 static inline uint32_t seq_min(uint32_t a, uint32_t b)
 {
-        return seq_lt(a, b) ? a : b;
+	return seq_lt(a, b) ? a : b;
 }
 
 #endif

@@ -13,84 +13,84 @@
 
 static uint32_t limit_now(const struct netstack *ns, const struct tcp_conn *c)
 {
-        if (pool_pressure(&ns->pool) >= TCP_PRESSURE_HIGH)
-                return MIN_OF(c->rcvbuf, (uint32_t)CHUNK_LEN);
-        return c->rcvbuf;
+	if (pool_pressure(&ns->pool) >= TCP_PRESSURE_HIGH)
+		return MIN_OF(c->rcvbuf, (uint32_t)CHUNK_LEN);
+	return c->rcvbuf;
 }
 
 /* Where the right edge could be. */
 static uint32_t edge_now(const struct netstack *ns, const struct tcp_conn *c)
 {
-        uint32_t limit = limit_now(ns, c), room = c->rcv_len < limit ? limit - c->rcv_len : 0;
+	uint32_t limit = limit_now(ns, c), room = c->rcv_len < limit ? limit - c->rcv_len : 0;
 
-        return seq_max(c->rcv_nxt + room, c->rcv_adv);
+	return seq_max(c->rcv_nxt + room, c->rcv_adv);
 }
 
 uint32_t tcp_window(struct netstack *ns, struct tcp_conn *c)
 {
-        uint32_t edge = edge_now(ns, c), scale = c->has_wscale ? c->rcv_wscale : 0, field, step;
+	uint32_t edge = edge_now(ns, c), scale = c->has_wscale ? c->rcv_wscale : 0, field, step;
 
-        /* RFC 9293 3.8.6.2.2: no small steps */
-        step = MIN_OF(c->rcvbuf / 2, (uint32_t)c->rcv_mss);
-        if (edge - c->rcv_adv < step)
-                edge = c->rcv_adv;
-        field = (edge - c->rcv_nxt + (UINT32_C(1) << scale) - 1) >>
-                scale; /* rounded up: else the edge would move back */
-        if (field > UINT16_MAX)
-                field = UINT16_MAX;
-        c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt + (field << scale));
-        return field;
+	/* RFC 9293 3.8.6.2.2: no small steps */
+	step = MIN_OF(c->rcvbuf / 2, (uint32_t)c->rcv_mss);
+	if (edge - c->rcv_adv < step)
+		edge = c->rcv_adv;
+	field = (edge - c->rcv_nxt + (UINT32_C(1) << scale) - 1) >>
+		scale; /* rounded up: else the edge would move back */
+	if (field > UINT16_MAX)
+		field = UINT16_MAX;
+	c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt + (field << scale));
+	return field;
 }
 
 bool tcp_window_worth_telling(struct netstack *ns, const struct tcp_conn *c)
 {
-        uint32_t gain = edge_now(ns, c) - c->rcv_adv, shown = c->rcv_adv - c->rcv_nxt;
+	uint32_t gain = edge_now(ns, c) - c->rcv_adv, shown = c->rcv_adv - c->rcv_nxt;
 
-        if (shown < c->rcv_mss)
-                return gain >= MIN_OF(c->rcvbuf / 2, 2 * (uint32_t)c->rcv_mss);
-        return gain >= c->rcvbuf / 2 && gain >= shown;
+	if (shown < c->rcv_mss)
+		return gain >= MIN_OF(c->rcvbuf / 2, 2 * (uint32_t)c->rcv_mss);
+	return gain >= c->rcvbuf / 2 && gain >= shown;
 }
 
 static span_t round_trip(const struct tcp_conn *c)
 {
-        if (c->rcv_rtt.ns > 0)
-                return c->rcv_rtt;
-        return rtt_known(&c->rtt) ? c->rtt.srtt : SPAN_MS(50);
+	if (c->rcv_rtt.ns > 0)
+		return c->rcv_rtt;
+	return rtt_known(&c->rtt) ? c->rtt.srtt : SPAN_MS(50);
 }
 
 /* A round trip of reading is over: was the limit near to holding the sender up? */
 static void adjust_limit(struct netstack *ns, struct tcp_conn *c)
 {
-        uint64_t want = 2 * (uint64_t)c->drs_copied + 16 * (uint64_t)c->rcv_mss;
-        uint64_t max = MIN_OF((uint64_t)ns->conf.rcvbuf_max, ns->conf.memory / 4);
+	uint64_t want = 2 * (uint64_t)c->drs_copied + 16 * (uint64_t)c->rcv_mss;
+	uint64_t max = MIN_OF((uint64_t)ns->conf.rcvbuf_max, ns->conf.memory / 4);
 
-        if (c->drs_last > 0 &&
-            c->drs_copied > c->drs_last) /* it grows: leave room for as much growth again */
-                want += 2 * want * (c->drs_copied - c->drs_last) / c->drs_last;
-        want = MIN_OF(want, max);
-        if (want > c->rcvbuf && pool_pressure(&ns->pool) < TCP_PRESSURE)
-                c->rcvbuf = (uint32_t)want;
-        c->drs_last = c->drs_copied;
+	if (c->drs_last > 0 &&
+	    c->drs_copied > c->drs_last) /* it grows: leave room for as much growth again */
+		want += 2 * want * (c->drs_copied - c->drs_last) / c->drs_last;
+	want = MIN_OF(want, max);
+	if (want > c->rcvbuf && pool_pressure(&ns->pool) < TCP_PRESSURE)
+		c->rcvbuf = (uint32_t)want;
+	c->drs_last = c->drs_copied;
 }
 
 void tcp_user_read(struct netstack *ns, mono_t now, struct tcp_conn *c, uint32_t n)
 {
-        chunkq_drop(&c->rcv, &ns->pool, c->rcv.head + n);
-        c->rcv_len -= n;
-        if (c->rcv_len == 0 && c->ooo.n == 0)
-                chunkq_clear(&c->rcv, &ns->pool);
-        c->drs_copied += n;
-        if (mono_sub(now, c->drs_at).ns >= round_trip(c).ns) {
-                adjust_limit(ns, c);
-                c->drs_copied = 0;
-                c->drs_at = now;
-        }
-        if (c->fin_received || !tcp_is_synchronized(c) || c->state == TCP_TIME_WAIT)
-                return;
-        if (tcp_window_worth_telling(ns, c)) {
-                c->ack_now = true;
-                tcp_want_out(ns, c);
-        }
-        if (ns->starved_first)
-                tcp_feed_starved(ns);
+	chunkq_drop(&c->rcv, &ns->pool, c->rcv.head + n);
+	c->rcv_len -= n;
+	if (c->rcv_len == 0 && c->ooo.n == 0)
+		chunkq_clear(&c->rcv, &ns->pool);
+	c->drs_copied += n;
+	if (mono_sub(now, c->drs_at).ns >= round_trip(c).ns) {
+		adjust_limit(ns, c);
+		c->drs_copied = 0;
+		c->drs_at = now;
+	}
+	if (c->fin_received || !tcp_is_synchronized(c) || c->state == TCP_TIME_WAIT)
+		return;
+	if (tcp_window_worth_telling(ns, c)) {
+		c->ack_now = true;
+		tcp_want_out(ns, c);
+	}
+	if (ns->starved_first)
+		tcp_feed_starved(ns);
 }

@@ -14,13 +14,13 @@
 #include "base/mono.h"
 
 struct timer {
-        mono_t at;
-        uint32_t pos; /* in the heap, from 1; 0: not in it */
+	mono_t at;
+	uint32_t pos; /* in the heap, from 1; 0: not in it */
 };
 
 struct timers {
-        struct timer **v; /* v[0] unused */
-        uint32_t n, cap;
+	struct timer **v; /* v[0] unused */
+	uint32_t n, cap;
 };
 
 void timers_fini(struct timers *h);
@@ -29,11 +29,11 @@ MUST_USE bool timers_reserve(struct timers *h, uint32_t n);
 void timer_set(struct timers *h, struct timer *t, mono_t at); /* at MONO_NEVER: stop */
 void timer_stop(struct timers *h, struct timer *t);
 struct timer *timers_due(struct timers *h,
-                         mono_t now); /* the first that is due, taken out; NULL: none */
+			 mono_t now); /* the first that is due, taken out; NULL: none */
 
 static inline mono_t timers_deadline(const struct timers *h)
 {
-        return h->n > 0 ? h->v[1]->at : MONO_NEVER;
+	return h->n > 0 ? h->v[1]->at : MONO_NEVER;
 }
 
 #endif

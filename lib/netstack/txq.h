@@ -20,29 +20,29 @@ enum { TX_NONE = UINT32_MAX };
 enum { TX_FIN = 1, TX_RETRANSMITTED = 2, TX_APP_LIMITED = 4, TX_PROBE = 8 /* of a zero window */ };
 
 struct tx_seg {
-        mono_t sent, original; /* last time, first time */
-        mono_t first_sent; /* rate sample (rate.c): as struct rate when it was sent */
-        mono_t delivered_at;
-        uint64_t delivered;
-        uint32_t seq, len;   /* len: bytes of data; a FIN takes one more of sequence space */
-        uint32_t prev, next; /* in the list of its `where` */
-        uint32_t
-            skip; /* a sacked record: so many from here on are sacked for sure (itself counted) */
-        uint8_t where, flags, n_sent;
-        uint8_t to_64;
+	mono_t sent, original; /* last time, first time */
+	mono_t first_sent;     /* rate sample (rate.c): as struct rate when it was sent */
+	mono_t delivered_at;
+	uint64_t delivered;
+	uint32_t seq, len;   /* len: bytes of data; a FIN takes one more of sequence space */
+	uint32_t prev, next; /* in the list of its `where` */
+	uint32_t
+	    skip; /* a sacked record: so many from here on are sacked for sure (itself counted) */
+	uint8_t where, flags, n_sent;
+	uint8_t to_64;
 };
 static_assert(sizeof(struct tx_seg) == 64, "a chunk holds a whole number of records");
 
 struct tx_list {
-        uint32_t first, last;
+	uint32_t first, last;
 };
 
 struct txq {
-        struct chunkq q;
-        uint32_t head, tail; /* records [head, tail) */
-        struct tx_list list[TX_LISTS];
-        uint32_t bytes[TX_LISTS + 1]; /* of sequence space, by `where` */
-        uint32_t n[TX_LISTS + 1];
+	struct chunkq q;
+	uint32_t head, tail; /* records [head, tail) */
+	struct tx_list list[TX_LISTS];
+	uint32_t bytes[TX_LISTS + 1]; /* of sequence space, by `where` */
+	uint32_t n[TX_LISTS + 1];
 };
 
 void txq_init(struct txq *t);
@@ -50,24 +50,24 @@ void txq_clear(struct txq *t, struct pool *p);
 
 static inline struct tx_seg *txq_at(const struct txq *t, uint32_t i)
 {
-        size_t run;
+	size_t run;
 
-        return (struct tx_seg *)(void *)chunkq_at(&t->q, (uint64_t)i * sizeof(struct tx_seg), &run);
+	return (struct tx_seg *)(void *)chunkq_at(&t->q, (uint64_t)i * sizeof(struct tx_seg), &run);
 }
 
 static inline bool txq_is_empty(const struct txq *t)
 {
-        return t->head == t->tail;
+	return t->head == t->tail;
 }
 
 static inline uint32_t tx_span(const struct tx_seg *s) /* of sequence space */
 {
-        return s->len + (s->flags & TX_FIN ? 1 : 0);
+	return s->len + (s->flags & TX_FIN ? 1 : 0);
 }
 
 static inline uint32_t tx_end(const struct tx_seg *s)
 {
-        return s->seq + tx_span(s);
+	return s->seq + tx_span(s);
 }
 
 /* A new last record, in flight; NULL: no memory. Its times are the caller's to fill in. */
@@ -75,13 +75,13 @@ struct tx_seg *txq_push(struct txq *t, struct pool *p, uint32_t seq, uint32_t le
 void txq_pop(struct txq *t, struct pool *p); /* the first, wherever it is */
 void txq_cut(struct txq *t, uint32_t n);     /* n bytes from the front of the first */
 void txq_grow(struct txq *t, uint32_t i, uint32_t n,
-              bool fin); /* the record gets more bytes, or a FIN, at its end */
+	      bool fin); /* the record gets more bytes, or a FIN, at its end */
 void txq_move(struct txq *t, uint32_t i,
-              enum tx_where to); /* to the end of that list (also within the same) */
+	      enum tx_where to); /* to the end of that list (also within the same) */
 void txq_unlose(
     struct txq *t); /* what was held to be lost is in flight again, in front of the rest */
 uint32_t txq_find(const struct txq *t,
-                  uint32_t seq); /* the first record that ends behind seq; tail: none */
+		  uint32_t seq); /* the first record that ends behind seq; tail: none */
 /* Cuts records so that none is longer than mss; false: no memory (nothing changed). O(n): path MTU
  * shrank. */
 MUST_USE bool txq_split(struct txq *t, struct pool *p, uint32_t mss);

@@ -29,13 +29,15 @@ static bool admit(struct node *n, mono_t now, uint32_t peer, const struct pkt *p
 	}
 	if (facts.proto != PROTO_TSMP)
 		return true;
-	node_ping_tsmp(n, now, peer, &facts,
-		  bytes_of(p->data + facts.transport_off, facts.total_len - facts.transport_off));
+	node_ping_tsmp(
+	    n, now, peer, &facts,
+	    bytes_of(p->data + facts.transport_off, facts.total_len - facts.transport_off));
 	return false;
 }
 
 /* Peers without disco have no other way to tell where they are. */
-static void note_source(struct node *n, mono_t now, uint32_t peer, const struct ipport *from, enum node_path_kind kind)
+static void note_source(struct node *n, mono_t now, uint32_t peer, const struct ipport *from,
+			enum node_path_kind kind)
 {
 	const struct netmap_node *p = netmap_peer(n->netmap, peer);
 

@@ -27,68 +27,68 @@
 #define LOCALAPI_HOST "local-tailscaled.sock"
 
 enum {
-        LOCALAPI_BODY_MAX = 1 << 20, /* of a request */
-        LOCALAPI_ANSWER_MAX =
-            64 << 20,           /* of an answer: status of NETMAP_PEERS_MAX peers fits with room */
-        LOCALAPI_KEY_MAX = 256, /* of an auth key */
-        LOCALAPI_PING_SIZE_MAX = 1200,
+	LOCALAPI_BODY_MAX = 1 << 20, /* of a request */
+	LOCALAPI_ANSWER_MAX =
+	    64 << 20,           /* of an answer: status of NETMAP_PEERS_MAX peers fits with room */
+	LOCALAPI_KEY_MAX = 256, /* of an auth key */
+	LOCALAPI_PING_SIZE_MAX = 1200,
 };
 
 /* What answers are made of; all borrowed for the call. */
 struct localapi_view {
-        struct node *node;
-        const struct state *state;
-        const struct state_node *self; /* identity and preferences */
-        const char *version;           /* "1.102.5-tailpod..." as the CLI shows it */
-        bool is_ephemeral;
-        mono_t now;
-        wall_t wall;
+	struct node *node;
+	const struct state *state;
+	const struct state_node *self; /* identity and preferences */
+	const char *version;           /* "1.102.5-tailpod..." as the CLI shows it */
+	bool is_ephemeral;
+	mono_t now;
+	wall_t wall;
 };
 
 struct localapi_request {
-        struct bytes method, path, query; /* path and query as sent */
-        struct bytes host;
-        bool has_origin; /* Origin or Referer is there */
-        bool may_write;
-        struct bytes body;
+	struct bytes method, path, query; /* path and query as sent */
+	struct bytes host;
+	bool has_origin; /* Origin or Referer is there */
+	bool may_write;
+	struct bytes body;
 };
 
 enum localapi_kind {
-        LOCALAPI_DONE,   /* status, type, body */
-        LOCALAPI_STREAM, /* 200 without an end: body holds the first lines, then localapi_notify for
-                            each change; mask */
-        LOCALAPI_PING,   /* ask the node (ip, ping, size), then localapi_ping_json */
-        LOCALAPI_ACT,    /* do `act` first; then send status and body */
+	LOCALAPI_DONE,   /* status, type, body */
+	LOCALAPI_STREAM, /* 200 without an end: body holds the first lines, then localapi_notify for
+			    each change; mask */
+	LOCALAPI_PING,   /* ask the node (ip, ping, size), then localapi_ping_json */
+	LOCALAPI_ACT,    /* do `act` first; then send status and body */
 };
 enum localapi_act {
-        LOCALAPI_SET_PREFS, /* prefs; then body is empty: answer with state_prefs_json when
-                               `wants_prefs` */
-        LOCALAPI_START,     /* prefs, auth_key (or "") */
-        LOCALAPI_LOGIN,     /* interactive: ask control for a URL */
-        LOCALAPI_LOGOUT,
-        LOCALAPI_REBIND, /* paths are looked for anew */
+	LOCALAPI_SET_PREFS, /* prefs; then body is empty: answer with state_prefs_json when
+			       `wants_prefs` */
+	LOCALAPI_START,     /* prefs, auth_key (or "") */
+	LOCALAPI_LOGIN,     /* interactive: ask control for a URL */
+	LOCALAPI_LOGOUT,
+	LOCALAPI_REBIND, /* paths are looked for anew */
 };
 
 struct localapi_answer {
-        enum localapi_kind kind;
-        int status;
-        const char *type; /* Content-Type */
-        struct buf body;
-        unsigned mask;
-        enum localapi_act act;
-        bool wants_prefs;
-        struct prefs prefs;
-        char auth_key[LOCALAPI_KEY_MAX];
-        struct ip ip;
-        enum node_ping_kind ping;
-        size_t size;
+	enum localapi_kind kind;
+	int status;
+	const char *type; /* Content-Type */
+	struct buf body;
+	unsigned mask;
+	enum localapi_act act;
+	bool wants_prefs;
+	struct prefs prefs;
+	char auth_key[LOCALAPI_KEY_MAX];
+	struct ip ip;
+	enum node_ping_kind ping;
+	size_t size;
 };
 
 void localapi_answer_init(struct localapi_answer *a);
 void localapi_answer_fini(struct localapi_answer *a); /* wipes */
 /* a has been initialised and not used. Running out of memory is an answer with status 500. */
 void localapi_handle(const struct localapi_view *v, const struct localapi_request *rq,
-                     struct localapi_answer *a);
+		     struct localapi_answer *a);
 
 /* --- pieces, each false when out of memory --- */
 
@@ -96,11 +96,11 @@ MUST_USE bool localapi_status_json(const struct localapi_view *v, bool with_peer
 MUST_USE bool localapi_derpmap_json(const struct netmap *nm, struct buf *out);
 /* 0; -ENOENT: nobody has that address; -ENOMEM */
 MUST_USE int localapi_whois_json(const struct localapi_view *v, const struct netmap_node *who,
-                                 struct buf *out);
+				 struct buf *out);
 MUST_USE bool localapi_ping_json(const struct localapi_view *v, const struct ip *ip,
-                                 const struct node_ping_result *r, struct buf *out);
+				 const struct node_ping_result *r, struct buf *out);
 MUST_USE bool localapi_metrics(const struct localapi_view *v,
-                               struct buf *out);                      /* Prometheus text */
+			       struct buf *out);                      /* Prometheus text */
 MUST_USE bool localapi_error_json(const char *text, struct buf *out); /* {"error":"..."} */
 
 enum { /* bits of the mask of watch-ipn-bus, data-plane.md 7.6 */
@@ -124,6 +124,6 @@ enum { /* what a notification tells, bits */
 };
 /* One line of the stream; nothing when the mask leaves nothing of what. */
 MUST_USE bool localapi_notify(const struct localapi_view *v, unsigned mask, unsigned what,
-                              const char *text, struct buf *out);
+			      const char *text, struct buf *out);
 
 #endif

@@ -32,7 +32,8 @@ size_t node_resolvers(const struct node *n, const char *name, struct ipport *v, 
 	if (magicdns_lookup(n->netmap, bytes_str(name), &a) != MAGICDNS_FORWARD)
 		return 0;
 	for (size_t i = 0; i < a.n_resolvers && count < max; i++)
-		if (!ip_is_zero(&a.resolvers[i].addr.ip)) /* those named by URL (DoH) are passed over */
+		if (!ip_is_zero(
+			&a.resolvers[i].addr.ip)) /* those named by URL (DoH) are passed over */
 			v[count++] = a.resolvers[i].addr;
 	return count;
 }

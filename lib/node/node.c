@@ -515,8 +515,8 @@ bool node_next(struct node *n, mono_t now, wall_t wall, struct node_effect *ef)
 		return true;
 	path_pump(n, now);
 	wg_pump(n, now);
-	if (node_inner_next(n, ef) || queue_next(n, ef) || node_probe_next(n, now, ef) || flow_pump(n, now, ef) ||
-	    node_pump_out(n, now, wall, ef))
+	if (node_inner_next(n, ef) || queue_next(n, ef) || node_probe_next(n, now, ef) ||
+	    flow_pump(n, now, ef) || node_pump_out(n, now, wall, ef))
 		return true;
 	return node_relays_next(n, now, wall, ef); /* the pump may have given relays something */
 }

@@ -44,9 +44,10 @@ struct node_conf {
 	bool ephemeral;
 	bool accept_routes; /* use subnet routes of peers */
 	bool shields_up;
-	bool derp_only; /* never UDP */
-	bool derp_http; /* relays over plain HTTP (TS_DEBUG_USE_DERP_HTTP) */
-	bool raw_packets; /* no IP stack: accepted packets come out as NODE_INNER, the host has a device */
+	bool derp_only;   /* never UDP */
+	bool derp_http;   /* relays over plain HTTP (TS_DEBUG_USE_DERP_HTTP) */
+	bool raw_packets; /* no IP stack: accepted packets come out as NODE_INNER, the host has a
+			     device */
 	bool plain_map;
 	uint16_t home; /* home relay of an earlier run, 0: unknown */
 	size_t memory; /* budget of stream buffers; 0: default */
@@ -91,8 +92,8 @@ void node_stream_feed(struct node *n, mono_t now, wall_t wall, uint32_t stream, 
 size_t node_stream_pull(struct node *n, mono_t now, uint32_t stream, uint8_t *buf, size_t cap);
 /* why: one line, NULL: orderly */
 void node_stream_closed(struct node *n, mono_t now, uint32_t stream, const char *why);
-/* IP packets of the host's device, for the tailnet; copied. How many were taken: fewer than count when the queue is
- * full, then node_next first. */
+/* IP packets of the host's device, for the tailnet; copied. How many were taken: fewer than count
+ * when the queue is full, then node_next first. */
 size_t node_send_packets(struct node *n, const struct pkt *v, size_t count);
 void node_resolved(struct node *n, mono_t now, const char *host, const struct ip *v,
 		   size_t count); /* 0: no such name */
@@ -117,9 +118,12 @@ enum node_state { /* numbers and names as the local API has them (data-plane.md 
 };
 extern const char *const node_state_names[NODE_STATE_N];
 
-enum { NODE_EXIT_LOGIN = 3 }; /* of NODE_FATAL: the node must log in and has no key that control takes */
+enum {
+	NODE_EXIT_LOGIN = 3
+}; /* of NODE_FATAL: the node must log in and has no key that control takes */
 enum node_effect_type {
-	NODE_DIAL, /* stream, host, port, addr, addr2 (zero: none; both: resolve host), tls, cert_name, insecure */
+	NODE_DIAL, /* stream, host, port, addr, addr2 (zero: none; both: resolve host), tls,
+		      cert_name, insecure */
 	NODE_STREAM_OUTPUT,  /* stream: there is something for node_stream_pull */
 	NODE_STREAM_CLOSE,   /* stream: close, feed nothing more of it */
 	NODE_UDP_SEND,       /* to, v, count */
@@ -212,7 +216,8 @@ const struct node_counters *node_counters(const struct node *n);
 /* MagicDNS: short names and FQDNs of the tailnet, extra records. Count; 0: not ours to answer;
  * -ENOENT: ours and absent. */
 int node_lookup(const struct node *n, const char *name, struct ip *v, size_t max);
-/* Of a name that is not ours: the resolvers that control names for it (split DNS, global); 0: the system's. */
+/* Of a name that is not ours: the resolvers that control names for it (split DNS, global); 0: the
+ * system's. */
 size_t node_resolvers(const struct node *n, const char *name, struct ipport *v, size_t max);
 
 #endif

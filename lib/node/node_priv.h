@@ -12,7 +12,8 @@
 #include "wg/wg.h"
 
 enum {
-	NODE_INNER_MAX = 512, /* accepted packets that wait for the host in one turn: 1 MiB, raw_packets only */
+	NODE_INNER_MAX =
+	    512, /* accepted packets that wait for the host in one turn: 1 MiB, raw_packets only */
 	NODE_QUEUE_MAX = 64, /* effects that wait for node_next; a full queue drops the newest
 				notification, never a dial */
 	NODE_HOST_MAX = 256,
@@ -36,7 +37,7 @@ struct relay {
 	bool dialing, open, ready, want_dial, want_close, want_output;
 	bool tls, insecure;
 	struct derp_client *client; /* NULL: waiting for retry_at */
-	bool probed; /* a ping of netcheck is under way */
+	bool probed;                /* a ping of netcheck is under way */
 	mono_t retry_at, last_used, dialed_at;
 	span_t setup; /* what dialing took */
 	char host[NODE_HOST_MAX], cert_name[NODE_HOST_MAX];
@@ -132,10 +133,10 @@ void node_apply_changes(struct node *n, mono_t now, wall_t wall);
 
 /* relay.c */
 void node_relay_send(struct node *n, mono_t now, uint16_t region, const struct key_pub *to,
-		const uint8_t *data, size_t len);
+		     const uint8_t *data, size_t len);
 void node_relay_ensure_home(struct node *n, mono_t now);
 void node_relay_probe(struct node *n, mono_t now,
-		 uint16_t region); /* connects, so that its time to be ready is known */
+		      uint16_t region); /* connects, so that its time to be ready is known */
 void node_relays_map_changed(struct node *n, mono_t now);
 void node_relays_restart(struct node *n, mono_t now); /* node key changed, or the link did */
 void node_relays_tick(struct node *n, mono_t now);
@@ -179,7 +180,7 @@ void node_probe_publish_endpoints(struct node *n, mono_t now);
 /* greet.c */
 void node_greet_start(struct node *n, mono_t now, uint32_t peer);
 void node_greet_heard(struct node *n, mono_t now,
-		 uint32_t peer); /* the peer knows us: repeat the handshake now */
+		      uint32_t peer); /* the peer knows us: repeat the handshake now */
 void node_greet_stop(struct node *n, uint32_t peer);
 void node_greet_tick(struct node *n, mono_t now);
 mono_t node_greet_deadline(const struct node *n);
@@ -190,7 +191,7 @@ enum {
 /* ping.c */
 void node_ping_pong(struct node *n, mono_t now, const struct path_event *ev);
 void node_ping_tsmp(struct node *n, mono_t now, uint32_t peer, const struct packet *pkt,
-	       struct bytes body); /* an inbound TSMP packet */
+		    struct bytes body); /* an inbound TSMP packet */
 void node_ping_echo_reply(struct node *n, mono_t now, const struct ns_event *ev);
 void node_ping_tick(struct node *n, mono_t now);
 mono_t node_ping_deadline(const struct node *n);

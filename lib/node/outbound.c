@@ -9,8 +9,8 @@
 
 #include "node/node_priv.h"
 
-/* Within 100::/16, which holds no address that anybody has; the peer is in the upper half, since rate limits of handshakes count
- * IPv6 sources by /64. */
+/* Within 100::/16, which holds no address that anybody has; the peer is in the upper half, since
+ * rate limits of handshakes count IPv6 sources by /64. */
 struct ipport node_relay_pseudo(uint32_t peer, uint16_t region)
 {
 	struct ipport a = { .port = region };
@@ -27,7 +27,8 @@ bool node_relay_pseudo_parse(const struct ipport *a, uint32_t *peer, uint16_t *r
 
 	if (memcmp(a->ip.b, head, 4) != 0 || memcmp(a->ip.b + 8, tail, 8) != 0)
 		return false;
-	*peer = (uint32_t)a->ip.b[4] << 24 | (uint32_t)a->ip.b[5] << 16 | (uint32_t)a->ip.b[6] << 8 | a->ip.b[7];
+	*peer = (uint32_t)a->ip.b[4] << 24 | (uint32_t)a->ip.b[5] << 16 |
+		(uint32_t)a->ip.b[6] << 8 | a->ip.b[7];
 	*region = a->port;
 	return true;
 }

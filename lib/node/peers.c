@@ -131,8 +131,8 @@ static void set_addresses(struct node *n, const struct netmap_node *self)
 	filter_set_local(n->filter, local, n_local);
 }
 
-/* Control says that our key is over: once for each expiry a new one is asked for, with the auth key at hand; without one a
- * login is asked of the user. */
+/* Control says that our key is over: once for each expiry a new one is asked for, with the auth key
+ * at hand; without one a login is asked of the user. */
 static void renew_key(struct node *n, mono_t now, bool expired)
 {
 	if (expired && !n->renewing && !n->needs_login)

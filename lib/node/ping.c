@@ -114,7 +114,7 @@ static void got_pong(struct node *n, mono_t now, uint32_t peer, const struct tsm
 }
 
 void node_ping_tsmp(struct node *n, mono_t now, uint32_t peer, const struct packet *pkt,
-	       struct bytes body)
+		    struct bytes body)
 {
 	struct key_pub disco;
 	struct tsmp m;

@@ -161,7 +161,8 @@ void node_probe_publish_endpoints(struct node *n, mono_t now)
 		}
 	memcpy(n->endpoints, v, count * sizeof *v);
 	n->n_endpoints = count;
-	if (!netcheck_running(n->netcheck)) /* else they would count as fresh before STUN has answered */
+	if (!netcheck_running(
+		n->netcheck)) /* else they would count as fresh before STUN has answered */
 		path_set_endpoints(n->path, now, v, count);
 	if (control_set_endpoints(n->control, v, types, count) != 0)
 		log_warn("node: out of memory for endpoints");

@@ -139,7 +139,7 @@ static struct relay *slot_for(struct node *n, mono_t now, uint16_t region)
 }
 
 void node_relay_send(struct node *n, mono_t now, uint16_t region, const struct key_pub *to,
-		const uint8_t *data, size_t len)
+		     const uint8_t *data, size_t len)
 {
 	struct relay *r;
 
@@ -173,8 +173,8 @@ void node_relay_ensure_home(struct node *n, mono_t now)
 		dial(n, r, now);
 }
 
-/* The time to be ready is what regions are compared by; an open connection proves with a ping that it
- * is alive and counts with what it took then. */
+/* The time to be ready is what regions are compared by; an open connection proves with a ping that
+ * it is alive and counts with what it took then. */
 void node_relay_probe(struct node *n, mono_t now, uint16_t region)
 {
 	struct relay *r = n->want_running ? slot_for(n, now, region) : NULL;

@@ -15,16 +15,16 @@ enum { READ_FIRST = 4096 };
 
 void file_fd_close(int *fd)
 {
-        if (*fd >= 0)
-                close(*fd);
-        *fd = -1;
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
 void file_wipe(char *data, size_t len)
 {
-        if (data)
-                explicit_bzero(data, len);
-        free(data);
+	if (data)
+		explicit_bzero(data, len);
+	free(data);
 }
 
 /* --- reading
@@ -34,59 +34,59 @@ void file_wipe(char *data, size_t len)
 /* Grows by copying and wiping: the content may be secret. */
 static char *grow(char *old, size_t len, size_t cap)
 {
-        char *data = malloc(cap + 1);
+	char *data = malloc(cap + 1);
 
-        if (data && len > 0)
-                memcpy(data, old, len);
-        file_wipe(old, len);
-        return data;
+	if (data && len > 0)
+		memcpy(data, old, len);
+	file_wipe(old, len);
+	return data;
 }
 
 /* The size that stat tells is not trusted: files of /proc have none, others may grow. */
 static int read_all(int fd, size_t max, char **out, size_t *len)
 {
-        size_t cap = MIN_OF((size_t)READ_FIRST, max), n = 0;
-        char *data = grow(NULL, 0, cap), extra;
+	size_t cap = MIN_OF((size_t)READ_FIRST, max), n = 0;
+	char *data = grow(NULL, 0, cap), extra;
 
-        while (data) {
-                ssize_t k = n < cap    ? read(fd, data + n, cap - n)
-                            : n == max ? read(fd, &extra, 1)
-                                       : -2;
+	while (data) {
+		ssize_t k = n < cap    ? read(fd, data + n, cap - n)
+			    : n == max ? read(fd, &extra, 1)
+				       : -2;
 
-                if (k == -2) {
-                        cap = MIN_OF(cap * 2, max);
-                        data = grow(data, n, cap);
-                } else if (k < 0 && errno != EINTR) {
-                        int ret = -errno;
+		if (k == -2) {
+			cap = MIN_OF(cap * 2, max);
+			data = grow(data, n, cap);
+		} else if (k < 0 && errno != EINTR) {
+			int ret = -errno;
 
-                        file_wipe(data, n);
-                        return ret;
-                } else if (k > 0 && n == max) {
-                        file_wipe(data, n);
-                        return -EFBIG;
-                } else if (k == 0) {
-                        data[n] = 0;
-                        *out = data;
-                        *len = n;
-                        return 0;
-                } else if (k > 0) {
-                        n += (size_t)k;
-                }
-        }
-        return -ENOMEM;
+			file_wipe(data, n);
+			return ret;
+		} else if (k > 0 && n == max) {
+			file_wipe(data, n);
+			return -EFBIG;
+		} else if (k == 0) {
+			data[n] = 0;
+			*out = data;
+			*len = n;
+			return 0;
+		} else if (k > 0) {
+			n += (size_t)k;
+		}
+	}
+	return -ENOMEM;
 }
 
 int file_read(const char *path, size_t max, char **out, size_t *len, struct err *err)
 {
-        AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        int ret;
+	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int ret;
 
-        if (fd < 0)
-                return err_set(err, errno, "read %s", path);
-        ret = read_all(fd, max, out, len);
-        if (ret == -EFBIG)
-                return err_say(err, EFBIG, "read %s: larger than %zu bytes", path, max);
-        return ret < 0 ? err_set(err, -ret, "read %s", path) : 0;
+	if (fd < 0)
+		return err_set(err, errno, "read %s", path);
+	ret = read_all(fd, max, out, len);
+	if (ret == -EFBIG)
+		return err_say(err, EFBIG, "read %s: larger than %zu bytes", path, max);
+	return ret < 0 ? err_set(err, -ret, "read %s", path) : 0;
 }
 
 /* --- replacing
@@ -95,102 +95,102 @@ int file_read(const char *path, size_t max, char **out, size_t *len, struct err 
 
 static int write_all(int fd, struct bytes data)
 {
-        while (data.len > 0) {
-                ssize_t k = write(fd, data.data, data.len);
+	while (data.len > 0) {
+		ssize_t k = write(fd, data.data, data.len);
 
-                if (k < 0 && errno == EINTR)
-                        continue;
-                if (k < 0)
-                        return -errno;
-                data = bytes_of(data.data + k, data.len - (size_t)k);
-        }
-        return 0;
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return -errno;
+		data = bytes_of(data.data + k, data.len - (size_t)k);
+	}
+	return 0;
 }
 
 static int sync_dir(const char *path)
 {
-        const char *slash = strrchr(path, '/');
-        AUTO_FREE char *dir =
-            slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
-        AUTO_FD int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	const char *slash = strrchr(path, '/');
+	AUTO_FREE char *dir =
+	    slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+	AUTO_FD int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
-        if (fd < 0)
-                return dir ? -errno : -ENOMEM;
-        /* some file systems cannot sync a directory: their renames are as durable as they get */
-        return fsync(fd) < 0 && errno != EINVAL && errno != EROFS ? -errno : 0;
+	if (fd < 0)
+		return dir ? -errno : -ENOMEM;
+	/* some file systems cannot sync a directory: their renames are as durable as they get */
+	return fsync(fd) < 0 && errno != EINVAL && errno != EROFS ? -errno : 0;
 }
 
 static int write_temp(const char *temp, struct bytes data, mode_t mode)
 {
-        AUTO_FD int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-        int ret;
+	AUTO_FD int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	int ret;
 
-        if (fd < 0)
-                return -errno;
-        ret = fchmod(fd, mode) < 0 ? -errno : 0; /* whatever the umask is */
-        if (ret == 0)
-                ret = write_all(fd, data);
-        if (ret == 0 && fsync(fd) < 0)
-                ret = -errno;
-        if (ret == 0 && close(TAKE_FD(fd)) < 0)
-                ret = -errno;
-        return ret;
+	if (fd < 0)
+		return -errno;
+	ret = fchmod(fd, mode) < 0 ? -errno : 0; /* whatever the umask is */
+	if (ret == 0)
+		ret = write_all(fd, data);
+	if (ret == 0 && fsync(fd) < 0)
+		ret = -errno;
+	if (ret == 0 && close(TAKE_FD(fd)) < 0)
+		ret = -errno;
+	return ret;
 }
 
 int file_replace(const char *path, struct bytes data, mode_t mode, struct err *err)
 {
-        AUTO_FREE char *temp = NULL;
-        uint64_t tag;
-        int ret;
+	AUTO_FREE char *temp = NULL;
+	uint64_t tag;
+	int ret;
 
-        rng_fill(&os_rng, &tag, sizeof tag);
-        if (asprintf(&temp, "%s.%016llx.tmp", path, (unsigned long long)tag) < 0) {
-                temp = NULL;
-                return err_set(err, ENOMEM, "write %s", path);
-        }
-        ret = write_temp(temp, data, mode);
-        if (ret == 0 && rename(temp, path) < 0)
-                ret = -errno;
-        if (ret < 0) {
-                (void)unlink(temp);
-                return err_set(err, -ret, "write %s", path);
-        }
-        ret = sync_dir(path);
-        return ret < 0 ? err_set(err, -ret, "write %s: sync its directory", path) : 0;
+	rng_fill(&os_rng, &tag, sizeof tag);
+	if (asprintf(&temp, "%s.%016llx.tmp", path, (unsigned long long)tag) < 0) {
+		temp = NULL;
+		return err_set(err, ENOMEM, "write %s", path);
+	}
+	ret = write_temp(temp, data, mode);
+	if (ret == 0 && rename(temp, path) < 0)
+		ret = -errno;
+	if (ret < 0) {
+		(void)unlink(temp);
+		return err_set(err, -ret, "write %s", path);
+	}
+	ret = sync_dir(path);
+	return ret < 0 ? err_set(err, -ret, "write %s: sync its directory", path) : 0;
 }
 
 int file_mkdirs(const char *path, mode_t mode, struct err *err)
 {
-        AUTO_FREE char *p = strdup(path);
-        struct stat st;
+	AUTO_FREE char *p = strdup(path);
+	struct stat st;
 
-        if (!p)
-                return err_set(err, ENOMEM, "make directory %s", path);
-        for (size_t i = 1; i <= strlen(path); i++) {
-                if (path[i] != '/' && path[i] != 0)
-                        continue;
-                p[i] = 0;
-                if (mkdir(p, mode) < 0 && errno != EEXIST && stat(p, &st) < 0)
-                        return err_set(err, errno, "make directory %s", p);
-                p[i] = path[i];
-        }
-        if (stat(path, &st) < 0)
-                return err_set(err, errno, "make directory %s", path);
-        return S_ISDIR(st.st_mode) ? 0 : err_set(err, ENOTDIR, "make directory %s", path);
+	if (!p)
+		return err_set(err, ENOMEM, "make directory %s", path);
+	for (size_t i = 1; i <= strlen(path); i++) {
+		if (path[i] != '/' && path[i] != 0)
+			continue;
+		p[i] = 0;
+		if (mkdir(p, mode) < 0 && errno != EEXIST && stat(p, &st) < 0)
+			return err_set(err, errno, "make directory %s", p);
+		p[i] = path[i];
+	}
+	if (stat(path, &st) < 0)
+		return err_set(err, errno, "make directory %s", path);
+	return S_ISDIR(st.st_mode) ? 0 : err_set(err, ENOTDIR, "make directory %s", path);
 }
 
 int file_lock(const char *path, int *out, struct err *err)
 {
-        AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
-        if (fd < 0)
-                return err_set(err, errno, "lock %s", path);
-        if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-                return errno == EWOULDBLOCK
-                           ? err_say(err, EBUSY, "lock %s: another process holds it", path)
-                           : err_set(err, errno, "lock %s", path);
-        *out = TAKE_FD(fd);
-        return 0;
+	if (fd < 0)
+		return err_set(err, errno, "lock %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK
+			   ? err_say(err, EBUSY, "lock %s: another process holds it", path)
+			   : err_set(err, errno, "lock %s", path);
+	*out = TAKE_FD(fd);
+	return 0;
 }
 
 /* --- random bytes
@@ -198,19 +198,19 @@ int file_lock(const char *path, int *out, struct err *err)
 
 static void kernel_fill(struct rng *r, void *buf, size_t len)
 {
-        uint8_t *p = buf;
+	uint8_t *p = buf;
 
-        (void)r;
-        while (len > 0) {
-                ssize_t k = getrandom(p, len, 0);
+	(void)r;
+	while (len > 0) {
+		ssize_t k = getrandom(p, len, 0);
 
-                if (k < 0 && errno == EINTR)
-                        continue;
-                if (k < 0)
-                        abort(); /* keys from anything else would be worse */
-                p += k;
-                len -= (size_t)k;
-        }
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			abort(); /* keys from anything else would be worse */
+		p += k;
+		len -= (size_t)k;
+	}
 }
 
 struct rng os_rng = { kernel_fill };

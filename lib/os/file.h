@@ -1,4 +1,5 @@
-/* os/file.h - whole files: bounded read, atomic replace, lock, watch; random bytes from the kernel */
+/* os/file.h - whole files: bounded read, atomic replace, lock, watch; random bytes from the kernel
+ */
 #ifndef OS_FILE_H
 #define OS_FILE_H
 
@@ -16,28 +17,30 @@
 #define AUTO_FD __attribute__((cleanup(file_fd_close)))
 void file_fd_close(int *fd); /* close when >= 0 */
 #define TAKE_FD(fd)                                                                                \
-        ({                                                                                         \
-                int take_ = (fd);                                                                  \
-                (fd) = -1;                                                                         \
-                take_;                                                                             \
-        })
+	({                                                                                         \
+		int take_ = (fd);                                                                  \
+		(fd) = -1;                                                                         \
+		take_;                                                                             \
+	})
 
-/* The whole file, NUL added behind; *out is the caller's to free (file_wipe when secret). Larger than max: -EFBIG. */
+/* The whole file, NUL added behind; *out is the caller's to free (file_wipe when secret). Larger
+ * than max: -EFBIG. */
 MUST_USE int file_read(const char *path, size_t max, char **out, size_t *len, struct err *err);
 void file_wipe(char *data, size_t len); /* zeroes and frees */
-/* Replaces path by data so that a crash leaves the old or the new content: temporary file beside it, fsync, rename,
- * fsync of the directory. */
+/* Replaces path by data so that a crash leaves the old or the new content: temporary file beside
+ * it, fsync, rename, fsync of the directory. */
 MUST_USE int file_replace(const char *path, struct bytes data, mode_t mode, struct err *err);
 /* Creates missing directories of path with mode (as mkdir -p). */
 MUST_USE int file_mkdirs(const char *path, mode_t mode, struct err *err);
 /* An exclusive lock held by the descriptor; -EBUSY when another process has it. */
 MUST_USE int file_lock(const char *path, int *fd, struct err *err);
 
-/* Tells when a file changes, appears or is replaced, also through a symlinked directory as Kubernetes mounts have it;
- * several changes at once are one call. Polls every 5 s where inotify is not to be had. */
+/* Tells when a file changes, appears or is replaced, also through a symlinked directory as
+ * Kubernetes mounts have it; several changes at once are one call. Polls every 5 s where inotify is
+ * not to be had. */
 struct file_watch;
-struct file_watch *file_watch_new(struct loop *loop, const char *path, void (*fn)(void *ctx), void *ctx,
-                                  struct err *err);
+struct file_watch *file_watch_new(struct loop *loop, const char *path, void (*fn)(void *ctx),
+				  void *ctx, struct err *err);
 void file_watch_free(struct file_watch *w); /* NULL is fine */
 
 extern struct rng os_rng; /* getrandom; never fails: without it the process ends */

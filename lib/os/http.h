@@ -1,7 +1,7 @@
 /* os/http.h - one small HTTP/1.1 request and its whole answer
  *
- * For /key, health probes, bootstrap look-ups: answers that fit in memory. A new connection for each; redirects are not
- * followed. Upgrades and long streams use os/stream.h with wire/http1.h.
+ * For /key, health probes, bootstrap look-ups: answers that fit in memory. A new connection for
+ * each; redirects are not followed. Upgrades and long streams use os/stream.h with wire/http1.h.
  */
 #ifndef OS_HTTP_H
 #define OS_HTTP_H
@@ -18,26 +18,28 @@
 enum { HTTP_BODY_MAX = 65536, HTTP_HEAD_MAX = 16384 };
 
 struct http_conf {
-        const char *method;  /* NULL: GET */
-        const char *host;    /* Host header; NULL: from stream.dial.host and port */
-        const char *target;  /* "/key?v=116" */
-        const char *headers; /* further lines, each ended by CRLF; may be NULL */
-        struct bytes body;   /* copied */
-        size_t body_max;     /* of the answer; 0: HTTP_BODY_MAX */
-        span_t timeout;      /* of everything; 0: as the dialer's */
-        struct stream_conf stream;
+	const char *method;  /* NULL: GET */
+	const char *host;    /* Host header; NULL: from stream.dial.host and port */
+	const char *target;  /* "/key?v=116" */
+	const char *headers; /* further lines, each ended by CRLF; may be NULL */
+	struct bytes body;   /* copied */
+	size_t body_max;     /* of the answer; 0: HTTP_BODY_MAX */
+	span_t timeout;      /* of everything; 0: as the dialer's */
+	struct stream_conf stream;
 };
 
 struct http_reply {
-        unsigned status;
-        struct bytes head; /* the whole head as received, for wire/http1.h */
-        struct bytes body;
+	unsigned status;
+	struct bytes head; /* the whole head as received, for wire/http1.h */
+	struct bytes body;
 };
 
 struct http;
-/* Exactly once, never from within http_start; reply NULL: why. The request has freed itself afterwards. */
+/* Exactly once, never from within http_start; reply NULL: why. The request has freed itself
+ * afterwards. */
 typedef void http_fn(void *ctx, const struct http_reply *reply, const struct err *why);
-struct http *http_start(struct loop *loop, const struct http_conf *conf, http_fn *fn, void *ctx, struct err *err);
+struct http *http_start(struct loop *loop, const struct http_conf *conf, http_fn *fn, void *ctx,
+			struct err *err);
 void http_cancel(struct http *h); /* no callback; NULL is fine */
 
 #endif

@@ -24,62 +24,62 @@ enum { QUIET_MS = 250, ROUTES_MAX = 1 << 20 };
 
 static bool copy_sockaddr(const struct sockaddr *sa, struct ip *out)
 {
-        struct sockaddr_storage ss = { 0 };
-        struct ipport at;
+	struct sockaddr_storage ss = { 0 };
+	struct ipport at;
 
-        if (!sa || (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
-                return false;
-        memcpy(&ss, sa,
-               sa->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
-        if (!sockaddr_to(&ss, &at))
-                return false;
-        *out = at.ip;
-        return true;
+	if (!sa || (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
+		return false;
+	memcpy(&ss, sa,
+	       sa->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+	if (!sockaddr_to(&ss, &at))
+		return false;
+	*out = at.ip;
+	return true;
 }
 
 static uint8_t mask_bits(const struct sockaddr *mask, bool is_v4)
 {
-        struct ip m;
-        uint8_t bits = is_v4 ? 96 : 0;
+	struct ip m;
+	uint8_t bits = is_v4 ? 96 : 0;
 
-        if (!copy_sockaddr(mask, &m))
-                return 128;
-        for (size_t i = is_v4 ? 12 : 0; i < 16; i++)
-                bits = (uint8_t)(bits + __builtin_popcount(m.b[i]));
-        return bits;
+	if (!copy_sockaddr(mask, &m))
+		return 128;
+	for (size_t i = is_v4 ? 12 : 0; i < 16; i++)
+		bits = (uint8_t)(bits + __builtin_popcount(m.b[i]));
+	return bits;
 }
 
 static bool take(const struct ifaddrs *a, struct link_addr *out)
 {
-        *out = (struct link_addr){ 0 };
-        if (!(a->ifa_flags & IFF_UP) || !copy_sockaddr(a->ifa_addr, &out->ip))
-                return false;
-        out->bits = mask_bits(a->ifa_netmask, ip_is_v4(&out->ip));
-        out->is_loopback = a->ifa_flags & IFF_LOOPBACK;
-        (void)bytes_to_str(bytes_str(a->ifa_name), out->name, sizeof out->name);
-        return true;
+	*out = (struct link_addr){ 0 };
+	if (!(a->ifa_flags & IFF_UP) || !copy_sockaddr(a->ifa_addr, &out->ip))
+		return false;
+	out->bits = mask_bits(a->ifa_netmask, ip_is_v4(&out->ip));
+	out->is_loopback = a->ifa_flags & IFF_LOOPBACK;
+	(void)bytes_to_str(bytes_str(a->ifa_name), out->name, sizeof out->name);
+	return true;
 }
 
 static int compare(const void *a, const void *b)
 {
-        const struct link_addr *x = a, *y = b;
-        int c = strcmp(x->name, y->name);
+	const struct link_addr *x = a, *y = b;
+	int c = strcmp(x->name, y->name);
 
-        return c ? c : ip_cmp(&x->ip, &y->ip);
+	return c ? c : ip_cmp(&x->ip, &y->ip);
 }
 
 int link_addrs(struct link_addr *v, size_t max, struct err *err)
 {
-        struct ifaddrs *list;
-        size_t n = 0;
+	struct ifaddrs *list;
+	size_t n = 0;
 
-        if (getifaddrs(&list) < 0)
-                return err_set(err, errno, "list the addresses of this host");
-        for (const struct ifaddrs *a = list; a && n < max; a = a->ifa_next)
-                n += take(a, &v[n]);
-        freeifaddrs(list);
-        qsort(v, n, sizeof *v, compare);
-        return (int)n;
+	if (getifaddrs(&list) < 0)
+		return err_set(err, errno, "list the addresses of this host");
+	for (const struct ifaddrs *a = list; a && n < max; a = a->ifa_next)
+		n += take(a, &v[n]);
+	freeifaddrs(list);
+	qsort(v, n, sizeof *v, compare);
+	return (int)n;
 }
 
 /* --- default route
@@ -89,36 +89,36 @@ int link_addrs(struct link_addr *v, size_t max, struct err *err)
  * flags, ..., metric. */
 static bool default_route(const char *line, uint32_t *gateway, unsigned *metric)
 {
-        unsigned destination, via, flags, mask;
+	unsigned destination, via, flags, mask;
 
-        if (sscanf(line, "%*15s %x %x %x %*d %*d %u %x", &destination, &via, &flags, metric,
-                   &mask) != 5 ||
-            destination != 0 || mask != 0 || !(flags & RTF_GATEWAY) || !(flags & RTF_UP))
-                return false;
-        *gateway = via;
-        return true;
+	if (sscanf(line, "%*15s %x %x %x %*d %*d %u %x", &destination, &via, &flags, metric,
+		   &mask) != 5 ||
+	    destination != 0 || mask != 0 || !(flags & RTF_GATEWAY) || !(flags & RTF_UP))
+		return false;
+	*gateway = via;
+	return true;
 }
 
 bool link_gateway(struct ip *out)
 {
-        AUTO_FREE char *text = NULL;
-        unsigned best = UINT32_MAX;
-        size_t len;
-        bool found = false;
+	AUTO_FREE char *text = NULL;
+	unsigned best = UINT32_MAX;
+	size_t len;
+	bool found = false;
 
-        if (file_read("/proc/net/route", ROUTES_MAX, &text, &len, NULL) < 0)
-                return false;
-        for (char *line = strchr(text, '\n'); line; line = strchr(line + 1, '\n')) {
-                uint32_t gateway;
-                unsigned metric;
+	if (file_read("/proc/net/route", ROUTES_MAX, &text, &len, NULL) < 0)
+		return false;
+	for (char *line = strchr(text, '\n'); line; line = strchr(line + 1, '\n')) {
+		uint32_t gateway;
+		unsigned metric;
 
-                if (!default_route(line + 1, &gateway, &metric) || (found && metric >= best))
-                        continue;
-                found = true;
-                best = metric;
-                *out = ip_from_v4((const uint8_t *)&gateway);
-        }
-        return found;
+		if (!default_route(line + 1, &gateway, &metric) || (found && metric >= best))
+			continue;
+		found = true;
+		best = metric;
+		*out = ip_from_v4((const uint8_t *)&gateway);
+	}
+	return found;
 }
 
 /* --- changes
@@ -126,83 +126,83 @@ bool link_gateway(struct ip *out)
  */
 
 struct link_watch {
-        struct loop *loop;
-        void (*fn)(void *ctx);
-        void *ctx;
-        span_t quiet;
-        int fd;
-        struct loop_poll poll;
-        struct loop_timer timer;
+	struct loop *loop;
+	void (*fn)(void *ctx);
+	void *ctx;
+	span_t quiet;
+	int fd;
+	struct loop_poll poll;
+	struct loop_timer timer;
 };
 
 /* What changed is not read: whoever is told looks at the present state. ENOBUFS means changes too.
  */
 static void on_readable(void *ctx, int events)
 {
-        struct link_watch *w = ctx;
-        char buf[8192];
-        ssize_t n;
+	struct link_watch *w = ctx;
+	char buf[8192];
+	ssize_t n;
 
-        (void)events;
-        do
-                n = recv(w->fd, buf, sizeof buf, MSG_DONTWAIT);
-        while (n >= 0 || errno == ENOBUFS || errno == EINTR);
-        if (!loop_timer_is_set(&w->timer))
-                loop_timer_set(&w->timer, mono_add(loop_now(w->loop), w->quiet));
+	(void)events;
+	do
+		n = recv(w->fd, buf, sizeof buf, MSG_DONTWAIT);
+	while (n >= 0 || errno == ENOBUFS || errno == EINTR);
+	if (!loop_timer_is_set(&w->timer))
+		loop_timer_set(&w->timer, mono_add(loop_now(w->loop), w->quiet));
 }
 
 static void quiet_over(void *ctx)
 {
-        struct link_watch *w = ctx;
+	struct link_watch *w = ctx;
 
-        w->fn(w->ctx);
+	w->fn(w->ctx);
 }
 
 static int start(struct link_watch *w)
 {
-        struct sockaddr_nl nl = { .nl_family = AF_NETLINK,
-                                  .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR |
-                                               RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
-                                               RTMGRP_IPV6_ROUTE };
-        int ret;
+	struct sockaddr_nl nl = { .nl_family = AF_NETLINK,
+				  .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR |
+					       RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
+					       RTMGRP_IPV6_ROUTE };
+	int ret;
 
-        w->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-        if (w->fd < 0 || bind(w->fd, (struct sockaddr *)&nl, sizeof nl) < 0)
-                return -errno;
-        ret = loop_poll_open(w->loop, &w->poll, w->fd, on_readable, w);
-        if (ret == 0)
-                loop_poll_set(&w->poll, LOOP_READ);
-        return ret;
+	w->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (w->fd < 0 || bind(w->fd, (struct sockaddr *)&nl, sizeof nl) < 0)
+		return -errno;
+	ret = loop_poll_open(w->loop, &w->poll, w->fd, on_readable, w);
+	if (ret == 0)
+		loop_poll_set(&w->poll, LOOP_READ);
+	return ret;
 }
 
 struct link_watch *link_watch_new(struct loop *loop, span_t quiet, void (*fn)(void *ctx), void *ctx,
-                                  struct err *err)
+				  struct err *err)
 {
-        struct link_watch *w = calloc(1, sizeof *w);
-        int ret;
+	struct link_watch *w = calloc(1, sizeof *w);
+	int ret;
 
-        if (!w) {
-                err_set(err, ENOMEM, "watch the network links");
-                return NULL;
-        }
-        *w = (struct link_watch){ .loop = loop, .fn = fn, .ctx = ctx, .fd = -1 };
-        w->quiet = quiet.ns > 0 ? quiet : SPAN_MS(QUIET_MS);
-        loop_timer_init(loop, &w->timer, quiet_over, w);
-        ret = start(w);
-        if (ret < 0) {
-                link_watch_free(w);
-                err_set(err, -ret, "watch the network links");
-                return NULL;
-        }
-        return w;
+	if (!w) {
+		err_set(err, ENOMEM, "watch the network links");
+		return NULL;
+	}
+	*w = (struct link_watch){ .loop = loop, .fn = fn, .ctx = ctx, .fd = -1 };
+	w->quiet = quiet.ns > 0 ? quiet : SPAN_MS(QUIET_MS);
+	loop_timer_init(loop, &w->timer, quiet_over, w);
+	ret = start(w);
+	if (ret < 0) {
+		link_watch_free(w);
+		err_set(err, -ret, "watch the network links");
+		return NULL;
+	}
+	return w;
 }
 
 void link_watch_free(struct link_watch *w)
 {
-        if (!w)
-                return;
-        loop_poll_close(&w->poll);
-        file_fd_close(&w->fd);
-        loop_timer_fini(&w->timer);
-        free(w);
+	if (!w)
+		return;
+	loop_poll_close(&w->poll);
+	file_fd_close(&w->fd);
+	loop_timer_fini(&w->timer);
+	free(w);
 }

@@ -14,20 +14,22 @@
 enum { LINK_ADDRS_MAX = 64, LINK_NAME_MAX = 16 };
 
 struct link_addr {
-        struct ip ip;
-        uint8_t bits; /* of its prefix, in the 128-bit space */
-        bool is_loopback;
-        char name[LINK_NAME_MAX]; /* of the interface */
+	struct ip ip;
+	uint8_t bits; /* of its prefix, in the 128-bit space */
+	bool is_loopback;
+	char name[LINK_NAME_MAX]; /* of the interface */
 };
 
-/* Addresses of interfaces that are up, at most max; sorted, so that two lists can be compared. Count or -errno. */
+/* Addresses of interfaces that are up, at most max; sorted, so that two lists can be compared.
+ * Count or -errno. */
 MUST_USE int link_addrs(struct link_addr *v, size_t max, struct err *err);
 /* The gateway of the default IPv4 route, for port mapping; false: none. */
 bool link_gateway(struct ip *out);
 
 /* Calls fn when addresses, links or routes changed, at most once in `quiet` (0: 250 ms). */
 struct link_watch;
-struct link_watch *link_watch_new(struct loop *loop, span_t quiet, void (*fn)(void *ctx), void *ctx, struct err *err);
+struct link_watch *link_watch_new(struct loop *loop, span_t quiet, void (*fn)(void *ctx), void *ctx,
+				  struct err *err);
 void link_watch_free(struct link_watch *w); /* NULL is fine */
 
 #endif

@@ -9,7 +9,8 @@
 
 /* prefix: name of the program, a string constant or NULL */
 void logger_init(const char *prefix, enum log_level max);
-bool logger_level_parse(struct bytes text, enum log_level *out); /* "error", "warn", "info", "debug", "trace" or 0..4 */
+bool logger_level_parse(
+    struct bytes text, enum log_level *out); /* "error", "warn", "info", "debug", "trace" or 0..4 */
 extern const char *const logger_level_names[LOG_N];
 
 #endif

@@ -1,4 +1,5 @@
-/* os/loop_heap.h - for neighbours: deadlines in order, an intrusive pairing heap that never allocates */
+/* os/loop_heap.h - for neighbours: deadlines in order, an intrusive pairing heap that never
+ * allocates */
 #ifndef OS_LOOP_HEAP_H
 #define OS_LOOP_HEAP_H
 

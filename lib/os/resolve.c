@@ -24,45 +24,45 @@
 enum { SOCKETS_MAX = 32, SERVERS_MAX = 8, TIMEOUT_MS = 2000, TRIES = 3 };
 
 struct ares_socket {
-        struct channel *ch;
-        ares_socket_t fd;
-        struct loop_poll poll; /* handle NULL: free */
+	struct channel *ch;
+	ares_socket_t fd;
+	struct loop_poll poll; /* handle NULL: free */
 };
 
 struct channel {
-        struct resolver *r;
-        ares_channel ares;
-        size_t n_queries;
-        struct timespec conf_time; /* of resolv.conf as it was read */
-        struct loop_timer timer;
-        struct loop_defer end;
-        struct ares_socket sockets[SOCKETS_MAX];
-        struct channel *next;
+	struct resolver *r;
+	ares_channel ares;
+	size_t n_queries;
+	struct timespec conf_time; /* of resolv.conf as it was read */
+	struct loop_timer timer;
+	struct loop_defer end;
+	struct ares_socket sockets[SOCKETS_MAX];
+	struct channel *next;
 };
 
 struct resolver {
-        struct loop *loop;
-        unsigned timeout_ms, tries;
-        struct ipport servers[SERVERS_MAX];
-        size_t n_servers;
-        struct channel *channels; /* the first is the newest */
+	struct loop *loop;
+	unsigned timeout_ms, tries;
+	struct ipport servers[SERVERS_MAX];
+	size_t n_servers;
+	struct channel *channels; /* the first is the newest */
 };
 
 struct query {
-        struct resolve *q;
-        struct channel *ch;
-        int family;
+	struct resolve *q;
+	struct channel *ch;
+	int family;
 };
 
 struct resolve {
-        struct resolver *r;
-        resolve_fn *fn; /* NULL: cancelled */
-        void *ctx;
-        int families;
-        size_t n_pending;
-        struct loop_defer start;
-        struct query queries[2];
-        char name[RESOLVE_NAME_MAX + 1];
+	struct resolver *r;
+	resolve_fn *fn; /* NULL: cancelled */
+	void *ctx;
+	int families;
+	size_t n_pending;
+	struct loop_defer start;
+	struct query queries[2];
+	char name[RESOLVE_NAME_MAX + 1];
 };
 
 /* --- channels
@@ -71,190 +71,190 @@ struct resolve {
 
 static struct timespec conf_time(void)
 {
-        struct stat st;
+	struct stat st;
 
-        return stat("/etc/resolv.conf", &st) == 0 ? st.st_mtim : (struct timespec){ 0 };
+	return stat("/etc/resolv.conf", &st) == 0 ? st.st_mtim : (struct timespec){ 0 };
 }
 
 static void set_timer(struct channel *ch)
 {
-        struct timeval tv, *t = ares_timeout(ch->ares, NULL, &tv);
+	struct timeval tv, *t = ares_timeout(ch->ares, NULL, &tv);
 
-        loop_timer_set(&ch->timer,
-                       t ? mono_add(loop_now(ch->r->loop),
-                                    SPAN_US((int64_t)t->tv_sec * 1000000 + t->tv_usec + 999))
-                         : MONO_NEVER);
+	loop_timer_set(&ch->timer,
+		       t ? mono_add(loop_now(ch->r->loop),
+				    SPAN_US((int64_t)t->tv_sec * 1000000 + t->tv_usec + 999))
+			 : MONO_NEVER);
 }
 
 static void on_timer(void *ctx)
 {
-        struct channel *ch = ctx;
+	struct channel *ch = ctx;
 
-        ares_process_fd(ch->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-        set_timer(ch);
+	ares_process_fd(ch->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	set_timer(ch);
 }
 
 static void on_socket(void *ctx, int events)
 {
-        struct ares_socket *s = ctx;
-        struct channel *ch = s->ch; /* the socket may be closed in between */
+	struct ares_socket *s = ctx;
+	struct channel *ch = s->ch; /* the socket may be closed in between */
 
-        ares_process_fd(ch->ares, (events & LOOP_READ) ? s->fd : ARES_SOCKET_BAD,
-                        (events & LOOP_WRITE) ? s->fd : ARES_SOCKET_BAD);
-        set_timer(ch);
+	ares_process_fd(ch->ares, (events & LOOP_READ) ? s->fd : ARES_SOCKET_BAD,
+			(events & LOOP_WRITE) ? s->fd : ARES_SOCKET_BAD);
+	set_timer(ch);
 }
 
 static struct ares_socket *socket_of(struct channel *ch, ares_socket_t fd)
 {
-        struct ares_socket *empty = NULL;
+	struct ares_socket *empty = NULL;
 
-        for (size_t i = 0; i < SOCKETS_MAX; i++) {
-                struct ares_socket *s = &ch->sockets[i];
+	for (size_t i = 0; i < SOCKETS_MAX; i++) {
+		struct ares_socket *s = &ch->sockets[i];
 
-                if (s->poll.handle && s->fd == fd)
-                        return s;
-                if (!s->poll.handle && !empty)
-                        empty = s;
-        }
-        return empty;
+		if (s->poll.handle && s->fd == fd)
+			return s;
+		if (!s->poll.handle && !empty)
+			empty = s;
+	}
+	return empty;
 }
 
 static void sock_state(void *ctx, ares_socket_t fd, int readable, int writable)
 {
-        struct channel *ch = ctx;
-        struct ares_socket *s = socket_of(ch, fd);
+	struct channel *ch = ctx;
+	struct ares_socket *s = socket_of(ch, fd);
 
-        if (!s)
-                return; /* more sockets than we serve: those queries run into their time limit */
-        if (!readable && !writable) {
-                loop_poll_close(&s->poll);
-                return;
-        }
-        if (!s->poll.handle) {
-                s->ch = ch;
-                s->fd = fd;
-                if (loop_poll_open(ch->r->loop, &s->poll, fd, on_socket, s) < 0)
-                        return;
-        }
-        loop_poll_set(&s->poll, (readable ? LOOP_READ : 0) | (writable ? LOOP_WRITE : 0));
+	if (!s)
+		return; /* more sockets than we serve: those queries run into their time limit */
+	if (!readable && !writable) {
+		loop_poll_close(&s->poll);
+		return;
+	}
+	if (!s->poll.handle) {
+		s->ch = ch;
+		s->fd = fd;
+		if (loop_poll_open(ch->r->loop, &s->poll, fd, on_socket, s) < 0)
+			return;
+	}
+	loop_poll_set(&s->poll, (readable ? LOOP_READ : 0) | (writable ? LOOP_WRITE : 0));
 }
 
 static void channel_free(struct channel *ch)
 {
-        struct channel **at = &ch->r->channels;
+	struct channel **at = &ch->r->channels;
 
-        while (*at != ch)
-                at = &(*at)->next;
-        *at = ch->next;
-        loop_defer_cancel(&ch->end);
-        if (ch->ares)
-                ares_destroy(ch->ares); /* ends the queries of cancelled look-ups */
-        for (size_t i = 0; i < SOCKETS_MAX; i++)
-                loop_poll_close(&ch->sockets[i].poll);
-        loop_timer_fini(&ch->timer);
-        loop_defer_cancel(&ch->end);
-        free(ch);
+	while (*at != ch)
+		at = &(*at)->next;
+	*at = ch->next;
+	loop_defer_cancel(&ch->end);
+	if (ch->ares)
+		ares_destroy(ch->ares); /* ends the queries of cancelled look-ups */
+	for (size_t i = 0; i < SOCKETS_MAX; i++)
+		loop_poll_close(&ch->sockets[i].poll);
+	loop_timer_fini(&ch->timer);
+	loop_defer_cancel(&ch->end);
+	free(ch);
 }
 
 static void channel_end(void *ctx)
 {
-        struct channel *ch = ctx;
+	struct channel *ch = ctx;
 
-        if (ch->n_queries == 0 && ch != ch->r->channels)
-                channel_free(ch);
+	if (ch->n_queries == 0 && ch != ch->r->channels)
+		channel_free(ch);
 }
 
 static int set_servers(struct channel *ch)
 {
-        struct resolver *r = ch->r;
-        struct ares_addr_port_node v[SERVERS_MAX] = { 0 };
+	struct resolver *r = ch->r;
+	struct ares_addr_port_node v[SERVERS_MAX] = { 0 };
 
-        if (r->n_servers == 0)
-                return ARES_SUCCESS;
-        for (size_t i = 0; i < r->n_servers; i++) {
-                const struct ipport *a = &r->servers[i];
+	if (r->n_servers == 0)
+		return ARES_SUCCESS;
+	for (size_t i = 0; i < r->n_servers; i++) {
+		const struct ipport *a = &r->servers[i];
 
-                v[i].next = i + 1 < r->n_servers ? &v[i + 1] : NULL;
-                v[i].family = sockaddr_family(&a->ip);
-                v[i].udp_port = v[i].tcp_port = a->port;
-                if (v[i].family == AF_INET)
-                        memcpy(&v[i].addr.addr4, a->ip.b + 12, 4);
-                else
-                        memcpy(&v[i].addr.addr6, a->ip.b, 16);
-        }
-        return ares_set_servers_ports(ch->ares, v);
+		v[i].next = i + 1 < r->n_servers ? &v[i + 1] : NULL;
+		v[i].family = sockaddr_family(&a->ip);
+		v[i].udp_port = v[i].tcp_port = a->port;
+		if (v[i].family == AF_INET)
+			memcpy(&v[i].addr.addr4, a->ip.b + 12, 4);
+		else
+			memcpy(&v[i].addr.addr6, a->ip.b, 16);
+	}
+	return ares_set_servers_ports(ch->ares, v);
 }
 
 static struct channel *channel_new(struct resolver *r)
 {
-        struct channel *ch = calloc(1, sizeof *ch);
-        char lookups[] = "fb"; /* files, then DNS */
-        struct ares_options o = {
-                .sock_state_cb = sock_state,
-                .sock_state_cb_data = ch,
-                .timeout = (int)r->timeout_ms,
-                .tries = (int)r->tries,
-                .lookups = lookups,
-        };
+	struct channel *ch = calloc(1, sizeof *ch);
+	char lookups[] = "fb"; /* files, then DNS */
+	struct ares_options o = {
+		.sock_state_cb = sock_state,
+		.sock_state_cb_data = ch,
+		.timeout = (int)r->timeout_ms,
+		.tries = (int)r->tries,
+		.lookups = lookups,
+	};
 
-        if (!ch)
-                return NULL;
-        ch->r = r;
-        ch->conf_time = conf_time();
-        ch->next = r->channels;
-        r->channels = ch;
-        loop_timer_init(r->loop, &ch->timer, on_timer, ch);
-        loop_defer_init(&ch->end, channel_end, ch);
-        if (ares_init_options(&ch->ares, &o,
-                              ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-                                  ARES_OPT_LOOKUPS) != ARES_SUCCESS ||
-            set_servers(ch) != ARES_SUCCESS) {
-                channel_free(ch);
-                return NULL;
-        }
-        return ch;
+	if (!ch)
+		return NULL;
+	ch->r = r;
+	ch->conf_time = conf_time();
+	ch->next = r->channels;
+	r->channels = ch;
+	loop_timer_init(r->loop, &ch->timer, on_timer, ch);
+	loop_defer_init(&ch->end, channel_end, ch);
+	if (ares_init_options(&ch->ares, &o,
+			      ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
+				  ARES_OPT_LOOKUPS) != ARES_SUCCESS ||
+	    set_servers(ch) != ARES_SUCCESS) {
+		channel_free(ch);
+		return NULL;
+	}
+	return ch;
 }
 
 static struct channel *channel_now(struct resolver *r)
 {
-        struct channel *ch = r->channels;
-        struct timespec t;
+	struct channel *ch = r->channels;
+	struct timespec t;
 
-        if (!ch)
-                return channel_new(r);
-        t = conf_time();
-        if (r->n_servers > 0 ||
-            (t.tv_sec == ch->conf_time.tv_sec && t.tv_nsec == ch->conf_time.tv_nsec))
-                return ch;
-        loop_defer(r->loop, &ch->end);
-        return channel_new(r);
+	if (!ch)
+		return channel_new(r);
+	t = conf_time();
+	if (r->n_servers > 0 ||
+	    (t.tv_sec == ch->conf_time.tv_sec && t.tv_nsec == ch->conf_time.tv_nsec))
+		return ch;
+	loop_defer(r->loop, &ch->end);
+	return channel_new(r);
 }
 
 struct resolver *resolver_new(struct loop *loop, const struct resolver_conf *conf)
 {
-        static const struct resolver_conf defaults;
-        struct resolver *r;
+	static const struct resolver_conf defaults;
+	struct resolver *r;
 
-        if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS || !(r = calloc(1, sizeof *r)))
-                return NULL;
-        conf = conf ? conf : &defaults;
-        r->loop = loop;
-        r->timeout_ms = conf->timeout_ms ? conf->timeout_ms : TIMEOUT_MS;
-        r->tries = conf->tries ? conf->tries : TRIES;
-        r->n_servers = MIN_OF(conf->n_servers, (size_t)SERVERS_MAX);
-        for (size_t i = 0; i < r->n_servers; i++)
-                r->servers[i] = conf->servers[i];
-        return r;
+	if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS || !(r = calloc(1, sizeof *r)))
+		return NULL;
+	conf = conf ? conf : &defaults;
+	r->loop = loop;
+	r->timeout_ms = conf->timeout_ms ? conf->timeout_ms : TIMEOUT_MS;
+	r->tries = conf->tries ? conf->tries : TRIES;
+	r->n_servers = MIN_OF(conf->n_servers, (size_t)SERVERS_MAX);
+	for (size_t i = 0; i < r->n_servers; i++)
+		r->servers[i] = conf->servers[i];
+	return r;
 }
 
 void resolver_free(struct resolver *r)
 {
-        if (!r)
-                return;
-        while (r->channels)
-                channel_free(r->channels);
-        ares_library_cleanup();
-        free(r);
+	if (!r)
+		return;
+	while (r->channels)
+		channel_free(r->channels);
+	ares_library_cleanup();
+	free(r);
 }
 
 /* --- look-ups
@@ -263,152 +263,152 @@ void resolver_free(struct resolver *r)
 
 static int explain(const struct resolve *q, int status, struct err *err)
 {
-        switch (status) {
-        case ARES_ENOTFOUND:
-        case ARES_ENODATA:
-        case ARES_ENONAME:
-                return err_say(err, ENOENT, "look up %s: no such name", q->name);
-        case ARES_ETIMEOUT:
-                return err_say(err, ETIMEDOUT, "look up %s: no DNS server answers", q->name);
-        case ARES_ECONNREFUSED:
-                return err_say(err, ECONNREFUSED, "look up %s: the DNS server cannot be reached",
-                               q->name);
-        case ARES_EBADNAME:
-                return err_say(err, EINVAL, "look up %s: not a valid name", q->name);
-        default:
-                return err_say(err, EIO, "look up %s: %s", q->name, ares_strerror(status));
-        }
+	switch (status) {
+	case ARES_ENOTFOUND:
+	case ARES_ENODATA:
+	case ARES_ENONAME:
+		return err_say(err, ENOENT, "look up %s: no such name", q->name);
+	case ARES_ETIMEOUT:
+		return err_say(err, ETIMEDOUT, "look up %s: no DNS server answers", q->name);
+	case ARES_ECONNREFUSED:
+		return err_say(err, ECONNREFUSED, "look up %s: the DNS server cannot be reached",
+			       q->name);
+	case ARES_EBADNAME:
+		return err_say(err, EINVAL, "look up %s: not a valid name", q->name);
+	default:
+		return err_say(err, EIO, "look up %s: %s", q->name, ares_strerror(status));
+	}
 }
 
 static size_t addresses(const struct ares_addrinfo *info, int family, struct ip *v, size_t max)
 {
-        size_t n = 0;
+	size_t n = 0;
 
-        for (const struct ares_addrinfo_node *a = info ? info->nodes : NULL; a && n < max;
-             a = a->ai_next) {
-                struct sockaddr_storage ss = { 0 };
-                struct ipport at;
+	for (const struct ares_addrinfo_node *a = info ? info->nodes : NULL; a && n < max;
+	     a = a->ai_next) {
+		struct sockaddr_storage ss = { 0 };
+		struct ipport at;
 
-                if (a->ai_family != family || a->ai_addrlen > sizeof ss)
-                        continue;
-                memcpy(&ss, a->ai_addr, a->ai_addrlen);
-                if (sockaddr_to(&ss, &at))
-                        v[n++] = at.ip;
-        }
-        return n;
+		if (a->ai_family != family || a->ai_addrlen > sizeof ss)
+			continue;
+		memcpy(&ss, a->ai_addr, a->ai_addrlen);
+		if (sockaddr_to(&ss, &at))
+			v[n++] = at.ip;
+	}
+	return n;
 }
 
 /* Tells the owner and, after the last answer, frees. */
 static void answer(struct resolve *q, int family, const struct ip *v, size_t n,
-                   const struct err *why)
+		   const struct err *why)
 {
-        bool is_last = --q->n_pending == 0;
-        resolve_fn *fn = q->fn;
-        void *ctx = q->ctx;
+	bool is_last = --q->n_pending == 0;
+	resolve_fn *fn = q->fn;
+	void *ctx = q->ctx;
 
-        if (is_last)
-                free(q);
-        if (fn)
-                fn(ctx, family, v, n, n > 0 ? NULL : why, is_last);
+	if (is_last)
+		free(q);
+	if (fn)
+		fn(ctx, family, v, n, n > 0 ? NULL : why, is_last);
 }
 
 static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *info)
 {
-        struct query *query = arg;
-        struct ip v[RESOLVE_ADDRS_MAX];
-        size_t n = addresses(info, query->family, v, RESOLVE_ADDRS_MAX);
-        struct channel *ch = query->ch;
-        struct err err;
+	struct query *query = arg;
+	struct ip v[RESOLVE_ADDRS_MAX];
+	size_t n = addresses(info, query->family, v, RESOLVE_ADDRS_MAX);
+	struct channel *ch = query->ch;
+	struct err err;
 
-        (void)timeouts;
-        if (info)
-                ares_freeaddrinfo(info);
-        explain(query->q, status == ARES_SUCCESS ? ARES_ENODATA : status, &err);
-        if (--ch->n_queries == 0 && ch != ch->r->channels)
-                loop_defer(ch->r->loop, &ch->end);
-        answer(query->q, query->family, v, n, &err);
+	(void)timeouts;
+	if (info)
+		ares_freeaddrinfo(info);
+	explain(query->q, status == ARES_SUCCESS ? ARES_ENODATA : status, &err);
+	if (--ch->n_queries == 0 && ch != ch->r->channels)
+		loop_defer(ch->r->loop, &ch->end);
+	answer(query->q, query->family, v, n, &err);
 }
 
 static void ask(struct resolve *q, struct channel *ch, struct query *query, int family)
 {
-        struct ares_addrinfo_hints hints = { .ai_family = family, .ai_flags = ARES_AI_NOSORT };
+	struct ares_addrinfo_hints hints = { .ai_family = family, .ai_flags = ARES_AI_NOSORT };
 
-        *query = (struct query){ q, ch, family };
-        ch->n_queries++;
-        ares_getaddrinfo(ch->ares, q->name, NULL, &hints, on_answer, query);
+	*query = (struct query){ q, ch, family };
+	ch->n_queries++;
+	ares_getaddrinfo(ch->ares, q->name, NULL, &hints, on_answer, query);
 }
 
 static void start(void *ctx)
 {
-        struct resolve *q = ctx;
-        int families = q->families;
-        struct channel *ch;
-        struct ip ip;
+	struct resolve *q = ctx;
+	int families = q->families;
+	struct channel *ch;
+	struct ip ip;
 
-        if (ip_parse(bytes_str(q->name), &ip)) {
-                int family = sockaddr_family(&ip);
-                bool is_wanted = families & (family == AF_INET ? RESOLVE_V4 : RESOLVE_V6);
-                struct err err;
+	if (ip_parse(bytes_str(q->name), &ip)) {
+		int family = sockaddr_family(&ip);
+		bool is_wanted = families & (family == AF_INET ? RESOLVE_V4 : RESOLVE_V6);
+		struct err err;
 
-                err_say(&err, ENOENT, "%s is an address of the other family", q->name);
-                if (families == RESOLVE_BOTH)
-                        answer(q, family == AF_INET ? AF_INET6 : AF_INET, NULL, 0, &err);
-                answer(q, is_wanted ? family : (family == AF_INET ? AF_INET6 : AF_INET), &ip,
-                       is_wanted, &err);
-                return;
-        }
-        ch = channel_now(q->r);
-        if (!ch) {
-                struct err err;
+		err_say(&err, ENOENT, "%s is an address of the other family", q->name);
+		if (families == RESOLVE_BOTH)
+			answer(q, family == AF_INET ? AF_INET6 : AF_INET, NULL, 0, &err);
+		answer(q, is_wanted ? family : (family == AF_INET ? AF_INET6 : AF_INET), &ip,
+		       is_wanted, &err);
+		return;
+	}
+	ch = channel_now(q->r);
+	if (!ch) {
+		struct err err;
 
-                err_say(&err, ENOMEM, "look up %s: the resolver cannot start", q->name);
-                if (families == RESOLVE_BOTH)
-                        answer(q, AF_INET6, NULL, 0, &err);
-                answer(q, families == RESOLVE_V6 ? AF_INET6 : AF_INET, NULL, 0, &err);
-                return;
-        }
-        /* q may be gone when the last answer comes at once */
-        if (families & RESOLVE_V6)
-                ask(q, ch, &q->queries[0], AF_INET6);
-        if (families & RESOLVE_V4)
-                ask(q, ch, &q->queries[1], AF_INET);
-        set_timer(ch);
+		err_say(&err, ENOMEM, "look up %s: the resolver cannot start", q->name);
+		if (families == RESOLVE_BOTH)
+			answer(q, AF_INET6, NULL, 0, &err);
+		answer(q, families == RESOLVE_V6 ? AF_INET6 : AF_INET, NULL, 0, &err);
+		return;
+	}
+	/* q may be gone when the last answer comes at once */
+	if (families & RESOLVE_V6)
+		ask(q, ch, &q->queries[0], AF_INET6);
+	if (families & RESOLVE_V4)
+		ask(q, ch, &q->queries[1], AF_INET);
+	set_timer(ch);
 }
 
 struct resolve *resolve_start(struct resolver *r, const char *name, int families, resolve_fn *fn,
-                              void *ctx, struct err *err)
+			      void *ctx, struct err *err)
 {
-        size_t n = strlen(name);
-        struct resolve *q;
+	size_t n = strlen(name);
+	struct resolve *q;
 
-        assert(families > 0 && families <= RESOLVE_BOTH);
-        if (n == 0 || n > RESOLVE_NAME_MAX) {
-                err_say(err, EINVAL, "look up: a name has 1 to %d characters", RESOLVE_NAME_MAX);
-                return NULL;
-        }
-        q = calloc(1, sizeof *q);
-        if (!q) {
-                err_set(err, ENOMEM, "look up %s", name);
-                return NULL;
-        }
-        q->r = r;
-        q->fn = fn;
-        q->ctx = ctx;
-        q->families = families;
-        q->n_pending = families == RESOLVE_BOTH ? 2 : 1;
-        memcpy(q->name, name, n);
-        loop_defer_init(&q->start, start, q);
-        loop_defer(r->loop, &q->start);
-        return q;
+	assert(families > 0 && families <= RESOLVE_BOTH);
+	if (n == 0 || n > RESOLVE_NAME_MAX) {
+		err_say(err, EINVAL, "look up: a name has 1 to %d characters", RESOLVE_NAME_MAX);
+		return NULL;
+	}
+	q = calloc(1, sizeof *q);
+	if (!q) {
+		err_set(err, ENOMEM, "look up %s", name);
+		return NULL;
+	}
+	q->r = r;
+	q->fn = fn;
+	q->ctx = ctx;
+	q->families = families;
+	q->n_pending = families == RESOLVE_BOTH ? 2 : 1;
+	memcpy(q->name, name, n);
+	loop_defer_init(&q->start, start, q);
+	loop_defer(r->loop, &q->start);
+	return q;
 }
 
 void resolve_cancel(struct resolve *q)
 {
-        if (!q)
-                return;
-        q->fn = NULL;
-        if (q->start.loop) { /* nothing has been asked yet */
-                loop_defer_cancel(&q->start);
-                free(q);
-        }
+	if (!q)
+		return;
+	q->fn = NULL;
+	if (q->start.loop) { /* nothing has been asked yet */
+		loop_defer_cancel(&q->start);
+		free(q);
+	}
 }

@@ -7,17 +7,17 @@
 #include "os/tls.h"
 
 struct tls_client {
-        SSL_CTX *ssl;
-        BIO_METHOD *bio;
-        char *file; /* bundle to fall back on; NULL: the usual places */
-        char *dirs; /* whose files are read when hashes did not help; NULL: none */
+	SSL_CTX *ssl;
+	BIO_METHOD *bio;
+	char *file; /* bundle to fall back on; NULL: the usual places */
+	char *dirs; /* whose files are read when hashes did not help; NULL: none */
 };
 
 struct tls_server {
-        SSL_CTX *ssl;
-        BIO_METHOD *bio;
-        char *cert_file, *key_file; /* NULL: self-made */
-        uint8_t pin[32];            /* SHA-256 of the leaf's DER */
+	SSL_CTX *ssl;
+	BIO_METHOD *bio;
+	char *cert_file, *key_file; /* NULL: self-made */
+	uint8_t pin[32];            /* SHA-256 of the leaf's DER */
 };
 
 /* A BIO over a socket: recv and send without SIGPIPE. NULL: out of memory. */
@@ -27,10 +27,10 @@ int tls_err(struct err *err, int code, const char *what);
 
 /* What one connection expects; the SSL's app data. */
 struct tls_check {
-        char *host, *name; /* dialled; verified (host or CertName) */
-        bool is_insecure, is_pinned;
-        uint8_t pin[32];
-        char failure[384]; /* filled by the verification: words for the user */
+	char *host, *name; /* dialled; verified (host or CertName) */
+	bool is_insecure, is_pinned;
+	uint8_t pin[32];
+	char failure[384]; /* filled by the verification: words for the user */
 };
 int tls_verify(X509_STORE_CTX *store, void *client); /* SSL_CTX_set_cert_verify_callback */
 

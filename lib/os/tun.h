@@ -1,5 +1,5 @@
-/* os/tun.h - a persistent TUN device: it outlives the process, with addresses and routes; whoever attaches by its name
- * goes on. Without a reader it has no carrier. */
+/* os/tun.h - a persistent TUN device: it outlives the process, with addresses and routes; whoever
+ * attaches by its name goes on. Without a reader it has no carrier. */
 #ifndef OS_TUN_H
 #define OS_TUN_H
 
@@ -13,7 +13,8 @@
 
 struct tun;
 
-/* Packets that were read; borrowed. Returns how many were taken; the rest is dropped, as on a link that is full. */
+/* Packets that were read; borrowed. Returns how many were taken; the rest is dropped, as on a link
+ * that is full. */
 typedef size_t tun_fn(void *ctx, const struct pkt *v, size_t n);
 
 /* Attaches to or makes the device; needs NET_ADMIN. NULL: e says why. */

@@ -8,8 +8,8 @@
 #include "base/mono.h"
 
 struct path_quality {
-        struct ipport addr; /* ip zero: none */
-        span_t latency;
+	struct ipport addr; /* ip zero: none */
+	span_t latency;
 };
 
 /* Is a better than b, by enough to change? The same address is never better than itself. */

@@ -12,116 +12,116 @@
 
 static bool is_direct(const struct live *l)
 {
-        return !ip_is_zero(&l->best.addr.ip);
+	return !ip_is_zero(&l->best.addr.ip);
 }
 
 bool discovery_wanted(const struct live *l, mono_t now)
 {
-        if (!is_direct(l) || !live_trusted(l, now) || l->last_full.ns == LONG_AGO.ns)
-                return true;
-        return l->best.latency.ns > GOOD_LATENCY.ns &&
-               mono_sub(now, l->last_full).ns >= SPAN_S(UPGRADE_S).ns;
+	if (!is_direct(l) || !live_trusted(l, now) || l->last_full.ns == LONG_AGO.ns)
+		return true;
+	return l->best.latency.ns > GOOD_LATENCY.ns &&
+	       mono_sub(now, l->last_full).ns >= SPAN_S(UPGRADE_S).ns;
 }
 
 static void call_send(struct path *p, mono_t now, struct live *l)
 {
-        const struct out o = { .type = DISCO_CALL_ME_MAYBE,
-                               .peer = l->peer,
-                               .derp = known_derp(&p->peers[l->peer]) };
+	const struct out o = { .type = DISCO_CALL_ME_MAYBE,
+			       .peer = l->peer,
+			       .derp = known_derp(&p->peers[l->peer]) };
 
-        l->last_call = now;
-        if (o.derp != 0)
-                (void)out_push(p, &o);
+	l->last_call = now;
+	if (o.derp != 0)
+		(void)out_push(p, &o);
 }
 
 static void call_want(struct path *p, mono_t now, struct live *l)
 {
-        if (mono_sub(now, p->own_at).ns <= SPAN_S(FRESH_S).ns) {
-                call_send(p, now, l);
-                return;
-        }
-        l->wants_cmm = true;
-        if (mono_is_never(p->stun_wait_until)) {
-                p->want_stun = true;
-                p->stun_wait_until = mono_add(now, SPAN_S(STUN_WAIT_S));
-        }
+	if (mono_sub(now, p->own_at).ns <= SPAN_S(FRESH_S).ns) {
+		call_send(p, now, l);
+		return;
+	}
+	l->wants_cmm = true;
+	if (mono_is_never(p->stun_wait_until)) {
+		p->want_stun = true;
+		p->stun_wait_until = mono_add(now, SPAN_S(STUN_WAIT_S));
+	}
 }
 
 void discovery_fresh(struct path *p, mono_t now, bool changed)
 {
-        p->want_stun = false;
-        p->stun_wait_until = MONO_NEVER;
-        for (size_t i = 0; i < p->n_heap; i++) {
-                struct live *l = p->heap[i];
-                bool misled = changed && !live_trusted(l, now) && live_active(l, now) &&
-                              mono_sub(now, l->last_call).ns <= SPAN_S(FRESH_S).ns;
+	p->want_stun = false;
+	p->stun_wait_until = MONO_NEVER;
+	for (size_t i = 0; i < p->n_heap; i++) {
+		struct live *l = p->heap[i];
+		bool misled = changed && !live_trusted(l, now) && live_active(l, now) &&
+			      mono_sub(now, l->last_call).ns <= SPAN_S(FRESH_S).ns;
 
-                if (l->wants_cmm || misled)
-                        call_send(p, now, l);
-                l->wants_cmm = false;
-        }
+		if (l->wants_cmm || misled)
+			call_send(p, now, l);
+		l->wants_cmm = false;
+	}
 }
 
 void discovery_round(struct path *p, mono_t now, struct live *l, bool call)
 {
-        mono_t next = mono_add(now, SPAN_S(PING_GAP_S));
-        size_t sent = 0;
+	mono_t next = mono_add(now, SPAN_S(PING_GAP_S));
+	size_t sent = 0;
 
-        if (p->derp_only)
-                return;
-        l->last_full = now;
-        cand_prune(p, now, l);
-        for (size_t i = 0; i < l->n_cands; i++) {
-                struct cand *c = &l->cands[i];
-                mono_t may = mono_add(c->last_ping, SPAN_S(PING_GAP_S));
+	if (p->derp_only)
+		return;
+	l->last_full = now;
+	cand_prune(p, now, l);
+	for (size_t i = 0; i < l->n_cands; i++) {
+		struct cand *c = &l->cands[i];
+		mono_t may = mono_add(c->last_ping, SPAN_S(PING_GAP_S));
 
-                if (mono_due(may, now))
-                        sent += ping_send(p, now, l, &c->addr, 0, WHY_DISCOVERY, 0, 0);
-                else
-                        next = mono_min(next, may);
-        }
-        l->next_full = next;
-        if (call && sent > 0 && known_derp(&p->peers[l->peer]) != 0)
-                call_want(p, now, l);
+		if (mono_due(may, now))
+			sent += ping_send(p, now, l, &c->addr, 0, WHY_DISCOVERY, 0, 0);
+		else
+			next = mono_min(next, may);
+	}
+	l->next_full = next;
+	if (call && sent > 0 && known_derp(&p->peers[l->peer]) != 0)
+		call_want(p, now, l);
 }
 
 void discovery_beat(struct path *p, mono_t now, struct live *l)
 {
-        const struct cand *best;
+	const struct cand *best;
 
-        if (!live_active(l, now) || p->derp_only) {
-                l->beat_at = MONO_NEVER;
-                return;
-        }
-        l->beat_at = mono_add(now, SPAN_S(HEARTBEAT_S));
-        /* The round comes first: a lone best address then counts as pinged by it, and the call
-         * follows. */
-        if (discovery_wanted(l, now))
-                discovery_round(p, now, l, true);
-        best = is_direct(l) ? cand_find(l, &l->best.addr) : NULL;
-        if (best && mono_before(best->last_ping, now))
-                (void)ping_send(p, now, l, &l->best.addr, 0, WHY_HEARTBEAT, 0, 0);
+	if (!live_active(l, now) || p->derp_only) {
+		l->beat_at = MONO_NEVER;
+		return;
+	}
+	l->beat_at = mono_add(now, SPAN_S(HEARTBEAT_S));
+	/* The round comes first: a lone best address then counts as pinged by it, and the call
+	 * follows. */
+	if (discovery_wanted(l, now))
+		discovery_round(p, now, l, true);
+	best = is_direct(l) ? cand_find(l, &l->best.addr) : NULL;
+	if (best && mono_before(best->last_ping, now))
+		(void)ping_send(p, now, l, &l->best.addr, 0, WHY_HEARTBEAT, 0, 0);
 }
 
 void discovery_called(struct path *p, mono_t now, struct live *l, struct rd endpoints, size_t n)
 {
-        struct ipport addr;
+	struct ipport addr;
 
-        for (size_t i = 0; i < l->n_cands; i++)
-                l->cands[i].called = false;
-        for (size_t i = 0; i < n && disco_endpoint_next(&endpoints, &addr); i++) {
-                struct cand *c;
+	for (size_t i = 0; i < l->n_cands; i++)
+		l->cands[i].called = false;
+	for (size_t i = 0; i < n && disco_endpoint_next(&endpoints, &addr); i++) {
+		struct cand *c;
 
-                if (i >= PATH_ENDPOINTS_MAX) {
-                        path_drop(p, PATH_DROP_ENDPOINT_LIMIT);
-                        continue;
-                }
-                c = cand_add(p, now, l, &addr);
-                if (c)
-                        c->called = true;
-        }
-        for (size_t i = 0; i < l->n_cands; i++)
-                l->cands[i].last_ping = LONG_AGO;
-        discovery_round(p, now, l, false); /* forgets what only an earlier call named */
-        live_rearm(p, now, l);
+		if (i >= PATH_ENDPOINTS_MAX) {
+			path_drop(p, PATH_DROP_ENDPOINT_LIMIT);
+			continue;
+		}
+		c = cand_add(p, now, l, &addr);
+		if (c)
+			c->called = true;
+	}
+	for (size_t i = 0; i < l->n_cands; i++)
+		l->cands[i].last_ping = LONG_AGO;
+	discovery_round(p, now, l, false); /* forgets what only an earlier call named */
+	live_rearm(p, now, l);
 }

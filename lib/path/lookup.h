@@ -14,11 +14,11 @@
 #include "base/attr.h"
 
 struct lookup_slot {
-        uint32_t hash, id;
+	uint32_t hash, id;
 };
 struct lookup {
-        struct lookup_slot *v; /* owned; cap is a power of two, or 0 */
-        size_t n, cap;
+	struct lookup_slot *v; /* owned; cap is a power of two, or 0 */
+	size_t n, cap;
 };
 
 uint32_t lookup_hash(uint64_t seed, const void *data, size_t len);

@@ -106,8 +106,8 @@ static void start_upgrade(struct control *c)
 	drop_h2(c);
 	c->h2 = malloc(sizeof *c->h2);
 	if (c->h2 && new_answer(c, "POST", UPGRADE_PROTOCOL))
-		r = h2_client_init(c->h2, CONTROL_CAPABILITY_VERSION, &c->keys->machine, &c->server_key,
-				   c->rng, c->url.authority, init);
+		r = h2_client_init(c->h2, CONTROL_CAPABILITY_VERSION, &c->keys->machine,
+				   &c->server_key, c->rng, c->url.authority, init);
 	if (r != 0) {
 		free(c->h2);
 		c->h2 = NULL;

@@ -35,8 +35,8 @@
 #include "ts2021/url.h"
 
 enum { /* seconds; watchdog: control-protocol.md 4.3, ping: 5.2, the others ours */
-       CONTROL_DIAL_S = 8,    /* until the stream is open */
-       CONTROL_ANSWER_S = 8,  /* each of /key, upgrade and handshake */
+       CONTROL_DIAL_S = 8,   /* until the stream is open */
+       CONTROL_ANSWER_S = 8, /* each of /key, upgrade and handshake */
        CONTROL_REGISTER_S = 60,
        CONTROL_FOLLOWUP_S = 300, /* then it is asked again, lest a dead path holds the login up */
        CONTROL_LITE_S = 30,
@@ -99,7 +99,7 @@ struct control {
 	bool plain_map;
 
 	/* who we are */
-	struct control_keys *keys; /* secret_new */
+	struct control_keys *keys;             /* secret_new */
 	struct key_pub node_pub, old_node_pub; /* old: zero when none */
 	char *auth_key;
 	bool ephemeral;

@@ -753,7 +753,8 @@ TEST(registration_errors_come_with_http_200_and_are_told_once_without_the_key)
 	world_pass(&w, SPAN_S(300));
 	ck_assert_uint_eq(w.seen[CONTROL_LOGIN_FAILED], 1);
 	ck_assert(w.fatal);
-	ck_assert_str_eq(w.login_failed, "control control.example:8080 refuses the auth key: authkey already "
+	ck_assert_str_eq(w.login_failed,
+			 "control control.example:8080 refuses the auth key: authkey already "
 			 "used: (key) and (key). Make a new auth key");
 	ck_assert_ptr_nonnull(strstr(w.rq[0].body, "\"Auth\":{\"AuthKey\":\"plain0ldKey\"}"));
 	ck_assert_uint_le(world_count(&w, world_is_register), 21); /* goes on, slowly */

@@ -10,13 +10,13 @@
 #include "base/rng.h"
 
 struct index_slot {
-        uint32_t index; /* 0: empty; indices are random, so they are their own hash */
-        uint32_t peer;
+	uint32_t index; /* 0: empty; indices are random, so they are their own hash */
+	uint32_t peer;
 };
 
 struct index_table {
-        struct index_slot *v; /* open addressing, cap a power of two, at most half full */
-        size_t cap, n;
+	struct index_slot *v; /* open addressing, cap a power of two, at most half full */
+	size_t cap, n;
 };
 
 void wg_index_fini(struct index_table *t);

@@ -11,11 +11,11 @@
 
 enum { MSG_INIT = 1, MSG_RESP = 2, MSG_COOKIE = 3, MSG_DATA = 4 };
 enum {
-        MSG_INIT_LEN = 148,
-        MSG_RESP_LEN = 92,
-        MSG_COOKIE_LEN = 64,
-        MSG_DATA_MIN = 32,
-        MSG_DATA_HEAD = 16
+	MSG_INIT_LEN = 148,
+	MSG_RESP_LEN = 92,
+	MSG_COOKIE_LEN = 64,
+	MSG_DATA_MIN = 32,
+	MSG_DATA_HEAD = 16
 };
 enum { TAG_LEN = 16, MAC_LEN = 16, COOKIE_LEN = 16, TS_LEN = 12 };
 
@@ -42,18 +42,18 @@ enum {                        /* ours; docs/limits.md */
        STAGED_PEER_MAX = 128, /* packets of one peer that wait for a session */
        COOKIES_MAX = 64,      /* cookie replies between two pulls */
        NUDGE_SPACING_MS =
-           100, /* between initiations when the owner says the peer may know us now */
+	   100, /* between initiations when the owner says the peer may know us now */
 };
 
 static inline void le32_put(uint8_t p[static 4], uint32_t v)
 {
-        for (int i = 0; i < 4; i++)
-                p[i] = (uint8_t)(v >> 8 * i);
+	for (int i = 0; i < 4; i++)
+		p[i] = (uint8_t)(v >> 8 * i);
 }
 
 static inline uint32_t le32_get(const uint8_t p[static 4])
 {
-        return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
+	return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
 }
 
 #endif

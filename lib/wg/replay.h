@@ -9,8 +9,8 @@
 enum { REPLAY_WORDS = 128, REPLAY_WINDOW = (REPLAY_WORDS - 1) * 64 };
 
 struct replay {       /* zero: nothing was seen */
-        uint64_t top; /* one above the highest counter seen; 0: none */
-        uint64_t ring[REPLAY_WORDS];
+	uint64_t top; /* one above the highest counter seen; 0: none */
+	uint64_t ring[REPLAY_WORDS];
 };
 
 /* Call after the packet proved authentic. false: seen before, or too far behind to tell. */

@@ -18,18 +18,18 @@ uint64_t checksum_add(uint64_t sum, const void *data, size_t len);
 /* Stores the complement of the folded sum; over data whose checksum is right it is zero. */
 static inline uint16_t checksum_fold(uint64_t sum)
 {
-        sum = (sum & 0xffffffff) + (sum >> 32);
-        sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-        sum = (sum & 0xffff) + (sum >> 16);
-        sum = (sum & 0xffff) + (sum >> 16);
-        return (uint16_t)~sum;
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
 }
 
 static inline void checksum_store(uint8_t *at, uint64_t sum)
 {
-        uint16_t v = checksum_fold(sum);
+	uint16_t v = checksum_fold(sum);
 
-        memcpy(at, &v, sizeof v);
+	memcpy(at, &v, sizeof v);
 }
 
 /* Pseudo header of RFC 9293 3.1 (IPv4) or RFC 8200 8.1; len: of the transport header and what it

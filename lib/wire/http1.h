@@ -38,50 +38,50 @@ enum {                         /* ours; bytes unless said */
 };
 
 enum http1_result {
-        HTTP1_OK,
-        HTTP1_MORE,         /* the head is not complete */
-        HTTP1_TOO_LONG,     /* HTTP1_HEAD_MAX */
-        HTTP1_TOO_MANY,     /* HTTP1_HEADERS_MAX */
-        HTTP1_BAD_BYTE,     /* a control character, or CR or LF alone */
-        HTTP1_BAD_LINE,     /* request or status line */
-        HTTP1_BAD_VERSION,  /* not HTTP/1.x */
-        HTTP1_BAD_FIELD,    /* no colon, bad name, folded line */
-        HTTP1_BAD_HOST,     /* none or several in a request */
-        HTTP1_BAD_LENGTH,   /* Content-Length malformed, repeated or beside Transfer-Encoding */
-        HTTP1_BAD_ENCODING, /* Transfer-Encoding other than one "chunked", or in HTTP/1.0 */
-        HTTP1_N,
+	HTTP1_OK,
+	HTTP1_MORE,         /* the head is not complete */
+	HTTP1_TOO_LONG,     /* HTTP1_HEAD_MAX */
+	HTTP1_TOO_MANY,     /* HTTP1_HEADERS_MAX */
+	HTTP1_BAD_BYTE,     /* a control character, or CR or LF alone */
+	HTTP1_BAD_LINE,     /* request or status line */
+	HTTP1_BAD_VERSION,  /* not HTTP/1.x */
+	HTTP1_BAD_FIELD,    /* no colon, bad name, folded line */
+	HTTP1_BAD_HOST,     /* none or several in a request */
+	HTTP1_BAD_LENGTH,   /* Content-Length malformed, repeated or beside Transfer-Encoding */
+	HTTP1_BAD_ENCODING, /* Transfer-Encoding other than one "chunked", or in HTTP/1.0 */
+	HTTP1_N,
 };
 const char *http1_result_name(enum http1_result r);
 
 enum http1_framing {
-        HTTP1_BODY_NONE,
-        HTTP1_BODY_LENGTH, /* content_length bytes */
-        HTTP1_BODY_CHUNKED,
-        HTTP1_BODY_CLOSE, /* to the end of the stream; responses only */
+	HTTP1_BODY_NONE,
+	HTTP1_BODY_LENGTH, /* content_length bytes */
+	HTTP1_BODY_CHUNKED,
+	HTTP1_BODY_CLOSE, /* to the end of the stream; responses only */
 };
 
 struct http1_field {
-        struct bytes name, value; /* value without white space around it */
+	struct bytes name, value; /* value without white space around it */
 };
 
 struct http1_head {
-        /* valid after HTTP1_OK; views into what was fed */
-        struct bytes method, target; /* request */
-        int status;                  /* response: 100 to 599 */
-        struct bytes reason;
-        struct bytes host; /* request: the Host field */
-        unsigned minor;    /* HTTP/1.minor: 0 or 1 */
-        struct http1_field field[HTTP1_HEADERS_MAX];
-        size_t n_fields;
-        size_t len; /* of the head with its blank line: here the body begins */
-        enum http1_framing framing;
-        uint64_t content_length; /* HTTP1_BODY_LENGTH; also what a response to HEAD announces */
-        bool has_length;
-        bool keep_alive; /* the connection may carry another message afterwards */
-        /* progress */
-        bool is_response, no_body, is_connect;
-        size_t start, scanned, line;
-        enum http1_result result;
+	/* valid after HTTP1_OK; views into what was fed */
+	struct bytes method, target; /* request */
+	int status;                  /* response: 100 to 599 */
+	struct bytes reason;
+	struct bytes host; /* request: the Host field */
+	unsigned minor;    /* HTTP/1.minor: 0 or 1 */
+	struct http1_field field[HTTP1_HEADERS_MAX];
+	size_t n_fields;
+	size_t len; /* of the head with its blank line: here the body begins */
+	enum http1_framing framing;
+	uint64_t content_length; /* HTTP1_BODY_LENGTH; also what a response to HEAD announces */
+	bool has_length;
+	bool keep_alive; /* the connection may carry another message afterwards */
+	/* progress */
+	bool is_response, no_body, is_connect;
+	size_t start, scanned, line;
+	enum http1_result result;
 };
 
 void http1_request_init(struct http1_head *h);
@@ -103,63 +103,64 @@ bool http1_is_upgrade(const struct http1_head *h, const char *proto);
 /* --- body: bytes of the stream in, pieces of content out; copies nothing --- */
 
 enum http1_body_result {
-        HTTP1_BODY_DATA, /* *piece is the next content, not empty; call again with what follows
-                            *used */
-        HTTP1_BODY_MORE, /* all was used; give more */
-        HTTP1_BODY_END,  /* complete; the next message begins behind *used */
-        HTTP1_BODY_BAD,  /* malformed; final */
+	HTTP1_BODY_DATA, /* *piece is the next content, not empty; call again with what follows
+			  *used */
+	HTTP1_BODY_MORE, /* all was used; give more */
+	HTTP1_BODY_END,  /* complete; the next message begins behind *used */
+	HTTP1_BODY_BAD,  /* malformed; final */
 };
 struct http1_body {
-        enum http1_framing framing;
-        int state;
-        unsigned digits;
-        uint64_t left;
-        size_t line;
+	enum http1_framing framing;
+	int state;
+	unsigned digits;
+	uint64_t left;
+	size_t line;
 };
 void http1_body_init(struct http1_body *b, const struct http1_head *h);
 enum http1_body_result http1_body_feed(struct http1_body *b, struct bytes in, size_t *used,
-                                       struct bytes *piece);
+				       struct bytes *piece);
 /* The stream ended: true when that is a legitimate end of the body */
 bool http1_body_eof(struct http1_body *b);
 
-/* --- emit: a head into a buffer; failing sticks, http1_emit_end takes back what was appended --- */
+/* --- emit: a head into a buffer; failing sticks, http1_emit_end takes back what was appended ---
+ */
 
 struct http1_emit {
-        struct buf *b;
-        size_t start; /* b->len at the beginning */
-        bool failed;
+	struct buf *b;
+	size_t start; /* b->len at the beginning */
+	bool failed;
 };
 /* Request line and Host. host is empty: no Host field (CONNECT by HTTP/1.0 and the like) */
 struct http1_emit http1_emit_request(struct buf *b, const char *method, struct bytes target,
-                                     struct bytes host);
+				     struct bytes host);
 /* Status line; reason NULL: the standard words */
 struct http1_emit http1_emit_response(struct buf *b, int status, const char *reason);
 void http1_emit_field(struct http1_emit *e, const char *name,
-                      const char *value); /* control characters fail */
+		      const char *value); /* control characters fail */
 void http1_emit_fieldb(struct http1_emit *e, const char *name, struct bytes value);
 void http1_emit_length(struct http1_emit *e, uint64_t len); /* Content-Length */
 MUST_USE bool http1_emit_end(struct http1_emit *e);         /* the blank line */
 /* A whole answer: status, Content-Type (NULL: none), Content-Length, "Connection: close" when
  * asked, body */
 MUST_USE bool http1_emit_answer(struct buf *b, int status, const char *type, struct bytes body,
-                                bool close);
+				bool close);
 MUST_USE bool http1_emit_chunk(struct buf *b,
-                               struct bytes data); /* no data: the last chunk and the end */
+			       struct bytes data); /* no data: the last chunk and the end */
 const char *http1_reason(int status);              /* "" when unknown */
 
 /* --- targets --- */
 
 enum http1_target_form { HTTP1_ORIGIN, HTTP1_ABSOLUTE, HTTP1_AUTHORITY, HTTP1_ASTERISK };
 struct http1_target {
-        enum http1_target_form form;
-        struct bytes scheme, authority; /* absolute: both; authority form: the latter */
-        struct bytes path,
-            query; /* as sent; path of an absolute target without one is "/"; no '?' in query */
-        bool has_query;
+	enum http1_target_form form;
+	struct bytes scheme, authority; /* absolute: both; authority form: the latter */
+	struct bytes path,
+	    query; /* as sent; path of an absolute target without one is "/"; no '?' in query */
+	bool has_query;
 };
 /* RFC 9112 3.2; authority form for CONNECT only. false: malformed (also: a fragment, user info) */
 MUST_USE bool http1_target_parse(struct bytes method, struct bytes target,
-                                 struct http1_target *out);
+				 struct http1_target *out);
 /* "host", "host:port", "[v6]:port"; host without brackets; *port is left alone when there is none
  */
 MUST_USE bool http1_authority_parse(struct bytes authority, struct bytes *host, uint16_t *port);

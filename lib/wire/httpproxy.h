@@ -33,19 +33,19 @@
 struct httpproxy;
 
 enum {
-        HTTPPROXY_IN_MAX = 32 << 10, /* bytes held of each direction before they are understood;
-                                        above HTTP1_HEAD_MAX */
-        HTTPPROXY_OUT_MAX =
-            64 << 10, /* bytes held of each direction that wait to be sent before reading stops */
-        HTTPPROXY_HOST_MAX = 256,
+	HTTPPROXY_IN_MAX = 32 << 10, /* bytes held of each direction before they are understood;
+					above HTTP1_HEAD_MAX */
+	HTTPPROXY_OUT_MAX =
+	    64 << 10, /* bytes held of each direction that wait to be sent before reading stops */
+	HTTPPROXY_HOST_MAX = 256,
 };
 
 enum httpproxy_event {
-        HTTPPROXY_NONE,
-        HTTPPROXY_DIAL,
-        HTTPPROXY_HANGUP,
-        HTTPPROXY_TUNNEL,
-        HTTPPROXY_CLOSE
+	HTTPPROXY_NONE,
+	HTTPPROXY_DIAL,
+	HTTPPROXY_HANGUP,
+	HTTPPROXY_TUNNEL,
+	HTTPPROXY_CLOSE
 };
 
 struct httpproxy *httpproxy_new(void); /* NULL: out of memory */

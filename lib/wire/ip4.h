@@ -11,12 +11,12 @@
 enum { IP4_HEAD_LEN = 20 };
 
 struct ip4_head {
-        struct ip src, dst;
-        uint16_t total_len, id;
-        uint16_t fragment_off; /* bytes */
-        bool dont_fragment, more_fragments;
-        uint8_t tos, ttl, proto;
-        uint8_t head_len; /* with options */
+	struct ip src, dst;
+	uint16_t total_len, id;
+	uint16_t fragment_off; /* bytes */
+	bool dont_fragment, more_fragments;
+	uint8_t tos, ttl, proto;
+	uint8_t head_len; /* with options */
 };
 
 /* false: too short, lengths that do not fit, or (but under FUZZING) a wrong header checksum */

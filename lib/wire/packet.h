@@ -23,37 +23,37 @@ enum { /* IP protocol numbers */
        PROTO_SCTP = 132,
 };
 enum {
-        TCP_FIN = 1,
-        TCP_SYN = 2,
-        TCP_RST = 4,
-        TCP_PSH = 8,
-        TCP_ACK = 16,
-        TCP_URG = 32,
-        TCP_ECE = 64,
-        TCP_CWR = 128
+	TCP_FIN = 1,
+	TCP_SYN = 2,
+	TCP_RST = 4,
+	TCP_PSH = 8,
+	TCP_ACK = 16,
+	TCP_URG = 32,
+	TCP_ECE = 64,
+	TCP_CWR = 128
 };
 
 struct packet {
-        struct ip src, dst;
-        uint8_t proto; /* of the transport, past an IPv6 fragment header */
-        bool is_v6;
-        bool is_later_fragment; /* offset > 0: no transport header, ports are 0 */
-        bool more_fragments;
-        uint16_t sport, dport; /* TCP, UDP, SCTP; else 0 */
-        uint8_t tcp_flags;
-        uint8_t icmp_type, icmp_code;
-        uint16_t transport_off; /* from the start of the packet */
-        uint32_t total_len;     /* of the IP packet by its own header; <= what was given */
+	struct ip src, dst;
+	uint8_t proto; /* of the transport, past an IPv6 fragment header */
+	bool is_v6;
+	bool is_later_fragment; /* offset > 0: no transport header, ports are 0 */
+	bool more_fragments;
+	uint16_t sport, dport; /* TCP, UDP, SCTP; else 0 */
+	uint8_t tcp_flags;
+	uint8_t icmp_type, icmp_code;
+	uint16_t transport_off; /* from the start of the packet */
+	uint32_t total_len;     /* of the IP packet by its own header; <= what was given */
 };
 
 enum packet_fault {
-        PACKET_OK,
-        PACKET_TOO_SHORT,
-        PACKET_BAD_VERSION,
-        PACKET_BAD_LENGTH,
-        PACKET_UNKNOWN,
-        PACKET_BAD_FRAGMENT,
-        PACKET_FAULT_N
+	PACKET_OK,
+	PACKET_TOO_SHORT,
+	PACKET_BAD_VERSION,
+	PACKET_BAD_LENGTH,
+	PACKET_UNKNOWN,
+	PACKET_BAD_FRAGMENT,
+	PACKET_FAULT_N
 };
 extern const char *const packet_fault_names[PACKET_FAULT_N];
 

@@ -11,9 +11,9 @@
 enum { UDP_HEAD_LEN = 8 };
 
 struct udp_head {
-        uint16_t sport, dport;
-        uint16_t len;      /* with the header */
-        bool has_checksum; /* set by the parser */
+	uint16_t sport, dport;
+	uint16_t len;      /* with the header */
+	bool has_checksum; /* set by the parser */
 };
 
 /* False when the length does not fit; bytes behind it are tolerated, as everybody does. */

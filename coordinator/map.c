@@ -58,15 +58,6 @@ static void read_types(struct json *j, struct request *r)
 	}
 }
 
-static void read_key(struct json *j, enum key_kind kind, struct key_pub *out)
-{
-	char text[KEY_TEXT_MAX];
-	size_t len = json_str(j, text, sizeof text);
-
-	if (len > 0 && !key_pub_parse(kind, bytes_of(text, len), out))
-		j->failed = true;
-}
-
 static bool read_request(struct bytes body, struct request *r)
 {
 	struct json j = json_of(body);
@@ -78,9 +69,9 @@ static bool read_request(struct bytes body, struct request *r)
 		if (json_key_is(key, "Version")) {
 			r->version = (int)json_i64(&j);
 		} else if (json_key_is(key, "NodeKey")) {
-			read_key(&j, KEY_NODE, &r->node);
+			tailnet_read_key(&j, KEY_NODE, &r->node);
 		} else if (json_key_is(key, "DiscoKey")) {
-			read_key(&j, KEY_DISCO, &r->disco);
+			tailnet_read_key(&j, KEY_DISCO, &r->disco);
 		} else if (json_key_is(key, "Stream")) {
 			r->stream = json_bool(&j);
 		} else if (json_key_is(key, "OmitPeers")) {

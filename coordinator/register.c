@@ -28,15 +28,6 @@ struct answer {
 
 /* --- reading --- */
 
-static void read_key(struct json *j, enum key_kind kind, struct key_pub *out)
-{
-	char text[KEY_TEXT_MAX];
-	size_t len = json_str(j, text, sizeof text);
-
-	if (len > 0 && !key_pub_parse(kind, bytes_of(text, len), out))
-		j->failed = true;
-}
-
 static void read_auth(struct json *j, struct request *r)
 {
 	struct bytes key;
@@ -79,9 +70,9 @@ static bool read_request(struct bytes body, wall_t wall, struct request *r)
 		if (json_key_is(key, "Version")) {
 			r->version = (int)json_i64(&j);
 		} else if (json_key_is(key, "NodeKey")) {
-			read_key(&j, KEY_NODE, &r->node);
+			tailnet_read_key(&j, KEY_NODE, &r->node);
 		} else if (json_key_is(key, "OldNodeKey")) {
-			read_key(&j, KEY_NODE, &r->old);
+			tailnet_read_key(&j, KEY_NODE, &r->old);
 		} else if (json_key_is(key, "Auth")) {
 			read_auth(&j, r);
 		} else if (json_key_is(key, "Ephemeral")) {

@@ -126,7 +126,7 @@ int tailnet_node_emit(const struct tailnet *t, int64_t id, struct buf *out)
 
 /* --- reading --- */
 
-static void key_in(struct json *j, enum key_kind kind, struct key_pub *k)
+void tailnet_read_key(struct json *j, enum key_kind kind, struct key_pub *k)
 {
 	char text[KEY_TEXT_MAX];
 	size_t len = json_str(j, text, sizeof text);
@@ -308,11 +308,11 @@ static void node_member(struct json *j, struct bytes key, struct tnode *n, struc
 	else if (json_key_is(key, "authkey"))
 		p->authkey = json_i64(j);
 	else if (json_key_is(key, "machine"))
-		key_in(j, KEY_MACHINE, &p->machine);
+		tailnet_read_key(j, KEY_MACHINE, &p->machine);
 	else if (json_key_is(key, "node"))
-		key_in(j, KEY_NODE, &p->node);
+		tailnet_read_key(j, KEY_NODE, &p->node);
 	else if (json_key_is(key, "disco"))
-		key_in(j, KEY_DISCO, &p->disco);
+		tailnet_read_key(j, KEY_DISCO, &p->disco);
 	else if (json_key_is(key, "v4"))
 		ip_in(j, &p->v4);
 	else if (json_key_is(key, "v6"))

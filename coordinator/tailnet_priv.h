@@ -175,4 +175,7 @@ static inline bool session_eq(struct session_id a, struct session_id b)
 	return a.index == b.index && a.generation == b.generation;
 }
 
+/* stored.c: a key as text; empty leaves it as it is, anything else that is no key fails the reader */
+void tailnet_read_key(struct json *j, enum key_kind kind, struct key_pub *k);
+
 #endif

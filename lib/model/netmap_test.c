@@ -427,12 +427,12 @@ TEST(netmap_a_value_that_nobody_reads_is_skipped_and_a_huge_one_too)
 	struct netmap *nm = with_peers();
 	size_t n = NETMAP_VALUE_MAX + 100;
 	char *text = malloc(n + 200);
-	size_t len = (size_t)sprintf(
-	    text, "{\"SSHPolicy\":{\"rules\":[{\"x\":[1,{\"y\":\"}]\"}]}]},\"Future\":\"");
+	size_t len = (size_t)snprintf(
+	    text, n + 200, "{\"SSHPolicy\":{\"rules\":[{\"x\":[1,{\"y\":\"}]\"}]}]},\"Future\":\"");
 
 	memset(text + len, 'a', n);
 	len += n;
-	len += (size_t)sprintf(text + len, "\",\"PeersRemoved\":[3]}");
+	len += (size_t)snprintf(text + len, 100, "\",\"PeersRemoved\":[3]}");
 	ck_assert_int_eq(try_frame(nm, bytes_of(text, len), 65536, T0), 0);
 	ck_assert_str_eq(changes(nm), " -1");
 	ck_assert_uint_eq(stat_of(nm).skipped_big, 1);
@@ -692,10 +692,10 @@ TEST(netmap_filters_that_are_malformed_refuse_the_frame_and_too_large_ones_deny_
 	ck_assert_int_eq(try_frame(nm, bytes_str("{\"PacketFilters\":{\"a\":[tru]}}"), 100, T0),
 			 -EBADMSG);
 	ck_assert_str_eq(filters(nm), "[1];");
-	len = (size_t)sprintf(text, "{\"PacketFilters\":{\"a\":[\"");
+	len = (size_t)snprintf(text, 64, "{\"PacketFilters\":{\"a\":[\"");
 	memset(text + len, 'a', n);
 	len += n;
-	len += (size_t)sprintf(text + len, "\"]}}");
+	len += (size_t)snprintf(text + len, 100, "\"]}}");
 	ck_assert_int_eq(try_frame(nm, bytes_of(text, len), 65536, T0), 0);
 	ck_assert_str_eq(filters(nm), "");
 	free(text);

@@ -95,13 +95,13 @@ TEST(dns_names_end_at_255_bytes)
 	n += (size_t)snprintf(hex + n, sizeof hex - n, "3d"); /* 3 * 64 + 62 + 1 = 255 */
 	for (int k = 0; k < 61; k++)
 		n += (size_t)snprintf(hex + n, sizeof hex - n, "61");
-	sprintf(hex + n, "00");
+	snprintf(hex + n, sizeof hex - n, "00");
 	ck_assert(opens(hex));
 	n -= 61 * 2 + 2;
 	n += (size_t)snprintf(hex + n, sizeof hex - n, "3e");
 	for (int k = 0; k < 62; k++)
 		n += (size_t)snprintf(hex + n, sizeof hex - n, "61");
-	sprintf(hex + n, "00");
+	snprintf(hex + n, sizeof hex - n, "00");
 	ck_assert(!opens(hex));
 }
 

@@ -5,6 +5,12 @@
  * makes the peer do the same towards us. It lists our endpoints, so they must be fresh: if they are
  * older than 27 s the host is asked for a STUN round first, and what waits goes out with
  * path_set_endpoints.
+ *
+ * Departs from the stock client, which leaves it to the next round, 6 s later: our first ping often
+ * meets a filter that the peer's pings open a moment after it. So a ping that waits for its answer
+ * is repeated when the peer's own comes in from there, and REPEAT_S after the call, for peers whose
+ * pings cannot come in. Once only, whatever the reason, so what a peer sends makes us send at most
+ * one ping for each that we sent by ourselves, and one to each new address of a peer in use.
  */
 #include "path/path_priv.h"
 
@@ -30,8 +36,10 @@ static void call_send(struct path *p, mono_t now, struct live *l)
 			       .derp = known_derp(&p->peers[l->peer]) };
 
 	l->last_call = now;
-	if (o.derp != 0)
-		(void)out_push(p, &o);
+	if (o.derp == 0 || !out_push(p, &o))
+		return;
+	l->repeat_at = mono_add(now, SPAN_S(REPEAT_S));
+	live_rearm(p, now, l);
 }
 
 static void call_want(struct path *p, mono_t now, struct live *l)
@@ -75,10 +83,12 @@ void discovery_round(struct path *p, mono_t now, struct live *l, bool call)
 		struct cand *c = &l->cands[i];
 		mono_t may = mono_add(c->last_ping, SPAN_S(PING_GAP_S));
 
-		if (mono_due(may, now))
+		if (mono_due(may, now)) {
+			c->repeated = false;
 			sent += ping_send(p, now, l, &c->addr, 0, WHY_DISCOVERY, 0, 0);
-		else
+		} else {
 			next = mono_min(next, may);
+		}
 	}
 	l->next_full = next;
 	if (call && sent > 0 && known_derp(&p->peers[l->peer]) != 0)
@@ -101,6 +111,34 @@ void discovery_beat(struct path *p, mono_t now, struct live *l)
 	best = is_direct(l) ? cand_find(l, &l->best.addr) : NULL;
 	if (best && mono_before(best->last_ping, now))
 		(void)ping_send(p, now, l, &l->best.addr, 0, WHY_HEARTBEAT, 0, 0);
+}
+
+/* Ours waits for its answer still, and was sent once only. */
+static bool may_repeat(const struct live *l, const struct cand *c, mono_t now)
+{
+	return !c->repeated && !live_trusted(l, now) && !mono_before(c->last_ping, c->last_pong) &&
+	       !mono_due(mono_add(c->last_ping, SPAN_S(PING_TIMEOUT_S)), now);
+}
+
+static void repeat(struct path *p, mono_t now, struct live *l, struct cand *c)
+{
+	if (may_repeat(l, c, now))
+		c->repeated = ping_send(p, now, l, &c->addr, 0, WHY_DISCOVERY, 0, 0);
+}
+
+void discovery_heard(struct path *p, mono_t now, struct live *l, struct cand *c)
+{
+	if (c->last_ping.ns != LONG_AGO.ns)
+		repeat(p, now, l, c);
+	else if (live_active(l, now) && !live_trusted(l, now)) /* as the next packet would */
+		(void)ping_send(p, now, l, &c->addr, 0, WHY_DISCOVERY, 0, 0);
+}
+
+void discovery_repeat(struct path *p, mono_t now, struct live *l)
+{
+	l->repeat_at = MONO_NEVER;
+	for (size_t i = 0; i < l->n_cands; i++)
+		repeat(p, now, l, &l->cands[i]);
 }
 
 void discovery_called(struct path *p, mono_t now, struct live *l, struct rd endpoints, size_t n)

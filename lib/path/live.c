@@ -61,7 +61,7 @@ struct live *live_get(struct path *p, mono_t now, uint32_t peer)
 	l->peer = peer;
 	l->trust_until = l->last_send = l->last_full = l->last_call = l->next_full = LONG_AGO;
 	l->last_heard = now;
-	l->beat_at = MONO_NEVER;
+	l->beat_at = l->repeat_at = MONO_NEVER;
 	l->due = mono_add(now, SPAN_S(FORGET_S));
 	k->live = l;
 	heap_put(p, p->n_heap++, l);
@@ -103,7 +103,7 @@ static mono_t forget_at(const struct live *l)
 
 void live_rearm(struct path *p, mono_t now, struct live *l)
 {
-	mono_t due = mono_min(l->beat_at, forget_at(l));
+	mono_t due = mono_min(mono_min(l->beat_at, l->repeat_at), forget_at(l));
 
 	if (l->announced && live_active(l, now)) /* trust_until is the last instant of trust */
 		due = mono_min(due, mono_max(mono_add(l->trust_until, SPAN_NS(1)), now));
@@ -171,6 +171,8 @@ static void tick_one(struct path *p, mono_t now, struct live *l)
 {
 	if (l->announced && !live_trusted(l, now) && live_active(l, now))
 		say_relayed(p, l);
+	if (mono_due(l->repeat_at, now))
+		discovery_repeat(p, now, l);
 	if (mono_due(l->beat_at, now))
 		discovery_beat(p, now, l);
 	if (mono_due(forget_at(l), now) && l->n_pings == 0) {

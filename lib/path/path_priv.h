@@ -34,6 +34,7 @@ enum { /* ours: what strangers and peers can make us hold, each tested at its li
        OWN_MAX = 32,          /* own endpoints, in a call-me-maybe */
        SHARED_DISCO_MAX = 16, /* peers with one disco key that a ping concerns */
        FORGET_S = 540,  /* an idle peer's candidates are freed, as WireGuard forgets its keys */
+       REPEAT_S = 1,    /* after a call-me-maybe: it went through a relay, and its pings are back */
        STUN_WAIT_S = 6, /* a call-me-maybe goes out without fresh endpoints after this */
 };
 
@@ -44,6 +45,7 @@ struct cand { /* an address where a peer may be */
 	struct ipport addr;
 	bool netmap, called, learned; /* who says so: control, a call-me-maybe, its own ping */
 	bool bound;                   /* in by_addr: a disco exchange proved it */
+	bool repeated;                /* the last ping to it was sent twice */
 	uint8_t got_txid[DISCO_TXID]; /* of the last ping from there */
 	mono_t last_ping, last_got_ping, last_pong, bound_at;
 };
@@ -57,6 +59,7 @@ struct live { /* a peer that is or was in use; freed FORGET_S after */
 	mono_t last_send, last_heard, last_full, last_call;
 	mono_t next_full; /* no endpoint may be pinged again before */
 	mono_t beat_at;   /* MONO_NEVER: no heartbeat */
+	mono_t repeat_at; /* unanswered pings once more; MONO_NEVER: no */
 	mono_t due;       /* key in the heap; never later than the real need */
 	size_t heap_pos;
 	size_t n_pings;                /* outstanding */
@@ -188,6 +191,9 @@ void discovery_beat(struct path *p, mono_t now, struct live *l);
 void discovery_round(struct path *p, mono_t now, struct live *l, bool call);
 bool discovery_wanted(const struct live *l, mono_t now);
 void discovery_called(struct path *p, mono_t now, struct live *l, struct rd endpoints, size_t n);
+/* the peer's ping came from there, or its filter had time to open: ours may get through now */
+void discovery_heard(struct path *p, mono_t now, struct live *l, struct cand *c);
+void discovery_repeat(struct path *p, mono_t now, struct live *l);
 /* own endpoints are as fresh as they get: send what waits; changed: and tell those who were just
  * told others */
 void discovery_fresh(struct path *p, mono_t now, bool changed);

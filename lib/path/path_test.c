@@ -388,6 +388,77 @@ TEST(one_endpoint_is_not_pinged_for_discovery_twice_within_5_s_however_much_is_s
 	world_free(w);
 }
 
+TEST(an_unanswered_ping_is_repeated_once_when_the_peers_own_comes_in_and_not_for_a_copy_of_it)
+{
+	struct world *w = world_new(false);
+	const struct ipport ep = at("192.0.2.10:41641"), other = at("192.0.2.11:1");
+	const struct ipport eps[2] = { ep, other };
+
+	peer_set(w, 1, 0, eps, 2);
+	send_to(w, 1);
+	advance(w, 30);
+	feed_ping(w, 0, &ep, 1);
+	ck_assert_uint_eq(n_udp(w, DISCO_PING, &ep), 2);
+	for (uint8_t id = 1; id < 20; id++) /* the first one again, then others */
+		feed_ping(w, 0, &ep, id);
+	feed_ping(w, 0, NULL, 30);
+	ck_assert_uint_eq(n_udp(w, DISCO_PING, &ep), 2);
+	ck_assert_uint_eq(n_udp(w, DISCO_PING, &other), 1);
+	advance(w, 5000); /* the ordinary round goes on, and may be repeated again */
+	send_to(w, 1);
+	ck_assert_uint_eq(n_udp(w, DISCO_PING, &ep), 3);
+	feed_ping(w, 0, &ep, 40);
+	ck_assert_uint_eq(n_udp(w, DISCO_PING, &ep), 4);
+	answer(w, 0, &ep, 1);
+	feed_ping(w, 0, &other, 41); /* direct by now: nothing to hurry for */
+	ck_assert_uint_eq(n_udp(w, DISCO_PING, &other), 2);
+	world_free(w);
+}
+
+TEST(unanswered_pings_are_repeated_once_a_second_after_the_call_and_answered_ones_are_not)
+{
+	struct world *w = world_new(false);
+	const struct ipport ep = at("192.0.2.10:41641");
+
+	peer_set(w, 1, 0, &ep, 1);
+	path_set_endpoints(w->p, w->now, &ep, 1);
+	send_to(w, 1);
+	ck_assert_uint_eq(n_derp(w, DISCO_CALL_ME_MAYBE), 1);
+	advance(w, 999);
+	ck_assert_uint_eq(n_udp(w, DISCO_PING, &ep), 1);
+	advance(w, 1);
+	ck_assert_uint_eq(n_udp(w, DISCO_PING, &ep), 2);
+	feed_ping(w, 0, &ep, 1); /* was repeated already */
+	advance(w, 1900);
+	ck_assert_uint_eq(n_udp(w, DISCO_PING, &ep), 2);
+	world_free(w);
+
+	w = world_new(false);
+	make_direct(w); /* answered within a millisecond */
+	advance(w, 2900);
+	ck_assert_uint_eq(n_udp(w, DISCO_PING, NULL), 0);
+	world_free(w);
+}
+
+TEST(a_new_address_that_a_peer_in_use_pings_from_is_pinged_at_once_an_idle_peers_is_not)
+{
+	struct world *w = world_new(false);
+	const struct ipport from = at("203.0.113.9:1234"), later = at("203.0.113.9:1235");
+
+	peer_set(w, 1, 0, NULL, 0);
+	feed_ping(w, 0, &from, 1);
+	ck_assert_uint_eq(n_udp(w, DISCO_PING, NULL), 0);
+	send_to(w, 1);
+	ck_assert_uint_eq(n_udp(w, DISCO_PING, &from), 1);
+	feed_ping(w, 0, &later, 2);
+	feed_ping(w, 0, &later, 3);
+	ck_assert_uint_eq(n_udp(w, DISCO_PING, &later),
+			  2); /* the second as a repeat, then no more */
+	feed_ping(w, 0, &later, 4);
+	ck_assert_uint_eq(n_udp(w, DISCO_PING, &later), 2);
+	world_free(w);
+}
+
 TEST(a_full_round_is_repeated_every_60_s_on_a_slow_trusted_path_and_never_on_a_fast_one)
 {
 	for (int latency = 4; latency <= 8; latency += 4) {

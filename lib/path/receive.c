@@ -56,19 +56,19 @@ static bool ping_noted(struct path *p, mono_t now, const struct arrival *a, stru
 static void got_ping(struct path *p, mono_t now, const struct arrival *a, const struct disco_msg *m)
 {
 	struct out o = { .type = DISCO_PONG, .peer = a->peers[0], .derp = a->derp };
+	struct live *l = NULL;
+	struct cand *c = NULL;
 	bool seen = false;
 	uint32_t named;
 
 	for (size_t i = 0; i < a->n_peers; i++) {
-		struct live *l = live_get(p, now, a->peers[i]);
-
+		l = live_get(p, now, a->peers[i]);
 		if (l && ping_noted(p, now, a, l, m))
 			seen = true;
 	}
 	if (node_named(p, a, m, &named)) {
-		struct live *l = p->peers[named].live;
-		struct cand *c = a->from && l ? cand_find(l, a->from) : NULL;
-
+		l = p->peers[named].live;
+		c = a->from && l ? cand_find(l, a->from) : NULL;
 		o.peer = named;
 		if (c)
 			cand_bind(p, now, l, c);
@@ -81,6 +81,8 @@ static void got_ping(struct path *p, mono_t now, const struct arrival *a, const 
 	else
 		o.src = (struct ipport){ derp_magic, a->derp };
 	(void)out_push(p, &o);
+	if (c)
+		discovery_heard(p, now, l, c);
 }
 
 /* The peer answers from the address, so packets arrive there and come back: it may become the best

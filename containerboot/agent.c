@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "containerboot/agent_dns.h"
 #include "containerboot/agent_protocol.h"
 #include "containerboot/agent_rules.h"
 #include "os/file.h"
@@ -44,6 +45,7 @@ struct agent {
 	struct rtnl *nl;
 	struct tun *tun;
 	int link;
+	struct agent_dns *dns;
 	struct listener *listener;
 	struct call *calls;
 	size_t n_calls;
@@ -57,14 +59,36 @@ struct agent {
 
 /* --- device --- */
 
-static size_t from_device(void *ctx, const struct pkt *v, size_t n)
+static size_t to_node(struct agent *a, const struct pkt *v, size_t n)
 {
-	struct agent *a = ctx;
 	const size_t taken = host_send_packets(a->conf.host, v, n);
 
 	a->tx += taken;
 	a->tx_dropped += n - taken;
 	return taken;
+}
+
+/* Runs for the node in between are passed on whole. */
+static size_t from_device(void *ctx, const struct pkt *v, size_t n)
+{
+	struct agent *a = ctx;
+	size_t start = 0, taken = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!agent_dns_wants(&v[i]))
+			continue;
+		taken += to_node(a, v + start, i - start) + 1;
+		agent_dns_feed(a->dns, &v[i], 1);
+		start = i + 1;
+	}
+	return taken + to_node(a, v + start, n - start);
+}
+
+static void to_device(void *ctx, struct pkt *v, size_t n)
+{
+	struct agent *a = ctx;
+
+	(void)tun_send(a->tun, v, n); /* what the device does not take is asked again */
 }
 
 void agent_inner(struct agent *a, struct pkt *v, size_t n)
@@ -362,6 +386,18 @@ static int make_directories(const struct agent_conf *conf, struct err *e)
 	return r < 0 ? r : file_mkdirs(conf->state_dir, 0700, e);
 }
 
+static int open_dns(struct agent *a, struct err *e)
+{
+	const struct agent_dns_conf conf = { .loop = a->conf.loop,
+					     .rng = &os_rng,
+					     .netmap = node_netmap(host_node(a->conf.host)),
+					     .out = to_device,
+					     .ctx = a };
+
+	a->dns = agent_dns_new(&conf, e);
+	return a->dns ? 0 : -ENOMEM;
+}
+
 struct agent *agent_new(const struct agent_conf *conf, struct err *e)
 {
 	struct agent *a = calloc(1, sizeof *a);
@@ -372,7 +408,8 @@ struct agent *agent_new(const struct agent_conf *conf, struct err *e)
 	}
 	a->conf = *conf;
 	loop_timer_init(conf->loop, &a->sweep, sweep, a);
-	if (make_directories(conf, e) == 0 && (a->nl = rtnl_new(e)) && open_device(a, e) == 0 &&
+	if (make_directories(conf, e) == 0 && (a->nl = rtnl_new(e)) && open_dns(a, e) == 0 &&
+	    open_device(a, e) == 0 &&
 	    (a->listener = listen_unix(conf->loop, conf->socket, 0600, on_call, a, e))) {
 		sweep(a);
 		return a;
@@ -389,6 +426,7 @@ void agent_free(struct agent *a)
 		hang_up(a->calls);
 	listener_close(a->listener);
 	loop_timer_fini(&a->sweep);
+	agent_dns_free(a->dns);
 	tun_close(a->tun);
 	rtnl_free(a->nl);
 	free(a);
@@ -396,6 +434,7 @@ void agent_free(struct agent *a)
 
 bool agent_metrics(const struct agent *a, struct buf *out)
 {
+	const struct agent_dns_counts *dns = agent_dns_counts(a->dns);
 	const struct {
 		const char *name, *type, *help;
 		uint64_t value;
@@ -420,6 +459,12 @@ bool agent_metrics(const struct agent *a, struct buf *out)
 		  "Rules that nobody owned and were removed.", a->swept },
 		{ "tailpod_cni_attachments_gone_total", "counter",
 		  "Attachments removed since their pod was gone.", a->gone },
+		{ "tailpod_cni_dns_answered_total", "counter",
+		  "Queries of pods answered from the tailnet's names.", dns->answered },
+		{ "tailpod_cni_dns_asked_total", "counter",
+		  "Queries of pods passed to resolvers that control names.", dns->asked },
+		{ "tailpod_cni_dns_lost_total", "counter", "Those that no resolver answered.",
+		  dns->lost },
 		{ "tailpod_cni_device_rx_packets_total", "counter",
 		  "Packets from the tailnet into the host.", a->rx },
 		{ "tailpod_cni_device_rx_dropped_total", "counter",

@@ -34,7 +34,7 @@ cleanup() {
 	if [ $rc != 0 ] && [ $rc != 77 ]; then
 		for n in "$T"/*.log; do [ -f "$n" ] && { echo "--- $(basename "$n")"; tail -n 12 "$n"; }; done
 	fi
-	for n in "${NS[@]}"; do ip netns del "$n" 2> /dev/null; done
+	for n in "${NS[@]}"; do ip netns del "$n" 2> /dev/null; rm -rf "/etc/netns/$n"; done
 	[ -n "${KEEP:-}" ] || rm -rf "$T"
 	exit $rc
 }

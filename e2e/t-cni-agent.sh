@@ -58,6 +58,15 @@ until_ok 20 eval 'from_pod 2 "http://$ip_b:8000/" | grep -q "hello from b"'
 say "IPv4"
 until_ok 20 eval 'from_pod 2 "http://[$ip6_b]:8000/" | grep -q "hello from b"'
 say "IPv6"
+# by name: the pod's resolver is the agent's, over UDP and TCP; a pod that did not ask has none
+for n in 2 3; do
+	mkdir -p "/etc/netns/tp$ID-pod$n"; printf 'nameserver 100.100.100.100\noptions timeout:2 attempts:2\n' > "/etc/netns/tp$ID-pod$n/resolv.conf"
+done
+until_ok 20 eval 'from_pod 2 "http://b.tail.test:8000/" | grep -q "hello from b"'
+echo 'options use-vc' >> "/etc/netns/tp$ID-pod2/resolv.conf"
+from_pod 2 "http://b.tail.test:8000/" | grep -q "hello from b" || die "by name over TCP"
+LIMIT=15 from_pod 3 "http://b.tail.test:8000/" > "$T/refused" 2>&1 && die "a pod that did not ask resolves names"
+say "by name"
 refused 3 "http://$ip_b:8000/"; refused 3 "http://[$ip6_b]:8000/"
 [ "$(from_pod 2 "http://$ip_b:8000/big" | sha256sum)" = "$sum" ] || die "a download is damaged"
 say "64 MiB into the pod"

@@ -1,0 +1,482 @@
+/* containerboot/agent_dns.c - see agent_dns.h */
+#include "containerboot/agent_dns.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "base/cursor.h"
+#include "model/magicdns.h"
+#include "netstack/netstack.h"
+#include "os/udp.h"
+#include "wire/dns.h"
+#include "wire/packet.h"
+
+enum {
+	PORT = 53,
+	QUERY_MAX = 4096, /* one over TCP; longer ones close the connection */
+	REPLY_MAX = 4096,
+	CONN_IDLE_S = 10, /* RFC 7766 section 6.2.3: of the order of seconds */
+	UPSTREAM_S = 5,
+	STACK_MEMORY = 1 << 20,
+	MTU = 1280,
+	RESOLVERS_MAX = 4, /* asked for one name */
+	LENGTH = 2,        /* before each message over TCP (RFC 1035 section 4.2.2) */
+};
+
+struct asker { /* where an answer goes */
+	struct ipport local, remote;
+	struct ns_id id; /* of a TCP connection; stale names are harmless */
+	bool is_tcp;
+};
+
+struct conn {
+	struct ns_id id;
+	struct agent_dns *dns;
+	struct loop_timer idle;
+	size_t len;
+	uint8_t buf[LENGTH + QUERY_MAX];
+	struct conn *next;
+};
+
+struct upstream { /* a query that waits for a resolver */
+	struct upstream *next;
+	uint16_t id;     /* towards resolvers; random */
+	uint16_t client; /* as the pod sent it */
+	mono_t until;
+	struct asker from;
+	struct ipport to[RESOLVERS_MAX]; /* who may answer */
+	size_t n_to, len;
+	uint8_t query[];
+};
+
+struct agent_dns {
+	struct agent_dns_conf conf;
+	struct netstack *stack;
+	struct burst burst;
+	struct loop_timer timer;
+	struct loop_defer pump;
+	struct conn *conns;
+	struct udp *udp[2]; /* towards resolvers, IPv4 and IPv6; open while a query waits */
+	struct upstream *waiting;
+	size_t n_waiting;
+	struct agent_dns_counts counts;
+};
+
+static mono_t now_of(const struct agent_dns *d)
+{
+	return loop_now(d->conf.loop);
+}
+
+static void service_ip(bool v6, struct ip *out)
+{
+	static const uint8_t addr6[16] = { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, [15] = 0x53 };
+
+	*out = ip_v4(100, 100, 100, 100);
+	if (v6)
+		memcpy(out->b, addr6, sizeof addr6);
+}
+
+bool agent_dns_wants(const struct pkt *p)
+{
+	struct packet facts;
+	struct ip own;
+
+	if (packet_parse(p->data, p->len, &facts) != PACKET_OK)
+		return false;
+	service_ip(facts.is_v6, &own);
+	return ip_eq(&facts.dst, &own);
+}
+
+/* --- answers --- */
+
+static void send_answer(struct agent_dns *d, const struct asker *to, struct bytes msg)
+{
+	uint8_t framed[LENGTH + REPLY_MAX];
+	struct wr w = wr_of(framed, sizeof framed);
+
+	if (!to->is_tcp) {
+		(void)!ns_udp_send(d->stack, &to->local, &to->remote,
+				   msg); /* lost like any datagram */
+	} else {
+		wr_be16(&w, (uint16_t)msg.len);
+		wr_put(&w, msg.data, msg.len);
+		/* who does not read what was asked for is cut off */
+		if (ns_tcp_write(d->stack, now_of(d), to->id, framed, wr_len(&w)) < wr_len(&w))
+			ns_tcp_shutdown(d->stack, now_of(d), to->id);
+	}
+	loop_defer(d->conf.loop, &d->pump);
+}
+
+static void send_failure(struct agent_dns *d, const struct asker *to, struct bytes query)
+{
+	uint8_t out[REPLY_MAX];
+	const size_t len = magicdns_fail(query, DNS_SERVFAIL, out, sizeof out);
+
+	if (len > 0)
+		send_answer(d, to, bytes_of(out, len));
+}
+
+/* --- resolvers that control named, over the ordinary network --- */
+
+static void forget_upstream(struct agent_dns *d, struct upstream *q)
+{
+	struct upstream **at = &d->waiting;
+
+	while (*at != q)
+		at = &(*at)->next;
+	*at = q->next;
+	free(q);
+	if (--d->n_waiting > 0)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(d->udp); i++) { /* the next query leaves by another port */
+		udp_close(d->udp[i]);
+		d->udp[i] = NULL;
+	}
+}
+
+static void fail_upstream(struct agent_dns *d, struct upstream *q)
+{
+	uint16_t id = q->client;
+	struct wr w = wr_of(q->query, sizeof id);
+
+	wr_be16(&w, id);
+	d->counts.lost++;
+	send_failure(d, &q->from, bytes_of(q->query, q->len));
+	forget_upstream(d, q);
+}
+
+static struct upstream *asked_of(const struct agent_dns *d, const struct ipport *from, uint16_t id)
+{
+	for (struct upstream *q = d->waiting; q; q = q->next)
+		for (size_t i = 0; q->id == id && i < q->n_to; i++)
+			if (ipport_eq(&q->to[i], from))
+				return q;
+	return NULL;
+}
+
+static void upstream_answer(struct agent_dns *d, const struct ipport *from, struct pkt *p)
+{
+	const struct bytes msg = bytes_of(p->data, p->len);
+	struct upstream *q;
+	struct dns_reader answer, query;
+	struct wr w;
+
+	if (!dns_open(&answer, msg) || !answer.head.qr)
+		return;
+	q = asked_of(d, from, answer.head.id);
+	if (!q || !dns_open(&query, bytes_of(q->query, q->len)) || query.q.type != answer.q.type ||
+	    strcasecmp(query.q.name, answer.q.name) != 0)
+		return;
+	if (p->len > REPLY_MAX || (q->from.is_tcp && answer.head.tc)) {
+		fail_upstream(d, q);
+		return;
+	}
+	w = wr_of(p->data, sizeof q->client);
+	wr_be16(&w, q->client);
+	send_answer(d, &q->from, msg);
+	forget_upstream(d, q);
+}
+
+static void on_datagrams(void *ctx, const struct ipport *from, struct pkt *v, size_t n)
+{
+	struct agent_dns *d = ctx;
+
+	for (size_t i = 0; i < n && d->n_waiting > 0; i++)
+		upstream_answer(d, from, &v[i]);
+}
+
+static const struct udp_ops udp_ops = { .recv = on_datagrams };
+
+static bool send_upstream(struct agent_dns *d, const struct ipport *to, struct pkt *p)
+{
+	const bool v6 = !ip_is_v4(&to->ip);
+	struct err e = { 0 };
+
+	if (!d->udp[v6])
+		d->udp[v6] = udp_open(d->conf.loop, v6 ? AF_INET6 : AF_INET, 0, &udp_ops, d, &e);
+	return d->udp[v6] && udp_send(d->udp[v6], to, p, 1) == 1;
+}
+
+static void set_timer(struct agent_dns *d)
+{
+	mono_t at = netstack_deadline(d->stack);
+
+	for (const struct upstream *q = d->waiting; q; q = q->next)
+		at = mono_min(at, q->until);
+	loop_timer_set(&d->timer, at);
+}
+
+/* false: nobody can be asked. All named resolvers are asked at once; the first answer counts. */
+static bool ask_upstream(struct agent_dns *d, const struct asker *from, struct bytes query,
+			 const struct magicdns_answer *fwd)
+{
+	struct pkt p;
+	struct upstream *q;
+	struct wr w;
+
+	if (d->n_waiting == AGENT_DNS_UPSTREAM_MAX)
+		return false;
+	q = calloc(1, sizeof *q + query.len);
+	if (!q)
+		return false;
+	*q = (struct upstream){ .next = d->waiting,
+				.from = *from,
+				.len = query.len,
+				.until = mono_add(now_of(d), SPAN_S(UPSTREAM_S)) };
+	memcpy(q->query, query.data, query.len);
+	q->client = (uint16_t)(query.data[0] << 8 | query.data[1]);
+	q->id = (uint16_t)rng_u64(d->conf.rng);
+	w = wr_of(q->query, sizeof q->id);
+	wr_be16(&w, q->id);
+	p = (struct pkt){ .data = q->query, .len = (uint32_t)q->len };
+	d->waiting = q;
+	d->n_waiting++;
+	for (size_t i = 0; i < fwd->n_resolvers && q->n_to < RESOLVERS_MAX; i++)
+		if (!ip_is_zero(&fwd->resolvers[i].addr.ip) &&
+		    send_upstream(d, &fwd->resolvers[i].addr, &p))
+			q->to[q->n_to++] = fwd->resolvers[i].addr;
+	if (q->n_to == 0) {
+		forget_upstream(d, q);
+		return false;
+	}
+	d->counts.asked++;
+	set_timer(d);
+	return true;
+}
+
+/* --- queries --- */
+
+static void on_query(struct agent_dns *d, const struct asker *from, struct bytes query)
+{
+	uint8_t out[REPLY_MAX];
+	struct magicdns_answer fwd;
+	size_t len;
+
+	switch (magicdns_reply(d->conf.netmap, query, !from->is_tcp, out, sizeof out, &len, &fwd)) {
+	case MAGICDNS_REPLY:
+		d->counts.answered++;
+		send_answer(d, from, bytes_of(out, len));
+		break;
+	case MAGICDNS_ASK_UPSTREAM:
+		if (ask_upstream(d, from, query, &fwd))
+			break;
+		d->counts.lost++;
+		send_failure(d, from, query);
+		break;
+	case MAGICDNS_DROP:
+		break;
+	}
+}
+
+static void conn_free(struct conn *c)
+{
+	struct conn **at = &c->dns->conns;
+
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	loop_timer_fini(&c->idle);
+	free(c);
+}
+
+static void on_idle(void *ctx)
+{
+	struct conn *c = ctx;
+
+	ns_tcp_release(c->dns->stack, now_of(c->dns), c->id);
+	loop_defer(c->dns->conf.loop, &c->dns->pump);
+	conn_free(c);
+}
+
+static void accept_conn(struct agent_dns *d, const struct ns_event *ev)
+{
+	struct conn *c = ev->local.port == PORT ? calloc(1, sizeof *c) : NULL;
+
+	if (!c) {
+		ns_tcp_refuse(d->stack, now_of(d), ev->id);
+		return;
+	}
+	c->id = ev->id;
+	c->dns = d;
+	c->next = d->conns;
+	d->conns = c;
+	loop_timer_init(d->conf.loop, &c->idle, on_idle, c);
+	loop_timer_set(&c->idle, mono_add(now_of(d), SPAN_S(CONN_IDLE_S)));
+	ns_tcp_set_user(d->stack, c->id, c);
+	ns_tcp_accept(d->stack, now_of(d), c->id);
+}
+
+/* Whole messages at the start of what was read; false: one is too long. */
+static bool take_messages(struct conn *c, const struct asker *from)
+{
+	for (;;) {
+		struct rd r = rd_of(c->buf, c->len);
+		const size_t len = rd_be16(&r);
+		const uint8_t *msg;
+
+		if (rd_ok(&r) && len > QUERY_MAX)
+			return false;
+		msg = rd_take(&r, len);
+		if (!rd_ok(&r))
+			return true;
+		on_query(c->dns, from, bytes_of(msg, len));
+		c->len -= LENGTH + len;
+		memmove(c->buf, c->buf + LENGTH + len, c->len);
+	}
+}
+
+static bool awaits_upstream(const struct agent_dns *d, struct ns_id id)
+{
+	for (const struct upstream *q = d->waiting; q; q = q->next)
+		if (q->from.is_tcp && q->from.id.index == id.index &&
+		    q->from.id.generation == id.generation)
+			return true;
+	return false;
+}
+
+static void read_conn(struct conn *c, const struct ns_event *ev)
+{
+	struct agent_dns *d = c->dns;
+	const struct asker from = {
+		.local = ev->local, .remote = ev->remote, .id = c->id, .is_tcp = true
+	};
+	struct ns_piece piece;
+
+	loop_timer_set(&c->idle, mono_add(now_of(d), SPAN_S(CONN_IDLE_S)));
+	while (ns_tcp_peek(d->stack, c->id, &piece, 1) > 0) {
+		const size_t n = MIN_OF(piece.len, sizeof c->buf - c->len);
+
+		memcpy(c->buf + c->len, piece.data, n);
+		c->len += n;
+		ns_tcp_consume(d->stack, now_of(d), c->id, n);
+		if (!take_messages(c, &from)) {
+			ns_tcp_abort(d->stack, now_of(d), c->id);
+			conn_free(c);
+			return;
+		}
+	}
+	/* what was asked is still answered; the idle limit ends those that wait for a resolver */
+	if (ns_tcp_at_end(d->stack, c->id) && !awaits_upstream(d, c->id))
+		ns_tcp_shutdown(d->stack, now_of(d), c->id);
+}
+
+static void on_event(struct agent_dns *d, const struct ns_event *ev)
+{
+	const struct asker from = { .local = ev->local, .remote = ev->remote };
+
+	switch (ev->type) {
+	case NS_TCP_INCOMING:
+		accept_conn(d, ev);
+		break;
+	case NS_TCP_READABLE:
+		if (ev->user)
+			read_conn(ev->user, ev);
+		break;
+	case NS_TCP_ENDED:
+		if (ev->user)
+			conn_free(ev->user);
+		break;
+	case NS_UDP_RECV:
+		if (ev->local.port == PORT)
+			on_query(d, &from, ev->data);
+		else
+			ns_udp_refuse(d->stack, now_of(d), &ev->local, &ev->remote);
+		break;
+	case NS_TCP_CONNECTED:
+	case NS_TCP_WRITABLE:
+	case NS_ECHO_REPLY:
+	case NS_UDP_UNREACHABLE:
+		break;
+	}
+}
+
+/* --- the stack --- */
+
+static void pump(void *ctx)
+{
+	struct agent_dns *d = ctx;
+	struct ns_event ev;
+
+	while (netstack_next(d->stack, &ev))
+		on_event(d, &ev);
+	do {
+		burst_reset(&d->burst);
+		if (netstack_pull(d->stack, now_of(d), &d->burst) > 0)
+			d->conf.out(d->conf.ctx, d->burst.v, d->burst.n);
+	} while (d->burst.n > 0);
+	set_timer(d);
+}
+
+static void on_timer(void *ctx)
+{
+	struct agent_dns *d = ctx;
+	const mono_t now = now_of(d);
+
+	for (struct upstream *q = d->waiting, *next; q; q = next) {
+		next = q->next;
+		if (q->until.ns <= now.ns)
+			fail_upstream(d, q);
+	}
+	netstack_tick(d->stack, now);
+	pump(d);
+}
+
+void agent_dns_feed(struct agent_dns *d, const struct pkt *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct pkt p = v[i];
+
+		netstack_feed(d->stack, now_of(d), &p, 1);
+	}
+	loop_defer(d->conf.loop, &d->pump);
+}
+
+const struct agent_dns_counts *agent_dns_counts(const struct agent_dns *d)
+{
+	return &d->counts;
+}
+
+struct agent_dns *agent_dns_new(const struct agent_dns_conf *conf, struct err *e)
+{
+	const struct netstack_conf stack = { .rng = conf->rng,
+					     .mtu = MTU,
+					     .max_conns = AGENT_DNS_CONNS_MAX,
+					     .max_pending = AGENT_DNS_CONNS_MAX,
+					     .memory = STACK_MEMORY };
+	struct agent_dns *d = calloc(1, sizeof *d);
+	struct ip own[2];
+
+	service_ip(false, &own[0]);
+	service_ip(true, &own[1]);
+	if (!d)
+		goto fail;
+	d->conf = *conf;
+	loop_timer_init(conf->loop, &d->timer, on_timer, d);
+	loop_defer_init(&d->pump, pump, d);
+	d->stack = netstack_new(&stack);
+	if (d->stack && burst_init(&d->burst) == 0 && netstack_addr_add(d->stack, &own[0]) == 0 &&
+	    netstack_addr_add(d->stack, &own[1]) == 0)
+		return d;
+fail:
+	err_set(e, ENOMEM, "start the resolver of pods");
+	agent_dns_free(d);
+	return NULL;
+}
+
+void agent_dns_free(struct agent_dns *d)
+{
+	if (!d)
+		return;
+	while (d->conns)
+		conn_free(d->conns);
+	while (d->waiting)
+		forget_upstream(d, d->waiting);
+	loop_timer_fini(&d->timer);
+	loop_defer_cancel(&d->pump);
+	burst_fini(&d->burst);
+	netstack_free(d->stack);
+	free(d);
+}

@@ -2,9 +2,9 @@
  * do the rest
  *
  * Roots: the hashed CA directories are looked into first (a few files); a bundle, and the files of
- * directories without hashes, are read only when that did not verify, and only the root that did is
- * kept: 20 ms and 0.9 MB otherwise at every start. ALPN is not offered: the upgrades need HTTP/1.1
- * (control-protocol.md 2.3).
+ * directories without hashes, are read only when that did not verify; of them only what bears the
+ * name of an issuer is parsed, and only the root that verified is kept: 20 ms and 0.9 MB otherwise
+ * at every start. ALPN is not offered: the upgrades need HTTP/1.1 (control-protocol.md 2.3).
  */
 #ifndef OS_TLS_H
 #define OS_TLS_H

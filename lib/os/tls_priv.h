@@ -34,4 +34,15 @@ struct tls_check {
 };
 int tls_verify(X509_STORE_CTX *store, void *client); /* SSL_CTX_set_cert_verify_callback */
 
+/* tls_roots.c - steps of the search for a root that no hash leads to, the cheapest first */
+enum tls_roots {
+	TLS_ROOTS_BUNDLE, /* the file of the client or the usual bundle: what may have issued */
+	TLS_ROOTS_DIRS,   /* every file of the directories: the same */
+	TLS_ROOTS_ALL,    /* both, whatever is in them */
+	TLS_ROOTS_N
+};
+/* presented: the server's certificates. NULL: out of memory. */
+X509_STORE *tls_roots_load(const struct tls_client *client, enum tls_roots which,
+			   STACK_OF(X509) * presented);
+
 #endif

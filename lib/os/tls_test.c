@@ -333,6 +333,68 @@ TEST(a_bundle_verifies_and_its_root_is_kept_so_the_file_is_not_needed_again)
 	stop();
 }
 
+TEST(a_root_among_many_is_found)
+{
+	struct tls_client *c;
+	X509 *many[40], *ca;
+	FILE *f;
+
+	start();
+	serve_ca("host.example.com", -1, 30);
+	f = fopen(in_dir("ca"), "r");
+	ca = PEM_read_X509(f, NULL, NULL, NULL);
+	fclose(f);
+	for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+		struct pair p = make(&(struct wish){ "Another CA", -1, 30, true, NULL });
+
+		many[i] = p.cert;
+		EVP_PKEY_free(p.key);
+	}
+	X509_free(many[30]);
+	many[30] = ca;
+	save_certs("ca", many, ARRAY_LEN(many));
+	c = roots("ca", "/nonexistent");
+	dial(c, "host.example.com", NULL, false);
+	expect_open();
+	tls_client_free(c);
+	for (size_t i = 0; i < ARRAY_LEN(many); i++)
+		X509_free(many[i]);
+	stop();
+}
+
+TEST(a_root_whose_name_is_written_in_another_string_type_is_found)
+{
+	struct pair ca, leaf;
+	struct tls_client *c;
+	X509_NAME *name = X509_NAME_new();
+	struct err err;
+	X509 *alias;
+
+	start();
+	ca = make(&(struct wish){ "Test CA", -1, 30, true, NULL });
+	leaf = make(&(struct wish){ "host.example.com", -1, 30, false, &ca });
+	alias = X509_dup(ca.cert);
+	X509_NAME_add_entry_by_NID(name, NID_commonName, V_ASN1_BMPSTRING,
+				   (const unsigned char *)"\0T\0e\0s\0t\0 \0C\0A", 14, -1, 0);
+	X509_set_subject_name(alias, name);
+	X509_set_issuer_name(alias, name);
+	ck_assert_int_gt(X509_sign(alias, ca.key, EVP_sha256()), 0);
+	save_certs("ca", &alias, 1);
+	save_certs("cert", &leaf.cert, 1);
+	save_key("key", leaf.key);
+	server_tls = tls_server_new(in_dir("cert"), in_dir("key"), &err);
+	ck_assert_msg(server_tls != NULL, "%s", err.text);
+	c = roots("ca", "/nonexistent");
+	dial(c, "host.example.com", NULL, false);
+	expect_open();
+	tls_client_free(c);
+	X509_free(alias);
+	X509_NAME_free(name);
+	pair_free(&ca);
+	pair_free(&leaf);
+	stop();
+}
+
 TEST(a_hashed_directory_verifies)
 {
 	struct tls_client *c;

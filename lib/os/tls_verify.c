@@ -4,31 +4,19 @@
  * exactly one certificate may be presented (those with a CN that begins with `derpkey` aside),
  * valid now and for the dialled name, and no CA is needed; nothing at all (is_insecure).
  *
- * Roots come from hashed directories, which OpenSSL reads by need. When that did not verify, the
- * bundle and the plain files of the directories are read into a store of their own; the root that
- * helped moves into the lasting one.
+ * Roots come from hashed directories, which OpenSSL reads by need. When that did not verify, others
+ * are looked for in the files (tls_roots.c), the cheapest first, in a store of their own; the root
+ * that helped moves into the lasting one.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/ip.h"
 #include "os/tls_priv.h"
-
-enum { DIR_FILES_MAX = 1024 };
-
-static const char *const bundles[] = {
-	"/etc/ssl/certs/ca-certificates.crt", /* Debian, Alpine */
-	"/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora, RHEL */
-	"/etc/ssl/ca-bundle.pem",             /* SUSE */
-	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-	"/etc/ssl/cert.pem",
-};
 
 /* --- words
  * ---------------------------------------------------------------------------------------------------
@@ -128,56 +116,9 @@ static bool verify_pin(struct tls_check *c, X509_STORE_CTX *store)
 	return false;
 }
 
-/* --- roots
+/* --- the chain
  * ---------------------------------------------------------------------------------------------------
  */
-
-static void load_dir(X509_STORE *store, const char *path)
-{
-	DIR *dir = opendir(path);
-	struct dirent *e;
-	int n = 0;
-
-	while (dir && (e = readdir(dir)) && n < DIR_FILES_MAX) {
-		char file[1024];
-
-		if (e->d_name[0] == '.' ||
-		    (size_t)snprintf(file, sizeof file, "%s/%s", path, e->d_name) >= sizeof file)
-			continue;
-		n++;
-		X509_STORE_load_file(store, file);
-	}
-	if (dir)
-		closedir(dir);
-}
-
-static X509_STORE *load_rest(const struct tls_client *client)
-{
-	X509_STORE *store = X509_STORE_new();
-
-	if (!store)
-		return NULL;
-	if (client->file) {
-		X509_STORE_load_file(store, client->file);
-	} else {
-		for (size_t i = 0; i < ARRAY_LEN(bundles); i++)
-			if (access(bundles[i], R_OK) == 0) {
-				X509_STORE_load_file(store, bundles[i]);
-				break;
-			}
-	}
-	for (const char *p = client->dirs; p && *p;) {
-		size_t n = strcspn(p, ":");
-		char *dir = strndup(p, n);
-
-		if (dir)
-			load_dir(store, dir);
-		free(dir);
-		p += n + (p[n] == ':');
-	}
-	ERR_clear_error();
-	return store;
-}
 
 static bool is_about_roots(int code)
 {
@@ -216,7 +157,6 @@ static bool verify_against(X509_STORE *roots, X509_STORE_CTX *first, struct tls_
 static bool verify_chain(const struct tls_client *client, struct tls_check *c,
 			 X509_STORE_CTX *store)
 {
-	X509_STORE *rest;
 	X509 *root = NULL;
 	bool ok = X509_verify_cert(store) == 1;
 
@@ -225,13 +165,17 @@ static bool verify_chain(const struct tls_client *client, struct tls_check *c,
 	say_chain(c, store);
 	if (!is_about_roots(X509_STORE_CTX_get_error(store)))
 		return false;
-	rest = load_rest(client);
-	if (rest)
-		ok = verify_against(rest, store, c, &root);
+	for (enum tls_roots which = 0; !ok && which < TLS_ROOTS_N; which++) {
+		X509_STORE *rest =
+		    tls_roots_load(client, which, X509_STORE_CTX_get0_untrusted(store));
+
+		if (rest)
+			ok = verify_against(rest, store, c, &root);
+		X509_STORE_free(rest);
+	}
 	if (ok && root)
 		X509_STORE_add_cert(SSL_CTX_get_cert_store(client->ssl), root);
 	X509_free(root);
-	X509_STORE_free(rest);
 	if (ok)
 		X509_STORE_CTX_set_error(store, X509_V_OK);
 	return ok;

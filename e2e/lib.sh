@@ -8,6 +8,7 @@
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ROOT=$PWD
+unset SSL_CERT_FILE SSL_CERT_DIR # the laboratory's authority is the only one
 BIN=${BIN_DIR:-$ROOT/build/bin}
 PEERS=${PEERS_DIR:-$HOME/.cache/peers}/bin
 [ "$(id -u)" = 0 ] || { echo "needs root (network namespaces)"; exit 77; }

@@ -29,7 +29,7 @@ PROG_$(1)_OBJ := $$(patsubst %.c,$$(B)/%.o,$$(call srcs,$$(PROG_$(1)_DIR)))
 PROG_$(1)_PKGS := $$(call pkgs,$$(PROG_$(1)_MODULES)) $$(PROG_$(1)_PKG)
 $$(B)/bin/$(1): $$(PROG_$(1)_OBJ) $$(call archives,$$(PROG_$(1)_MODULES)) $$(B)/flags
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(ALLC) $$(if $$(and $$(PROG_$(1)_STATIC),$$(if $$(SAN),,y)),-static-pie,-pie) $$(ALLLD) -o $$@ $$(PROG_$(1)_OBJ) \
+	$$(Q)$$(CC) $$(ALLC) $$(if $$(and $$(PROG_$(1)_STATIC),$$(if $$(SAN),,y)),-static-pie $$(PACKLD),-pie) $$(ALLLD) -o $$@ $$(PROG_$(1)_OBJ) \
 		$$(call archives,$$(PROG_$(1)_MODULES)) \
 		$$(if $$(strip $$(PROG_$(1)_PKGS)),$$$$(pkg-config $$(if $$(and $$(PROG_$(1)_STATIC),$$(if $$(SAN),,y)),--static --libs $$(patsubst libuv,libuv-static,$$(PROG_$(1)_PKGS)),--libs $$(PROG_$(1)_PKGS)))) \
 		$$(PROG_$(1)_LIBS) -lm $$(QUIETLD)

@@ -23,6 +23,9 @@ STD := -std=gnu17 -D_GNU_SOURCE -Ilib -I. -fPIE -ffunction-sections -fdata-secti
 ALLC = $(STD) $(OPT) $(WARN) $(CPPFLAGS) $(CFLAGS)
 ALLLD = $(SANLD) -Wl,--gc-sections -Wl,-z,relro,-z,now $(LDFLAGS)
 
+# relocations of static programs as a bitmap: 0.5 MB less file and memory (binutils has it for x86; glibc 2.36 applies it)
+PACKLD := $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),-Wl$(comma)-z$(comma)pack-relative-relocs)
+
 # clang for fuzzing, where it is there
 CLANG ?= clang
 

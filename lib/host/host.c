@@ -13,7 +13,6 @@
 #include <sys/socket.h>
 
 #include "host/host_priv.h"
-#include "os/privilege.h"
 
 void host_kick(struct host *h)
 {
@@ -77,6 +76,7 @@ static void ns_got(void *ctx, size_t n)
 
 	node_stream_feed(st->host->node, loop_now(st->host->loop), loop_wall(), st->number,
 			 bytes_of(st->host->read_buf, n));
+	st->host->stream_was_read = true;
 	host_kick(st->host);
 }
 
@@ -176,24 +176,7 @@ static void udp_recv(void *ctx, const struct ipport *from, struct pkt *v, size_t
 
 	node_udp_recv(h->node, loop_now(h->loop), loop_wall(), from, v, n);
 	h->dirty = true;
-	h->n_received += n;
-	if (h->n_received - h->n_trimmed > HOST_TRIM_PACKETS && !loop_timer_is_set(&h->trim))
-		loop_timer_set(&h->trim, mono_add(loop_now(h->loop), SPAN_S(HOST_TRIM_S)));
-}
-
-/* After a load memory goes back to the system once it has been quiet; an idle node arms nothing. */
-static void on_trim(void *ctx)
-{
-	struct host *h = ctx;
-
-	if (h->n_received != h->n_seen) {
-		h->n_seen = h->n_received;
-		loop_timer_set(&h->trim, mono_add(loop_now(h->loop), SPAN_S(HOST_TRIM_S)));
-		return;
-	}
-	h->n_trimmed = h->n_received;
-	node_trim(h->node, loop_now(h->loop));
-	memory_trim();
+	host_trim_received(h, n);
 }
 
 static const struct udp_ops udp_ops = { .recv = udp_recv };
@@ -355,6 +338,7 @@ static void on_flush(void *ctx)
 		return;
 	h->dirty = false;
 	pump(h);
+	host_trim_turn(h);
 }
 
 static void on_again(void *ctx)
@@ -395,7 +379,7 @@ struct host *host_new(const struct host_conf *conf, struct err *e)
 	for (uint32_t i = 0; i < HOST_STREAMS_MAX; i++)
 		h->streams[i] = (struct node_stream){ .host = h, .number = i };
 	loop_timer_init(h->loop, &h->timer, on_timer, h);
-	loop_timer_init(h->loop, &h->trim, on_trim, h);
+	host_trim_init(h);
 	loop_defer_init(&h->again, on_again, h);
 	loop_on_flush(h->loop, &h->flush, on_flush, h);
 	h->node = node_new(&conf->node, e);

@@ -23,7 +23,8 @@ enum {
 	HOST_KEEP_INTERVAL_S = 75,
 	HOST_KEEP_COUNT = 9,
 	HOST_TRIM_PACKETS = 2000,
-	HOST_TRIM_S = 4, /* memory goes back when so much has passed and it is quiet */
+	HOST_TRIM_S = 4,      /* memory goes back when so much has passed and it is quiet */
+	HOST_TRIM_GAP_S = 10, /* between two times that what a keep-alive touched goes back */
 	HOST_ADDRS_MAX = 2 * RESOLVE_ADDRS_MAX, /* of one name */
 	HOST_UDP_FLOWS_MAX = 4096,
 	HOST_UDP_BUCKETS = 1024, /* inbound datagram flows */
@@ -58,6 +59,9 @@ struct host {
 	struct link_watch *links;
 	struct loop_timer timer, trim;
 	uint64_t n_received, n_seen, n_trimmed; /* datagrams */
+	uint64_t n_carried;                     /* packets in and out when a stream was last read */
+	bool stream_was_read;                   /* in this turn */
+	mono_t trim_again_at;
 	struct loop_flush flush;
 	bool dirty, started, closing;
 	struct tls_client *tls;
@@ -95,6 +99,11 @@ void host_forward_incoming(struct host *h, const struct ns_event *ev);
 /* datagram.c */
 void host_datagram_event(struct host *h, const struct ns_event *ev);
 void host_datagram_free(struct host *h);
+
+/* trim.c: memory that goes back */
+void host_trim_init(struct host *h);
+void host_trim_received(struct host *h, size_t n); /* datagrams */
+void host_trim_turn(struct host *h);               /* at the end of a turn */
 
 /* name.c: look-ups of the node itself */
 void host_name_resolve(struct host *h, const char *name);

@@ -1,8 +1,7 @@
 /* os/memory.c - see privilege.h: memory for secrets, and memory given back */
-#include <fcntl.h>
+#include <link.h>
 #include <malloc.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -70,48 +69,30 @@ bool secret_arena_is_locked(const struct secret_arena *a)
 /* --- giving back
  * --------------------------------------------------------------------------------------------- */
 
-/* "7f00-7f10 r-xp offset dev inode /path": a private mapping of a file that is executed and never
- * written, so its pages can be read again. Anything else (r-- may be relocated data) is left alone.
- * Returns bytes given back. */
-static size_t trim_line(const char *line)
+/* Segments that are never written hold what the file holds: their pages can be read again.
+ * Relocated data is part of a writable segment until RELRO, so it is left alone. */
+static int trim_object(struct dl_phdr_info *info, size_t size, void *total)
 {
-	unsigned long long from, to, inode;
-	char perms[5], path[2];
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 
-	if (sscanf(line, "%llx-%llx %4s %*x %*s %llu %1s", &from, &to, perms, &inode, path) != 5 ||
-	    strcmp(perms, "r-xp") != 0 || inode == 0 || path[0] != '/' || to <= from)
-		return 0;
-	if (madvise((void *)(uintptr_t)from, (size_t)(to - from), MADV_DONTNEED) < 0)
-		return 0;
-	return (size_t)(to - from);
+	(void)size;
+	for (size_t i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+		uintptr_t from = (info->dlpi_addr + h->p_vaddr) & -page;
+		uintptr_t to = (info->dlpi_addr + h->p_vaddr + h->p_memsz) & -page;
+
+		if (h->p_type == PT_LOAD && !(h->p_flags & PF_W) && to > from &&
+		    madvise((void *)from, to - from, MADV_DONTNEED) == 0)
+			*(size_t *)total += to - from;
+	}
+	return 0;
 }
 
 size_t memory_trim(void)
 {
-	char buf[4096];
-	size_t total = 0, len = 0;
-	ssize_t k;
-	int fd;
+	size_t total = 0;
 
 	malloc_trim(0);
-	fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	while ((k = read(fd, buf + len, sizeof buf - 1 - len)) > 0) {
-		char *line = buf, *end;
-
-		len += (size_t)k;
-		buf[len] = 0;
-		while ((end = strchr(line, '\n'))) {
-			*end = 0;
-			total += trim_line(line);
-			line = end + 1;
-		}
-		len -= (size_t)(line - buf);
-		memmove(buf, line, len);
-		if (len == sizeof buf - 1)
-			len = 0; /* a path that long: its rest is no line of ours */
-	}
-	close(fd);
+	dl_iterate_phdr(trim_object, &total);
 	return total;
 }

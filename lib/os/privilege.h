@@ -27,8 +27,8 @@ void secret_arena_free(struct secret_arena *a);         /* wipes all */
 void *secret_alloc(struct secret_arena *a, size_t len); /* zeroed, 16-byte aligned; NULL: full */
 bool secret_arena_is_locked(const struct secret_arena *a);
 
-/* Gives free heap and clean code pages back; they return by page faults when needed. Returns bytes
- * of r-x mappings advised. */
+/* Gives free heap and the clean pages of code and constants back; they return by page faults when
+ * needed. Returns bytes of mappings advised. */
 size_t memory_trim(void);
 
 #endif

@@ -126,12 +126,35 @@ TEST(the_arena_is_locked_and_marked_not_to_be_dumped)
 	secret_arena_free(a);
 }
 
+static const char constants[1 << 18] = { 1 };
+
+static bool is_resident(const volatile char *at)
+{
+	uint64_t entry;
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(pread(fd, &entry, sizeof entry,
+			       (off_t)((uintptr_t)at / (size_t)sysconf(_SC_PAGESIZE) * 8)),
+			 sizeof entry);
+	close(fd);
+	return entry >> 63;
+}
+
 TEST(trimming_gives_code_pages_back_and_the_program_goes_on)
 {
-	size_t n = memory_trim();
+	static const char *const relocated[] = { "one", "two" };
+	const volatile char *middle = constants + sizeof constants / 2;
+	size_t n;
 
+	ck_assert_int_eq(*middle, 0);
+	ck_assert(is_resident(middle));
+	n = memory_trim();
 	ck_assert_uint_gt(n, 0);
+	ck_assert(!is_resident(middle));
+	ck_assert_int_eq(*middle, 0);
 	ck_assert_uint_eq(memory_trim(), n); /* the same mappings: nothing was lost */
+	ck_assert_str_eq(*(const char *const volatile *)&relocated[1], "two");
 }
 
 TEST(a_log_line_has_time_level_and_prefix_and_one_newline)

@@ -1,0 +1,63 @@
+/* host/trim.c - when memory goes back to the system
+ *
+ * After a load: once it has been quiet for some seconds. After a keep-alive of control or a relay,
+ * which touches more than 1 MB of code once a minute in a node that does nothing: at the end of the
+ * same turn, so that an idle node arms no timer and wakes up no more often for it. Only when no
+ * packet was carried since the keep-alive before, since the next packet has to fault the code in
+ * again (some 40 pages, all in the page cache).
+ */
+#include "host/host_priv.h"
+#include "os/privilege.h"
+
+static uint64_t n_carried(const struct host *h)
+{
+	const struct node_counters *c = node_counters(h->node);
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < NODE_PATH_N; i++)
+		n += c->in_packets[i] + c->out_packets[i];
+	return n;
+}
+
+static void on_trim(void *ctx)
+{
+	struct host *h = ctx;
+
+	if (h->n_received != h->n_seen) {
+		h->n_seen = h->n_received;
+		loop_timer_set(&h->trim, mono_add(loop_now(h->loop), SPAN_S(HOST_TRIM_S)));
+		return;
+	}
+	h->n_trimmed = h->n_received;
+	node_trim(h->node, loop_now(h->loop));
+	memory_trim();
+}
+
+void host_trim_init(struct host *h)
+{
+	loop_timer_init(h->loop, &h->trim, on_trim, h);
+	h->trim_again_at = mono_add(loop_now(h->loop), SPAN_S(HOST_TRIM_GAP_S));
+}
+
+void host_trim_received(struct host *h, size_t n)
+{
+	h->n_received += n;
+	if (h->n_received - h->n_trimmed > HOST_TRIM_PACKETS && !loop_timer_is_set(&h->trim))
+		loop_timer_set(&h->trim, mono_add(loop_now(h->loop), SPAN_S(HOST_TRIM_S)));
+}
+
+void host_trim_turn(struct host *h)
+{
+	mono_t now = loop_now(h->loop);
+	uint64_t n;
+
+	if (!h->stream_was_read)
+		return;
+	h->stream_was_read = false;
+	n = n_carried(h);
+	if (n == h->n_carried && mono_due(h->trim_again_at, now)) {
+		h->trim_again_at = mono_add(now, SPAN_S(HOST_TRIM_GAP_S));
+		memory_trim();
+	}
+	h->n_carried = n;
+}

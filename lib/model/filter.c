@@ -95,6 +95,11 @@ void filter_set_shields(struct filter *f, bool up)
 	f->shields = up;
 }
 
+bool filter_shields(const struct filter *f)
+{
+	return f->shields;
+}
+
 size_t filter_flows(const struct filter *f)
 {
 	return f->flows.n;

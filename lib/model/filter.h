@@ -38,6 +38,7 @@ MUST_USE int filter_set_rules(struct filter *f, const struct bytes *rules, size_
 void filter_set_local(struct filter *f, const struct ipprefix *v,
 		      size_t n); /* copies up to 256: own addresses and approved routes */
 void filter_set_shields(struct filter *f, bool up);
+bool filter_shields(const struct filter *f);
 
 enum filter_verdict {
 	FILTER_ACCEPT,

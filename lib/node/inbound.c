@@ -6,11 +6,28 @@
 #include <string.h>
 
 #include "node/node_priv.h"
+#include "wire/tsmp.h"
 
 static bool is_wireguard(const struct pkt *p)
 {
 	return p->len >= 32 && p->data[0] >= 1 && p->data[0] <= 4 && p->data[1] == 0 &&
 	       p->data[2] == 0 && p->data[3] == 0;
+}
+
+/* A refused connection is told to who asked, as stock does for IPv4 alone (data-plane.md 5.6). */
+static void tell_refused(struct node *n, const struct packet *p, enum filter_verdict v, bool jailed)
+{
+	struct tsmp m = { .kind = TSMP_REJECT,
+			  .proto = p->proto,
+			  .reason = jailed || filter_shields(n->filter) ? TSMP_SHIELDS : TSMP_ACL,
+			  .sport = p->sport,
+			  .dport = p->dport };
+	uint8_t packet[TSMP_PACKET_MAX];
+
+	if ((v != FILTER_DROP_ACL && v != FILTER_DROP_NOT_LOCAL) || p->is_v6 ||
+	    p->proto != PROTO_TCP || !(p->tcp_flags & TCP_SYN))
+		return;
+	node_send_inner(n, packet, tsmp_emit(&m, &p->dst, &p->src, packet));
 }
 
 /* One decrypted packet; true when the stack shall have it. */
@@ -22,9 +39,11 @@ static bool admit(struct node *n, mono_t now, uint32_t peer, const struct pkt *p
 
 	if (!from)
 		return false;
+	node_masquerade_in(n, from, p);
 	v = filter_in(n->filter, now, p->data, p->len, from->jailed, &facts);
 	if (v != FILTER_ACCEPT) {
 		n->counters.in_dropped[v]++;
+		tell_refused(n, &facts, v, from->jailed);
 		return false;
 	}
 	if (facts.proto != PROTO_TSMP)

@@ -84,7 +84,8 @@ struct node {
 	    in_frame;
 	bool logged_out; /* the next login starts control anew, with a new key */
 	bool login_again;
-	bool renewing; /* our key has expired and a new one was asked for */
+	bool masquerades; /* some peer knows us, or knew us, by another address */
+	bool renewing;    /* our key has expired and a new one was asked for */
 	char resolve_host[NETCHECK_HOST_MAX], auth_url[512], fatal[ERR_TEXT_MAX];
 	uint16_t home, home_wanted;
 	struct health health[NODE_HEALTH_MAX];
@@ -152,6 +153,13 @@ void node_wg_input(struct node *n, mono_t now, wall_t wall, const struct ipport 
 		   enum node_path_kind kind, struct pkt *v, size_t count);
 void node_relay_packet(struct node *n, mono_t now, wall_t wall, uint16_t region,
 		       const struct key_pub *from, struct bytes data);
+
+/* masquerade.c: a peer that knows us by another address gets and sends that one */
+void node_masquerade_note(struct node *n, const struct netmap_node *p);
+void node_masquerade_in(const struct node *n, const struct netmap_node *from, const struct pkt *p);
+/* facts: of the packet; the source in them is changed along */
+void node_masquerade_out(const struct node *n, uint32_t peer, const struct pkt *p,
+			 struct packet *facts);
 
 /* inner.c */
 struct node_inner *node_inner_new(void);

@@ -106,6 +106,8 @@ static void classify(struct node *n, mono_t now)
 			n->counters.out_dropped[v]++;
 		else if ((n->out_peer[i] = wg_route(n->wg, &facts.dst)) == WG_NO_PEER)
 			n->counters.unroutable++;
+		else
+			node_masquerade_out(n, n->out_peer[i], p, &facts);
 	}
 }
 

@@ -79,6 +79,7 @@ static void peer_changed(struct node *n, mono_t now, const struct netmap_node *p
 		forget(n, p->peer);
 		return;
 	}
+	node_masquerade_note(n, p);
 	if (what & NETMAP_P_KEY)
 		forget(n, p->peer);
 	if (!wg_peer_find(n->wg, &p->key, &known)) {

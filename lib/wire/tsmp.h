@@ -11,6 +11,7 @@
 #include "base/ip.h"
 
 enum tsmp_kind { TSMP_REJECT = '!', TSMP_PING = 'p', TSMP_PONG = 'o', TSMP_DISCO_KEY = 'a' };
+enum { TSMP_ACL = 'A', TSMP_SHIELDS = 'S' }; /* reasons of a reject that we give */
 enum { TSMP_BODY_MIN = 7, TSMP_BODY_MAX = 64, TSMP_PACKET_MAX = 40 + TSMP_BODY_MAX };
 
 struct tsmp {

@@ -2,6 +2,7 @@
  * to what is stored */
 #include "base/log.h"
 #include "containerboot/program.h"
+#include "node/c2n.h"
 
 static struct node *node(struct program *p)
 {
@@ -76,4 +77,25 @@ int program_act(void *ctx, const struct localapi_answer *what, const char **word
 		break;
 	}
 	return 0;
+}
+
+/* control asks something of this node */
+void program_c2n(void *ctx)
+{
+	struct program *p = ctx;
+	const struct c2n_request *rq = node_c2n(node(p));
+	struct localapi_view v = { .now = loop_now(p->loop), .wall = loop_wall() };
+	struct buf answer;
+
+	if (!rq)
+		return;
+	log_info("containerboot: control asks %s %.*s", rq->method, (int)rq->path.len,
+		 (const char *)rq->path.data);
+	program_view(p, &v);
+	buf_init(&answer, C2N_ANSWER_MAX);
+	if (!c2n_answer(&v, rq, &answer))
+		log_warn("containerboot: out of memory for an answer to control");
+	else
+		node_c2n_reply(node(p), v.now, &answer);
+	buf_fini(&answer);
 }

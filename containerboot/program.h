@@ -69,6 +69,8 @@ const struct control_hostinfo *program_hostinfo(const struct program *p,
 						struct program_hostinfo *h);
 
 /* act.c: what the local API asks for */
+void program_c2n(void *ctx); /* what control asks of this node */
+void program_view(void *ctx, struct localapi_view *v);
 int program_act(void *ctx, const struct localapi_answer *what, const char **words);
 /* key.c: the auth key; *key is the caller's to wipe and free, NULL: none. 0 or -errno with one
  * line. */

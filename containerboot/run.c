@@ -256,6 +256,7 @@ static const struct host_ops host_events = {
 	.netmap = on_netmap,
 	.inner = on_inner,
 	.pong = on_pong,
+	.c2n = program_c2n,
 	.logged_out = on_logged_out,
 	.fatal = on_fatal,
 };
@@ -473,7 +474,7 @@ static int make_host(struct program *p, struct err *e)
 	return 0;
 }
 
-static void view(void *ctx, struct localapi_view *v)
+void program_view(void *ctx, struct localapi_view *v)
 {
 	struct program *p = ctx;
 
@@ -558,7 +559,8 @@ static bool extra_metrics(void *ctx, struct buf *out)
 
 static int open_listeners(struct program *p, struct err *e)
 {
-	static const struct localapi_server_ops api_ops = { .act = program_act, .view = view };
+	static const struct localapi_server_ops api_ops = { .act = program_act,
+							    .view = program_view };
 	const struct options *o = &p->options;
 	const char *socket = o->daemon.socket ? o->daemon.socket : o->socket;
 	struct localapi_server_conf api = { .host = p->host,
@@ -574,7 +576,7 @@ static int open_listeners(struct program *p, struct err *e)
 				     .addr = o->local_addr,
 				     .health = o->enable_health,
 				     .metrics = o->enable_metrics,
-				     .view = view,
+				     .view = program_view,
 				     .extra = extra_metrics,
 				     .ctx = p };
 

@@ -306,6 +306,9 @@ static void carry_out(struct host *h, const struct node_effect *ef)
 	case NODE_PONG:
 		TELL(h, pong, &ef->ping);
 		break;
+	case NODE_C2N:
+		TELL(h, c2n);
+		break;
 	case NODE_NETMAP:
 		TELL(h, netmap);
 		break;

@@ -28,6 +28,7 @@ struct host_ops { /* what the program hears; each may be NULL */
 	void (*pong)(void *ctx, const struct node_ping_result *r);
 	void (*inner)(void *ctx, struct pkt *v,
 		      size_t n); /* raw_packets: for the device; borrowed */
+	void (*c2n)(void *ctx);  /* node_c2n waits for node_c2n_reply */
 	void (*logged_out)(void *ctx);
 	void (*fatal)(void *ctx, int code, const char *text);
 };

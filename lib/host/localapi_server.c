@@ -21,9 +21,9 @@ struct watcher {
 	unsigned mask;
 };
 
-struct ping {
+struct call_ping {
 	struct localapi_server *server;
-	struct ping *next, *prev;
+	struct call_ping *next, *prev;
 	struct httpd_call *call;
 	struct ip ip;
 	uint64_t token;
@@ -34,7 +34,7 @@ struct localapi_server {
 	struct localapi_server_conf conf;
 	struct httpd *httpd;
 	struct watcher *watchers;
-	struct ping *pings;
+	struct call_ping *pings;
 	size_t n_watchers, n_pings;
 	uint64_t next_token;
 	char capability[12];
@@ -124,7 +124,7 @@ void localapi_server_notify(struct localapi_server *s, unsigned what, const char
 
 /* --- pings --- */
 
-static void ping_free(struct ping *p)
+static void ping_free(struct call_ping *p)
 {
 	if (p->prev)
 		p->prev->next = p->next;
@@ -142,7 +142,7 @@ static void ping_gone(void *ctx)
 	ping_free(ctx);
 }
 
-static void ping_answer(struct ping *p, const struct node_ping_result *r)
+static void ping_answer(struct call_ping *p, const struct node_ping_result *r)
 {
 	struct localapi_server *s = p->server;
 	const struct localapi_view v = view(s);
@@ -159,7 +159,7 @@ static void ping_answer(struct ping *p, const struct node_ping_result *r)
 
 static void ping_late(void *ctx)
 {
-	struct ping *p = ctx;
+	struct call_ping *p = ctx;
 	const struct node_ping_result r = {
 		.token = p->token,
 		.peer = netmap_by_ip(node_netmap(host_node(p->server->conf.host)), &p->ip),
@@ -172,13 +172,13 @@ static void ping_late(void *ctx)
 static void ping(struct localapi_server *s, struct httpd_call *c, const struct localapi_answer *a)
 {
 	struct loop *loop = host_loop(s->conf.host);
-	struct ping *p = s->n_pings < LOCALAPI_PINGS_MAX ? calloc(1, sizeof *p) : NULL;
+	struct call_ping *p = s->n_pings < LOCALAPI_PINGS_MAX ? calloc(1, sizeof *p) : NULL;
 
 	if (!p) {
 		answer(s, c, 503, "text/plain", bytes_str("too many pings\n"));
 		return;
 	}
-	*p = (struct ping){
+	*p = (struct call_ping){
 		.server = s, .next = s->pings, .call = c, .ip = a->ip, .token = s->next_token++
 	};
 	if (s->pings)
@@ -194,7 +194,7 @@ static void ping(struct localapi_server *s, struct httpd_call *c, const struct l
 
 void localapi_server_pong(struct localapi_server *s, const struct node_ping_result *r)
 {
-	for (struct ping *p = s ? s->pings : NULL; p; p = p->next)
+	for (struct call_ping *p = s ? s->pings : NULL; p; p = p->next)
 		if (p->token == r->token) {
 			ping_answer(p, r);
 			return;

@@ -99,6 +99,11 @@ MUST_USE int localapi_whois_json(const struct localapi_view *v, const struct net
 				 struct buf *out);
 MUST_USE bool localapi_ping_json(const struct localapi_view *v, const struct ip *ip,
 				 const struct node_ping_result *r, struct buf *out);
+/* What control gets that asked for the ping (PingResponse); type NULL: none. Of v only the node is
+ * looked at. */
+MUST_USE bool localapi_ping_response_json(const struct localapi_view *v, const char *type,
+					  const struct ip *ip, const struct node_ping_result *r,
+					  struct buf *out);
 MUST_USE bool localapi_metrics(const struct localapi_view *v,
 			       struct buf *out);                      /* Prometheus text */
 MUST_USE bool localapi_error_json(const char *text, struct buf *out); /* {"error":"..."} */

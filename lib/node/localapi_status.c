@@ -356,16 +356,25 @@ static void put_ping_peer(struct jsonw *w, const struct localapi_view *v,
 	}
 }
 
-bool localapi_ping_json(const struct localapi_view *v, const struct ip *ip,
-			const struct node_ping_result *r, struct buf *out)
+bool localapi_ping_response_json(const struct localapi_view *v, const char *type,
+				 const struct ip *ip, const struct node_ping_result *r,
+				 struct buf *out)
 {
 	char text[IP_TEXT];
 	struct jsonw w;
 
 	jsonw_init(&w, out);
 	jsonw_obj(&w);
+	if (type)
+		jsonw_kstr(&w, "Type", type);
 	jsonw_kstr(&w, "IP", ip_text(ip, text));
 	put_ping_peer(&w, v, r);
 	jsonw_obj_end(&w);
 	return jsonw_ok(&w);
+}
+
+bool localapi_ping_json(const struct localapi_view *v, const struct ip *ip,
+			const struct node_ping_result *r, struct buf *out)
+{
+	return localapi_ping_response_json(v, NULL, ip, r, out);
 }

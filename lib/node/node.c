@@ -113,6 +113,7 @@ void node_free(struct node *n)
 	if (!n)
 		return;
 	node_relays_free(n);
+	node_asked_free(n);
 	control_free(n->control);
 	netmap_free(n->netmap);
 	filter_free(n->filter);

@@ -136,6 +136,7 @@ enum node_effect_type {
 	NODE_PERSIST_NETMAP, /* the netmap changed: store it soon */
 	NODE_HEALTH,         /* the list of problems changed */
 	NODE_PONG,           /* ping: answer to node_ping */
+	NODE_C2N,            /* control wants something of this node: node_c2n, node_c2n_reply */
 	NODE_NETMAP,         /* the netmap changed; who cares may look (DNS, names, users) */
 	NODE_LOGGED_OUT,
 	NODE_FATAL, /* text; value: exit code wanted by an orchestrator, 0: any */
@@ -188,6 +189,11 @@ MUST_USE int node_caps(const struct node *n, const struct ip *src, struct buf *o
 enum node_ping_kind { NODE_PING_DISCO, NODE_PING_TSMP, NODE_PING_ICMP };
 void node_ping(struct node *n, mono_t now, enum node_ping_kind kind, const struct ip *dst,
 	       uint64_t token, size_t size);
+
+/* A request of control to this node (NODE_C2N), NULL: none waits; and a whole HTTP/1.1 answer to
+ * it, which is taken over. */
+const struct c2n_request *node_c2n(const struct node *n);
+void node_c2n_reply(struct node *n, mono_t now, struct buf *http);
 
 struct node_peer_stat {
 	struct ipport addr; /* direct and trusted; ip zero: relayed */

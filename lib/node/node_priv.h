@@ -19,6 +19,7 @@ enum {
 	NODE_HOST_MAX = 256,
 	NODE_GREETS_MAX = 64, /* peers whose first handshake is being helped */
 	NODE_PINGS_MAX = 32,  /* TSMP and ICMP pings under way */
+	NODE_ASKED_MAX = 4,   /* requests of control to ping a peer under way */
 	NODE_STAGED_BYTES = 1 << 20,
 	NODE_GREET_MS = 250, /* ours: how often a peer that may not know us yet is asked */
 	NODE_GREET_S = 20,
@@ -105,6 +106,9 @@ struct node {
 	struct greet greets[NODE_GREETS_MAX];
 	size_t n_greets;
 	struct pending_ping pings[NODE_PINGS_MAX];
+	struct asked *asked[NODE_ASKED_MAX];
+	uint32_t asked_number;
+	struct ping *c2n; /* a request of control that waits for the host */
 
 	struct node_effect queue[NODE_QUEUE_MAX];
 	size_t q_head, q_len;
@@ -195,6 +199,12 @@ mono_t node_greet_deadline(const struct node *n);
 enum {
 	GREET_TOKEN = 1
 }; /* path_ping token of greetings; callers of node_ping use others (the top bit set inside) */
+
+/* asked.c */
+void node_asked_take(struct node *n, mono_t now, struct bytes json); /* a PingRequest */
+/* true: it was control that wanted this ping */
+bool node_asked_pong(struct node *n, mono_t now, const struct node_ping_result *r);
+void node_asked_free(struct node *n);
 
 /* ping.c */
 void node_ping_pong(struct node *n, mono_t now, const struct path_event *ev);

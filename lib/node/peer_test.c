@@ -22,6 +22,8 @@ static const struct ip us = { { [10] = 0xff, [11] = 0xff, 100, 64, 0, 1 } },
 		       them = { { [10] = 0xff, [11] = 0xff, 100, 64, 0, 2 } },
 		       alias = { { [10] = 0xff, [11] = 0xff, 100, 99, 0, 7 } };
 
+static char posted[4096]; /* on the last stream that the node dialed beside control's */
+
 /* what came out on either side */
 static uint8_t got[64][256];
 static size_t got_len[64], n_got, n_peer_got;
@@ -105,6 +107,35 @@ static void to_peer(struct pkt *v, size_t count)
 		keep(peer_got, peer_got_len, &n_peer_got, plain[i].pkt);
 }
 
+/* The peer's answer to a TSMP ping among what it got. */
+static bool pong(struct burst *b)
+{
+	for (size_t i = 0; i < n_peer_got; i++) {
+		struct packet p;
+		struct tsmp m;
+		uint8_t data[TSMP_PACKET_MAX];
+		size_t len;
+		struct pkt *out;
+
+		if (packet_parse(peer_got[i], peer_got_len[i], &p) != PACKET_OK ||
+		    p.proto != PROTO_TSMP ||
+		    !tsmp_parse(
+			bytes_of(peer_got[i] + p.transport_off, peer_got_len[i] - p.transport_off),
+			&m) ||
+		    m.kind != TSMP_PING)
+			continue;
+		m.kind = TSMP_PONG;
+		len = tsmp_emit(&m, &p.dst, &p.src, data);
+		burst_reset(b);
+		out = burst_add(b, (uint32_t)len);
+		memcpy(out->data, data, len);
+		if (wg_seal(peer, now, wall, 0, out, 1) == 1)
+			node_udp_recv(node, now, wall, &peer_at, out, 1);
+		return true;
+	}
+	return false;
+}
+
 /* until neither side has anything to say */
 static void exchange(void)
 {
@@ -118,6 +149,16 @@ static void exchange(void)
 			any = true;
 			for (size_t i = 0; ef.type == NODE_INNER && i < ef.count; i++)
 				keep(got, got_len, &n_got, &ef.v[i]);
+			if (ef.type == NODE_DIAL && ef.stream > 0 && ef.stream < CONTROL_CONNS) {
+				size_t len;
+
+				ck_assert_str_eq(ef.host, "control.example");
+				node_stream_opened(node, now, ef.stream);
+				len = node_stream_pull(node, now, ef.stream, (uint8_t *)posted,
+						       sizeof posted - 1);
+				posted[len] = 0;
+				node_stream_closed(node, now, ef.stream, NULL);
+			}
 			if (ef.type == NODE_UDP_SEND && ipport_eq(&ef.to, &peer_at))
 				to_peer(ef.v, ef.count);
 		}
@@ -298,5 +339,88 @@ TEST(data_5_6_a_refused_ipv4_tcp_syn_is_answered_by_a_tsmp_reject)
 	ck_assert_int_eq(reject_of(1).reason, TSMP_SHIELDS);
 	ck_assert_uint_eq(n_got, 0);
 	burst_fini(&b);
+	teardown();
+}
+
+TEST(control_5_2_a_peer_is_pinged_for_control_and_the_result_posted)
+{
+	struct burst b;
+
+	ck_assert_int_eq(burst_init(&b), 0);
+	setup();
+	load("", everything);
+	node_start(node, now, wall);
+	node_asked_take(node, now,
+			bytes_str("{\"URL\":\"http://control.example/result\",\"Types\":\"TSMP\","
+				  "\"IP\":\"100.64.0.2\"}"));
+	exchange();
+	ck_assert(pong(&b));
+	exchange();
+	ck_assert_msg(strncmp(posted, "POST /result HTTP/1.1\r\n", 23) == 0, "%s", posted);
+	ck_assert_ptr_nonnull(strstr(posted, "\r\n\r\n{\"Type\":\"TSMP\",\"IP\":\"100.64.0.2\","
+					     "\"NodeIP\":\"100.64.0.2\",\"NodeName\":\"b\","
+					     "\"LatencySeconds\":"));
+	ck_assert_ptr_null(strstr(posted, "Err"));
+	/* whom nobody knows, and what we do not do, is told too */
+	node_asked_take(node, now,
+			bytes_str("{\"URL\":\"http://control.example/2\",\"Types\":\"disco\","
+				  "\"IP\":\"100.64.0.9\"}"));
+	exchange();
+	ck_assert_ptr_nonnull(strstr(posted, "\"Err\":\"no matching peer\""));
+	node_asked_take(node, now,
+			bytes_str("{\"URL\":\"http://control.example/3\",\"Types\":\"peerapi\","
+				  "\"IP\":\"100.64.0.2\"}"));
+	exchange();
+	ck_assert_ptr_nonnull(strstr(posted, "\"Type\":\"peerapi\""));
+	ck_assert_ptr_nonnull(strstr(posted, "\"Err\":"));
+	for (size_t i = 0; i < NODE_ASKED_MAX; i++)
+		ck_assert_ptr_null(node->asked[i]);
+	/* more than fit are dropped, not queued */
+	for (int i = 0; i < NODE_ASKED_MAX + 3; i++) {
+		char json[200];
+
+		snprintf(json, sizeof json,
+			 "{\"URL\":\"http://control.example/many/%d\",\"Types\":\"TSMP\",\"IP\":"
+			 "\"100.64.0.2\"}",
+			 i);
+		node_asked_take(node, now, bytes_str(json));
+	}
+	ck_assert_ptr_nonnull(node->asked[NODE_ASKED_MAX - 1]);
+	burst_fini(&b);
+	teardown();
+}
+
+TEST(control_5_2_a_c2n_request_waits_for_the_host_and_a_newer_one_replaces_it)
+{
+	struct node_effect ef;
+	struct buf http;
+	bool told = false;
+
+	setup();
+	load("", everything);
+	node_start(node, now, wall);
+	ck_assert_ptr_null(node_c2n(node));
+	for (int i = 0; i < 2; i++) {
+		static const char *const rq[] = {
+			/* GET /debug/prefs and GET /update, HTTP/1.1, Host: x */
+			"R0VUIC9kZWJ1Zy9wcmVmcyBIVFRQLzEuMQ0KSG9zdDogeA0KDQo=",
+			"R0VUIC91cGRhdGUgSFRUUC8xLjENCkhvc3Q6IHgNCg0K"
+		};
+		char json[300];
+
+		snprintf(json, sizeof json,
+			 "{\"URL\":\"https://unused/c2n/%d\",\"Types\":\"c2n\",\"Payload\":\"%s\"}",
+			 i, rq[i]);
+		node_asked_take(node, now, bytes_str(json));
+	}
+	while (node_next(node, now, wall, &ef))
+		told = told || ef.type == NODE_C2N;
+	ck_assert(told);
+	ck_assert(bytes_eq_str(node_c2n(node)->path, "/update"));
+	buf_init(&http, 100);
+	ck_assert(buf_append(&http, "x", 1));
+	node_c2n_reply(node, now, &http);
+	buf_fini(&http);
+	ck_assert_ptr_null(node_c2n(node));
 	teardown();
 }

@@ -230,7 +230,7 @@ void node_apply_changes(struct node *n, mono_t now, wall_t wall)
 			filter = true;
 			break;
 		case NETMAP_PING_REQUEST:
-			control_ping_request(n->control, now, ch.text);
+			node_asked_take(n, now, ch.text);
 			break;
 		case NETMAP_OPEN_URL:
 			log_info("node: control asks to open %.*s", (int)ch.text.len,

@@ -11,39 +11,43 @@
 #define PING_TIMEOUT SPAN_S(5)
 enum { PING_ECHO_ID = 0x7470 };
 
+static void pong(struct node *n, mono_t now, const struct node_ping_result *r)
+{
+	if (!node_asked_pong(n, now, r))
+		node_push(n, NODE_PONG)->ping = *r;
+}
+
 static void report(struct node *n, mono_t now, const struct pending_ping *p, const char *error)
 {
-	struct node_effect *ef = node_push(n, NODE_PONG);
+	struct node_ping_result r = { .token = p->token,
+				      .peer = netmap_peer(n->netmap, p->peer),
+				      .latency = mono_sub(now, p->sent),
+				      .error = error };
 	struct path_peer_stat st;
 
-	ef->ping = (struct node_ping_result){ .token = p->token,
-					      .peer = netmap_peer(n->netmap, p->peer),
-					      .latency = mono_sub(now, p->sent),
-					      .error = error };
 	if (path_peer_stat(n->path, now, p->peer, &st)) {
 		if (st.trusted)
-			ef->ping.addr = st.best;
-		ef->ping.derp = st.derp;
+			r.addr = st.best;
+		r.derp = st.derp;
 	}
+	pong(n, now, &r);
 }
 
 void node_ping_pong(struct node *n, mono_t now, const struct path_event *ev)
 {
-	struct node_effect *ef = node_push(n, NODE_PONG);
+	const struct node_ping_result r = { .token = ev->token & ~(UINT64_C(1) << 63),
+					    .peer = netmap_peer(n->netmap, ev->peer),
+					    .addr = ev->addr,
+					    .derp = ev->derp,
+					    .latency = ev->latency,
+					    .error = ev->type == PATH_EV_PONG ? NULL : "timeout" };
 
-	(void)now;
-	ef->ping =
-	    (struct node_ping_result){ .token = ev->token & ~(UINT64_C(1) << 63),
-				       .peer = netmap_peer(n->netmap, ev->peer),
-				       .addr = ev->addr,
-				       .derp = ev->derp,
-				       .latency = ev->latency,
-				       .error = ev->type == PATH_EV_PONG ? NULL : "timeout" };
+	pong(n, now, &r);
 }
 
-static void refuse(struct node *n, uint64_t token, const char *error)
+static void refuse(struct node *n, mono_t now, uint64_t token, const char *error)
 {
-	node_push(n, NODE_PONG)->ping = (struct node_ping_result){ .token = token, .error = error };
+	pong(n, now, &(struct node_ping_result){ .token = token, .error = error });
 }
 
 static struct pending_ping *slot(struct node *n)
@@ -64,7 +68,7 @@ void node_ping(struct node *n, mono_t now, enum node_ping_kind kind, const struc
 	struct tsmp m = { .kind = TSMP_PING };
 
 	if (peer == WG_NO_PEER) {
-		refuse(n, token, "no matching peer");
+		refuse(n, now, token, "no matching peer");
 		return;
 	}
 	if (kind == NODE_PING_DISCO) {
@@ -73,7 +77,7 @@ void node_ping(struct node *n, mono_t now, enum node_ping_kind kind, const struc
 	}
 	p = slot(n);
 	if (!p || !node_ip(n, !ip_is_v4(dst), &self)) {
-		refuse(n, token,
+		refuse(n, now, token,
 		       p ? "this node has no address of that family" : "too many pings at once");
 		return;
 	}
@@ -87,7 +91,7 @@ void node_ping(struct node *n, mono_t now, enum node_ping_kind kind, const struc
 	} else if (ns_echo_send(n->netstack, dst, PING_ECHO_ID, (uint16_t)(p - n->pings),
 				bytes_of(p->id, 8)) != 0) {
 		p->used = false;
-		refuse(n, token, "the stack has no room for an echo request");
+		refuse(n, now, token, "the stack has no room for an echo request");
 	}
 }
 

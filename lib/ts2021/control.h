@@ -20,6 +20,7 @@
 #include "base/mono.h"
 #include "base/rng.h"
 #include "crypto/key.h"
+#include "ts2021/ping.h"
 
 /* What this version promises; docs/protocol/capability.md lists it, and each promise has a test. */
 enum { CONTROL_CAPABILITY_VERSION = 116 };
@@ -95,9 +96,14 @@ void control_link_changed(struct control *c, mono_t now); /* reconnect soon */
 /* Node says what the map told: the stream's state is complete (resets back-off), or the node key
  * expired. */
 void control_map_applied(struct control *c, mono_t now);
-/* PingRequest of the map: answer it (HEAD, over Noise or plain; c2n echo). json: the PingRequest
- * object */
-void control_ping_request(struct control *c, mono_t now, struct bytes json);
+/* PingRequest of the map; json: the object. HEAD (over Noise or plain) and c2n /echo are answered
+ * here. true: something is left for the node in *left (PING_C2N, PING_PEER), which is the caller's:
+ * control_ping_answer for each answer, ping_fini at the end. left NULL: nobody acts, other c2n
+ * requests get 400. */
+bool control_ping_request(struct control *c, mono_t now, struct bytes json, struct ping *left);
+/* Posts body (taken over) to where p wants it. With all slots busy it is dropped: control asks
+ * again. */
+void control_ping_answer(struct control *c, mono_t now, const struct ping *p, struct buf *body);
 
 /* Streams. CONTROL_DIAL is answered by control_opened or control_closed; after CONTROL_HANGUP the
  * caller closes and says nothing more about that stream: a later CONTROL_DIAL of the same slot is a

@@ -9,28 +9,29 @@
 #include <string.h>
 
 #include "ts2021/control_priv.h"
-#include "ts2021/ping.h"
+#include "wire/http1.h"
 
 static_assert(ARRAY_LEN(((struct control *)0)->ping_deadline) == H2_PING_LAST - H2_PING + 1,
 	      "one deadline for each slot");
 
-static void ping_over_noise(struct control *c, struct ping *p)
+/* body: NULL or empty: HEAD; else it is posted, and taken over */
+static void send_over_noise(struct control *c, const struct url *url, struct buf *body)
 {
-	bool is_reply = p->kind == PING_REPLY;
+	bool is_post = body && body->len > 0;
 
 	if (c->conn[0].phase != CONN_NOISE)
 		return;
 	for (unsigned i = H2_PING; i <= H2_PING_LAST; i++) {
 		if (c->h2->rq[i].phase != H2_FREE)
 			continue;
-		if (h2_client_send(c->h2, i, is_reply ? "POST" : "HEAD", p->url.path, NULL, NULL,
-				   is_reply ? &p->reply : NULL) == 0)
+		if (h2_client_send(c->h2, i, is_post ? "POST" : "HEAD", url->path, NULL, NULL,
+				   is_post ? body : NULL) == 0)
 			c->ping_deadline[i - H2_PING] = mono_add(c->now, SPAN_S(CONTROL_PING_S));
 		return;
 	}
 }
 
-static void ping_plain(struct control *c, const struct ping *p)
+static void send_plain(struct control *c, const struct url *url, struct buf *body)
 {
 	for (unsigned i = 1; i < CONTROL_CONNS; i++) {
 		struct conn *n = &c->conn[i];
@@ -41,7 +42,11 @@ static void ping_plain(struct control *c, const struct ping *p)
 		n->url = malloc(sizeof *n->url);
 		if (!n->url)
 			return;
-		*n->url = p->url;
+		*n->url = *url;
+		if (body) {
+			n->post = *body;
+			buf_init(body, 0);
+		}
 		n->phase = CONN_DIALING;
 		n->dial_due = true;
 		n->deadline = mono_add(c->now, SPAN_S(CONTROL_PING_S));
@@ -49,46 +54,74 @@ static void ping_plain(struct control *c, const struct ping *p)
 	}
 }
 
-void control_ping_request(struct control *c, mono_t now, struct bytes json)
+void control_ping_answer(struct control *c, mono_t now, const struct ping *p, struct buf *body)
 {
-	struct ping p;
-	char *url;
-
 	c->now = now;
-	if (c->goal != GOAL_RUN)
-		return;
-	ping_read(json, &p);
-	if (p.kind == PING_IGNORE)
-		goto out;
-	url = malloc(sizeof p.url.path + sizeof p.url.authority);
+	if (c->goal == GOAL_RUN && p->over_noise)
+		send_over_noise(c, &p->url, body);
+	else if (c->goal == GOAL_RUN)
+		send_plain(c, &p->url, body);
+}
+
+/* true: this place was pinged last too */
+static bool is_repeat(struct control *c, const struct ping *p)
+{
+	const size_t n = strlen(p->url.authority);
+	char *url = malloc(sizeof p->url.path + sizeof p->url.authority);
+
 	if (!url)
-		goto out;
-	memcpy(url, p.url.authority, strlen(p.url.authority));
-	memcpy(url + strlen(p.url.authority), p.url.path, strlen(p.url.path) + 1);
-	if (c->ping_url && strcmp(c->ping_url, url) == 0) { /* repeats are ignored */
+		return true;
+	memcpy(url, p->url.authority, n);
+	memcpy(url + n, p->url.path, strlen(p->url.path) + 1);
+	if (c->ping_url && strcmp(c->ping_url, url) == 0) {
 		free(url);
-		goto out;
+		return true;
 	}
 	free(c->ping_url);
 	c->ping_url = url;
-	if (p.over_noise)
-		ping_over_noise(c, &p);
-	else
-		ping_plain(c, &p);
-out:
-	buf_fini(&p.reply);
+	return false;
+}
+
+bool control_ping_request(struct control *c, mono_t now, struct bytes json, struct ping *left)
+{
+	static const char unknown[] = "unknown c2n path\n";
+	struct ping p;
+
+	c->now = now;
+	if (c->goal != GOAL_RUN)
+		return false;
+	ping_read(json, &p);
+	if (p.kind == PING_IGNORE || is_repeat(c, &p)) {
+		ping_fini(&p);
+		return false;
+	}
+	if (left && (p.kind == PING_C2N || p.kind == PING_PEER)) {
+		*left = p;
+		return true;
+	}
+	if (p.kind == PING_C2N &&
+	    !http1_emit_answer(&p.reply, 400, "text/plain", bytes_str(unknown), false))
+		p.kind = PING_IGNORE;
+	if (p.kind != PING_IGNORE && p.kind != PING_PEER)
+		control_ping_answer(c, now, &p, &p.reply);
+	ping_fini(&p);
+	return false;
 }
 
 void control_ping_opened(struct control *c, unsigned conn)
 {
 	struct conn *n = &c->conn[conn];
-	struct http1_emit e = http1_emit_request(&n->out, "HEAD", bytes_str(n->url->path),
-						 bytes_str(n->url->authority));
+	bool is_post = n->post.len > 0;
+	struct http1_emit e =
+	    http1_emit_request(&n->out, is_post ? "POST" : "HEAD", bytes_str(n->url->path),
+			       bytes_str(n->url->authority));
 
 	http1_emit_field(&e, "User-Agent", "tailpod");
 	http1_emit_field(&e, "Connection", "close");
+	if (is_post)
+		http1_emit_length(&e, n->post.len);
 	n->phase = CONN_PING;
-	if (!http1_emit_end(&e))
+	if (!http1_emit_end(&e) || (is_post && !buf_append(&n->out, n->post.data, n->post.len)))
 		control_ping_close(c, conn, true);
 }
 
@@ -106,6 +139,7 @@ void control_ping_close(struct control *c, unsigned conn, bool hangup)
 	n->deadline = MONO_NEVER;
 	n->output_told = false;
 	buf_fini(&n->out);
+	buf_fini(&n->post);
 	free(n->url);
 	n->url = NULL;
 }

@@ -78,6 +78,7 @@ struct conn {
 	bool output_told;
 	struct url *url; /* of a plain ping */
 	struct buf out;  /* clear bytes: key fetch, plain ping */
+	struct buf post; /* of a plain ping: what is posted; empty: HEAD */
 	mono_t deadline;
 };
 

@@ -996,7 +996,7 @@ TEST(a_head_ping_over_plain_http_is_answered_at_once_and_repeats_are_ignored)
 	world_run(&w);
 	n = w.n_rq;
 	for (int i = 0; i < 3; i++)
-		control_ping_request(w.c, w.now, bytes_str(ping));
+		control_ping_request(w.c, w.now, bytes_str(ping), NULL);
 	world_run(&w);
 	ck_assert_uint_eq(w.n_plain_heads, 1);
 	ck_assert_str_eq(w.rq[n].path, "/machine/ping-response?id=7");
@@ -1015,7 +1015,7 @@ TEST(a_head_ping_over_noise_goes_through_the_open_connection)
 	world_run(&w);
 	control_ping_request(
 	    w.c, w.now,
-	    bytes_str("{\"URL\":\"https://unused/machine/pingme\",\"URLIsNoise\":true}"));
+	    bytes_str("{\"URL\":\"https://unused/machine/pingme\",\"URLIsNoise\":true}"), NULL);
 	world_run(&w);
 	ck_assert_str_eq(w.rq[w.n_rq - 1].method, "HEAD");
 	ck_assert_str_eq(w.rq[w.n_rq - 1].path, "/machine/pingme");
@@ -1036,7 +1036,7 @@ TEST(c2n_echo_is_posted_back_over_noise_and_an_unknown_path_gets_400)
 	base64_emit((const uint8_t *)echo, sizeof echo - 1, BASE64_STD, b64);
 	snprintf(json, sizeof json,
 		 "{\"URL\":\"https://unused/c2n/1\",\"Types\":\"c2n\",\"Payload\":\"%s\"}", b64);
-	control_ping_request(w.c, w.now, bytes_str(json));
+	control_ping_request(w.c, w.now, bytes_str(json), NULL);
 	world_run(&w);
 	ck_assert_str_eq(w.rq[w.n_rq - 1].method, "POST");
 	ck_assert_str_eq(w.rq[w.n_rq - 1].path, "/c2n/1");
@@ -1045,7 +1045,7 @@ TEST(c2n_echo_is_posted_back_over_noise_and_an_unknown_path_gets_400)
 	base64_emit((const uint8_t *)other, sizeof other - 1, BASE64_STD, b64);
 	snprintf(json, sizeof json,
 		 "{\"URL\":\"https://unused/c2n/2\",\"Types\":\"c2n\",\"Payload\":\"%s\"}", b64);
-	control_ping_request(w.c, w.now, bytes_str(json));
+	control_ping_request(w.c, w.now, bytes_str(json), NULL);
 	world_run(&w);
 	ck_assert_int_eq(strncmp(w.rq[w.n_rq - 1].body, "HTTP/1.1 400 ", 13), 0);
 	ck_assert_ptr_nonnull(strstr(w.rq[w.n_rq - 1].body, "unknown c2n path"));
@@ -1062,7 +1062,7 @@ TEST(a_plain_ping_without_an_answer_frees_its_slot_after_fifteen_seconds)
 	w.swallow_dial = true;
 	for (int i = 0; i < 10; i++) {
 		snprintf(json, sizeof json, "{\"URL\":\"http://pings.example/%d\"}", i);
-		control_ping_request(w.c, w.now, bytes_str(json));
+		control_ping_request(w.c, w.now, bytes_str(json), NULL);
 	}
 	world_run(&w);
 	ck_assert_uint_eq(w.n_dials, CONTROL_CONNS); /* the rest is dropped */
@@ -1070,7 +1070,8 @@ TEST(a_plain_ping_without_an_answer_frees_its_slot_after_fifteen_seconds)
 	world_pass(&w, SPAN_S(16));
 	ck_assert_uint_eq(w.n_hangups, CONTROL_CONNS - 1);
 	w.swallow_dial = false;
-	control_ping_request(w.c, w.now, bytes_str("{\"URL\":\"http://pings.example/again\"}"));
+	control_ping_request(w.c, w.now, bytes_str("{\"URL\":\"http://pings.example/again\"}"),
+			     NULL);
 	world_run(&w);
 	ck_assert_uint_eq(w.n_plain_heads, 1);
 	world_fini(&w);
@@ -1403,7 +1404,8 @@ TEST(after_any_disorder_the_client_streams_again)
 				break;
 			case 11:
 				control_ping_request(w.c, w.now,
-						     bytes_str("{\"URL\":\"http://p.example/x\"}"));
+						     bytes_str("{\"URL\":\"http://p.example/x\"}"),
+						     NULL);
 				break;
 			default:
 				world_pass(&w, SPAN_MS(rng_below(&w.rng.rng, 50000)));

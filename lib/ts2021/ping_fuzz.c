@@ -8,6 +8,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct ping p;
 
 	ping_read(bytes_of(data, len), &p);
-	buf_fini(&p.reply);
+	ping_fini(&p);
 	return 0;
 }

@@ -7,10 +7,12 @@
 static enum ping_kind kind_of(const char *json)
 {
 	struct ping p;
+	enum ping_kind kind;
 
 	ping_read(bytes_str(json), &p);
-	buf_fini(&p.reply);
-	return p.kind;
+	kind = p.kind;
+	ping_fini(&p);
+	return kind;
 }
 
 TEST(head_pings_name_their_place)
@@ -27,13 +29,31 @@ TEST(head_pings_name_their_place)
 	ck_assert_str_eq(p.url.authority, "[fd7a::1]:8443");
 	ck_assert_str_eq(p.url.path, "/a?b=c");
 	ck_assert_uint_eq(p.url.port, 8443);
-	buf_fini(&p.reply);
+	ping_fini(&p);
 }
 
-TEST(pings_of_peers_and_nonsense_are_ignored)
+TEST(control_5_2_pings_of_peers_name_the_address_and_the_ways)
+{
+	struct ping p;
+
+	ping_read(bytes_str("{\"URL\":\"http://x/r\",\"Types\":\"disco,TSMP,what,peerapi\",\"IP\":"
+			    "\"100.64.0.1\"}"),
+		  &p);
+	ck_assert_int_eq(p.kind, PING_PEER);
+	ck_assert_uint_eq(p.types, PING_DISCO | PING_TSMP | PING_PEERAPI);
+	ck_assert_uint_eq(p.ip.b[15], 1);
+	ck_assert(!p.over_noise);
+	ping_fini(&p);
+	ck_assert_int_eq(kind_of("{\"URL\":\"http://x/\",\"Types\":\"ICMP\",\"IP\":\"fd7a::1\"}"),
+			 PING_PEER);
+}
+
+TEST(nonsense_is_ignored)
 {
 	static const char *const not_ours[] = {
-		"{\"URL\":\"http://x/\",\"Types\":\"disco,TSMP\",\"IP\":\"100.64.0.1\"}",
+		"{\"URL\":\"http://x/\",\"Types\":\"disco\",\"IP\":\"\"}",
+		"{\"URL\":\"http://x/\",\"Types\":\"disco\"}",
+		"{\"URL\":\"http://x/\",\"Types\":\"smoke,\",\"IP\":\"100.64.0.1\"}",
 		"{\"Types\":\"\"}",
 		"{\"URL\":\"\"}",
 		"{\"URL\":\"gopher://x/\"}",
@@ -62,15 +82,35 @@ static void c2n(const char *request, const char *want_start, const char *want_en
 	ck_assert(bytes_to_str(buf_bytes(&p.reply), got, sizeof got));
 	ck_assert_int_eq(strncmp(got, want_start, strlen(want_start)), 0);
 	ck_assert_str_eq(got + strlen(got) - strlen(want_end), want_end);
-	buf_fini(&p.reply);
+	ping_fini(&p);
 }
 
-TEST(c2n_echo_gives_the_body_back_and_the_rest_is_400)
+TEST(control_5_2_c2n_requests_other_than_echo_are_left_to_the_node)
+{
+	static const char rq[] =
+	    "POST /wol?mac=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab";
+	char b64[400], json[600];
+	struct ping p;
+
+	base64_emit((const uint8_t *)rq, strlen(rq), BASE64_STD, b64);
+	snprintf(json, sizeof json, "{\"URL\":\"http://x/r\",\"Types\":\"c2n\",\"Payload\":\"%s\"}",
+		 b64);
+	ping_read(bytes_str(json), &p);
+	ck_assert_int_eq(p.kind, PING_C2N);
+	ck_assert(p.over_noise);
+	ck_assert_str_eq(p.rq.method, "POST");
+	ck_assert(bytes_eq_str(p.rq.path, "/wol") && bytes_eq_str(p.rq.query, "mac=1"));
+	ck_assert(bytes_eq_str(p.rq.body, "ab"));
+	ping_fini(&p);
+}
+
+TEST(c2n_echo_gives_the_body_back_and_what_is_malformed_gets_400)
 {
 	c2n("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 200 OK\r\n",
 	    "\r\n\r\nabc");
 	c2n("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK\r\n", "\r\n\r\n");
-	c2n("POST /update HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 400 ", "unknown c2n path\n");
+	c2n("A_METHOD_WITHOUT_END /echo HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 400 ",
+	    "malformed c2n request\n");
 	c2n("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 30\r\n\r\nabc", "HTTP/1.1 400 ",
 	    "malformed c2n request\n");
 	c2n("nonsense", "HTTP/1.1 400 ", "malformed c2n request\n");

@@ -134,6 +134,7 @@ static void carry_out(struct world *w, int i, struct node_effect *ef)
 	case NODE_HEALTH:
 	case NODE_INNER: /* only of nodes with raw_packets */
 	case NODE_PONG:
+	case NODE_C2N:
 	case NODE_LOGGED_OUT:
 		break;
 	}

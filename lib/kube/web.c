@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { CONNECT_S = 10 };
 
@@ -245,6 +246,13 @@ static bool blob(CURL *easy, CURLoption option, const char *text)
 	return curl_easy_setopt(easy, option, &b) == CURLE_OK;
 }
 
+static bool bundle_is_there(void)
+{
+	const char *path = curl_version_info(CURLVERSION_NOW)->cainfo;
+
+	return path && access(path, R_OK) == 0;
+}
+
 static bool set_tls(CURL *h, const struct web_tls *t)
 {
 	bool ok =
@@ -255,6 +263,8 @@ static bool set_tls(CURL *h, const struct web_tls *t)
 		     curl_easy_setopt(h, CURLOPT_CAPATH, NULL) == CURLE_OK;
 	else if (t->ca_file)
 		ok = ok && curl_easy_setopt(h, CURLOPT_CAINFO, t->ca_file) == CURLE_OK;
+	else if (!bundle_is_there()) /* an image with nothing but the hashed directory */
+		ok = ok && curl_easy_setopt(h, CURLOPT_CAINFO, NULL) == CURLE_OK;
 	if (t->cert_pem)
 		ok = ok && blob(h, CURLOPT_SSLCERT_BLOB, t->cert_pem);
 	if (t->key_pem)

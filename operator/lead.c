@@ -4,11 +4,13 @@
 #include "base/log.h"
 #include "operator/operator.h"
 
+/* a patch with a resourceVersion is refused like an update when somebody was faster, and leaves the
+ * labels of whoever made the lease */
 static const struct {
-	const char *method;
-} acts[] = { [KUBE_LEASE_GET] = { "GET" },
-	     [KUBE_LEASE_CREATE] = { "POST" },
-	     [KUBE_LEASE_UPDATE] = { "PUT" } };
+	const char *method, *type;
+} acts[] = { [KUBE_LEASE_GET] = { "GET", NULL },
+	     [KUBE_LEASE_CREATE] = { "POST", KUBE_JSON },
+	     [KUBE_LEASE_UPDATE] = { "PATCH", KUBE_MERGE } };
 
 static void settle(struct operator *op)
 {
@@ -69,9 +71,8 @@ void operator_lead(struct operator *op)
 		op->lease_in_flight = true;
 		if (!kube_path(path, sizeof path, "coordination.k8s.io/v1", "leases", op->lease.ns,
 			       act == KUBE_LEASE_CREATE ? NULL : op->lease.name, NULL) ||
-		    !kube_send(op->kube, acts[act].method, path,
-			       act == KUBE_LEASE_GET ? NULL : KUBE_JSON, buf_bytes(&body), answered,
-			       op, &e)) {
+		    !kube_send(op->kube, acts[act].method, path, acts[act].type, buf_bytes(&body),
+			       answered, op, &e)) {
 			op->lease_in_flight = false;
 			kube_lease_result(&op->lease, now, 0, (struct bytes){ 0 });
 		}

@@ -11,32 +11,34 @@ kube_cert() { # NAME SUBJECT EXTENSIONS
 	openssl x509 -req -in "$T/pki/$1.csr" -CA "$T/pki/ca.crt" -CAkey "$T/pki/ca.key" -CAcreateserial -days 30 -extfile "$T/pki/$1.ext" \
 		-out "$T/pki/$1.crt" 2> /dev/null
 }
-kubeconfig_of() { # FILE TOKEN
+kubeconfig_of() { # FILE TOKEN [ADDRESS]
 	cat > "$1" <<-END
 	apiVersion: v1
 	kind: Config
 	current-context: test
-	clusters: [{name: test, cluster: {server: "https://127.0.0.1:6443", certificate-authority-data: $(base64 -w0 < "$T/pki/ca.crt")}}]
+	clusters: [{name: test, cluster: {server: "https://${3:-127.0.0.1}:6443", certificate-authority-data: $(base64 -w0 < "$T/pki/ca.crt")}}]
 	users: [{name: user, user: {token: $2}}]
 	contexts: [{name: test, context: {cluster: test, user: user}}]
 	END
 }
+KUBE_TOKENS=() # more lines of the token file: TOKEN,USER,UID,GROUP
 kc() { in_ns kube "$PEERS/kubectl" --kubeconfig "$T/kubeconfig" --request-timeout=20s "$@"; }
-kube_api() {
+kube_api() { # [FLAG...] of the API server
 	need_peer etcd kube-apiserver kubectl
 	host kube
 	mkdir -p "$T/pki"
 	openssl ecparam -name prime256v1 -genkey -noout -out "$T/pki/ca.key"
 	openssl req -x509 -new -key "$T/pki/ca.key" -subj /CN=test-ca -days 30 -addext keyUsage=critical,digitalSignature,keyCertSign -out "$T/pki/ca.crt"
 	kube_cert apiserver /CN=kube-apiserver "subjectAltName=DNS:kubernetes.default.svc,DNS:localhost,IP:127.0.0.1,IP:$IP_kube,IP:10.96.0.1"
+	kube_cert kubelet-client /O=system:masters/CN=kube-apiserver extendedKeyUsage=clientAuth
 	openssl ecparam -name prime256v1 -genkey -noout -out "$T/pki/sa.key"
 	openssl ec -in "$T/pki/sa.key" -pubout -out "$T/pki/sa.pub" 2> /dev/null
-	echo "admin-token,admin,admin,system:masters" > "$T/pki/tokens.csv"
+	printf '%s\n' "admin-token,admin,admin,system:masters" "${KUBE_TOKENS[@]}" > "$T/pki/tokens.csv"
 	kubeconfig_of "$T/kubeconfig" admin-token
 	start kube etcd "$PEERS/etcd" --data-dir "$T/etcd" --unsafe-no-fsync --log-level error --listen-client-urls http://127.0.0.1:2379 \
 		--advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 \
 		--initial-cluster default=http://127.0.0.1:2380
-	kube_apiserver_start
+	kube_apiserver_start "$@"
 }
 kube_apiserver_start() { # [FLAG...]
 	start kube kube-apiserver "$PEERS/kube-apiserver" --etcd-servers http://127.0.0.1:2379 --bind-address 0.0.0.0 --advertise-address "$IP_kube" \

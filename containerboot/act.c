@@ -26,8 +26,9 @@ static void set_prefs(struct program *p, const struct prefs *next)
 	p->self.prefs = *next;
 	program_save(p);
 	if (node_set_prefs(node(p), program_hostinfo(p, &info), next->accept_routes,
-			   next->shields_up) < 0)
+			   next->shields_up, prefs_exit_node(next)) < 0)
 		log_warn("containerboot: out of memory, the change counts after a restart");
+	host_set_exit_lan(p->host, next->exit_node_allow_lan);
 	if (was != next->want_running)
 		node_set_running(node(p), loop_now(p->loop), loop_wall(), next->want_running);
 	host_kick(p->host);

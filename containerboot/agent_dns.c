@@ -388,6 +388,7 @@ static void on_event(struct agent_dns *d, const struct ns_event *ev)
 	case NS_TCP_CONNECTED:
 	case NS_TCP_WRITABLE:
 	case NS_ECHO_REPLY:
+	case NS_ECHO_REQUEST:
 	case NS_UDP_UNREACHABLE:
 		break;
 	}

@@ -220,9 +220,10 @@ int check_routes(const char *what, const char *text, struct err *e)
 {
 	struct bytes left = bytes_str(text), one;
 	struct ipprefix p, masked;
+	unsigned n = 0, defaults = 0; /* of IPv4: 1, of IPv6: 2 */
 
-	if (left.len >= PREFS_ROUTES_MAX)
-		return err_say(e, EINVAL, "%s: longer than %d bytes", what, PREFS_ROUTES_MAX - 1);
+	if (left.len >= PREFS_ROUTES_MAX - 16) /* and two default routes */
+		return err_say(e, EINVAL, "%s: longer than %d bytes", what, PREFS_ROUTES_MAX - 17);
 	while (prefs_list_next(&left, &one)) {
 		const uint8_t *slash = one.len ? memchr(one.data, '/', one.len) : NULL;
 
@@ -232,7 +233,15 @@ int check_routes(const char *what, const char *text, struct err *e)
 		if (!ip_parse(bytes_of(one.data, (size_t)(slash - one.data)), &masked.ip) ||
 		    !ip_eq(&masked.ip, &p.ip))
 			return err_say(e, EINVAL, "%s: a subnet has bits beyond its length", what);
+		if (++n > OPTIONS_ROUTES_MAX)
+			return err_say(e, EINVAL, "%s: more than %d subnets", what,
+				       OPTIONS_ROUTES_MAX);
+		if (p.bits == 0 || (p.bits == 96 && ip_is_v4(&p.ip)))
+			defaults |= p.bits == 0 ? 2 : 1;
 	}
+	if (defaults == 1 || defaults == 2)
+		return err_say(e, EINVAL,
+			       "%s: 0.0.0.0/0 and ::/0 go together: they make an exit node", what);
 	return 0;
 }
 
@@ -538,12 +547,6 @@ static int check_own(const struct scan *s)
 		r = up_flags_parse(&o->up, o->extra_args, s->warn, s->ctx, s->e);
 	if (r == 0)
 		r = daemon_flags_parse(&o->daemon, o->daemon_args, s->e);
-	if (r == 0 && ((o->up.routes && *o->up.routes) || o->up.advertise_exit_node == 1))
-		r = err_say(s->e, EINVAL,
-			    "TS_EXTRA_ARGS: advertising routes is not supported by this version");
-	if (r == 0 && o->up.exit_node && *o->up.exit_node)
-		r = err_say(s->e, EINVAL,
-			    "TS_EXTRA_ARGS: --exit-node is not supported by this version");
 	return r;
 }
 
@@ -673,6 +676,48 @@ static int text(char *out, size_t cap, const char *flag, const char *variable, b
 	return 0;
 }
 
+/* The default routes of an exit node stand among the routes (both or none); the rest is kept. */
+static int exit_routes(struct prefs *w, int wanted, bool keep, struct err *e)
+{
+	char *old = strdup(w->routes);
+	struct bytes left, one;
+	bool had = false, ok = true;
+
+	if (!old)
+		return err_set(e, ENOMEM, "routes");
+	w->routes[0] = 0;
+	left = bytes_str(old);
+	while (ok && prefs_list_next(&left, &one)) {
+		if (bytes_eq_str(one, "0.0.0.0/0") || bytes_eq_str(one, "::/0"))
+			had = true;
+		else
+			ok = prefs_list_add(w->routes, sizeof w->routes, one);
+	}
+	if (wanted >= 0 ? wanted : had && keep)
+		ok = ok && prefs_list_add(w->routes, sizeof w->routes, bytes_str("0.0.0.0/0")) &&
+		     prefs_list_add(w->routes, sizeof w->routes, bytes_str("::/0"));
+	free(old);
+	return ok ? 0
+		  : err_say(e, EINVAL, "the routes are longer than %zu bytes",
+			    sizeof w->routes - 1);
+}
+
+/* An address goes where the stock client keeps addresses, all else where it keeps ids. */
+static int exit_node(struct prefs *w, const char *flag, const char *variable, bool keep,
+		     struct err *e)
+{
+	const char *v = flag ? flag : variable;
+	struct ip ip;
+
+	if (!v && keep)
+		return 0;
+	v = v ? v : "";
+	w->exit_node_id[0] = w->exit_node_ip[0] = 0;
+	if (ip_parse(bytes_str(v), &ip))
+		return text(w->exit_node_ip, sizeof w->exit_node_ip, v, NULL, false, e);
+	return text(w->exit_node_id, sizeof w->exit_node_id, v, NULL, false, e);
+}
+
 int options_prefs(const struct options *o, const struct prefs *stored, struct prefs *w,
 		  struct err *e)
 {
@@ -702,6 +747,18 @@ int options_prefs(const struct options *o, const struct prefs *stored, struct pr
 		r = text(w->tags, sizeof w->tags, up->tags, o->tags, keep, e);
 	if (r == 0)
 		r = text(w->routes, sizeof w->routes, up->routes, o->routes, true, e);
+	if (r == 0)
+		r = exit_routes(w, tri(up->advertise_exit_node, o->advertise_exit_node, -1, true),
+				keep || up->routes || o->routes, e);
+	if (r == 0)
+		r = exit_node(w, up->exit_node, o->exit_node, keep, e);
+	if (r == 0)
+		w->exit_node_allow_lan =
+		    tri(up->exit_node_allow_lan, -1, w->exit_node_allow_lan, keep);
+	if (r == 0 && prefs_exit_node(w)[0] && strstr(w->routes, "0.0.0.0/0"))
+		r = err_say(e, EINVAL,
+			    "a node that is an exit node cannot use one: unset TS_EXIT_NODE "
+			    "(--exit-node) or TS_ADVERTISE_EXIT_NODE (--advertise-exit-node)");
 	if (r == 0)
 		r = text(w->operator_user, sizeof w->operator_user, up->operator_user, NULL, keep,
 			 e);

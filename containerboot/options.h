@@ -39,6 +39,8 @@ struct daemon_flags {
 	bool state_mem;
 };
 
+enum { OPTIONS_ROUTES_MAX = 1024 }; /* subnets of TS_ROUTES */
+
 struct options {
 	/* identity and login */
 	char *auth_key, *client_id, *client_secret, *id_token,

@@ -187,11 +187,8 @@ TEST(the_order_of_validation_is_that_of_the_stock_wrapper)
 TEST(what_this_version_cannot_do_is_refused_by_name_and_harmless_when_off)
 {
 	check_refused("TS_USERSPACE=false", ENV("TS_USERSPACE=false"));
-	check_refused("TS_ROUTES: not supported", ENV("TS_ROUTES=10.0.0.0/8"));
 	check_refused("TS_SSH", ENV("TS_SSH=true"));
 	check_refused("TS_SERVE_CONFIG", ENV("TS_SERVE_CONFIG=/a"));
-	check_refused("advertising routes", ENV("TS_EXTRA_ARGS=--advertise-routes=10.0.0.0/8"));
-	check_refused("--exit-node", ENV("TS_EXTRA_ARGS=--exit-node=100.64.0.9"));
 	ck_assert_int_eq(ENV("TS_SSH=false", "TS_ROUTES=", "TS_KUBE_SECRET=", "TS_SERVE_CONFIG="),
 			 0);
 	ck_assert_str_eq(o.routes, "");
@@ -365,6 +362,77 @@ TEST(what_is_not_mentioned_goes_back_to_its_default_unless_auth_once)
 	ck_assert_str_eq(p.hostname, "old");
 	ck_assert_str_eq(p.tags, "tag:old");
 	ck_assert_str_eq(p.routes, "");
+	options_fini(&o);
+}
+
+static const char *routes_of(const char *stored_routes, char **env)
+{
+	static struct prefs old, new;
+
+	prefs_default(&old);
+	snprintf(old.routes, sizeof old.routes, "%s", stored_routes);
+	ck_assert_int_eq(parse(env), 0);
+	ck_assert_msg(options_prefs(&o, &old, &new, &e) == 0, "%s", e.text);
+	options_fini(&o);
+	return new.routes;
+}
+#define ROUTES(stored, ...) routes_of(stored, (char *[]){ __VA_ARGS__, NULL })
+
+TEST(routes_and_the_exit_node_are_one_list_of_which_each_wish_changes_its_part)
+{
+	ck_assert_str_eq(ROUTES("", "TS_ROUTES=10.0.0.0/8,fd00::/64"), "10.0.0.0/8,fd00::/64");
+	ck_assert_str_eq(ROUTES("10.0.0.0/8", "TS_ROUTES="), "");
+	ck_assert_str_eq(ROUTES("10.0.0.0/8", "TS_EXTRA_ARGS=--advertise-routes=10.1.0.0/16"),
+			 "10.1.0.0/16");
+	ck_assert_str_eq(ROUTES("10.0.0.0/8", "TS_ADVERTISE_EXIT_NODE=true"),
+			 "10.0.0.0/8,0.0.0.0/0,::/0");
+	ck_assert_str_eq(ROUTES("", "TS_EXTRA_ARGS=--advertise-exit-node", "TS_ROUTES=10.0.0.0/8"),
+			 "10.0.0.0/8,0.0.0.0/0,::/0");
+	ck_assert_str_eq(ROUTES("0.0.0.0/0,10.0.0.0/8,::/0", "TS_HOSTNAME=a"), "10.0.0.0/8");
+	ck_assert_str_eq(ROUTES("0.0.0.0/0,10.0.0.0/8,::/0", "TS_AUTH_ONCE=true"),
+			 "10.0.0.0/8,0.0.0.0/0,::/0");
+	ck_assert_str_eq(
+	    ROUTES("0.0.0.0/0,::/0", "TS_ADVERTISE_EXIT_NODE=false", "TS_AUTH_ONCE=true"), "");
+	ck_assert_str_eq(ROUTES("", "TS_ROUTES=0.0.0.0/0,::/0"), "0.0.0.0/0,::/0");
+	check_refused("TS_ROUTES: 0.0.0.0/0 and ::/0 go together", ENV("TS_ROUTES=::/0"));
+	check_refused("TS_ROUTES: a subnet has bits", ENV("TS_ROUTES=10.0.0.1/8"));
+}
+
+TEST(as_many_routes_as_the_limit_are_taken)
+{
+	static char text[PREFS_ROUTES_MAX + 64];
+	char *env[] = { text, NULL };
+	size_t at = (size_t)snprintf(text, sizeof text, "TS_ROUTES=");
+
+	for (unsigned i = 0; i < OPTIONS_ROUTES_MAX; i++)
+		at += (size_t)snprintf(text + at, sizeof text - at, "%s1.%u.%u.0/24", i ? "," : "",
+				       i >> 8, i & 255);
+	ck_assert_int_eq(options_parse(&o, env, note, NULL, &e), 0);
+	options_fini(&o);
+	snprintf(text + at, sizeof text - at, ",2.0.0.0/24");
+	check_refused("TS_ROUTES: more than 1024", options_parse(&o, env, note, NULL, &e));
+}
+
+TEST(an_exit_node_is_kept_where_the_stock_client_looks_for_it)
+{
+	ck_assert_int_eq(ENV("TS_EXIT_NODE=100.64.0.9"), 0);
+	ck_assert_int_eq(options_prefs(&o, NULL, &p, &e), 0);
+	ck_assert_str_eq(p.exit_node_ip, "100.64.0.9");
+	ck_assert_str_eq(p.exit_node_id, "");
+	options_fini(&o);
+	ck_assert_int_eq(ENV("TS_EXTRA_ARGS=--exit-node=hub --exit-node-allow-lan-access"), 0);
+	stored = p;
+	ck_assert_int_eq(options_prefs(&o, &stored, &p, &e), 0);
+	ck_assert_str_eq(prefs_exit_node(&p), "hub");
+	ck_assert(p.exit_node_allow_lan && !*p.exit_node_ip);
+	options_fini(&o);
+	ck_assert_int_eq(ENV("TS_HOSTNAME=a"), 0);
+	stored = p;
+	ck_assert_int_eq(options_prefs(&o, &stored, &p, &e), 0);
+	ck_assert_str_eq(prefs_exit_node(&p), "");
+	options_fini(&o);
+	ck_assert_int_eq(ENV("TS_EXIT_NODE=hub", "TS_ADVERTISE_EXIT_NODE=true"), 0);
+	ck_assert_int_eq(options_prefs(&o, NULL, &p, &e), -EINVAL);
 	options_fini(&o);
 }
 

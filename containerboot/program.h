@@ -63,6 +63,7 @@ enum { PROGRAM_TAGS_MAX = 64 };
 struct program_hostinfo {
 	struct control_hostinfo info;
 	const char *tags[PROGRAM_TAGS_MAX];
+	struct ipprefix routes[OPTIONS_ROUTES_MAX];
 	char text[PREFS_TAGS_MAX];
 };
 const struct control_hostinfo *program_hostinfo(const struct program *p,

@@ -392,14 +392,27 @@ static size_t split_tags(char *text, const char **v)
 	return n;
 }
 
+static size_t split_routes(const char *text, struct ipprefix *v)
+{
+	struct bytes left = bytes_str(text), one;
+	size_t n = 0;
+
+	while (n < OPTIONS_ROUTES_MAX && prefs_list_next(&left, &one))
+		if (ipprefix_parse(one, &v[n]))
+			n++;
+	return n;
+}
+
 const struct control_hostinfo *program_hostinfo(const struct program *p, struct program_hostinfo *h)
 {
 	const struct prefs *w = &p->self.prefs;
 
-	*h = (struct program_hostinfo){ 0 };
+	h->info = (struct control_hostinfo){ 0 };
 	memcpy(h->text, w->tags, sizeof h->text);
 	h->info.tags = h->tags;
 	h->info.n_tags = split_tags(h->text, h->tags);
+	h->info.routes = h->routes;
+	h->info.n_routes = split_routes(w->routes, h->routes);
 	h->info.hostname = *w->hostname ? w->hostname : p->hostname;
 	h->info.app = p->options.internal_app;
 	h->info.container = true;
@@ -427,6 +440,7 @@ static void fill_node(struct program *p, struct node_conf *c, const char *key)
 	c->auth_key = key;
 	c->ephemeral = store_is_memory(&p->store);
 	c->accept_routes = w->accept_routes;
+	c->exit_node = prefs_exit_node(w);
 	c->shields_up = w->shields_up;
 	c->derp_only = p->options.derp_only;
 	c->derp_http = p->options.derp_http;
@@ -442,6 +456,7 @@ static int make_host(struct program *p, struct err *e)
 	struct host_conf conf = { .loop = p->loop,
 				  .dest = p->options.dest_ip,
 				  .proxy_protocol = (unsigned)p->options.dest_proxy_protocol,
+				  .exit_allow_lan = p->self.prefs.exit_node_allow_lan,
 				  .tls = p->tls,
 				  .proxy = &p->proxy_env,
 				  .resolver = p->resolver,

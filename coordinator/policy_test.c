@@ -71,7 +71,7 @@ static bool passes(const struct policy *p, int src, int self, const struct ip *d
 	ck_assert_int_eq(policy_filter_emit(p, (size_t)self, &rules), 0);
 	v = buf_bytes(&rules);
 	ck_assert_int_eq(filter_set_rules(f, &v, 1, NULL, NULL), 0);
-	filter_set_local(f, local, 3);
+	ck_assert_int_eq(filter_set_local(f, local, 3, NULL, 0), 0);
 	memcpy(pkt + 12, nodes[src].v4.b + 12, 4);
 	memcpy(pkt + 16, dst->b + 12, 4);
 	pkt[22] = (uint8_t)(port >> 8);

@@ -288,7 +288,7 @@ int main(int argc, char **argv)
 		rules(&text);
 		t = buf_bytes(&text);
 		check(filter_set_rules(f, &t, 1, NULL, NULL) == 0, "rules");
-		filter_set_local(f, mine, 3);
+		check(filter_set_local(f, mine, 3, NULL, 0) == 0, "addresses");
 		check(
 		    put_le(wr,
 			   (uint32_t)(t.len + sizeof local - 1 + strlen("{\"rules\":,\"local\":}")),

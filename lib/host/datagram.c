@@ -1,18 +1,18 @@
 /* host/datagram.c - UDP flows: inbound ones to the same port on loopback (or TS_DEST_IP), and ports
- * of proxies
+ * of proxies; or to an address of a route that we serve
  *
  * One connected socket per inbound flow, no thread and no buffer of its own; a flow ends after two
  * idle minutes (DNS: 30 s). A refused datagram is answered by an ICMP port unreachable, which the
  * stock client does not do.
  */
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "host/host_priv.h"
+#include "os/sockaddr.h"
 
 enum { DATAGRAM_MAX = 65535, DATAGRAM_READS = 32 /* of one flow in one wake-up */ };
 
@@ -84,28 +84,36 @@ static void flow_readable(void *ctx, int events)
 	}
 }
 
-static int connect_local(const struct host *h, uint16_t port)
+static int connect_to(const struct ipport *to)
 {
-	struct sockaddr_in a4 = { .sin_family = AF_INET,
-				  .sin_port = htons(port),
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-	bool v6 = !ip_is_zero(&h->dest) && !ip_is_v4(&h->dest);
-	int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_storage a;
+	socklen_t alen = sockaddr_from(to, &a);
+	int fd = socket(sockaddr_family(&to->ip), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int ret;
 
 	if (fd < 0)
 		return -errno;
-	if (!ip_is_zero(&h->dest) && !v6)
-		memcpy(&a4.sin_addr, h->dest.b + 12, 4);
-	memcpy(&a6.sin6_addr, h->dest.b, 16);
-	ret = v6 ? connect(fd, (struct sockaddr *)&a6, sizeof a6)
-		 : connect(fd, (struct sockaddr *)&a4, sizeof a4);
+	ret = connect(fd, (struct sockaddr *)&a, alen);
 	if (ret == 0)
 		return fd;
 	ret = -errno;
 	close(fd);
 	return ret;
+}
+
+/* Where datagrams for local go; false: nowhere. */
+static bool target_of(const struct host *h, const struct ipport *local, struct ipport *to)
+{
+	*to = (struct ipport){ .port = local->port };
+	switch (host_target(h, &local->ip, &to->ip)) {
+	case HOST_ROUTED:
+		return true;
+	case HOST_OWN:
+		to->ip = ip_is_zero(&h->dest) ? ip_v4(127, 0, 0, 1) : h->dest;
+		return !h->no_dest;
+	default:
+		return false;
+	}
 }
 
 static int64_t idle_s(const struct udp_flow *f)
@@ -132,11 +140,12 @@ static struct udp_flow *flow_new(struct host *h, const struct ipport *local,
 				 const struct ipport *remote)
 {
 	struct udp_flow *f, **head = &h->udp_buckets[bucket(h, local, remote)];
+	struct ipport to;
 	int fd;
 
-	if (h->no_dest || h->n_udp_flows == HOST_UDP_FLOWS_MAX)
+	if (h->n_udp_flows == HOST_UDP_FLOWS_MAX || !target_of(h, local, &to))
 		return NULL;
-	fd = connect_local(h, local->port);
+	fd = connect_to(&to);
 	f = fd >= 0 ? calloc(1, sizeof *f) : NULL;
 	if (!f) {
 		if (fd >= 0)
@@ -184,7 +193,7 @@ void host_datagram_event(struct host *h, const struct ns_event *ev)
 	if (ev->type != NS_UDP_RECV)
 		return;
 	for (struct host_udp *u = h->udp_ports; u; u = u->next)
-		if (u->port == ev->local.port) {
+		if (u->port == ev->local.port && node_is_own(h->node, &ev->local.ip)) {
 			u->recv(u->ctx, &ev->remote, ev->data);
 			return;
 		}

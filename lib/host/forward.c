@@ -1,8 +1,8 @@
 /* host/forward.c - inbound TCP: a peer's SYN is answered only after the local program (or
  * TS_DEST_IP) has accepted
  *
- * data-plane.md 6.4: the same port on loopback, whichever family the peer used; a refused dial
- * refuses the peer.
+ * data-plane.md 6.4: the same port on loopback, whichever family the peer used; addresses of routes
+ * that we serve are dialled themselves. A refused dial refuses the peer.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +19,7 @@ struct forward {
 	struct ns_id id;
 	struct stream *s;
 	struct ipport local, remote;
+	unsigned proxy_protocol; /* of what goes to the local program */
 };
 
 static void forward_free(struct forward *f)
@@ -63,8 +64,7 @@ static void on_open(void *ctx)
 {
 	struct forward *f = ctx;
 	uint8_t head[HOST_BEFORE_MAX];
-	size_t len =
-	    proxy_header(f->host->proxy_protocol, &f->remote, &f->local, head, sizeof head);
+	size_t len = proxy_header(f->proxy_protocol, &f->remote, &f->local, head, sizeof head);
 
 	ns_tcp_accept(node_netstack(f->host->node), loop_now(f->host->loop), f->id);
 	if (host_splice_after(f->host, f->id, f->s, bytes_of(head, len)) != 0)
@@ -135,20 +135,24 @@ void host_forward_incoming(struct host *h, const struct ns_event *ev)
 	struct forward *f = calloc(1, sizeof *f);
 	char text[IP_TEXT];
 	struct err e = { 0 };
+	struct ip to;
+	const enum host_way way = host_target(h, &ev->local.ip, &to);
 
-	if (h->no_dest) {
+	if (way == HOST_NOWHERE || (way == HOST_OWN && h->no_dest)) {
 		ns_tcp_refuse(node_netstack(h->node), loop_now(h->loop), ev->id);
 		free(f);
 		host_kick(h);
 		return;
 	}
-	if (ip_is_zero(&h->dest)) {
+	if (way == HOST_OWN)
+		to = h->dest;
+	if (ip_is_zero(&to)) {
 		conf.dial.host = "127.0.0.1";
 		conf.dial.addrs = loopback;
 		conf.dial.n_addrs = 2;
 	} else {
-		conf.dial.host = ip_text(&h->dest, text);
-		conf.dial.addrs = &h->dest;
+		conf.dial.host = ip_text(&to, text);
+		conf.dial.addrs = &to;
 		conf.dial.n_addrs = 1;
 	}
 	if (f) {
@@ -156,7 +160,8 @@ void host_forward_incoming(struct host *h, const struct ns_event *ev)
 				       .host = h,
 				       .id = ev->id,
 				       .local = ev->local,
-				       .remote = ev->remote };
+				       .remote = ev->remote,
+				       .proxy_protocol = way == HOST_OWN ? h->proxy_protocol : 0 };
 		f->s = stream_dial(h->loop, &conf, &forward_ops, f, &e);
 	}
 	if (!f || !f->s) {

@@ -41,6 +41,11 @@ void host_set_dest(struct host *h, const struct ip *dest)
 		h->dest = *dest;
 }
 
+void host_set_exit_lan(struct host *h, bool on)
+{
+	h->exit_allow_lan = on;
+}
+
 struct loop *host_loop(struct host *h)
 {
 	return h->loop;
@@ -247,6 +252,8 @@ static void flow_event(struct host *h, const struct ns_event *ev)
 
 	if (ev->type == NS_TCP_INCOMING)
 		host_forward_incoming(h, ev);
+	else if (ev->type == NS_ECHO_REQUEST)
+		host_echo_request(h, ev);
 	else if (ev->type == NS_UDP_RECV || ev->type == NS_UDP_UNREACHABLE)
 		host_datagram_event(h, ev);
 	else if (f)
@@ -374,6 +381,7 @@ struct host *host_new(const struct host_conf *conf, struct err *e)
 	h->rng = conf->node.rng;
 	h->resolver = conf->resolver;
 	h->dest = conf->dest;
+	h->exit_allow_lan = conf->exit_allow_lan;
 	h->proxy_protocol = conf->proxy_protocol;
 	if (conf->ops)
 		h->ops = *conf->ops;
@@ -417,6 +425,7 @@ void host_free(struct host *h)
 	}
 	host_flows_free(h);
 	host_datagram_free(h);
+	host_echo_free(h);
 	host_name_free(h);
 	link_watch_free(h->links);
 	udp_close(h->udp4);

@@ -39,6 +39,7 @@ struct host_conf {
 	uint16_t port; /* UDP; 0: any */
 	bool no_udp4, no_udp6;
 	struct ip dest; /* TS_DEST_IP; zero: loopback; the port stays the same */
+	bool exit_allow_lan; /* as host_set_exit_lan */
 	unsigned
 	    proxy_protocol; /* 1 or 2: a PROXY header before every inbound TCP forward; 0: none */
 	struct tls_client *tls;        /* trust roots; borrowed for the host's life */
@@ -62,6 +63,9 @@ size_t host_send_packets(struct host *h, const struct pkt *v, size_t n);
 
 /* Another destination of new inbound flows; NULL: none is known, they are refused. */
 void host_set_dest(struct host *h, const struct ip *dest);
+
+/* While an exit node is used: private addresses are dialled by the ordinary network all the same. */
+void host_set_exit_lan(struct host *h, bool on);
 
 /* --- flows into the tailnet --- */
 

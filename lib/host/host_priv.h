@@ -32,6 +32,8 @@ enum {
 	HOST_UDP_IDLE_DNS_S = 30, /* data-plane.md 6.4 */
 	HOST_UDP_SWEEP_S = 10,
 	HOST_UDP_PORTS_MAX = 1024, /* ports open for proxies */
+	HOST_ECHO_MAX = 256,       /* echo requests to addresses of routes, under way */
+	HOST_ECHO_S = 5,
 };
 
 /* Whoever holds a connection of the stack is told of its events; ns_tcp_set_user points here. */
@@ -51,6 +53,7 @@ struct node_stream {
 };
 
 struct udp_flow;
+struct echo;
 
 struct host {
 	struct loop *loop;
@@ -86,6 +89,8 @@ struct host {
 	struct host_udp *udp_ports; /* of proxies */
 	size_t n_udp_ports;
 	struct host_name *names; /* look-ups for the node */
+	struct echo *echo;       /* NULL: none was asked for yet */
+	bool exit_allow_lan;
 };
 
 /* splice.c */
@@ -95,6 +100,18 @@ void host_flows_free(struct host *h);
 
 /* forward.c */
 void host_forward_incoming(struct host *h, const struct ns_event *ev);
+
+/* route.c: where a destination of an inbound flow is */
+enum host_way {
+	HOST_OWN,    /* one of our addresses: loopback, or the configured destination */
+	HOST_ROUTED, /* *to, behind a route that we serve */
+	HOST_NOWHERE /* nothing that a peer may reach through us */
+};
+enum host_way host_target(const struct host *h, const struct ip *local, struct ip *to);
+
+/* echo.c: ICMP echo to addresses of routes */
+void host_echo_request(struct host *h, const struct ns_event *ev);
+void host_echo_free(struct host *h);
 
 /* datagram.c */
 void host_datagram_event(struct host *h, const struct ns_event *ev);

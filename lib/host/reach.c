@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "host/host_priv.h"
 #include "os/dial.h"
 #include "os/loop.h"
 #include "os/stream.h"
@@ -39,15 +40,19 @@ struct reach {
 
 enum reach_way reach_way(const struct host *h, const struct ip *ip)
 {
-	const struct node *n = host_node((struct host *)(uintptr_t)h);
-	struct ip own;
+	const struct node *n = h->node;
 
-	for (int v6 = 0; v6 < 2; v6++)
-		if (node_ip(n, v6, &own) && ip_eq(&own, ip))
-			return REACH_SELF;
+	if (node_is_own(n, ip))
+		return REACH_SELF;
+	/* an exit node's default route covers everything: not what can only be meant of this host
+	 */
+	if (ip_is_loopback(ip) || ip_is_unspecified(ip) ||
+	    (node_wants_exit(n) && h->exit_allow_lan && ip_is_private(ip) && !ip_is_tailnet(ip)))
+		return REACH_OUTSIDE;
 	if (node_routes(n, ip))
 		return REACH_TAILNET;
-	return ip_is_tailnet(ip) ? REACH_NOBODY : REACH_OUTSIDE;
+	/* an exit node that is away: nothing leaks to the ordinary network */
+	return ip_is_tailnet(ip) || node_wants_exit(n) ? REACH_NOBODY : REACH_OUTSIDE;
 }
 
 static void reach_free(struct reach *r)

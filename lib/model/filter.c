@@ -13,8 +13,7 @@ struct filter {
 	filter_has_cap_fn *has_cap;
 	void *ctx;
 	bool shields;
-	size_t n_local; /* without the sentinel */
-	struct span128 local[2 * FILTER_LOCAL_MAX + 1];
+	struct spans local; /* merged; a sentinel stands behind */
 };
 
 const char *const filter_verdict_names[FILTER_VERDICT_N] = {
@@ -44,7 +43,10 @@ struct filter *filter_new(size_t max_flows)
 	if (!f)
 		return NULL;
 	flows_init(&f->flows, max_flows);
-	filter_set_local(f, NULL, 0);
+	if (filter_set_local(f, NULL, 0, NULL, 0) != 0) {
+		filter_free(f);
+		return NULL;
+	}
 	return f;
 }
 
@@ -54,6 +56,7 @@ void filter_free(struct filter *f)
 		return;
 	rules_free(f->rules);
 	flows_free(&f->flows);
+	free(f->local.v);
 	free(f);
 }
 
@@ -72,22 +75,67 @@ int filter_set_rules(struct filter *f, const struct bytes *rules, size_t n,
 	return 0;
 }
 
-void filter_set_local(struct filter *f, const struct ipprefix *v, size_t n)
+static bool is_default(const struct ipprefix *p)
 {
-	struct spans s = { .v = f->local, .cap = ARRAY_LEN(f->local) };
+	return p->bits == (ip_is_v4(&p->ip) ? 96 : 0);
+}
 
-	if (n > FILTER_LOCAL_MAX)
-		n = FILTER_LOCAL_MAX;
-	for (size_t i = 0; i < n; i++) {
-		char text[IPPREFIX_TEXT];
-		struct iprange r;
+static bool add_prefix(struct spans *s, const struct ipprefix *p)
+{
+	const u128 first = ip_number(&p->ip),
+		   host = p->bits == 0 ? ~(u128)0 : ((u128)1 << (128 - p->bits)) - 1;
 
-		if (iprange_parse(bytes_str(ipprefix_text(&v[i], text)), &r))
-			(void)!spans_add(&s, &r); /* two places for each: never grows */
+	return spans_push(s, first, first | host);
+}
+
+/* What of first..last is in none of the ranges of `ex` (merged), into s. */
+static bool add_rest(struct spans *s, u128 first, u128 last, const struct spans *ex)
+{
+	for (size_t i = 0; i < ex->n; i++) {
+		if (ex->v[i].last < first)
+			continue;
+		if (ex->v[i].first > last)
+			break;
+		if (ex->v[i].first > first && !spans_push(s, first, ex->v[i].first - 1))
+			return false;
+		if (ex->v[i].last >= last)
+			return true;
+		first = ex->v[i].last + 1;
 	}
-	assert(s.v == f->local);
-	f->n_local = spans_merge(s.v, s.n);
-	f->local[f->n_local] = (struct span128){ ~(u128)0, 0 };
+	return spans_push(s, first, last);
+}
+
+static bool add_local(struct spans *s, const struct ipprefix *p, const struct spans *ex)
+{
+	if (!is_default(p))
+		return add_prefix(s, p);
+	if (ip_is_v4(&p->ip))
+		return add_rest(s, V4_FIRST, V4_LAST, ex);
+	return add_rest(s, 0, V4_FIRST - 1, ex) && add_rest(s, V4_LAST + 1, ~(u128)0, ex);
+}
+
+int filter_set_local(struct filter *f, const struct ipprefix *v, size_t n,
+		     const struct ipprefix *except, size_t n_except)
+{
+	struct spans s = { 0 }, ex = { 0 };
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < n_except; i++)
+		ok = add_prefix(&ex, &except[i]);
+	ex.n = spans_merge(ex.v, ex.n);
+	for (size_t i = 0; ok && i < MIN_OF(n, (size_t)FILTER_LOCAL_MAX); i++)
+		ok = add_local(&s, &v[i], &ex);
+	s.n = spans_merge(s.v, s.n);
+	ok = ok && spans_push(&s, ~(u128)0, 0); /* the sentinel */
+	free(ex.v);
+	if (!ok) {
+		free(s.v);
+		return -ENOMEM;
+	}
+	s.n--;
+	free(f->local.v);
+	f->local = s;
+	return 0;
 }
 
 void filter_set_shields(struct filter *f, bool up)
@@ -107,7 +155,8 @@ size_t filter_flows(const struct filter *f)
 
 size_t filter_memory(const struct filter *f)
 {
-	return sizeof *f + flows_memory(&f->flows) + (f->rules ? rules_memory(f->rules) : 0);
+	return sizeof *f + f->local.cap * sizeof *f->local.v + flows_memory(&f->flows) +
+	       (f->rules ? rules_memory(f->rules) : 0);
 }
 
 static uint32_t seconds(mono_t now)
@@ -206,7 +255,7 @@ enum filter_verdict filter_in(struct filter *f, mono_t now, const uint8_t *data,
 	if (pkt->is_later_fragment)
 		return FILTER_ACCEPT;
 	to = ip_number(&pkt->dst);
-	if (!spans_have(f->local, f->n_local, to))
+	if (!spans_have(f->local.v, f->local.n, to))
 		return FILTER_DROP_NOT_LOCAL;
 	if (passes_by_state(f, now, pkt))
 		return FILTER_ACCEPT;

@@ -21,7 +21,7 @@ enum {
 	FILTER_FLOW_TTL_S = 300,    /* a flow unused for so long is gone */
 	FILTER_RULES_MAX = 65536,   /* what is beyond these allows nothing */
 	FILTER_RANGES_MAX = 262144, /* address ranges of sources, and of destinations */
-	FILTER_LOCAL_MAX = 256,
+	FILTER_LOCAL_MAX = 2048, /* prefixes of filter_set_local; what is beyond is not local */
 };
 
 struct filter *filter_new(
@@ -35,8 +35,11 @@ void filter_free(struct filter *f);
 typedef bool filter_has_cap_fn(void *ctx, const struct ip *src, struct bytes cap);
 MUST_USE int filter_set_rules(struct filter *f, const struct bytes *rules, size_t n,
 			      filter_has_cap_fn *has_cap, void *ctx);
-void filter_set_local(struct filter *f, const struct ipprefix *v,
-		      size_t n); /* copies up to 256: own addresses and approved routes */
+/* Destinations that are ours: own addresses and approved routes. A default route (0.0.0.0/0, ::/0:
+ * an exit node's) means all of its family but `except`; what v names beside it stays. Copied. 0 or
+ * -ENOMEM (nothing changes). */
+MUST_USE int filter_set_local(struct filter *f, const struct ipprefix *v, size_t n,
+			      const struct ipprefix *except, size_t n_except);
 void filter_set_shields(struct filter *f, bool up);
 bool filter_shields(const struct filter *f);
 

@@ -43,7 +43,8 @@ static struct filter *filter_of(unsigned n)
 	if (!ok || !f || filter_set_rules(f, &text, 1, NULL, NULL) < 0)
 		abort();
 	buf_fini(&b);
-	filter_set_local(f, &local, 1);
+	if (filter_set_local(f, &local, 1, NULL, 0) != 0)
+		abort();
 	return f;
 }
 

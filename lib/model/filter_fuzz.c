@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	assert(f);
 	local[0].ip = ip_v4(0, 0, 0, 0);
-	filter_set_local(f, local, 2);
+	(void)!filter_set_local(f, local, 2, NULL, 0);
 	(void)!filter_set_rules(f, &rules, 1, has_cap, NULL);
 	while (at < len) {
 		size_t k = data[at] & 0x7f, left = len - at - 1;

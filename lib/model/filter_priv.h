@@ -14,6 +14,8 @@ typedef unsigned __int128 u128;
 struct span128 {
 	u128 first, last;
 };
+#define V4_FIRST ((u128)0xffff << 32)
+#define V4_LAST (V4_FIRST + 0xffffffffU)
 
 static inline u128 ip_number(const struct ip *a)
 {
@@ -29,6 +31,7 @@ struct spans { /* a growing list, sorted and merged by spans_close */
 	size_t n, cap;
 };
 bool spans_add(struct spans *s, const struct iprange *r); /* false: out of memory */
+bool spans_push(struct spans *s, u128 first, u128 last);
 size_t spans_merge(struct span128 *v, size_t n);          /* sorts; returns the new count */
 
 static inline bool spans_have(const struct span128 *v, size_t n, u128 a) /* v: sorted, disjoint */

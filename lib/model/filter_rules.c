@@ -60,9 +60,7 @@ static bool grow(void *vp, size_t *cap, size_t want, size_t size)
 
 /* --- ranges ----------------------------------------------------------------------------------- */
 
-static const u128 V4_FIRST = (u128)0xffff << 32, V4_LAST = ((u128)0xffff << 32) + 0xffffffffU;
-
-static bool push(struct spans *s, u128 first, u128 last)
+bool spans_push(struct spans *s, u128 first, u128 last)
 {
 	if (!grow(&s->v, &s->cap, s->n + 1, sizeof *s->v))
 		return false;
@@ -75,8 +73,8 @@ bool spans_add(struct spans *s, const struct iprange *r)
 	u128 first = ip_number(&r->first), last = ip_number(&r->last);
 
 	if (first < V4_FIRST && last > V4_LAST) /* IPv6 around the place where IPv4 is kept */
-		return push(s, first, V4_FIRST - 1) && push(s, V4_LAST + 1, last);
-	return push(s, first, last);
+		return spans_push(s, first, V4_FIRST - 1) && spans_push(s, V4_LAST + 1, last);
+	return spans_push(s, first, last);
 }
 
 static int span_cmp(const void *x, const void *y)

@@ -110,7 +110,7 @@ static struct filter *filter_with(const char *rules)
 	struct ip v4 = ip_of(ME), v6 = ip_of(ME6);
 	struct ipprefix local[2] = { ipprefix_of(&v4, 128), ipprefix_of(&v6, 128) };
 
-	filter_set_local(f, local, 2);
+	ck_assert_int_eq(filter_set_local(f, local, 2, NULL, 0), 0);
 	if (rules)
 		ck_assert_int_eq(set_rules(f, rules), 0);
 	return f;
@@ -328,11 +328,59 @@ TEST(filter_5_4_approved_routes_are_local_and_a_default_route_of_one_family_is_n
 
 	ck_assert(ipprefix_parse(bytes_str("10.77.0.0/24"), &local[0]) &&
 		  ipprefix_parse(bytes_str("::/0"), &local[1]));
-	filter_set_local(f, local, 2);
+	ck_assert_int_eq(filter_set_local(f, local, 2, NULL, 0), 0);
 	ck_assert_int_eq(in(f, SYN("100.64.0.2", "10.77.0.255", 80)), FILTER_ACCEPT);
 	ck_assert_int_eq(in(f, SYN("100.64.0.2", "10.77.1.0", 80)), FILTER_DROP_NOT_LOCAL);
 	ck_assert_int_eq(in(f, SYN("100.64.0.2", "8.8.8.8", 80)), FILTER_DROP_NOT_LOCAL);
 	ck_assert_int_eq(in(f, SYN("fd7a:115c:a1e0::2", "2001:db8::1", 80)), FILTER_ACCEPT);
+	filter_free(f);
+}
+
+TEST(filter_5_4_an_exit_node_leads_everywhere_but_to_what_is_excepted)
+{
+	struct filter *f = filter_with("[" ALL "]");
+	struct ipprefix local[5], except[3];
+	static const char *const mine[] = { "0.0.0.0/0", "::/0", "10.77.0.0/24", "100.64.0.1/32",
+					    "fd00:77::/64" };
+	static const char *const not [] = { "10.0.0.0/8", "100.64.0.0/10", "fc00::/7" };
+
+	for (size_t i = 0; i < ARRAY_LEN(mine); i++)
+		ck_assert(ipprefix_parse(bytes_str(mine[i]), &local[i]));
+	for (size_t i = 0; i < ARRAY_LEN(not ); i++)
+		ck_assert(ipprefix_parse(bytes_str(not [i]), &except[i]));
+	ck_assert_int_eq(filter_set_local(f, local, 5, except, 3), 0);
+	ck_assert_int_eq(in(f, SYN("100.64.0.2", "8.8.8.8", 80)), FILTER_ACCEPT);
+	ck_assert_int_eq(in(f, SYN("100.64.0.2", "9.255.255.255", 80)), FILTER_ACCEPT);
+	ck_assert_int_eq(in(f, SYN("100.64.0.2", "11.0.0.0", 80)), FILTER_ACCEPT);
+	ck_assert_int_eq(in(f, SYN("100.64.0.2", "10.0.0.0", 80)), FILTER_DROP_NOT_LOCAL);
+	ck_assert_int_eq(in(f, SYN("100.64.0.2", "10.255.255.255", 80)), FILTER_DROP_NOT_LOCAL);
+	ck_assert_int_eq(in(f, SYN("100.64.0.2", "100.64.0.3", 80)), FILTER_DROP_NOT_LOCAL);
+	/* what is named beside the default route stays */
+	ck_assert_int_eq(in(f, SYN("100.64.0.2", "10.77.0.9", 80)), FILTER_ACCEPT);
+	ck_assert_int_eq(in(f, SYN("100.64.0.2", "100.64.0.1", 80)), FILTER_ACCEPT);
+	ck_assert_int_eq(in(f, SYN("fd7a:115c:a1e0::2", "2001:db8::1", 80)), FILTER_ACCEPT);
+	ck_assert_int_eq(in(f, SYN("fd7a:115c:a1e0::2", "fd00:77::1", 80)), FILTER_ACCEPT);
+	ck_assert_int_eq(in(f, SYN("fd7a:115c:a1e0::2", "fd00:78::1", 80)), FILTER_DROP_NOT_LOCAL);
+	filter_free(f);
+}
+
+TEST(filter_as_many_own_prefixes_as_the_limit_count)
+{
+	struct filter *f = filter_with("[" ALL "]");
+	struct ipprefix *v = calloc(FILTER_LOCAL_MAX + 1, sizeof *v);
+	char dst[IP_TEXT];
+
+	for (unsigned i = 0; i <= FILTER_LOCAL_MAX; i++) {
+		struct ip a = ip_v4(10, (uint8_t)(i >> 7), (uint8_t)(i << 1), 0);
+
+		v[i] = ipprefix_of(&a, 120);
+	}
+	ck_assert_int_eq(filter_set_local(f, v, FILTER_LOCAL_MAX + 1, NULL, 0), 0);
+	ck_assert_int_eq(in(f, SYN("100.64.0.2", ip_text(&v[FILTER_LOCAL_MAX - 1].ip, dst), 80)),
+			 FILTER_ACCEPT);
+	ck_assert_int_eq(in(f, SYN("100.64.0.2", ip_text(&v[FILTER_LOCAL_MAX].ip, dst), 80)),
+			 FILTER_DROP_NOT_LOCAL);
+	free(v);
 	filter_free(f);
 }
 
@@ -590,7 +638,7 @@ TEST(filter_agrees_with_a_slow_model_on_random_rules_and_packets)
 		s = buf_take_str(&text);
 		f = filter_with(s);
 		ck_assert(ipprefix_parse(bytes_str("100.64.0.0/24"), &local));
-		filter_set_local(f, &local, 1);
+		ck_assert_int_eq(filter_set_local(f, &local, 1, NULL, 0), 0);
 		for (int i = 0; i < 500; i++) {
 			uint8_t src = (uint8_t)rng_below(&r.rng, 50),
 				dst = (uint8_t)(199 + rng_below(&r.rng, 6)),

@@ -369,3 +369,8 @@ const char *prefs_field_text(const struct prefs_field *f, const struct prefs *p,
 	}
 	return "";
 }
+
+const char *prefs_exit_node(const struct prefs *p)
+{
+	return *p->exit_node_id ? p->exit_node_id : p->exit_node_ip;
+}

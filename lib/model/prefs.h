@@ -65,6 +65,8 @@ bool prefs_eq(const struct prefs *a, const struct prefs *b);
 const char *prefs_field_text(const struct prefs_field *f, const struct prefs *p,
 			     char out[static 16]);
 
+const char *prefs_exit_node(const struct prefs *p); /* its id or address; "": none */
+
 /* Comma lists: the next element and what is left; false at the end. */
 bool prefs_list_next(struct bytes *left, struct bytes *elem);
 /* Adds an element; false when there is no room or elem holds a comma. */

@@ -8,23 +8,9 @@
 #include "netstack/stack.h"
 #include "wire/checksum.h"
 
-static void answer_echo(struct netstack *ns, const struct packet *p, const struct icmp_head *h,
-			struct bytes payload)
-{
-	struct icmp_head reply = *h;
-	uint8_t head[ICMP_HEAD_LEN];
-
-	if (!ns_is_own(ns, &p->dst)) { /* promiscuous: others answer for themselves */
-		ns_drop(ns, NS_DROP_NOT_OURS);
-		return;
-	}
-	reply.type = p->is_v6 ? ICMP6_ECHO_REPLY : ICMP_ECHO_REPLY;
-	icmp_emit(head, &reply);
-	(void)!ip_queue(ns, &p->dst, &p->src, p->proto, bytes_of(head, sizeof head), payload, 2);
-}
-
-static void note_reply(struct netstack *ns, const struct packet *p, const struct icmp_head *h,
-		       struct bytes payload)
+/* for whoever pulls events */
+static void note_echo(struct netstack *ns, enum ns_event_type type, const struct packet *p,
+		      const struct icmp_head *h, struct bytes payload)
 {
 	struct dgram *d = dgramq_add(&ns->inq, &ns->pool, payload.len);
 
@@ -32,13 +18,22 @@ static void note_reply(struct netstack *ns, const struct packet *p, const struct
 		ns_drop(ns, NS_DROP_QUEUE_FULL);
 		return;
 	}
-	d->kind = NS_ECHO_REPLY;
+	d->kind = type;
 	d->a = h->hi;
 	d->b = h->lo;
 	d->local.ip = p->dst;
 	d->remote.ip = p->src;
 	if (payload.len > 0)
 		memcpy(d->data, payload.data, payload.len);
+}
+
+static void answer_echo(struct netstack *ns, const struct packet *p, const struct icmp_head *h,
+			struct bytes payload)
+{
+	if (ns_is_own(ns, &p->dst))
+		(void)!ns_echo_reply(ns, &p->dst, &p->src, h->hi, h->lo, payload);
+	else /* promiscuous: others answer for themselves */
+		note_echo(ns, NS_ECHO_REQUEST, p, h, payload);
 }
 
 /* MTU that a "too big" names; 0: it is none. RFC 1191 5: an old router says 0, which we treat as
@@ -134,7 +129,7 @@ static void input4(struct netstack *ns, mono_t now, const struct packet *p,
 		answer_echo(ns, p, h, rest);
 		break;
 	case ICMP_ECHO_REPLY:
-		note_reply(ns, p, h, rest);
+		note_echo(ns, NS_ECHO_REPLY, p, h, rest);
 		break;
 	case ICMP_UNREACHABLE:
 	case ICMP_TIME_EXCEEDED:
@@ -154,7 +149,7 @@ static void input6(struct netstack *ns, mono_t now, const struct packet *p,
 		answer_echo(ns, p, h, rest);
 		break;
 	case ICMP6_ECHO_REPLY:
-		note_reply(ns, p, h, rest);
+		note_echo(ns, NS_ECHO_REPLY, p, h, rest);
 		break;
 	case ICMP6_UNREACHABLE:
 	case ICMP6_TOO_BIG:
@@ -204,5 +199,21 @@ int ns_echo_send(struct netstack *ns, const struct ip *remote, uint16_t id, uint
 		return -EADDRNOTAVAIL;
 	icmp_emit(head, &h);
 	return ip_queue(ns, &src, remote, v4 ? PROTO_ICMP : PROTO_ICMPV6,
+			bytes_of(head, sizeof head), payload, 2);
+}
+
+int ns_echo_reply(struct netstack *ns, const struct ip *local, const struct ip *remote, uint16_t id,
+		  uint16_t seq, struct bytes payload)
+{
+	bool v4 = ip_is_v4(remote);
+	struct icmp_head h = { .type = v4 ? ICMP_ECHO_REPLY : ICMP6_ECHO_REPLY,
+			       .hi = id,
+			       .lo = seq };
+	uint8_t head[ICMP_HEAD_LEN];
+
+	if (ip_is_v4(local) != v4)
+		return -EADDRNOTAVAIL;
+	icmp_emit(head, &h);
+	return ip_queue(ns, local, remote, v4 ? PROTO_ICMP : PROTO_ICMPV6,
 			bytes_of(head, sizeof head), payload, 2);
 }

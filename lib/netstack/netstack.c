@@ -118,6 +118,11 @@ static size_t addr_place(const struct netstack *ns, const struct ip *a)
 	return lo;
 }
 
+void netstack_set_promiscuous(struct netstack *ns, bool on)
+{
+	ns->conf.promiscuous = on;
+}
+
 bool ns_is_own(const struct netstack *ns, const struct ip *a)
 {
 	size_t i = addr_place(ns, a);

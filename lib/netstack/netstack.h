@@ -33,7 +33,7 @@ MUST_USE bool ns_cc_parse(struct bytes name, enum ns_cc *out); /* "cubic", "reno
 struct netstack_conf {
 	struct rng *rng;
 	uint16_t mtu;     /* of the tunnel; 1280 */
-	bool promiscuous; /* take any destination, not just own addresses */
+	bool promiscuous; /* as netstack_set_promiscuous */
 	enum ns_cc cc;
 	size_t max_conns;                /* TCP connections, all states; 0: NS_CONNS_DEFAULT */
 	size_t max_pending;              /* incoming that wait for ns_tcp_accept */
@@ -48,6 +48,10 @@ void netstack_free(struct netstack *ns);
 MUST_USE int netstack_addr_add(struct netstack *ns, const struct ip *a); /* 0, -ENOMEM, -EEXIST */
 void netstack_addr_del(struct netstack *ns,
 		       const struct ip *a); /* its connections end with NS_END_ABORTED */
+
+/* Takes any destination, not just own addresses: whoever feeds has chosen what may come. Echo
+ * requests to others come out as NS_ECHO_REQUEST. */
+void netstack_set_promiscuous(struct netstack *ns, bool on);
 
 void netstack_feed(struct netstack *ns, mono_t now, struct pkt *v,
 		   size_t n); /* whole IP packets, borrowed */
@@ -70,6 +74,7 @@ enum ns_event_type {
 		       */
 	NS_UDP_RECV,  /* local, remote, data (borrowed until the next call) */
 	NS_ECHO_REPLY,      /* remote, echo_id, echo_seq */
+	NS_ECHO_REQUEST,    /* local (not an own address), remote, echo_id, echo_seq, data */
 	NS_UDP_UNREACHABLE, /* a datagram from local to remote was refused (ICMP) */
 };
 enum ns_end {
@@ -155,6 +160,9 @@ void ns_udp_refuse(struct netstack *ns, mono_t now, const struct ipport *local,
 		   const struct ipport *remote);
 MUST_USE int ns_echo_send(struct netstack *ns, const struct ip *remote, uint16_t id, uint16_t seq,
 			  struct bytes payload);
+/* Answers an NS_ECHO_REQUEST in the name of its local. */
+MUST_USE int ns_echo_reply(struct netstack *ns, const struct ip *local, const struct ip *remote,
+			   uint16_t id, uint16_t seq, struct bytes payload);
 
 enum ns_drop {
 	NS_DROP_NONE,

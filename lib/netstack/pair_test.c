@@ -1,4 +1,6 @@
 /* netstack/pair_test.c - two stacks against each other (tests/netstack_pair.h) */
+#include <errno.h>
+
 #include "tests/netstack_pair.h"
 
 TEST(pair_carries_every_byte_over_a_clean_link)
@@ -100,5 +102,63 @@ TEST(pair_idle_connection_holds_no_buffers)
 		ck_assert_uint_eq(w.ns[i]->pool.waiting_bytes, 0);
 		ck_assert(mono_is_never(netstack_deadline(w.ns[i])));
 	}
+	world_fini(&w);
+}
+
+/* Pulls side 1's next event, after the packets under way have arrived. */
+static bool next_at(struct world *w, int side, struct ns_event *ev)
+{
+	mono_t until = mono_add(w->now, SPAN_S(1));
+
+	while (step(w, until))
+		if (netstack_next(w->ns[side], ev))
+			return true;
+	return netstack_next(w->ns[side], ev);
+}
+
+TEST(a_promiscuous_stack_takes_other_destinations_and_answers_in_their_name)
+{
+	const struct ip far[2] = { ip_v4(10, 50, 0, 2), { { 0xfd, 0x50, [15] = 2 } } };
+	const struct ip own6 = { { 0xfd, 0x7a, [15] = 1 } };
+	struct world w;
+	struct ns_event ev;
+
+	world_init(&w, 1, &wan20, (struct netstack_conf){ 0 });
+	ck_assert_int_eq(netstack_addr_add(w.ns[0], &own6), 0);
+	for (int i = 0; i < 2; i++) {
+		const struct ipport from = { 0 }, to = { far[i], 80 };
+		struct ns_id id;
+
+		netstack_set_promiscuous(w.ns[1], false);
+		ck_assert_int_eq(ns_echo_send(w.ns[0], &far[i], 7, 9, bytes_str("x")), 0);
+		drain(&w, 0);
+		ck_assert(!next_at(&w, 1, &ev));
+
+		netstack_set_promiscuous(w.ns[1], true);
+		ck_assert_int_eq(ns_echo_send(w.ns[0], &far[i], 7, 9, bytes_str("ping")), 0);
+		drain(&w, 0);
+		ck_assert(next_at(&w, 1, &ev) && ev.type == NS_ECHO_REQUEST);
+		ck_assert(ip_eq(&ev.local.ip, &far[i]) && ev.echo_id == 7 && ev.echo_seq == 9 &&
+			  bytes_eq_str(ev.data, "ping"));
+		ck_assert_int_eq(ns_echo_reply(w.ns[1], &far[i], &ev.remote.ip, 7, 9, ev.data), 0);
+		drain(&w, 1);
+		ck_assert(next_at(&w, 0, &ev) && ev.type == NS_ECHO_REPLY);
+		ck_assert(ip_eq(&ev.remote.ip, &far[i]) && ev.echo_id == 7 && ev.echo_seq == 9);
+
+		ck_assert_int_eq(ns_tcp_connect(w.ns[0], w.now, &from, &to, &id), 0);
+		drain(&w, 0);
+		ck_assert(next_at(&w, 1, &ev) && ev.type == NS_TCP_INCOMING);
+		ck_assert(ip_eq(&ev.local.ip, &far[i]) && ev.local.port == 80);
+		ns_tcp_accept(w.ns[1], w.now, ev.id);
+		drain(&w, 1);
+		ck_assert(next_at(&w, 0, &ev) && ev.type == NS_TCP_CONNECTED);
+		ns_tcp_abort(w.ns[0], w.now, id);
+		drain(&w, 0);
+		while (next_at(&w, 1, &ev) && ev.type != NS_TCP_ENDED)
+			;
+	}
+	/* an answer is of one family */
+	ck_assert_int_eq(ns_echo_reply(w.ns[1], &far[0], &own6, 1, 1, bytes_str("")),
+			 -EADDRNOTAVAIL);
 	world_fini(&w);
 }

@@ -224,11 +224,6 @@ static const char *unable(const struct prefs *old, const struct prefs *p)
 		return "this program has no SSH server";
 	if (p->run_web_client && !old->run_web_client)
 		return "this program has no web interface";
-	if ((*p->exit_node_id || *p->exit_node_ip) &&
-	    strcmp(p->exit_node_ip, old->exit_node_ip) != 0)
-		return "using an exit node is not supported by this version";
-	if (*p->routes && strcmp(p->routes, old->routes) != 0)
-		return "advertising routes is not supported by this version";
 	if (strncmp(p->control_url, "https://", 8) != 0 &&
 	    strncmp(p->control_url, "http://", 7) != 0)
 		return "the control server's URL begins with https:// or http://";

@@ -123,7 +123,7 @@ static void put_peer(struct jsonw *w, const struct localapi_view *v, const struc
 	jsonw_kstr(w, "PeerRelay", "");
 	put_traffic(w, n, &st);
 	jsonw_kbool(w, "Online", n->online == 1);
-	jsonw_kbool(w, "ExitNode", false);
+	jsonw_kbool(w, "ExitNode", node_is_exit(v->node, n));
 	jsonw_kbool(w, "ExitNodeOption", offers_exit(n));
 	jsonw_kbool(w, "Active", st.active);
 	jsonw_key(w, "PeerAPIURL");

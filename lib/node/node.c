@@ -66,6 +66,7 @@ static bool make_parts(struct node *n, const struct node_conf *conf, struct err 
 	control_set_disco(n->control, &n->disco_pub);
 	control_set_ephemeral(n->control, conf->ephemeral);
 	if (control_set_hostinfo(n->control, &conf->hostinfo) != 0 ||
+	    node_offer_routes(n, conf->hostinfo.routes, conf->hostinfo.n_routes) != 0 ||
 	    control_set_auth_key(n->control, conf->auth_key) != 0) {
 		err_set(e, ENOMEM, "start node");
 		return false;
@@ -93,6 +94,8 @@ struct node *node_new(const struct node_conf *conf, struct err *e)
 	key_public(&n->pub, n->key);
 	key_public(&n->disco_pub, &conf->disco);
 	n->accept_routes = conf->accept_routes;
+	snprintf(n->exit_node, sizeof n->exit_node, "%s",
+		 conf->exit_node ? conf->exit_node : "");
 	n->derp_only = conf->derp_only;
 	n->derp_http = conf->derp_http;
 	n->home_wanted = conf->home;
@@ -125,6 +128,7 @@ void node_free(struct node *n)
 	burst_fini(&n->made);
 	burst_fini(&n->in);
 	node_inner_free(n->inner);
+	free(n->routes);
 	secret_free(n->key);
 	secret_wipe(n, sizeof *n);
 	free(n);
@@ -700,12 +704,22 @@ bool node_relay_up(const struct node *n, uint16_t region)
 	return false;
 }
 
-bool node_routes(const struct node *n, const struct ip *dst)
+bool node_is_own(const struct node *n, const struct ip *a)
 {
 	for (size_t i = 0; i < n->n_addrs; i++)
-		if (ip_eq(&n->addrs[i], dst))
+		if (ip_eq(&n->addrs[i], a))
 			return true;
-	return wg_route(n->wg, dst) != WG_NO_PEER;
+	return false;
+}
+
+bool node_wants_exit(const struct node *n)
+{
+	return *n->exit_node;
+}
+
+bool node_routes(const struct node *n, const struct ip *dst)
+{
+	return node_is_own(n, dst) || wg_route(n->wg, dst) != WG_NO_PEER;
 }
 
 size_t node_endpoints(const struct node *n, struct ipport *v, size_t max)

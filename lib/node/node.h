@@ -42,7 +42,8 @@ struct node_conf {
 	const char *auth_key;       /* NULL: none; copied into locked memory by control */
 	struct control_hostinfo hostinfo;
 	bool ephemeral;
-	bool accept_routes; /* use subnet routes of peers */
+	bool accept_routes;    /* use subnet routes of peers */
+	const char *exit_node; /* as node_set_prefs has it */
 	bool shields_up;
 	bool derp_only;   /* never UDP */
 	bool derp_http;   /* relays over plain HTTP (TS_DEBUG_USE_DERP_HTTP) */
@@ -69,9 +70,11 @@ void node_login(struct node *n, mono_t now, const char *auth_key);
 void node_set_running(struct node *n, mono_t now, wall_t wall,
 		      bool want); /* `tailscale up` and `down` */
 
-/* Preferences of a node in use; what hostinfo says goes up to control. 0 or -ENOMEM */
+/* Preferences of a node in use; what hostinfo says goes up to control. Destinations within its
+ * routes are taken for us, as far as the filter allows. exit_node: of which peer the default
+ * routes are used: its address, stable id or name; "" or NULL: none. 0 or -ENOMEM */
 MUST_USE int node_set_prefs(struct node *n, const struct control_hostinfo *hi, bool accept_routes,
-			    bool shields_up);
+			    bool shields_up, const char *exit_node);
 
 /* --- what the host feeds --- */
 
@@ -180,6 +183,10 @@ const struct key_pub *node_public(const struct node *n);
 const struct key_pub *node_disco(const struct node *n);
 uint16_t node_home(const struct node *n);
 bool node_relay_up(const struct node *n, uint16_t region);
+bool node_is_own(const struct node *n, const struct ip *a); /* one of our tailnet addresses? */
+/* Is an exit node chosen; is it this peer? */
+bool node_wants_exit(const struct node *n);
+bool node_is_exit(const struct node *n, const struct netmap_node *p);
 /* Is a destination routed into the tailnet (a node's address, or an accepted route)? */
 bool node_routes(const struct node *n, const struct ip *dst);
 size_t node_endpoints(const struct node *n, struct ipport *v, size_t max);

@@ -98,6 +98,9 @@ struct node {
 	size_t n_endpoints;
 	struct ip addrs[NETMAP_ADDRS_MAX]; /* ours, as netstack has them */
 	size_t n_addrs;
+	struct ipprefix *routes; /* offered */
+	size_t n_routes;
+	char exit_node[NODE_HOST_MAX];
 
 	mono_t last_active, restun_at, store_at;
 	wall_t expire_at;
@@ -135,6 +138,9 @@ void node_health_set(struct node *n, const char *key,
 
 /* peers.c: netmap changes to wg, path, filter, netstack, relays */
 void node_apply_changes(struct node *n, mono_t now, wall_t wall);
+
+MUST_USE int node_offer_routes(struct node *n, const struct ipprefix *v, size_t count); /* copied */
+void node_local_changed(struct node *n); /* own addresses, routes, or those of the host */
 
 /* relay.c */
 void node_relay_send(struct node *n, mono_t now, uint16_t region, const struct key_pub *to,

@@ -3,6 +3,7 @@
  * The netmap's number of a peer is its number in wg and path too. A peer whose key is expired,
  * missing or our own does not exist for them: nothing is sent to it or accepted from it.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,19 +18,58 @@ static bool usable(const struct node *n, const struct netmap_node *p)
 	return !p->expired && !key_is_zero(&p->key) && !key_eq(&p->key, &n->pub);
 }
 
-/* Own addresses always; routes only when we accept them; a default route needs an exit node, which
- * is not chosen here. */
+static bool is_default(const struct ipprefix *p)
+{
+	return p->bits == (ip_is_v4(&p->ip) ? 96 : 0);
+}
+
+/* The peer that the user chose as exit node, by address, stable id, or name (short or full). */
+bool node_is_exit(const struct node *n, const struct netmap_node *p)
+{
+	struct ip a;
+	const struct netmap_node *named;
+
+	if (!*n->exit_node)
+		return false;
+	if (strcmp(n->exit_node, p->stable_id) == 0)
+		return true;
+	if (ip_parse(bytes_str(n->exit_node), &a)) {
+		for (size_t i = 0; i < p->n_addresses; i++)
+			if (ipprefix_is_single(&p->addresses[i]) && ip_eq(&p->addresses[i].ip, &a))
+				return true;
+		return false;
+	}
+	named = netmap_by_name(n->netmap, bytes_str(n->exit_node));
+	return named == p;
+}
+
+/* May packets to this prefix go to the peer? Own addresses always; routes only when we accept them;
+ * a default route only of the exit node. */
+static bool wants_route(const struct node *n, const struct netmap_node *p, bool exit,
+			const struct ipprefix *r)
+{
+	if (is_default(r))
+		return exit;
+	if (n->accept_routes)
+		return true;
+	for (size_t i = 0; i < p->n_addresses; i++)
+		if (ipprefix_eq(&p->addresses[i], r))
+			return true;
+	return false;
+}
+
 static void allow(struct node *n, const struct netmap_node *p)
 {
+	const bool exit = node_is_exit(n, p);
 	struct ipprefix *v;
 	size_t count = 0;
 
-	if (n->accept_routes && !p->unsigned_peerapi_only && p->n_allowed > 0) {
+	if ((n->accept_routes || exit) && !p->unsigned_peerapi_only && p->n_allowed > 0) {
 		v = calloc(p->n_allowed, sizeof *v);
 		if (!v)
 			return;
 		for (size_t i = 0; i < p->n_allowed && count < ALLOWED_MAX; i++)
-			if (p->allowed[i].bits > (ip_is_v4(&p->allowed[i].ip) ? 96 : 0))
+			if (wants_route(n, p, exit, &p->allowed[i]))
 				v[count++] = p->allowed[i];
 		if (wg_peer_allow(n->wg, p->peer, v, count) != 0)
 			log_warn("node: out of memory for the routes of %s", p->name);
@@ -40,22 +80,13 @@ static void allow(struct node *n, const struct netmap_node *p)
 		log_warn("node: out of memory for the addresses of %s", p->name);
 }
 
-int node_set_prefs(struct node *n, const struct control_hostinfo *hi, bool accept_routes,
-		   bool shields_up)
+static void allow_all(struct node *n)
 {
 	const struct netmap_node *p;
-	int ret = control_set_hostinfo(n->control, hi);
 
-	if (ret != 0)
-		return ret;
-	filter_set_shields(n->filter, shields_up);
-	if (accept_routes == n->accept_routes)
-		return 0;
-	n->accept_routes = accept_routes;
 	for (uint32_t i = 0; i < netmap_peer_limit(n->netmap); i++)
 		if ((p = netmap_peer(n->netmap, i)) && usable(n, p))
 			allow(n, p);
-	return 0;
 }
 
 static void forget(struct node *n, uint32_t peer)
@@ -109,17 +140,85 @@ static bool among(const struct ip *a, const struct ip *v, size_t count)
 	return false;
 }
 
+/* What an exit node does not lead to: what is the host's own or nobody's business outside
+ * (data-plane.md 5.4). Our own private ranges are there when they are offered by name. */
+static const char *const never_exit[] = {
+	"0.0.0.0/8",      "10.0.0.0/8",    "100.64.0.0/10",  "127.0.0.0/8",
+	"169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/3",
+	"::/127",         "fc00::/7",      "fe80::/10",      "ff00::/8",
+};
+
+/* Ours: the addresses, and the offered routes. Whether control has approved a route is not asked: a
+ * Headscale does not tell the router (0.29.2), so peers could not come until our next connection to
+ * it. As with the stock client, approval decides whom control sends here, its filter who may come.
+ */
+void node_local_changed(struct node *n)
+{
+	struct ipprefix except[ARRAY_LEN(never_exit) + NODE_ENDPOINTS_MAX], *v;
+	size_t count = 0, n_except = 0;
+
+	v = calloc(NETMAP_ADDRS_MAX + n->n_routes, sizeof *v);
+	if (!v) {
+		log_warn("node: out of memory for the own routes");
+		return;
+	}
+	for (size_t i = 0; i < n->n_addrs; i++)
+		v[count++] = ipprefix_of(&n->addrs[i], 128);
+	for (size_t i = 0; i < n->n_routes; i++)
+		v[count++] = n->routes[i];
+	for (size_t i = 0; i < ARRAY_LEN(never_exit); i++)
+		if (ipprefix_parse(bytes_str(never_exit[i]), &except[n_except]))
+			n_except++;
+	for (size_t i = 0; i < n->n_local; i++)
+		except[n_except++] = ipprefix_of(&n->local[i], 128);
+	if (filter_set_local(n->filter, v, count, except, n_except) != 0)
+		log_warn("node: out of memory for the own routes");
+	free(v);
+	netstack_set_promiscuous(n->netstack, n->n_routes > 0);
+}
+
+int node_offer_routes(struct node *n, const struct ipprefix *v, size_t count)
+{
+	struct ipprefix *copy = NULL;
+
+	if (count > 0 && !(copy = calloc(count, sizeof *copy)))
+		return -ENOMEM;
+	if (count > 0)
+		memcpy(copy, v, count * sizeof *copy);
+	free(n->routes);
+	n->routes = copy;
+	n->n_routes = count;
+	return 0;
+}
+
+int node_set_prefs(struct node *n, const struct control_hostinfo *hi, bool accept_routes,
+		   bool shields_up, const char *exit_node)
+{
+	const char *to = exit_node ? exit_node : "";
+	int ret = node_offer_routes(n, hi->routes, hi->n_routes);
+
+	if (ret == 0)
+		ret = control_set_hostinfo(n->control, hi);
+	if (ret != 0)
+		return ret;
+	node_local_changed(n);
+	filter_set_shields(n->filter, shields_up);
+	if (accept_routes == n->accept_routes && strcmp(to, n->exit_node) == 0)
+		return 0;
+	n->accept_routes = accept_routes;
+	snprintf(n->exit_node, sizeof n->exit_node, "%s", to);
+	allow_all(n);
+	return 0;
+}
+
 static void set_addresses(struct node *n, const struct netmap_node *self)
 {
 	struct ip want[NETMAP_ADDRS_MAX];
-	struct ipprefix local[256];
-	size_t n_want = 0, n_local = 0;
+	size_t n_want = 0;
 
 	for (size_t i = 0; i < self->n_addresses && n_want < NETMAP_ADDRS_MAX; i++)
-		if (ipprefix_is_single(&self->addresses[i])) {
+		if (ipprefix_is_single(&self->addresses[i]))
 			want[n_want++] = self->addresses[i].ip;
-			local[n_local++] = self->addresses[i];
-		}
 	for (size_t i = 0; i < n->n_addrs; i++)
 		if (!among(&n->addrs[i], want, n_want))
 			netstack_addr_del(n->netstack, &n->addrs[i]);
@@ -129,7 +228,7 @@ static void set_addresses(struct node *n, const struct netmap_node *self)
 			log_warn("node: out of memory for an own address");
 	memcpy(n->addrs, want, n_want * sizeof *want);
 	n->n_addrs = n_want;
-	filter_set_local(n->filter, local, n_local);
+	node_local_changed(n);
 }
 
 /* Control says that our key is over: once for each expiry a new one is asked for, with the auth key

@@ -175,6 +175,8 @@ void node_set_addresses(struct node *n, mono_t now, const struct ip *v, size_t c
 		count = NODE_ENDPOINTS_MAX;
 	memcpy(n->local, v, count * sizeof *v);
 	n->n_local = count;
+	if (n->n_routes > 0)
+		node_local_changed(n);
 	n->port4 = port4;
 	n->port6 = port6;
 	netcheck_set_families(n->netcheck, port4 != 0 && !n->derp_only,

@@ -255,6 +255,7 @@ void apps_event(struct world *w, int i, const struct ns_event *ev)
 			flow_event(w, f, ev);
 		break;
 	case NS_ECHO_REPLY:
+	case NS_ECHO_REQUEST:
 	case NS_UDP_UNREACHABLE:
 		break;
 	}

@@ -2,7 +2,7 @@
 
 # --- unit, vector and property tests: lib/*/x_test.c, each its own program -------------------------------------
 
-TESTS := $(sort $(wildcard lib/*/*_test.c containerboot/*_test.c operator/*_test.c cni/*_test.c coordinator/*_test.c tests/sim/*_test.c))
+TESTS := $(sort $(wildcard lib/*/*_test.c containerboot/*_test.c operator/*_test.c cni/*_test.c coordinator/*_test.c tests/sim/*_test.c tests/nat/*_test.c))
 TESTBIN := $(patsubst %_test.c,$(B)/test/%,$(TESTS))
 ALLMOD := $(foreach m,$(MODULES),$(if $(call srcs,lib/$(m)),$(m)))
 ALLAR = $(call archives,$(ALLMOD))
@@ -19,7 +19,7 @@ $(B)/test/tests/%: $(B)/tests/%_test.o $(B)/tests/harness.o $$(ALLAR) $$(SIMOBJ)
 	$(Q)$(CC) $(ALLC) -pie $(ALLLD) -o $@ $(B)/tests/$*_test.o $(B)/tests/harness.o $(SIMOBJ) $(ALLAR) $(TESTPKG) -lm
 # the simulated tailnet also has the coordinator's pure core
 SIMCORE := tailnet accounts nodes register map mapjson view stored events session policy policy_names policy_ranges policy_read hujson
-SIMOBJ = $(patsubst %.c,$(B)/%.o,$(call srcs,tests/sim)) $(SIMCORE:%=$(B)/coordinator/%.o)
+SIMOBJ = $(patsubst %.c,$(B)/%.o,$(call srcs,tests/sim) $(call srcs,tests/nat)) $(SIMCORE:%=$(B)/coordinator/%.o)
 define program_test_rule
 $$(B)/test/$(1)/%: $$(B)/$(1)/%_test.o $$(B)/tests/harness.o $$$$(ALLAR) $$(call PROGOBJ,$(1)/x)
 	@mkdir -p $$(@D)
@@ -116,7 +116,9 @@ test: ## README's test command: deps, check, check under sanitizers, network nam
 E2EBIN := $(patsubst %.c,$(B)/%,$(wildcard e2e/*.c))
 $(E2EBIN): $(B)/e2e/%: $(B)/e2e/%.o $$(ALLAR)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALLC) -pie $(ALLLD) -o $@ $< $(ALLAR) $(TESTPKG) -lm
+	$(Q)$(CC) $(ALLC) -pie $(ALLLD) -o $@ $(filter %.o,$^) $(ALLAR) $(TESTPKG) -lm
+# the NAT box shares its memory with the simulation's
+$(B)/e2e/natbox: $(patsubst %.c,$(B)/%.o,$(call srcs,tests/nat))
 
 e2e: programs $(E2EBIN) ## real peers: Headscale, tailscaled, derper (root; installs them on first use)
 	$(Q)tools/run-suite e2e

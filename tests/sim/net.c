@@ -1,12 +1,10 @@
-/* tests/sim/net.c - datagrams: delay, loss, duplication, and NAT boxes with RFC 4787's mapping and
- * filtering */
+/* tests/sim/net.c - datagrams: delay, loss, duplication, holes, and the NAT boxes on their way */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/sim/sim_priv.h"
 #include "wire/stun.h"
-
-enum { NAT_TIMEOUT_S = 120 };
 
 /* --- the heap of what is under way, by time --- */
 
@@ -65,73 +63,64 @@ void net_free(struct world *w)
 	free(w->heap);
 }
 
-/* --- NAT --- */
+/* --- networks: the internet is number -1, the one behind a box has its number --- */
 
-static bool depends(const struct sim_node *n, const struct mapping *m, const struct ipport *dst)
+struct ip net_outside(const struct world *w, int i)
 {
-	if (n->mapping == NAT_ENDPOINT_INDEPENDENT)
-		return true;
-	if (n->mapping == NAT_ADDRESS_DEPENDENT)
-		return ip_eq(&m->dst.ip, &dst->ip);
-	return ipport_eq(&m->dst, dst);
+	struct ip ip = w->nodes[i].addr;
+
+	for (int b = w->nodes[i].box; b >= 0; b = w->boxes[b].outer)
+		ip = w->boxes[b].outside;
+	return ip;
 }
 
-static bool stale(const struct world *w, const struct mapping *m)
+static int node_on(const struct world *w, int net, const struct ip *ip)
 {
-	return w->now - m->last > NAT_TIMEOUT_S * NS_PER_S;
+	for (int i = 0; i < w->n_nodes; i++)
+		if ((ip_is_v4(ip) ? w->nodes[i].box == net && ip_eq(&w->nodes[i].addr, ip)
+				  : ip_eq(&w->nodes[i].addr6, ip)))
+			return i;
+	return -1;
 }
 
-static struct mapping *map_find(struct world *w, struct sim_node *n, uint16_t port,
-				const struct ipport *dst)
+static int box_on(const struct world *w, int net, const struct ip *ip)
 {
-	for (size_t i = 0; i < n->n_maps; i++)
-		if (!stale(w, &n->maps[i]) && n->maps[i].inner == port &&
-		    depends(n, &n->maps[i], dst))
-			return &n->maps[i];
-	return NULL;
+	for (int b = 0; b < w->n_boxes; b++)
+		if (w->boxes[b].outer == net && ip_eq(&w->boxes[b].outside, ip))
+			return b;
+	return -1;
 }
 
-static struct mapping *map_make(struct world *w, struct sim_node *n, uint16_t port,
-				const struct ipport *dst)
+/* Out through the boxes, up to the network where the destination is. false: dropped on the way */
+static bool climb(struct world *w, struct ipport *from, const struct ipport *to, int *net)
 {
-	struct mapping *m = NULL;
+	while (*net >= 0 && node_on(w, *net, &to->ip) < 0 && box_on(w, *net, &to->ip) < 0) {
+		struct sim_box *b = &w->boxes[*net];
+		uint16_t port;
 
-	for (size_t i = 0; !m && i < n->n_maps; i++)
-		if (stale(w, &n->maps[i]))
-			m = &n->maps[i];
-	if (!m) {
-		WORLD_CHECK(w, n->n_maps < SIM_MAPPINGS, "one node makes a NAT keep %d mappings",
-			    SIM_MAPPINGS);
-		m = &n->maps[n->n_maps++];
+		if (ip_eq(&to->ip, &b->outside) && !b->hairpin)
+			return false;
+		if (!nat_out(b->nat, sim_mono(w), from, to, &port))
+			return false;
+		*from = (struct ipport){ b->outside, port };
+		*net = b->outer;
 	}
-	*m = (struct mapping){ .inner = port, .outer = n->next_port++, .dst = *dst };
-	return m;
+	return true;
 }
 
-static struct mapping *map_out(struct world *w, struct sim_node *n, uint16_t port,
-			       const struct ipport *dst)
+/* In through the boxes. Node, or -1 */
+static int descend(const struct world *w, const struct dgram *d)
 {
-	struct mapping *m = map_find(w, n, port, dst);
+	struct ipport to = d->to;
+	int net = d->net, b, i;
 
-	if (!m)
-		m = map_make(w, n, port, dst);
-	m->last = w->now;
-	for (size_t i = 0; i < SIM_PERMITS; i++)
-		if (ipport_eq(&m->permit[i], dst))
-			return m;
-	m->permit[m->n_permit++ % SIM_PERMITS] = *dst;
-	return m;
-}
-
-static bool permitted(const struct sim_node *n, const struct mapping *m, const struct ipport *from)
-{
-	if (n->filtering == NAT_FILTER_NONE)
-		return true;
-	for (size_t i = 0; i < SIM_PERMITS; i++)
-		if (m->permit[i].port != 0 && ip_eq(&m->permit[i].ip, &from->ip) &&
-		    (n->filtering == NAT_FILTER_ADDRESS || m->permit[i].port == from->port))
-			return true;
-	return false;
+	while ((b = box_on(w, net, &to.ip)) >= 0) {
+		if (!nat_in(w->boxes[b].nat, sim_mono(w), &d->from, to.port, &to))
+			return -1;
+		net = b;
+	}
+	i = node_on(w, net, &to.ip);
+	return to.port == SIM_PORT ? i : -1;
 }
 
 /* --- carrying --- */
@@ -157,15 +146,20 @@ void net_watch(struct world *w, int from, const uint8_t *data, size_t len)
 		    "an application's bytes leave %d in clear", from);
 }
 
+static bool is_relay(const struct world *w, int r, const struct ip *ip)
+{
+	return ip_eq(&w->relay_ip[r], ip) || ip_eq(&w->relay_ip6[r], ip);
+}
+
 static span_t delay(const struct world *w, const struct ipport *from, const struct ipport *to)
 {
 	for (int r = 0; r < WORLD_RELAYS; r++)
-		if (ip_eq(&w->relay_ip[r], &from->ip) || ip_eq(&w->relay_ip[r], &to->ip))
+		if (is_relay(w, r, &from->ip) || is_relay(w, r, &to->ip))
 			return w->relay_delay[r];
 	return w->net.delay;
 }
 
-static void fly(struct world *w, const struct ipport *from, const struct ipport *to,
+static void fly(struct world *w, int net, const struct ipport *from, const struct ipport *to,
 		const uint8_t *data, size_t len)
 {
 	struct dgram *d = malloc(sizeof *d + len);
@@ -178,6 +172,7 @@ static void fly(struct world *w, const struct ipport *from, const struct ipport 
 			     .order = w->order++,
 			     .from = *from,
 			     .to = *to,
+			     .net = net,
 			     .len = len };
 	memcpy(d->data, data, len);
 	if (len > 0 && net_chance(w, w->net.corrupt))
@@ -186,33 +181,53 @@ static void fly(struct world *w, const struct ipport *from, const struct ipport 
 	heap_push(w, d);
 }
 
-static void watch_removed(struct world *w, int i, const struct ipport *to)
+/* Somebody else may be behind a removed node's box: then only its own addresses tell. */
+static bool is_address_of(const struct world *w, int i, const struct ip *ip)
+{
+	const struct sim_node *n = &w->nodes[i];
+	struct ip outside = net_outside(w, i);
+
+	if (ip_eq(&n->addr, ip) || ip_eq(&n->addr6, ip))
+		return true;
+	for (int b = n->box; b >= 0; b = w->boxes[b].outer)
+		if (w->boxes[b].users > 1)
+			return false;
+	return ip_eq(&outside, ip);
+}
+
+static void watch_removed(struct world *w, int i, const struct ip *to)
 {
 	for (int k = 0; k < w->n_nodes; k++)
-		WORLD_CHECK(w,
-			    w->nodes[i].forgot_at[k] > w->now ||
-				(!ip_eq(&w->nodes[k].outside, &to->ip) &&
-				 !ip_eq(&w->nodes[k].addr, &to->ip)),
+		WORLD_CHECK(w, w->nodes[i].forgot_at[k] > w->now || !is_address_of(w, k, to),
 			    "node %d sends to %d, which control has removed", i, k);
+}
+
+static size_t ip_len(const struct ip *ip, size_t len)
+{
+	return len + 8 + (ip_is_v4(ip) ? 20 : 40);
 }
 
 void net_send(struct world *w, int i, uint16_t port, const struct ipport *to, const uint8_t *data,
 	      size_t len)
 {
 	struct sim_node *n = &w->nodes[i];
-	struct ipport from = { n->addr, port };
+	bool v4 = ip_is_v4(&to->ip);
+	struct ipport from = { v4 ? n->addr : n->addr6, port };
+	int net = v4 ? n->box : -1;
 
 	net_watch(w, i, data, len);
-	watch_removed(w, i, to);
-	if (!n->udp)
+	watch_removed(w, i, &to->ip);
+	if (ip_is_zero(&from.ip)) {
+		node_udp_failed(n->node, sim_mono(w), to, ENETUNREACH);
 		return;
-	if (n->mapping != NAT_NONE)
-		from = (struct ipport){ n->outside, map_out(w, n, port, to)->outer };
+	}
+	if (!n->udp || ip_len(&to->ip, len) > n->mtu || !climb(w, &from, to, &net))
+		return;
 	w->datagrams++;
 	if (!net_chance(w, w->net.loss))
-		fly(w, &from, to, data, len);
+		fly(w, net, &from, to, data, len);
 	if (net_chance(w, w->net.duplicate))
-		fly(w, &from, to, data, len);
+		fly(w, net, &from, to, data, len);
 }
 
 /* A relay answers STUN at its address. */
@@ -222,12 +237,12 @@ static bool at_relay(struct world *w, const struct dgram *d)
 	size_t len;
 
 	for (int r = 0; r < WORLD_RELAYS; r++) {
-		if (!ip_eq(&w->relay_ip[r], &d->to.ip))
+		if (!is_relay(w, r, &d->to.ip))
 			continue;
 		if (w->relay_up[r] && d->to.port == 3478 &&
 		    stun_request_parse(d->data, d->len, txid) == STUN_OK) {
 			len = stun_answer_emit(txid, &d->from, out);
-			fly(w, &d->to, &d->from, out, len);
+			fly(w, -1, &d->to, &d->from, out, len);
 		}
 		return true;
 	}
@@ -242,33 +257,19 @@ static void to_node(struct world *w, int i, const struct dgram *d)
 	};
 
 	WORLD_CHECK(w, d->len <= SIM_DGRAM_MAX, "a datagram of %zu bytes", d->len);
-	if (!sim_awake(w, i) || !w->nodes[i].udp)
+	if (!sim_awake(w, i) || !w->nodes[i].udp || ip_len(&d->to.ip, d->len) > w->nodes[i].mtu)
 		return;
 	memcpy(p.data, d->data, d->len);
 	node_udp_recv(w->nodes[i].node, sim_mono(w), sim_wall(w), &d->from, &p, 1);
 	sim_pump(w, i);
 }
 
-static bool arrives(const struct world *w, const struct sim_node *n, const struct dgram *d)
-{
-	if (n->mapping == NAT_NONE)
-		return ip_eq(&n->addr, &d->to.ip) && d->to.port == SIM_PORT;
-	if (!ip_eq(&n->outside, &d->to.ip))
-		return false;
-	for (size_t k = 0; k < n->n_maps; k++)
-		if (n->maps[k].outer == d->to.port && !stale(w, &n->maps[k]) &&
-		    permitted(n, &n->maps[k], &d->from))
-			return true;
-	return false;
-}
-
 static void deliver(struct world *w, const struct dgram *d)
 {
-	if (at_relay(w, d))
-		return;
-	for (int i = 0; i < w->n_nodes; i++)
-		if (w->nodes[i].node && arrives(w, &w->nodes[i], d))
-			to_node(w, i, d);
+	int i = at_relay(w, d) ? -1 : descend(w, d);
+
+	if (i >= 0 && w->nodes[i].node)
+		to_node(w, i, d);
 }
 
 void net_step(struct world *w)

@@ -7,15 +7,16 @@ static void derp_map(const struct world *w, struct buf *out)
 {
 	ck_assert(buf_printf(out, "{\"Regions\":{"));
 	for (int r = 0; r < WORLD_RELAYS; r++) {
-		char ip[IP_TEXT];
+		char ip[IP_TEXT], ip6[IP_TEXT];
 
 		ip_text(&w->relay_ip[r], ip);
-		ck_assert(
-		    buf_printf(out,
-			       "%s\"%d\":{\"RegionID\":%d,\"RegionCode\":\"r%d\",\"RegionName\":"
-			       "\"r%d\",\"Nodes\":[{\"Name\":\"%d\",\"RegionID\":%d,"
-			       "\"HostName\":\"relay%d.example\",\"IPv4\":\"%s\"}]}",
-			       r ? "," : "", r + 1, r + 1, r, r, r + 1, r + 1, r + 1, ip));
+		ip_text(&w->relay_ip6[r], ip6);
+		ck_assert(buf_printf(
+		    out,
+		    "%s\"%d\":{\"RegionID\":%d,\"RegionCode\":\"r%d\",\"RegionName\":"
+		    "\"r%d\",\"Nodes\":[{\"Name\":\"%d\",\"RegionID\":%d,"
+		    "\"HostName\":\"relay%d.example\",\"IPv4\":\"%s\",\"IPv6\":\"%s\"}]}",
+		    r ? "," : "", r + 1, r + 1, r, r, r + 1, r + 1, r + 1, ip, ip6));
 	}
 	ck_assert(buf_printf(out, "}}"));
 }
@@ -73,6 +74,8 @@ void servers_new(struct world *w)
 	for (int r = 0; r < WORLD_RELAYS; r++) {
 		key_gen(&w->relay_key[r], &w->rng.rng);
 		w->relay_ip[r] = ip_v4(192, 0, 2, (uint8_t)(r + 1));
+		w->relay_ip6[r] =
+		    (struct ip){ { 0x20, 0x01, 0x0d, 0xb8, 0xff, 0xff, [15] = (uint8_t)(r + 1) } };
 		w->relay_delay[r] = r == 0 ? SPAN_MS(8) : SPAN_MS(40);
 		relay_new(w, r);
 	}
@@ -199,6 +202,13 @@ void world_relay(struct world *w, int r, bool up)
 	w->relay_past[r] += derp_server_stats(w->relay[r])->packets_out;
 	w->relay_up[r] = false;
 	stream_break(w, r);
+}
+
+void world_hang(struct world *w, int r, bool hangs)
+{
+	world_note(w, "dials to %s%c %s", r < 0 ? "control" : "relay ", r < 0 ? ' ' : '1' + r,
+		   hangs ? "hang" : "are answered");
+	*(r < 0 ? &w->control_hangs : &w->relay_hangs[r]) = hangs;
 }
 
 uint64_t world_relay_packets(const struct world *w, int r)

@@ -14,7 +14,7 @@ enum {
 	SIM_FLIGHT_MAX = 200000, /* datagrams under way: more is a queue without bound */
 	SIM_SPIN_MAX = 100000,   /* steps or effects at one instant: more is a loop without end */
 	SIM_MAPPINGS = 512,
-	SIM_PERMITS = 64,
+	SIM_NAT_TIMEOUT_S = 120,
 	SIM_DGRAM_MAX = 2048,
 	SIM_CHUNKS = 1024,
 	SIM_PORT = 41641,
@@ -30,6 +30,7 @@ struct dgram {
 	int64_t at;
 	uint64_t order;
 	struct ipport from, to;
+	int net; /* where it is: box, or -1: the internet */
 	size_t len;
 	uint8_t data[];
 };
@@ -59,12 +60,12 @@ struct sim_stream {
 	struct derp_conn_id conn;
 };
 
-struct mapping {
-	uint16_t inner, outer; /* ports */
-	struct ipport dst;     /* what it depends on */
-	int64_t last;
-	struct ipport permit[SIM_PERMITS];
-	size_t n_permit;
+struct sim_box {
+	struct nat *nat;
+	struct ip outside;
+	int outer; /* box that it is behind; -1: the internet */
+	int users; /* hosts and boxes behind it */
+	bool hairpin;
 };
 
 struct sim_flow {
@@ -83,14 +84,12 @@ struct sim_node {
 	struct node *node;
 	struct key_priv machine, key;
 	struct key_pub pub;
-	struct ip addr;    /* of the host (inside its NAT) */
-	struct ip outside; /* of its NAT, or the same */
+	struct ip addr, addr6; /* of the host; zero: it has not that family */
+	int box;               /* that it is behind; -1: none */
+	enum world_family family;
+	size_t mtu; /* of its link; SIZE_MAX: enough */
 	bool udp;
-	enum nat_mapping mapping;
-	enum nat_filtering filtering;
-	struct mapping *maps;
-	size_t n_maps;
-	uint16_t next_port, home;
+	uint16_t home;
 	struct buf netmap; /* as stored last */
 	struct sim_stream *streams;
 	int64_t deadline;
@@ -119,9 +118,11 @@ struct world {
 	const char *policy;
 	struct derp_server *relay[WORLD_RELAYS];
 	struct key_priv relay_key[WORLD_RELAYS];
-	struct ip relay_ip[WORLD_RELAYS];
+	struct ip relay_ip[WORLD_RELAYS], relay_ip6[WORLD_RELAYS];
 	span_t relay_delay[WORLD_RELAYS];
-	bool relay_up[WORLD_RELAYS];
+	bool relay_up[WORLD_RELAYS], relay_hangs[WORLD_RELAYS], control_hangs;
+	struct sim_box boxes[WORLD_BOXES_MAX];
+	int n_boxes;
 	uint64_t relay_past[WORLD_RELAYS]; /* packets of earlier lives */
 	int64_t user;
 	struct sim_node nodes[WORLD_NODES_MAX];
@@ -158,6 +159,7 @@ void net_send(struct world *w, int i, uint16_t port, const struct ipport *to, co
 int64_t net_next(const struct world *w);
 void net_step(struct world *w); /* delivers what is due */
 void net_free(struct world *w);
+struct ip net_outside(const struct world *w, int i); /* IPv4 address that the internet sees */
 /* every byte that leaves a node or a server passes here */
 void net_watch(struct world *w, int from, const uint8_t *data, size_t len);
 

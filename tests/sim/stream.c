@@ -49,7 +49,7 @@ void stream_dial(struct world *w, int i, const struct node_effect *ef)
 	s->kind = PEER_HTTP;
 	s->relay = -1;
 	for (int r = 0; r < WORLD_RELAYS; r++)
-		if (ip_eq(&ef->addr, &w->relay_ip[r]))
+		if (ip_eq(&ef->addr, &w->relay_ip[r]) || ip_eq(&ef->addr, &w->relay_ip6[r]))
 			s->relay = r;
 	s->open_at = w->now + 2 * latency(w, s);
 	pipe_init(&s->up);
@@ -198,7 +198,7 @@ static void answer_key(struct world *w, struct sim_stream *s)
 static void upgrade_control(struct world *w, int i, struct sim_stream *s,
 			    const struct http1_head *h)
 {
-	struct ipport remote = { w->nodes[i].outside, 40000 };
+	struct ipport remote = { net_outside(w, i), 40000 };
 	uint8_t init[NOISE_INIT_LEN];
 	size_t n = 0;
 
@@ -215,7 +215,7 @@ static void upgrade_control(struct world *w, int i, struct sim_stream *s,
 
 static void upgrade_relay(struct world *w, int i, struct sim_stream *s, const struct http1_head *h)
 {
-	struct ipport remote = { w->nodes[i].outside, 40000 };
+	struct ipport remote = { net_outside(w, i), 40000 };
 	struct buf out;
 	bool fast = false;
 	enum derp_http r;
@@ -272,6 +272,10 @@ static void feed_server(struct world *w, int i, struct sim_stream *s, struct byt
 
 static void open_due(struct world *w, int i, struct sim_stream *s)
 {
+	if (s->relay < 0 ? w->control_hangs : w->relay_hangs[s->relay]) {
+		s->open_at = INT64_MAX; /* for good: who dials must lose patience */
+		return;
+	}
 	if (!server_up(w, s)) {
 		lost(w, i, s, "connection refused");
 		return;

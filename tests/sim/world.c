@@ -5,18 +5,6 @@
 #include "base/log.h"
 #include "tests/sim/sim_priv.h"
 
-const char *const nat_mapping_names[NAT_MAPPING_N] = {
-	[NAT_NONE] = "none",
-	[NAT_ENDPOINT_INDEPENDENT] = "independent",
-	[NAT_ADDRESS_DEPENDENT] = "by address",
-	[NAT_PORT_DEPENDENT] = "by address and port",
-};
-const char *const nat_filtering_names[NAT_FILTERING_N] = {
-	[NAT_FILTER_NONE] = "independent",
-	[NAT_FILTER_ADDRESS] = "by address",
-	[NAT_FILTER_PORT] = "by address and port",
-};
-
 /* log lines of the machines go to the world that runs */
 static struct world *present;
 static int present_node = -1;
@@ -242,14 +230,68 @@ mono_t world_now(const struct world *w)
 
 /* --- nodes --- */
 
-static void new_address(struct world *w, struct sim_node *n)
+static void box_address(struct world *w, struct sim_box *b)
 {
 	unsigned k = ++w->moves;
 
-	n->outside = ip_v4(203, 0, (uint8_t)(k >> 8), (uint8_t)k);
-	n->addr = n->mapping == NAT_NONE ? n->outside : ip_v4(10, (uint8_t)(k >> 8), (uint8_t)k, 2);
-	n->n_maps = 0;
-	n->next_port = (uint16_t)(20000 + rng_below(&w->chance.rng, 10000));
+	b->outside = b->outer < 0 ? ip_v4(203, 0, (uint8_t)(k >> 8), (uint8_t)k)
+				  : ip_v4(172, 16, (uint8_t)(k >> 8), (uint8_t)k);
+	nat_forget(b->nat);
+}
+
+int world_box(struct world *w, const struct world_box *box)
+{
+	struct sim_box *b = &w->boxes[w->n_boxes++];
+	struct nat_conf conf = { .mapping = box->mapping,
+				 .filtering = box->filtering,
+				 .timeout =
+				     box->timeout.ns ? box->timeout : SPAN_S(SIM_NAT_TIMEOUT_S),
+				 .max = box->max ? box->max : SIM_MAPPINGS,
+				 .preserves_ports = box->preserves_ports,
+				 .first_port =
+				     (uint16_t)(20000 + rng_below(&w->chance.rng, 10000)) };
+
+	WORLD_CHECK(w, w->n_boxes <= WORLD_BOXES_MAX, "too many boxes");
+	*b = (struct sim_box){ .nat = nat_new(&conf),
+			       .outer = box->behind - 1,
+			       .hairpin = box->hairpin };
+	ck_assert_ptr_nonnull(b->nat);
+	if (b->outer >= 0)
+		w->boxes[b->outer].users++;
+	box_address(w, b);
+	world_note(w, "box %d: mapping %s, filtering %s, %lld s, %zu ports%s, behind %d",
+		   w->n_boxes, nat_mapping_names[box->mapping], nat_filtering_names[box->filtering],
+		   (long long)span_ms(conf.timeout) / 1000, conf.max,
+		   box->hairpin ? ", hairpin" : "", box->behind);
+	return w->n_boxes;
+}
+
+static void new_address(struct world *w, struct sim_node *n)
+{
+	unsigned k;
+
+	if (n->box >= 0 && w->boxes[n->box].users == 1)
+		box_address(w, &w->boxes[n->box]);
+	k = ++w->moves;
+	if (n->family != WORLD_IPV6)
+		n->addr = n->box < 0 ? ip_v4(203, 0, (uint8_t)(k >> 8), (uint8_t)k)
+				     : ip_v4(10, (uint8_t)(k >> 8), (uint8_t)k, 2);
+	if (n->family != WORLD_IPV4)
+		n->addr6 = (struct ip){ { 0x20, 0x01, 0x0d, 0xb8, (uint8_t)(k >> 8),
+					  (uint8_t)k, [15] = 2 } };
+}
+
+static void tell_addresses(struct world *w, struct sim_node *n)
+{
+	struct ip v[2];
+	size_t count = 0;
+
+	if (n->family != WORLD_IPV6)
+		v[count++] = n->addr;
+	if (n->family != WORLD_IPV4)
+		v[count++] = n->addr6;
+	node_set_addresses(n->node, sim_mono(w), v, count, n->family != WORLD_IPV6 ? SIM_PORT : 0,
+			   n->family != WORLD_IPV4 ? SIM_PORT : 0);
 }
 
 static void birth(struct world *w, int i, bool keep_netmap)
@@ -272,7 +314,7 @@ static void birth(struct world *w, int i, bool keep_netmap)
 	key_gen(&conf.disco, &w->rng.rng);
 	n->node = node_new(&conf, &e);
 	WORLD_CHECK(w, n->node != NULL, "%s", e.text);
-	node_set_addresses(n->node, sim_mono(w), &n->addr, 1, SIM_PORT, 0);
+	tell_addresses(w, n);
 	if (keep_netmap && n->netmap.len > 0)
 		WORLD_CHECK(w,
 			    node_load_netmap(n->node, sim_mono(w), sim_wall(w),
@@ -293,11 +335,17 @@ int world_add(struct world *w, const struct world_host *host)
 	n->used = true;
 	n->udp = !host->no_udp;
 	n->ephemeral = host->ephemeral;
-	n->mapping = host->mapping;
-	n->filtering = host->filtering;
-	n->maps = calloc(SIM_MAPPINGS, sizeof *n->maps);
+	n->family = host->family;
+	n->mtu = host->mtu ? host->mtu : SIZE_MAX;
+	n->box = host->box - 1;
+	if (host->box == 0 && host->mapping != NAT_NONE)
+		n->box = world_box(w, &(struct world_box){ .mapping = host->mapping,
+							   .filtering = host->filtering }) -
+			 1;
+	if (n->box >= 0)
+		w->boxes[n->box].users++;
 	n->streams = calloc(SIM_STREAMS, sizeof *n->streams);
-	ck_assert(n->maps && n->streams);
+	ck_assert_ptr_nonnull(n->streams);
 	buf_init(&n->netmap, 1 << 20);
 	for (int k = 0; k < WORLD_NODES_MAX; k++)
 		n->forbidden_at[k] = n->forgot_at[k] = INT64_MAX;
@@ -306,8 +354,11 @@ int world_add(struct world *w, const struct world_host *host)
 	key_public(&n->pub, &n->key);
 	new_address(w, n);
 	servers_authkey(w, host, n->authkey);
-	world_note(w, "node %d: NAT mapping %s, filtering %s%s", i, nat_mapping_names[n->mapping],
-		   nat_filtering_names[n->filtering], n->udp ? "" : ", no UDP");
+	world_note(w, "node %d: behind box %d, %s%s, MTU %zu", i, n->box + 1,
+		   n->family == WORLD_IPV4   ? "IPv4"
+		   : n->family == WORLD_IPV6 ? "IPv6"
+					     : "both families",
+		   n->udp ? "" : ", no UDP", host->mtu);
 	birth(w, i, false);
 	return i;
 }
@@ -334,26 +385,28 @@ void world_restart(struct world *w, int i, bool keep_netmap)
 void world_move(struct world *w, int i)
 {
 	struct sim_node *n = &w->nodes[i];
+	struct ip outside;
 	char text[IP_TEXT];
 
 	new_address(w, n);
-	world_note(w, "node %d moves to %s", i, ip_text(&n->outside, text));
+	outside = net_outside(w, i);
+	world_note(w, "node %d moves to %s", i, ip_text(&outside, text));
 	streams_cut(w, i);
-	node_set_addresses(n->node, sim_mono(w), &n->addr, 1, SIM_PORT, 0);
+	tell_addresses(w, n);
 	node_link_changed(n->node, sim_mono(w));
 	n->dirty = true;
 }
 
 void world_rebind(struct world *w, int i)
 {
-	struct sim_node *n = &w->nodes[i];
+	int b = w->nodes[i].box;
 	char text[IP_TEXT];
-	unsigned k = ++w->moves;
 
-	WORLD_CHECK(w, n->mapping != NAT_NONE, "node %d is behind no NAT", i);
-	n->outside = ip_v4(203, 0, (uint8_t)(k >> 8), (uint8_t)k);
-	n->n_maps = 0;
-	world_note(w, "the NAT of node %d is now %s", i, ip_text(&n->outside, text));
+	WORLD_CHECK(w, b >= 0, "node %d is behind no NAT", i);
+	while (w->boxes[b].outer >= 0)
+		b = w->boxes[b].outer;
+	box_address(w, &w->boxes[b]);
+	world_note(w, "the NAT of node %d is now %s", i, ip_text(&w->boxes[b].outside, text));
 }
 
 void world_udp(struct world *w, int i, bool works)
@@ -485,9 +538,10 @@ bool world_online(struct world *w, int i, int j)
 bool world_located(struct world *w, int i, int j)
 {
 	const struct netmap_node *p = peer_of(w, i, j);
+	struct ip outside = net_outside(w, j);
 
 	for (size_t k = 0; p && k < p->n_endpoints; k++)
-		if (ip_eq(&p->endpoints[k].ip, &w->nodes[j].outside))
+		if (ip_eq(&p->endpoints[k].ip, &outside))
 			return true;
 	return false;
 }
@@ -553,11 +607,12 @@ void world_free(struct world *w)
 		if (n->node)
 			world_stop(w, i);
 		buf_fini(&n->netmap);
-		free(n->maps);
 		free(n->streams);
 	}
 	servers_free(w);
 	net_free(w);
+	for (int b = 0; b < w->n_boxes; b++)
+		nat_free(w->boxes[b].nat);
 	present = NULL;
 	free(w);
 }

@@ -2,7 +2,7 @@
  *
  * The real machines of nodes (lib/node), control server (coordinator/tailnet) and relay
  * (lib/derp/server), joined by a network that loses, delays, reorders and duplicates from a seed,
- * with NAT boxes of RFC 4787's kinds. The same seed replays exactly.
+ * with NAT boxes of RFC 4787's kinds, one behind another if told so. The same seed replays exactly.
  *
  * Checked at every step, by the world itself: no application byte in clear on any wire; nothing
  * that the test forbade reaches an application; nothing goes to a removed node one second after
@@ -19,19 +19,9 @@
 #include "base/ip.h"
 #include "base/mono.h"
 #include "node/node.h"
+#include "tests/nat/nat.h"
 
-enum { WORLD_NODES_MAX = 16, WORLD_FLOWS_MAX = 256, WORLD_RELAYS = 2 };
-
-enum nat_mapping {
-	NAT_NONE,
-	NAT_ENDPOINT_INDEPENDENT,
-	NAT_ADDRESS_DEPENDENT,
-	NAT_PORT_DEPENDENT,
-	NAT_MAPPING_N
-};
-enum nat_filtering { NAT_FILTER_NONE, NAT_FILTER_ADDRESS, NAT_FILTER_PORT, NAT_FILTERING_N };
-extern const char *const nat_mapping_names[NAT_MAPPING_N];
-extern const char *const nat_filtering_names[NAT_FILTERING_N];
+enum { WORLD_NODES_MAX = 16, WORLD_FLOWS_MAX = 256, WORLD_RELAYS = 2, WORLD_BOXES_MAX = 32 };
 
 struct world_net {                       /* of every datagram between different hosts */
 	double loss, duplicate, corrupt; /* probabilities */
@@ -57,9 +47,24 @@ void world_note(struct world *w, const char *fmt, ...) PRINTF(2, 3);
 void world_fail(struct world *w, const char *file, int line, const char *cond, const char *fmt, ...)
     PRINTF(5, 6);
 
-struct world_host {
-	enum nat_mapping mapping;
+/* A NAT box. Hosts behind one box share a network. */
+struct world_box {
+	enum nat_mapping mapping; /* not NAT_NONE */
 	enum nat_filtering filtering;
+	span_t timeout; /* 0: two minutes */
+	size_t max;     /* mappings at once; 0: enough for everybody */
+	bool hairpin, preserves_ports;
+	int behind; /* another box, as world_box numbered it; 0: the internet */
+};
+int world_box(struct world *w, const struct world_box *box); /* its number, from 1 */
+
+enum world_family { WORLD_IPV4, WORLD_IPV6, WORLD_BOTH };
+struct world_host {
+	enum nat_mapping mapping; /* of a box of its own, when box is 0 */
+	enum nat_filtering filtering;
+	int box;                  /* behind this one */
+	enum world_family family; /* IPv6 passes no box */
+	size_t mtu;               /* larger IP packets vanish on its link; 0: none do */
 	bool no_udp, ephemeral;
 	bool once; /* its auth key serves one login */
 };
@@ -102,6 +107,8 @@ void world_udp(struct world *w, int i, bool works);
 void world_control(struct world *w, bool up); /* down: connections break, dials fail */
 void world_control_restart(struct world *w);  /* a new process from what was stored */
 void world_relay(struct world *w, int relay, bool up);
+/* Dials to a relay (-1: control) get no answer, not even a refusal; open streams go on. */
+void world_hang(struct world *w, int relay, bool hangs);
 uint16_t world_home(struct world *w, int i); /* home relay of i as control tells the others */
 uint64_t world_relay_packets(const struct world *w, int relay); /* that the relay passed on */
 void world_move(struct world *w, int i); /* new address; the host tells the node */

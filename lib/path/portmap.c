@@ -1,56 +1,42 @@
-/* path/portmap.c - see portmap.h
+/* path/portmap.c - which service, when to ask, how long a mapping holds
  *
- * Both services are probed at once; after 250 ms NAT-PMP is preferred to PCP if both answered. A
- * map request is repeated with doubling pauses for 5 s at most, then the other service gets its
- * turn, then there is quiet for five minutes. A mapping is renewed at half its life; one that is
- * not renewed ends with its life. An epoch that runs backwards says that the gateway restarted and
- * forgot us: the mapping is dropped and everything starts anew.
+ * All three services are probed at once; after 250 ms the best that has answered is asked, NAT-PMP
+ * before PCP before UPnP. Silence is probed twice more (a datagram may be lost, and UPnP may take
+ * a second). A map request is repeated with doubling pauses for 5 s at most, then the next service
+ * gets its turn, then there is quiet for five minutes. A mapping is renewed at half its life; one
+ * that is not renewed ends with its life. An epoch that does not go on as our clock does says that
+ * the gateway restarted and forgot us: the mapping is dropped and everything starts anew, with a
+ * wish for the same port. A gateway that does not tell (UPnP) is found out at the renewal.
  */
 #include "path/portmap.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cursor.h"
+#include "path/portmap_priv.h"
 
-enum { PMP_VERSION = 0, PCP_VERSION = 2, OP_ANSWER = 0x80 };
-enum { PMP_OP_ADDRESS = 0, PMP_OP_MAP_UDP = 1 };            /* RFC 6886 3.2, 3.3 */
-enum { PCP_OP_ANNOUNCE = 0, PCP_OP_MAP = 1, PCP_UDP = 17 }; /* RFC 6887 7, 11 */
-enum { PCP_NONCE = 12, LIFETIME_S = 7200 };
 enum { /* data-plane.md 4.5 */
        PROBE_WAIT_MS = 250,
        SEEN_MS = 600 * 1000,
        MAP_MS = 5000,
 };
 enum {                        /* ours */
+       PROBES = 3,            /* at 0, 250 and 750 ms; the end is at 1750 */
        QUIET_MS = 300 * 1000, /* until the next probe when nobody maps */
+       UPNP_MS = 20 * 1000,   /* for all requests that a mapping takes */
        RENEW_LEAST_S = 30,    /* a gateway that gives shorter lives is not asked more often */
-       SENDS_MAX = 4,
+       CHECK_S = 60,
 };
 
-enum service { PMP, PCP, SERVICES };
-enum state { OFF, PROBING, MAPPING, HELD, QUIET };
-
-struct portmap {
-	struct rng *rng;
-	enum state state;
-	enum service service;
-	struct ip gateway;
-	struct ipport inside;
-	struct {
-		mono_t seen_at;
-		bool is_seen, has_epoch;
-		uint32_t epoch;
-	} by[SERVICES];
-	struct ip pmp_address; /* NAT-PMP tells the address apart from the port */
-	uint8_t nonce[PCP_NONCE];
-	struct ipport external, told; /* told: at the last portmap_changed */
-	mono_t expires;               /* of the mapping */
-	mono_t give_up_at, due;
-	span_t pause;
-	struct portmap_send sends[SENDS_MAX];
-	size_t n_sends;
+const char *const portmap_service_names[PORTMAP_SERVICES] = {
+	[PORTMAP_PMP] = "NAT-PMP",
+	[PORTMAP_PCP] = "PCP",
+	[PORTMAP_UPNP] = "UPnP",
+};
+const char *const portmap_drop_names[PORTMAP_DROP_N] = {
+	[PORTMAP_DROP_STRANGER] = "stranger", [PORTMAP_DROP_SHAPE] = "shape",
+	[PORTMAP_DROP_UNASKED] = "unasked",   [PORTMAP_DROP_REFUSED] = "refused",
+	[PORTMAP_DROP_ADDRESS] = "address",   [PORTMAP_DROP_EPOCH] = "epoch",
 };
 
 struct portmap *portmap_new(struct rng *rng)
@@ -60,7 +46,9 @@ struct portmap *portmap_new(struct rng *rng)
 	if (!pm)
 		return NULL;
 	pm->rng = rng;
-	pm->due = pm->expires = MONO_NEVER;
+	pm->due = pm->expires = pm->give_up_at = MONO_NEVER;
+	for (int i = 0; i < PORTMAP_SERVICES; i++)
+		pm->told_seen[i] = -1;
 	return pm;
 }
 
@@ -69,83 +57,40 @@ void portmap_free(struct portmap *pm)
 	free(pm);
 }
 
-static struct wr send_open(struct portmap *pm, struct portmap_send **s)
+/* --- datagrams out --- */
+
+struct wr portmap_send_open(struct portmap *pm, uint16_t port)
 {
-	if (pm->n_sends == SENDS_MAX) { /* the host does not pull: the oldest is worth least */
-		memmove(pm->sends, pm->sends + 1, (SENDS_MAX - 1) * sizeof pm->sends[0]);
+	if (pm->n_sends == PORTMAP_SENDS_MAX) { /* the host does not pull: the oldest goes */
+		memmove(pm->sends, pm->sends + 1, (PORTMAP_SENDS_MAX - 1) * sizeof pm->sends[0]);
 		pm->n_sends--;
 	}
-	*s = &pm->sends[pm->n_sends++];
-	(*s)->to = (struct ipport){ pm->gateway, PORTMAP_PORT };
-	return wr_of((*s)->data, sizeof(*s)->data);
+	pm->sends[pm->n_sends].to = (struct ipport){ pm->gateway, port };
+	return wr_of(pm->sends[pm->n_sends].data, PORTMAP_PACKET_MAX);
 }
 
-static void send_pmp_address(struct portmap *pm)
+void portmap_send_close(struct portmap *pm, const struct wr *w)
 {
-	struct portmap_send *s;
-	struct wr w = send_open(pm, &s);
-
-	wr_u8(&w, PMP_VERSION);
-	wr_u8(&w, PMP_OP_ADDRESS);
-	s->len = wr_len(&w);
+	pm->sends[pm->n_sends++].len = wr_len(w);
 }
 
-static void send_pmp_map(struct portmap *pm, uint32_t lifetime)
+bool portmap_pull(struct portmap *pm, struct portmap_want *w)
 {
-	struct portmap_send *s;
-	struct wr w = send_open(pm, &s);
-
-	wr_u8(&w, PMP_VERSION);
-	wr_u8(&w, PMP_OP_MAP_UDP);
-	wr_be16(&w, 0);
-	wr_be16(&w, pm->inside.port);
-	wr_be16(&w, lifetime ? pm->external.port : 0); /* RFC 6886 3.4: 0 when it is given back */
-	wr_be32(&w, lifetime);
-	s->len = wr_len(&w);
+	if (pm->n_sends == 0)
+		return portmap_upnp_pull(pm, w);
+	pm->sent = pm->sends[0];
+	memmove(pm->sends, pm->sends + 1, --pm->n_sends * sizeof pm->sends[0]);
+	*w = (struct portmap_want){ .type = PORTMAP_SEND,
+				    .to = pm->sent.to,
+				    .data = bytes_of(pm->sent.data, pm->sent.len) };
+	return true;
 }
 
-static void pcp_header(struct portmap *pm, struct wr *w, uint8_t op, uint32_t lifetime)
+/* --- states --- */
+
+static bool is_held(const struct portmap *pm)
 {
-	wr_u8(w, PCP_VERSION);
-	wr_u8(w, op);
-	wr_be16(w, 0);
-	wr_be32(w, lifetime);
-	wr_put(w, pm->inside.ip.b, sizeof pm->inside.ip.b);
-}
-
-static void send_pcp_announce(struct portmap *pm)
-{
-	struct portmap_send *s;
-	struct wr w = send_open(pm, &s);
-
-	pcp_header(pm, &w, PCP_OP_ANNOUNCE, 0);
-	s->len = wr_len(&w);
-}
-
-static void send_pcp_map(struct portmap *pm, uint32_t lifetime)
-{
-	const struct ip none = ip_v4(0, 0, 0, 0);
-	struct portmap_send *s;
-	struct wr w = send_open(pm, &s);
-	const struct ip *suggest =
-	    ip_is_zero(&pm->external.ip) || !lifetime ? &none : &pm->external.ip;
-
-	pcp_header(pm, &w, PCP_OP_MAP, lifetime);
-	wr_put(&w, pm->nonce, PCP_NONCE);
-	wr_u8(&w, PCP_UDP);
-	wr_zero(&w, 3);
-	wr_be16(&w, pm->inside.port);
-	wr_be16(&w, lifetime ? pm->external.port : 0);
-	wr_put(&w, suggest->b, sizeof suggest->b);
-	s->len = wr_len(&w);
-}
-
-static void send_map(struct portmap *pm, uint32_t lifetime)
-{
-	if (pm->service == PMP)
-		send_pmp_map(pm, lifetime);
-	else
-		send_pcp_map(pm, lifetime);
+	return !ip_is_zero(&pm->external.ip);
 }
 
 static void mapping_drop(struct portmap *pm)
@@ -154,32 +99,63 @@ static void mapping_drop(struct portmap *pm)
 	pm->expires = MONO_NEVER;
 }
 
+/* Also what was asked for and may have been given without our knowing. */
+static void give_back(struct portmap *pm, mono_t now)
+{
+	if (!is_held(pm) && pm->state != PORTMAP_MAPPING)
+		return;
+	if (pm->service != PORTMAP_UPNP)
+		portmap_send_map(pm, 0);
+	else if (is_held(pm) || pm->upnp.step >= UPNP_ADD)
+		portmap_upnp_give_back(pm, now, is_held(pm) ? pm->external.port : pm->upnp.port);
+	mapping_drop(pm);
+}
+
+static void send_probes(struct portmap *pm, mono_t now)
+{
+	for (int i = 0; i < PORTMAP_SERVICES; i++)
+		pm->by[i].is_asked = true;
+	portmap_send_probes(pm);
+	if (pm->probes != 1) /* at 0 and 750 ms: a device may take a second */
+		portmap_upnp_search(pm);
+	pm->probes++;
+	pm->due = mono_add(now, pm->pause);
+	pm->pause.ns *= 2;
+}
+
 static void probe(struct portmap *pm, mono_t now)
 {
-	pm->state = PROBING;
-	for (int i = 0; i < SERVICES; i++)
+	pm->state = PORTMAP_PROBING;
+	for (int i = 0; i < PORTMAP_SERVICES; i++)
 		pm->by[i].is_seen = pm->by[i].has_epoch = false;
-	rng_fill(pm->rng, pm->nonce, sizeof pm->nonce);
-	send_pmp_address(pm);
-	send_pcp_announce(pm);
-	pm->due = mono_add(now, SPAN_MS(PROBE_WAIT_MS));
+	pm->upnp = (struct portmap_upnp){ 0 };
+	pm->probes = 0;
+	pm->pause = SPAN_MS(PROBE_WAIT_MS);
+	pm->give_up_at = MONO_NEVER;
+	pm->checked_at = now;
+	send_probes(pm, now);
 }
 
 static void quiet(struct portmap *pm, mono_t now)
 {
-	pm->state = QUIET;
-	pm->due = mono_add(now, SPAN_MS(QUIET_MS));
+	pm->state = PORTMAP_QUIET;
+	pm->due = mono_add(now, pm->quiet.ns > 0 ? pm->quiet : SPAN_MS(QUIET_MS));
 }
 
 /* asks the service for the port, or for more time */
-static void ask(struct portmap *pm, mono_t now, enum service service)
+static void ask(struct portmap *pm, mono_t now, enum portmap_service service)
 {
-	pm->state = MAPPING;
+	pm->state = PORTMAP_MAPPING;
 	pm->service = service;
+	if (service == PORTMAP_UPNP) {
+		pm->due = pm->give_up_at = mono_add(now, SPAN_MS(UPNP_MS));
+		portmap_upnp_ask(pm, now, is_held(pm));
+		return;
+	}
 	pm->pause = SPAN_MS(PROBE_WAIT_MS);
 	pm->give_up_at = mono_add(now, SPAN_MS(MAP_MS));
 	pm->due = mono_add(now, pm->pause);
-	send_map(pm, LIFETIME_S);
+	portmap_send_map(pm, PORTMAP_LIFETIME_S);
 }
 
 /* Not renewed, yet it lives on until its end: try again half way there. */
@@ -189,20 +165,24 @@ static void hold_on(struct portmap *pm, mono_t now)
 
 	if (half.ns < SPAN_S(RENEW_LEAST_S).ns)
 		half = SPAN_S(RENEW_LEAST_S);
-	pm->state = HELD;
+	pm->state = PORTMAP_HELD;
 	pm->due = mono_min(mono_add(now, half), pm->expires);
 }
 
-static void ask_failed(struct portmap *pm, mono_t now)
+void portmap_ask_failed(struct portmap *pm, mono_t now, span_t how_long)
 {
-	bool held = !ip_is_zero(&pm->external.ip);
-
-	if (pm->service == PMP && pm->by[PCP].is_seen && !held)
-		ask(pm, now, PCP);
-	else if (held)
+	pm->upnp.step = UPNP_IDLE;
+	pm->quiet = how_long;
+	if (is_held(pm)) {
 		hold_on(pm, now);
-	else
-		quiet(pm, now);
+		return;
+	}
+	for (int s = (int)pm->service + 1; s < PORTMAP_SERVICES; s++)
+		if (pm->by[s].is_seen) {
+			ask(pm, now, (enum portmap_service)s);
+			return;
+		}
+	quiet(pm, now);
 }
 
 void portmap_set(struct portmap *pm, mono_t now, const struct ip *gateway,
@@ -210,52 +190,83 @@ void portmap_set(struct portmap *pm, mono_t now, const struct ip *gateway,
 {
 	if (ip_eq(gateway, &pm->gateway) && ipport_eq(inside, &pm->inside))
 		return;
-	if (!ip_is_zero(&pm->external.ip))
-		send_map(pm, 0);
-	mapping_drop(pm);
+	give_back(pm, now);
 	pm->gateway = *gateway;
 	pm->inside = *inside;
+	pm->wish = 0;
 	pm->pmp_address = (struct ip){ 0 };
+	rng_fill(pm->rng, pm->nonce, sizeof pm->nonce);
 	if (ip_is_v4(gateway) && ip_is_v4(&inside->ip)) {
 		probe(pm, now);
-	} else {
-		pm->state = OFF;
-		pm->due = MONO_NEVER;
+		return;
 	}
+	pm->state = PORTMAP_OFF;
+	pm->upnp = (struct portmap_upnp){ 0 };
+	for (int i = 0; i < PORTMAP_SERVICES; i++)
+		pm->by[i].is_asked = pm->by[i].is_seen = pm->by[i].has_epoch = false;
+	pm->due = MONO_NEVER;
+}
+
+void portmap_check(struct portmap *pm, mono_t now)
+{
+	if (pm->state != PORTMAP_HELD ||
+	    mono_before(now, mono_add(pm->checked_at, SPAN_S(CHECK_S))))
+		return;
+	pm->checked_at = now;
+	portmap_send_probes(pm);
+	portmap_upnp_search(pm);
+}
+
+static void probing_tick(struct portmap *pm, mono_t now)
+{
+	for (int s = 0; s < PORTMAP_SERVICES; s++)
+		if (pm->by[s].is_seen) {
+			ask(pm, now, (enum portmap_service)s);
+			return;
+		}
+	if (pm->probes < PROBES) {
+		send_probes(pm, now);
+		return;
+	}
+	pm->quiet = SPAN_MS(0);
+	quiet(pm, now);
+}
+
+static void mapping_tick(struct portmap *pm, mono_t now)
+{
+	if (mono_due(pm->give_up_at, now)) {
+		portmap_ask_failed(pm, now, SPAN_MS(0));
+		return;
+	}
+	pm->pause.ns *= 2;
+	pm->due = mono_min(mono_add(now, pm->pause), pm->give_up_at);
+	portmap_send_map(pm, PORTMAP_LIFETIME_S);
 }
 
 void portmap_tick(struct portmap *pm, mono_t now)
 {
+	portmap_upnp_tick(pm, now);
 	if (mono_due(pm->expires, now))
 		mapping_drop(pm);
 	if (!mono_due(pm->due, now))
 		return;
 	switch (pm->state) {
-	case OFF:
+	case PORTMAP_OFF:
 		pm->due = MONO_NEVER;
 		break;
-	case PROBING:
-		if (pm->by[PMP].is_seen || pm->by[PCP].is_seen)
-			ask(pm, now, pm->by[PMP].is_seen ? PMP : PCP);
-		else
-			quiet(pm, now);
+	case PORTMAP_PROBING:
+		probing_tick(pm, now);
 		break;
-	case MAPPING:
-		if (mono_due(pm->give_up_at, now)) {
-			ask_failed(pm, now);
-			break;
-		}
-		pm->pause.ns *= 2;
-		pm->due = mono_min(mono_add(now, pm->pause), pm->give_up_at);
-		send_map(pm, LIFETIME_S);
+	case PORTMAP_MAPPING:
+		mapping_tick(pm, now);
 		break;
-	case HELD:
-		if (ip_is_zero(&pm->external.ip))
-			probe(pm, now);
-		else
+	case PORTMAP_HELD:
+		if (is_held(pm))
 			ask(pm, now, pm->service);
+		else
+			probe(pm, now);
 		break;
-	case QUIET:
+	case PORTMAP_QUIET:
 		probe(pm, now);
 		break;
 	}
@@ -263,148 +274,123 @@ void portmap_tick(struct portmap *pm, mono_t now)
 
 mono_t portmap_deadline(const struct portmap *pm)
 {
-	return mono_min(pm->due, pm->expires);
+	return mono_min(mono_min(pm->due, pm->expires), portmap_upnp_deadline(pm));
 }
 
-static void held(struct portmap *pm, mono_t now, const struct ip *address, uint16_t port,
-		 uint32_t lifetime)
+/* --- what answers mean --- */
+
+bool portmap_is_address(const struct ip *a)
+{
+	return ip_is_v4(a) && !ip_is_unspecified(a) && !ip_is_loopback(a) && !ip_is_multicast(a);
+}
+
+void portmap_held(struct portmap *pm, mono_t now, const struct ip *address, uint16_t port,
+		  uint32_t lifetime)
 {
 	uint32_t renew = MAX_OF(lifetime / 2, (uint32_t)RENEW_LEAST_S);
 
-	if (ip_is_unspecified(address) || ip_is_loopback(address) || !ip_is_v4(address) ||
-	    port == 0 || lifetime == 0) {
-		ask_failed(pm, now);
+	if (!portmap_is_address(address) || port == 0 || lifetime == 0) {
+		pm->drops[PORTMAP_DROP_ADDRESS]++;
+		portmap_ask_failed(pm, now, SPAN_MS(0));
 		return;
 	}
 	pm->external = (struct ipport){ *address, port };
-	pm->state = HELD;
+	pm->wish = port;
+	pm->state = PORTMAP_HELD;
 	pm->expires = mono_add(now, SPAN_S(lifetime));
 	pm->due = mono_add(now, SPAN_S(renew));
 }
 
-/* true: go on. false: the gateway restarted, and everything starts anew. */
-static bool seen(struct portmap *pm, mono_t now, enum service service, uint32_t epoch)
+void portmap_service_seen(struct portmap *pm, mono_t now, enum portmap_service s)
 {
-	bool backwards = pm->by[service].has_epoch && epoch < pm->by[service].epoch;
-
-	pm->by[service].is_seen = pm->by[service].has_epoch = true;
-	pm->by[service].seen_at = now;
-	pm->by[service].epoch = epoch;
-	if (!backwards)
-		return true;
-	mapping_drop(pm);
-	probe(pm, now);
-	return false;
+	pm->by[s].is_seen = true;
+	pm->by[s].seen_at = now;
+	if (pm->state == PORTMAP_PROBING && pm->probes > 1)
+		pm->due = now; /* the others had their time */
 }
 
-static void feed_pmp(struct portmap *pm, mono_t now, struct rd *r)
+/* RFC 6886 3.6, RFC 6887 8.5: has the gateway's clock gone on as ours has? */
+static bool goes_on(enum portmap_service s, uint32_t before, uint32_t after, int64_t elapsed)
 {
-	uint8_t op = rd_u8(r);
-	uint16_t result = rd_be16(r);
-	uint32_t epoch = rd_be32(r);
+	int64_t server = (int64_t)after - before;
 
-	if (op == (OP_ANSWER | PMP_OP_ADDRESS)) {
-		const uint8_t *v4 = rd_take(r, 4);
-
-		if (!rd_ok(r) || result != 0 || !seen(pm, now, PMP, epoch))
-			return;
-		pm->pmp_address = ip_from_v4(v4);
-	} else if (op == (OP_ANSWER | PMP_OP_MAP_UDP)) {
-		uint16_t inside = rd_be16(r), outside = rd_be16(r);
-		uint32_t lifetime = rd_be32(r);
-
-		if (!rd_ok(r) || inside != pm->inside.port || pm->state != MAPPING ||
-		    pm->service != PMP)
-			return;
-		if (!seen(pm, now, PMP, epoch))
-			return;
-		if (result == 0)
-			held(pm, now, &pm->pmp_address, outside, lifetime);
-		else
-			ask_failed(pm, now);
-	}
+	if (s == PORTMAP_PMP)
+		return server + 2 >= elapsed - elapsed / 8;
+	return server + 1 >= 0 && elapsed + 2 >= server - server / 16 &&
+	       server + 2 >= elapsed - elapsed / 16;
 }
 
-static void feed_pcp(struct portmap *pm, mono_t now, struct rd *r)
+bool portmap_epoch(struct portmap *pm, mono_t now, enum portmap_service s, uint32_t epoch)
 {
-	uint8_t op = rd_u8(r), nonce[PCP_NONCE], result;
-	uint32_t lifetime, epoch;
-	uint16_t inside, outside;
-	struct ip address;
+	int64_t elapsed = mono_sub(now, pm->by[s].epoch_at).ns / NS_PER_S;
+	bool is_same = !pm->by[s].has_epoch || goes_on(s, pm->by[s].epoch, epoch, elapsed);
 
-	rd_skip(r, 1);
-	result = rd_u8(r);
-	lifetime = rd_be32(r);
-	epoch = rd_be32(r);
-	rd_skip(r, 12);
-	if (!rd_ok(r))
-		return;
-	if (op == (OP_ANSWER | PCP_OP_ANNOUNCE)) {
-		if (result == 0)
-			(void)seen(pm, now, PCP, epoch);
-		return;
+	if (!is_same) {
+		pm->drops[PORTMAP_DROP_EPOCH]++;
+		mapping_drop(pm);
+		probe(pm, now);
 	}
-	rd_copy(r, nonce, sizeof nonce);
-	rd_skip(r, 4);
-	inside = rd_be16(r);
-	outside = rd_be16(r);
-	rd_copy(r, address.b, sizeof address.b);
-	if (!rd_ok(r) || op != (OP_ANSWER | PCP_OP_MAP) || pm->state != MAPPING ||
-	    pm->service != PCP || memcmp(nonce, pm->nonce, sizeof nonce) != 0 ||
-	    inside != pm->inside.port)
-		return;
-	if (!seen(pm, now, PCP, epoch))
-		return;
-	if (result == 0)
-		held(pm, now, &address, outside, lifetime);
-	else
-		ask_failed(pm, now);
+	pm->by[s].has_epoch = true;
+	pm->by[s].epoch = epoch;
+	pm->by[s].epoch_at = now;
+	return is_same;
 }
 
 void portmap_feed(struct portmap *pm, mono_t now, const struct ipport *from, const uint8_t *data,
 		  size_t len)
 {
-	struct rd r = rd_of(data, len);
-	uint8_t version = rd_u8(&r);
+	bool is_ssdp = from->port == IGD_SSDP_PORT;
 
-	if (pm->state == OFF || from->port != PORTMAP_PORT || !ip_eq(&from->ip, &pm->gateway))
-		return;
-	if (version == PMP_VERSION)
-		feed_pmp(pm, now, &r);
-	else if (version == PCP_VERSION)
-		feed_pcp(pm, now, &r);
+	if (pm->state == PORTMAP_OFF || !ip_eq(&from->ip, &pm->gateway) ||
+	    (from->port != PORTMAP_PORT && !is_ssdp))
+		pm->drops[PORTMAP_DROP_STRANGER]++;
+	else if (is_ssdp)
+		portmap_upnp_found(pm, now, bytes_of(data, len));
+	else
+		portmap_feed_message(pm, now, bytes_of(data, len));
 }
 
-bool portmap_pull(struct portmap *pm, struct portmap_send *s)
-{
-	if (pm->n_sends == 0)
-		return false;
-	*s = pm->sends[0];
-	memmove(pm->sends, pm->sends + 1, --pm->n_sends * sizeof pm->sends[0]);
-	return true;
-}
+/* --- looking in --- */
 
 bool portmap_changed(struct portmap *pm)
 {
-	bool is_new = !ipport_eq(&pm->told, &pm->external);
+	bool is_new = !ipport_eq(&pm->told_external, &pm->external);
 
-	pm->told = pm->external;
+	pm->told_external = pm->external;
+	for (int i = 0; i < PORTMAP_SERVICES; i++) {
+		int seen = pm->by[i].is_asked ? pm->by[i].is_seen : -1;
+
+		if (pm->state == PORTMAP_PROBING)
+			continue; /* wait for the end of it */
+		is_new = is_new || seen != pm->told_seen[i];
+		pm->told_seen[i] = seen;
+	}
 	return is_new;
 }
 
 bool portmap_external(const struct portmap *pm, struct ipport *out)
 {
-	if (ip_is_zero(&pm->external.ip))
+	if (!is_held(pm))
 		return false;
 	*out = pm->external;
 	return true;
 }
 
-void portmap_services(const struct portmap *pm, mono_t now, bool *pmp, bool *pcp)
+bool portmap_is_released(const struct portmap *pm)
 {
-	bool *out[SERVICES] = { pmp, pcp };
+	return !is_held(pm) && !pm->debt.is_due && pm->n_sends == 0;
+}
 
-	for (int i = 0; i < SERVICES; i++)
-		*out[i] =
-		    pm->by[i].is_seen && mono_sub(now, pm->by[i].seen_at).ns <= SPAN_MS(SEEN_MS).ns;
+int portmap_seen(const struct portmap *pm, mono_t now, enum portmap_service s)
+{
+	if (!pm->by[s].is_asked)
+		return -1;
+	if (is_held(pm) && pm->service == s)
+		return 1;
+	return pm->by[s].is_seen && mono_sub(now, pm->by[s].seen_at).ns <= SPAN_MS(SEEN_MS).ns;
+}
+
+const uint64_t *portmap_drops(const struct portmap *pm)
+{
+	return pm->drops;
 }

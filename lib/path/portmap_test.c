@@ -1,8 +1,13 @@
-/* path/portmap_test.c - messages against the layouts of data-plane.md 4.4 and 4.5, and the policy
- * of 4.5 */
+/* path/portmap_test.c - NAT-PMP and PCP: messages against the layouts of data-plane.md 4.4 and 4.5,
+ * every result code, and the policy of 4.5 */
 #include "path/portmap.h"
 
 #include "tests/harness.h"
+
+struct sent {
+	uint8_t data[PORTMAP_PACKET_MAX];
+	size_t len;
+};
 
 static struct {
 	struct seed_rng rng;
@@ -10,8 +15,8 @@ static struct {
 	mono_t now;
 	struct ip gateway;
 	struct ipport inside, server;
-	struct portmap_send last[16];
-	size_t n;
+	struct sent last[16]; /* to port 5351 */
+	size_t n, n_searches;
 	uint32_t epoch;
 } w;
 
@@ -30,13 +35,19 @@ static void start(void)
 
 static void drain(void)
 {
-	struct portmap_send s;
+	struct portmap_want want;
 
-	w.n = 0;
-	while (portmap_pull(w.pm, &s)) {
+	w.n = w.n_searches = 0;
+	while (portmap_pull(w.pm, &want)) {
+		ck_assert_int_eq(want.type, PORTMAP_SEND);
+		if (want.to.port == IGD_SSDP_PORT) {
+			w.n_searches++;
+			continue;
+		}
 		ck_assert_uint_lt(w.n, 16);
-		ck_assert(ipport_eq(&s.to, &w.server));
-		w.last[w.n++] = s;
+		ck_assert(ipport_eq(&want.to, &w.server));
+		memcpy(w.last[w.n].data, want.data.data, want.data.len);
+		w.last[w.n++].len = want.data.len;
 	}
 }
 
@@ -81,8 +92,7 @@ static void pcp_announced(void)
 	portmap_feed(w.pm, w.now, &w.server, m, sizeof m);
 }
 
-static void pcp_mapped(const struct portmap_send *request, uint8_t result, uint16_t port,
-		       uint32_t lifetime)
+static void pcp_mapped(const struct sent *request, uint8_t result, uint16_t port, uint32_t lifetime)
 {
 	uint8_t m[60] = { 2, 129, 0, result };
 
@@ -135,9 +145,8 @@ TEST(portmap_probes_both_services_with_the_documented_bytes)
 TEST(portmap_prefers_nat_pmp_when_both_answer_and_asks_with_the_documented_bytes)
 {
 	uint8_t want[12];
-	bool pmp, pcp;
-
 	start();
+	ck_assert_int_eq(portmap_seen(w.pm, w.now, PORTMAP_PMP), 0);
 	pcp_announced();
 	pmp_address("cb007109");
 	wait_ms(250);
@@ -149,17 +158,19 @@ TEST(portmap_prefers_nat_pmp_when_both_answer_and_asks_with_the_documented_bytes
 	external_is("203.0.113.9:50000");
 	ck_assert(portmap_changed(w.pm));
 	ck_assert(!portmap_changed(w.pm));
-	portmap_services(w.pm, w.now, &pmp, &pcp);
-	ck_assert(pmp && pcp);
-	portmap_services(w.pm, mono_add(w.now, SPAN_S(601)), &pmp, &pcp);
-	ck_assert(!pmp && !pcp);
+	ck_assert_int_eq(portmap_seen(w.pm, w.now, PORTMAP_PMP), 1);
+	ck_assert_int_eq(portmap_seen(w.pm, w.now, PORTMAP_PCP), 1);
+	ck_assert_int_eq(portmap_seen(w.pm, w.now, PORTMAP_UPNP), 0);
+	w.now = mono_add(w.now, SPAN_S(601));
+	ck_assert_int_eq(portmap_seen(w.pm, w.now, PORTMAP_PMP), 1); /* it holds the mapping */
+	ck_assert_int_eq(portmap_seen(w.pm, w.now, PORTMAP_PCP), 0);
 	portmap_free(w.pm);
 }
 
 TEST(portmap_uses_pcp_when_only_that_answers_and_checks_the_nonce)
 {
 	uint8_t tail[24];
-	struct portmap_send request, other;
+	struct sent request, other;
 
 	start();
 	pcp_announced();
@@ -194,15 +205,37 @@ TEST(portmap_turns_to_pcp_when_nat_pmp_refuses)
 	portmap_free(w.pm);
 }
 
-TEST(portmap_without_an_answer_is_quiet_for_five_minutes)
+TEST(portmap_without_an_answer_probes_three_times_and_is_quiet_for_five_minutes)
 {
+	size_t searches;
+
 	start();
 	drain();
+	ck_assert_uint_eq(w.n, 2);
+	searches = w.n_searches;
+	ck_assert_uint_eq(searches, 4); /* two kinds, to the gateway and to the group */
 	wait_ms(250);
+	ck_assert_uint_eq(w.n, 2);
+	ck_assert_uint_eq(w.n_searches, 0);
+	wait_ms(500);
+	ck_assert_uint_eq(w.n, 2);
+	ck_assert_uint_eq(w.n_searches, 4);
+	wait_ms(1000);
 	ck_assert_uint_eq(w.n, 0);
 	ck_assert_int_eq(span_ms(mono_sub(portmap_deadline(w.pm), w.now)), 300000);
 	wait_ms(300000);
 	ck_assert_uint_eq(w.n, 2);
+	portmap_free(w.pm);
+}
+
+TEST(portmap_asks_at_once_who_answers_late)
+{
+	start();
+	wait_ms(250);
+	pmp_address("cb007109");
+	wait_ms(0);
+	ck_assert_uint_eq(w.n, 1);
+	ck_assert_uint_eq(w.last[0].len, 12);
 	portmap_free(w.pm);
 }
 
@@ -227,8 +260,9 @@ TEST(portmap_renews_at_half_life_with_its_port_and_ends_with_its_life)
 {
 	hold_by_pmp();
 	wait_ms(3600 * 1000);
-	ck_assert_uint_eq(w.n, 1);
-	ck_bytes_eq(w.last[0].data + 6, "\xc3\x50", 2); /* 50000 again */
+	ck_assert_uint_eq(w.n, 2);
+	ck_assert_uint_eq(w.last[0].len, 2);            /* the address may be another by now */
+	ck_bytes_eq(w.last[1].data + 6, "\xc3\x50", 2); /* 50000 again */
 	w.epoch += 3600;
 	pmp_mapped(0, 50000, 7200);
 	for (int i = 0; i < 200 && !mono_is_never(portmap_deadline(w.pm));
@@ -252,7 +286,106 @@ TEST(portmap_drops_the_mapping_and_starts_anew_when_the_epoch_runs_backwards)
 	external_is(NULL);
 	drain();
 	ck_assert_uint_eq(w.n, 2);
+	ck_assert_uint_eq(portmap_drops(w.pm)[PORTMAP_DROP_EPOCH], 1);
+	pmp_address("cb007109");
+	wait_ms(250);
+	ck_bytes_eq(w.last[0].data + 6, "\xc3\x50", 2); /* with a wish for the port of before */
 	portmap_free(w.pm);
+}
+
+TEST(portmap_check_finds_a_gateway_that_restarted_long_ago)
+{
+	hold_by_pmp();
+	drain();
+	portmap_check(w.pm, w.now);
+	drain();
+	ck_assert_uint_eq(w.n, 0); /* once a minute is enough */
+	w.now = mono_add(w.now, SPAN_S(1600));
+	portmap_check(w.pm, w.now);
+	drain();
+	ck_assert_uint_eq(w.n, 2);
+	external_is("203.0.113.9:50000");
+	w.epoch = 1000 + 300; /* above the old one, yet not 7/8 of what has passed (RFC 6886 3.6) */
+	pmp_address("cb007109");
+	external_is(NULL);
+	portmap_free(w.pm);
+}
+
+TEST(portmap_holds_while_the_epoch_is_a_little_slow)
+{
+	hold_by_pmp();
+	w.now = mono_add(w.now, SPAN_S(1600));
+	w.epoch = 1000 + 1600 * 7 / 8;
+	pmp_address("cb007109");
+	external_is("203.0.113.9:50000");
+	portmap_free(w.pm);
+}
+
+TEST(portmap_follows_an_external_address_that_changes_under_the_mapping)
+{
+	hold_by_pmp();
+	(void)portmap_changed(w.pm);
+	pmp_address("cb007163");
+	external_is("203.0.113.99:50000");
+	ck_assert(portmap_changed(w.pm));
+	portmap_free(w.pm);
+}
+
+TEST(portmap_takes_each_refusal_of_nat_pmp_as_one)
+{
+	for (uint16_t code = 1; code <= 6; code++) { /* 1 to 5 have names, 6 is of tomorrow */
+		start();
+		pmp_address("cb007109");
+		wait_ms(250);
+		ck_assert_uint_eq(w.n, 1);
+		pmp_mapped(code, 50000, 7200);
+		external_is(NULL);
+		ck_assert_uint_eq(portmap_drops(w.pm)[PORTMAP_DROP_REFUSED], 1);
+		wait_ms(299999);
+		ck_assert_uint_eq(w.n, 0);
+		wait_ms(1);
+		ck_assert_uint_eq(w.n, 2); /* probes */
+		portmap_free(w.pm);
+	}
+}
+
+TEST(portmap_does_not_count_a_probe_that_is_refused_as_an_answer)
+{
+	uint8_t m[12] = { 0, 128, 0, 1 }; /* what a server without NAT-PMP says */
+
+	start();
+	portmap_feed(w.pm, w.now, &w.server, m, sizeof m);
+	ck_assert_int_eq(portmap_seen(w.pm, w.now, PORTMAP_PMP), 0);
+	pcp_announced();
+	wait_ms(250);
+	ck_assert_uint_eq(w.n, 1);
+	ck_assert_uint_eq(w.last[0].len, 60); /* so PCP is asked */
+	portmap_free(w.pm);
+}
+
+static int64_t quiet_after_pcp(uint8_t code, uint32_t lifetime)
+{
+	int64_t s;
+
+	start();
+	pcp_announced();
+	wait_ms(250);
+	ck_assert_uint_eq(w.n, 1);
+	pcp_mapped(&w.last[0], code, 0, lifetime);
+	external_is(NULL);
+	ck_assert_uint_eq(portmap_drops(w.pm)[PORTMAP_DROP_REFUSED], 1);
+	s = mono_sub(portmap_deadline(w.pm), w.now).ns / NS_PER_S;
+	portmap_free(w.pm);
+	return s;
+}
+
+TEST(portmap_keeps_quiet_as_long_as_a_refusal_of_pcp_lasts)
+{
+	for (uint8_t code = 1; code <= 14; code++) { /* 1 to 13: RFC 6887 7.4 */
+		ck_assert_int_eq(quiet_after_pcp(code, 600), 600);
+		ck_assert_int_eq(quiet_after_pcp(code, 0), 30);
+		ck_assert_int_eq(quiet_after_pcp(code, UINT32_MAX), 1800);
+	}
 }
 
 TEST(portmap_refuses_an_external_address_that_is_none)
@@ -280,7 +413,25 @@ TEST(portmap_gives_the_mapping_back_when_it_is_switched_off)
 	ck_assert_uint_eq(w.n, 1);
 	ck_bytes_eq(w.last[0].data + 6, "\0\0\0\0\0\0", 6);
 	external_is(NULL);
+	ck_assert(portmap_is_released(w.pm));
 	ck_assert(mono_is_never(portmap_deadline(w.pm)));
+	ck_assert_int_eq(portmap_seen(w.pm, w.now, PORTMAP_PMP), -1);
+	portmap_free(w.pm);
+}
+
+TEST(portmap_gives_back_what_it_has_only_asked_for)
+{
+	const struct ip none = { 0 };
+
+	start();
+	pmp_address("cb007109");
+	wait_ms(250);
+	portmap_set(w.pm, w.now, &none, &w.inside);
+	ck_assert(!portmap_is_released(w.pm));
+	drain();
+	ck_assert_uint_eq(w.n, 1);
+	ck_bytes_eq(w.last[0].data + 6, "\0\0\0\0\0\0", 6);
+	ck_assert(portmap_is_released(w.pm));
 	portmap_free(w.pm);
 }
 
@@ -298,6 +449,17 @@ TEST(portmap_listens_to_nobody_but_the_gateway_and_survives_cut_answers)
 	w.server.ip = w.gateway;
 	drain();
 	wait_ms(250);
-	ck_assert_uint_eq(w.n, 0);
+	for (size_t i = 0; i < w.n; i++)
+		ck_assert_uint_ne(w.last[i].len, 12); /* probes, no request */
+	ck_assert_uint_eq(portmap_drops(w.pm)[PORTMAP_DROP_STRANGER], 2);
+	ck_assert_int_eq(portmap_seen(w.pm, w.now, PORTMAP_PMP), 0);
 	portmap_free(w.pm);
+}
+
+TEST(portmap_names_every_drop_and_service)
+{
+	for (int i = 0; i < PORTMAP_DROP_N; i++)
+		ck_assert_ptr_nonnull(portmap_drop_names[i]);
+	for (int i = 0; i < PORTMAP_SERVICES; i++)
+		ck_assert_ptr_nonnull(portmap_service_names[i]);
 }

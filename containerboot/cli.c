@@ -301,12 +301,22 @@ static int ping(struct cli *c)
 	return !answered;
 }
 
-/* What the running node has found, not a measurement of this process: it has no sockets of the
- * node. */
 static int netcheck(struct cli *c)
 {
 	struct cli_status s;
+	struct buf out;
+	bool ok;
 
+	if (has_flag(c, "json"))
+		return show(c, "GET", API "netcheck");
+	if (call(c, "GET", API "netcheck", "", &out) != 0)
+		return 1;
+	ok = cli_netcheck_print(buf_bytes(&out));
+	buf_fini(&out);
+	if (!ok) {
+		fputs("the report is malformed\n", stderr);
+		return 1;
+	}
 	if (get_status(c, &s) != 0)
 		return 1;
 	printf("home relay: %s\n", *s.self.relay ? s.self.relay : "none");
@@ -380,7 +390,7 @@ static const struct command {
 	{ "ping", "ping [-c N] [--tsmp|--icmp] [--until-direct=false] NODE", ping },
 	{ "ip", "ip [-4|-6] [NODE]", ip },
 	{ "whois", "whois [--json] ADDRESS[:PORT]", whois },
-	{ "netcheck", "netcheck", netcheck },
+	{ "netcheck", "netcheck [--json]", netcheck },
 	{ "metrics", "metrics", metrics },
 	{ "up", "up", up },
 	{ "down", "down", down },

@@ -40,6 +40,7 @@ struct cli_status {
 MUST_USE bool cli_status_parse(struct cli_status *s,
 			       struct bytes json); /* false: malformed or out of memory */
 void cli_status_fini(struct cli_status *s);
+bool cli_netcheck_print(struct bytes json); /* false: malformed */
 const char *cli_login(const struct cli_status *s, int64_t user);
 /* The address of a node by name (short or full), own address or peer address as text; false: no
  * such. */

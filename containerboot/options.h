@@ -72,7 +72,7 @@ struct options {
 	uint64_t kubernetes_port;
 	bool no_kube_secret;                    /* TS_KUBE_SECRET is there and empty */
 	uint64_t memory_limit, port, verbosity; /* 0: default */
-	bool derp_http, derp_only, use_cached_netmap;
+	bool derp_http, derp_only, use_cached_netmap, port_mapping;
 	enum ns_cc tcp_congestion;
 
 	/* health, metrics, pod */

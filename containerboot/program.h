@@ -48,8 +48,9 @@ struct program {
 	char hostname[256];
 	struct loop_timer boot, netmap_save, state_retry, stop_limit, trim;
 	bool is_ready, stopping, logged_in;
-	bool login_by_hand;  /* asked for over the local API, and not done yet */
-	bool has_secret_key; /* the auth key is the Secret's */
+	bool waits_logout, waits_gateway; /* of a program that stops */
+	bool login_by_hand;               /* asked for over the local API, and not done yet */
+	bool has_secret_key;              /* the auth key is the Secret's */
 	int exit_code;
 };
 

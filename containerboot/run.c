@@ -3,7 +3,8 @@
  * Start: settings are parsed (main.c) -> state read and locked -> wanted preferences, differences
  * logged -> node with the stored keys -> listeners -> privileges given up -> loop. Ready is when
  * the node first runs; the boot timer ends the program when that takes too long. SIGTERM: exit 0 at
- * once (with TS_LOGOUT_ON_EXIT after the logout, a few seconds at most). Whatever state the node is
+ * once (with TS_LOGOUT_ON_EXIT after the logout, with a port mapped by TS_PORT_MAPPING after that
+ * is given back: a few seconds at most). Whatever state the node is
  * in, the program stays: dependants share its network name space.
  */
 #include <errno.h>
@@ -24,8 +25,9 @@ enum {
 	NETMAP_SAVE_S = 10,
 	STATE_RETRY_S = 30,
 	STOP_LIMIT_S = 5,
-	BOOT_FLUSH_S = 60, /* when TS_BOOT_TIMEOUT is off */
-	FLUSH_S = 15,      /* with the logout well within the usual 30 s of grace */
+	GATEWAY_LIMIT_S = 2, /* a gateway on the same link answers in no time */
+	BOOT_FLUSH_S = 60,   /* when TS_BOOT_TIMEOUT is off */
+	FLUSH_S = 15,        /* with the logout well within the usual 30 s of grace */
 	TRIM_S = 10,
 	SAVED_TRIM_S = 2,
 	NETMAP_MAX = 16 << 20
@@ -218,6 +220,13 @@ static void on_pong(void *ctx, const struct node_ping_result *r)
 	localapi_server_pong(p->api, r);
 }
 
+/* What is to be undone outside before the end. */
+static void stop_when_done(struct program *p)
+{
+	if (!p->waits_logout && !p->waits_gateway)
+		loop_stop(p->loop);
+}
+
 static void on_logged_out(void *ctx)
 {
 	struct program *p = ctx;
@@ -229,10 +238,20 @@ static void on_logged_out(void *ctx)
 	p->logged_in = false;
 	state_del(p->store.state, STATE_NETMAP);
 	program_save(p);
+	p->waits_logout = false;
 	if (p->stopping)
-		loop_stop(p->loop);
+		stop_when_done(p);
 	else
 		localapi_server_notify(p->api, LOCALAPI_N_STATE | LOCALAPI_N_PREFS, NULL);
+}
+
+static void on_left(void *ctx)
+{
+	struct program *p = ctx;
+
+	p->waits_gateway = false;
+	if (p->stopping)
+		stop_when_done(p);
 }
 
 static void on_fatal(void *ctx, int code, const char *text)
@@ -258,6 +277,7 @@ static const struct host_ops host_events = {
 	.pong = on_pong,
 	.c2n = program_c2n,
 	.logged_out = on_logged_out,
+	.left = on_left,
 	.fatal = on_fatal,
 };
 
@@ -279,7 +299,8 @@ static void stop_late(void *ctx)
 {
 	struct program *p = ctx;
 
-	log_warn("containerboot: no answer to the logout, leaving anyway");
+	log_warn("containerboot: no answer to the %s, leaving anyway",
+		 p->waits_logout ? "logout" : "release of the mapped port");
 	loop_stop(p->loop);
 }
 
@@ -294,13 +315,14 @@ static void on_stop_signal(void *ctx, int signo)
 	log_info("containerboot: %s, stopping", signo == SIGTERM ? "SIGTERM" : "SIGINT");
 	p->stopping = true;
 	p->exit_code = EXIT_STOPPED;
-	if (!p->options.logout_on_exit || !p->logged_in) {
-		loop_stop(p->loop);
-		return;
-	}
-	loop_timer_set(&p->stop_limit, mono_add(loop_now(p->loop), SPAN_S(STOP_LIMIT_S)));
-	node_logout(node(p), loop_now(p->loop));
-	host_kick(p->host);
+	p->waits_gateway = p->host && host_leave(p->host);
+	p->waits_logout = p->options.logout_on_exit && p->logged_in;
+	if (p->waits_logout)
+		node_logout(node(p), loop_now(p->loop));
+	loop_timer_set(
+	    &p->stop_limit,
+	    mono_add(loop_now(p->loop), SPAN_S(p->waits_logout ? STOP_LIMIT_S : GATEWAY_LIMIT_S)));
+	stop_when_done(p);
 }
 
 /* As PID 1 we inherit orphans. */
@@ -444,6 +466,7 @@ static void fill_node(struct program *p, struct node_conf *c, const char *key)
 	c->shields_up = w->shields_up;
 	c->derp_only = p->options.derp_only;
 	c->derp_http = p->options.derp_http;
+	c->port_mapping = p->options.port_mapping;
 	c->raw_packets = p->options.cni_socket != NULL;
 	c->memory = (size_t)p->options.memory_limit;
 	c->cc = p->options.tcp_congestion;

@@ -210,6 +210,8 @@ static void publish_addresses(struct host *h)
 		a[i] = v[i].ip;
 	node_set_addresses(h->node, loop_now(h->loop), a, (size_t)n,
 			   h->udp4 ? udp_port(h->udp4) : 0, h->udp6 ? udp_port(h->udp6) : 0);
+	if (h->gateway)
+		host_gateway_find(h->gateway, v, (size_t)n);
 	h->dirty = true;
 }
 
@@ -322,6 +324,15 @@ static void carry_out(struct host *h, const struct node_effect *ef)
 	case NODE_LOGGED_OUT:
 		TELL(h, logged_out);
 		break;
+	case NODE_GATEWAY_SEND:
+		host_gateway_send(h->gateway, ef);
+		break;
+	case NODE_GATEWAY_HTTP:
+		host_gateway_http(h->gateway, ef);
+		break;
+	case NODE_GATEWAY_LEFT:
+		TELL(h, left);
+		break;
 	case NODE_FATAL:
 		TELL(h, fatal, ef->value, ef->text);
 		break;
@@ -398,6 +409,10 @@ struct host *host_new(const struct host_conf *conf, struct err *e)
 		host_free(h);
 		return NULL;
 	}
+	if (h->udp4 && conf->node.port_mapping && !(h->gateway = host_gateway_new(h, e))) {
+		host_free(h);
+		return NULL;
+	}
 	h->links = link_watch_new(h->loop, SPAN_MS(0), links_changed, h, e);
 	if (!h->links)
 		log_warn("host: changes of addresses are not seen: %s", e->text);
@@ -410,6 +425,14 @@ void host_start(struct host *h)
 	publish_addresses(h);
 	node_start(h->node, loop_now(h->loop), loop_wall());
 	host_kick(h);
+}
+
+bool host_leave(struct host *h)
+{
+	bool waits = node_gateway_leave(h->node, loop_now(h->loop));
+
+	host_kick(h);
+	return waits;
 }
 
 void host_free(struct host *h)
@@ -428,6 +451,7 @@ void host_free(struct host *h)
 	host_echo_free(h);
 	host_name_free(h);
 	link_watch_free(h->links);
+	host_gateway_free(h->gateway);
 	udp_close(h->udp4);
 	udp_close(h->udp6);
 	loop_flush_del(&h->flush);

@@ -30,6 +30,7 @@ struct host_ops { /* what the program hears; each may be NULL */
 		      size_t n); /* raw_packets: for the device; borrowed */
 	void (*c2n)(void *ctx);  /* node_c2n waits for node_c2n_reply */
 	void (*logged_out)(void *ctx);
+	void (*left)(void *ctx); /* after host_leave */
 	void (*fatal)(void *ctx, int code, const char *text);
 };
 
@@ -57,6 +58,10 @@ struct loop *host_loop(struct host *h);
 /* Call after touching the node from outside a host callback: its effects are carried out at the end
  * of the turn. */
 void host_kick(struct host *h);
+
+/* Gives a port mapped at the gateway back, before the end. true: `left` tells when it is done;
+ * false: there is none */
+bool host_leave(struct host *h);
 
 /* raw_packets: IP packets of the device; how many were taken. */
 size_t host_send_packets(struct host *h, const struct pkt *v, size_t n);

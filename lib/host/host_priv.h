@@ -54,12 +54,14 @@ struct node_stream {
 
 struct udp_flow;
 struct echo;
+struct host_gateway;
 
 struct host {
 	struct loop *loop;
 	struct node *node;
 	struct udp *udp4, *udp6;
 	struct link_watch *links;
+	struct host_gateway *gateway; /* NULL: no port mapping */
 	struct loop_timer timer, trim;
 	uint64_t n_received, n_seen, n_trimmed; /* datagrams */
 	uint64_t n_carried;                     /* packets in and out when a stream was last read */
@@ -121,6 +123,13 @@ void host_datagram_free(struct host *h);
 void host_trim_init(struct host *h);
 void host_trim_received(struct host *h, size_t n); /* datagrams */
 void host_trim_turn(struct host *h);               /* at the end of a turn */
+
+/* gateway.c: port mapping */
+struct host_gateway *host_gateway_new(struct host *h, struct err *e); /* NULL: e says why */
+void host_gateway_free(struct host_gateway *g);                       /* NULL is fine */
+void host_gateway_find(struct host_gateway *g, const struct link_addr *v, size_t n);
+void host_gateway_send(struct host_gateway *g, const struct node_effect *ef);
+void host_gateway_http(struct host_gateway *g, const struct node_effect *ef);
 
 /* name.c: look-ups of the node itself */
 void host_name_resolve(struct host *h, const char *name);

@@ -90,6 +90,11 @@ static void get_metrics(struct call *c)
 	checked(c->a, localapi_metrics(c->v, &c->a->body));
 }
 
+static void get_netcheck(struct call *c)
+{
+	checked(c->a, localapi_netcheck_json(c->v, &c->a->body));
+}
+
 static void get_prefs(struct call *c)
 {
 	checked(c->a, state_prefs_json(c->v->state, c->v->self, &c->a->body) == 0);
@@ -372,6 +377,7 @@ static const struct endpoint {
 	{ "POST", "logout", true, logout },
 	{ "GET", "usermetrics", false, get_metrics },
 	{ "GET", "metrics", false, get_metrics },
+	{ "GET", "netcheck", false, get_netcheck }, /* ours */
 	{ "GET", "serve-config", false, get_serve_config },
 	{ "POST", "serve-config", true, set_serve_config },
 	{ "GET", "check-ip-forwarding", false, no_warning },

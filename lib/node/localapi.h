@@ -104,6 +104,7 @@ MUST_USE bool localapi_ping_json(const struct localapi_view *v, const struct ip 
 MUST_USE bool localapi_ping_response_json(const struct localapi_view *v, const char *type,
 					  const struct ip *ip, const struct node_ping_result *r,
 					  struct buf *out);
+MUST_USE bool localapi_netcheck_json(const struct localapi_view *v, struct buf *out);
 MUST_USE bool localapi_metrics(const struct localapi_view *v,
 			       struct buf *out);                      /* Prometheus text */
 MUST_USE bool localapi_error_json(const char *text, struct buf *out); /* {"error":"..."} */

@@ -106,6 +106,18 @@ static void check_json(void)
 	ck_assert_msg(json_done(&j), "%.*s", (int)a.body.len, (char *)a.body.data);
 }
 
+TEST(netcheck_tells_what_the_node_has_found_and_null_for_what_it_has_not)
+{
+	setup();
+	ck_assert_int_eq(ask_as(false, "GET", "netcheck", ""), 200);
+	ck_assert(body_has("\"UDP\":false"));
+	ck_assert(body_has("\"MappingVariesByDestIP\":null"));
+	ck_assert(body_has("\"UPnP\":null,\"PMP\":null,\"PCP\":null"));
+	ck_assert(body_has("\"RegionLatency\":{}"));
+	ck_assert_ptr_null(memmem(buf_bytes(&a.body).data, a.body.len, "PortMapping", 11));
+	teardown();
+}
+
 TEST(status_shows_self_peer_user_and_can_leave_peers_out)
 {
 	setup();

@@ -52,6 +52,10 @@ static bool make_parts(struct node *n, const struct node_conf *conf, struct err 
 	n->path = path_new(&path);
 	n->netcheck = netcheck_new(n->rng);
 	n->netstack = netstack_new(&ns);
+	if (conf->port_mapping && !conf->derp_only && !(n->portmap = portmap_new(n->rng))) {
+		err_set(e, ENOMEM, "start node");
+		return false;
+	}
 	secret_wipe(&wg, sizeof wg);
 	secret_wipe(&path, sizeof path);
 	if (!n->netmap || !n->filter || !n->wg || !n->path || !n->netcheck || !n->netstack ||
@@ -123,6 +127,7 @@ void node_free(struct node *n)
 	wg_free(n->wg);
 	path_free(n->path);
 	netcheck_free(n->netcheck);
+	portmap_free(n->portmap);
 	netstack_free(n->netstack);
 	burst_fini(&n->out);
 	burst_fini(&n->made);
@@ -258,6 +263,7 @@ void node_set_running(struct node *n, mono_t now, wall_t wall, bool want)
 	if (want == n->want_running)
 		return;
 	n->want_running = want;
+	node_gateway_update(n, now);
 	if (n->started) {
 		if (want) {
 			control_start(n->control, now, wall);
@@ -521,7 +527,8 @@ bool node_next(struct node *n, mono_t now, wall_t wall, struct node_effect *ef)
 	path_pump(n, now);
 	wg_pump(n, now);
 	if (node_inner_next(n, ef) || queue_next(n, ef) || node_probe_next(n, now, ef) ||
-	    flow_pump(n, now, ef) || node_pump_out(n, now, wall, ef))
+	    node_gateway_next(n, now, ef) || flow_pump(n, now, ef) ||
+	    node_pump_out(n, now, wall, ef))
 		return true;
 	return node_relays_next(n, now, wall, ef); /* the pump may have given relays something */
 }
@@ -539,6 +546,8 @@ mono_t node_deadline(const struct node *n)
 	d = mono_min(d, node_relays_deadline(n));
 	d = mono_min(d, node_greet_deadline(n));
 	d = mono_min(d, node_ping_deadline(n));
+	if (n->portmap)
+		d = mono_min(d, portmap_deadline(n->portmap));
 	return mono_min(d, n->store_at);
 }
 
@@ -552,6 +561,8 @@ void node_tick(struct node *n, mono_t now, wall_t wall)
 	node_relays_tick(n, now);
 	node_greet_tick(n, now);
 	node_ping_tick(n, now);
+	if (n->portmap)
+		portmap_tick(n->portmap, now);
 	if (mono_due(n->store_at, now)) {
 		n->store_at = MONO_NEVER;
 		node_push(n, NODE_PERSIST_NETMAP);
@@ -720,6 +731,11 @@ bool node_wants_exit(const struct node *n)
 bool node_routes(const struct node *n, const struct ip *dst)
 {
 	return node_is_own(n, dst) || wg_route(n->wg, dst) != WG_NO_PEER;
+}
+
+const struct netcheck_report *node_netcheck(const struct node *n)
+{
+	return netcheck_report(n->netcheck);
 }
 
 size_t node_endpoints(const struct node *n, struct ipport *v, size_t max)

@@ -31,6 +31,7 @@
 #include "ts2021/control.h"
 
 struct node;
+struct netcheck_report;
 
 enum { NODE_MTU = 1280, NODE_RELAYS_MAX = 16, NODE_ENDPOINTS_MAX = 64, NODE_HEALTH_MAX = 16 };
 
@@ -50,8 +51,9 @@ struct node_conf {
 	bool raw_packets; /* no IP stack: accepted packets come out as NODE_INNER, the host has a
 			     device */
 	bool plain_map;
-	uint16_t home; /* home relay of an earlier run, 0: unknown */
-	size_t memory; /* budget of stream buffers; 0: default */
+	bool port_mapping; /* ask the gateway for a port; then node_set_gateway */
+	uint16_t home;     /* home relay of an earlier run, 0: unknown */
+	size_t memory;     /* budget of stream buffers; 0: default */
 	enum ns_cc cc;
 };
 
@@ -88,6 +90,16 @@ void node_udp_failed(struct node *n, mono_t now, const struct ipport *to,
 void node_set_addresses(struct node *n, mono_t now, const struct ip *v, size_t count,
 			uint16_t port4, uint16_t port6);
 void node_link_changed(struct node *n, mono_t now);
+/* The IPv4 gateway and our address towards it; zero: there is none. Without port_mapping nothing
+ * happens. */
+void node_set_gateway(struct node *n, mono_t now, const struct ip *gateway, const struct ip *own);
+/* what arrived at the socket that NODE_GATEWAY_SEND uses */
+void node_gateway_recv(struct node *n, mono_t now, const struct ipport *from, struct bytes data);
+/* answers NODE_GATEWAY_HTTP; status 0: no answer */
+void node_gateway_answer(struct node *n, mono_t now, uint32_t request, unsigned status,
+			 struct bytes body);
+/* Gives a mapped port back for good. true: NODE_GATEWAY_LEFT comes when that is done */
+bool node_gateway_leave(struct node *n, mono_t now);
 
 /* streams: numbers come with NODE_DIAL */
 void node_stream_opened(struct node *n, mono_t now, uint32_t stream);
@@ -142,6 +154,10 @@ enum node_effect_type {
 	NODE_C2N,            /* control wants something of this node: node_c2n, node_c2n_reply */
 	NODE_NETMAP,         /* the netmap changed; who cares may look (DNS, names, users) */
 	NODE_LOGGED_OUT,
+	NODE_GATEWAY_SEND, /* to, data: from a UDP socket of its own */
+	NODE_GATEWAY_HTTP, /* request, to, method, target, headers, data: to that address and to no
+			      other, whatever it answers; then node_gateway_answer */
+	NODE_GATEWAY_LEFT,
 	NODE_FATAL, /* text; value: exit code wanted by an orchestrator, 0: any */
 };
 struct node_ping_result {
@@ -165,6 +181,9 @@ struct node_effect {
 	struct ns_event flow;
 	struct node_ping_result ping;
 	int value;
+	struct bytes data; /* borrowed until the next node_next, as the three below */
+	uint32_t request;
+	const char *method, *target, *headers;
 };
 bool node_next(struct node *n, mono_t now, wall_t wall, struct node_effect *ef);
 
@@ -189,6 +208,15 @@ bool node_wants_exit(const struct node *n);
 bool node_is_exit(const struct node *n, const struct netmap_node *p);
 /* Is a destination routed into the tailnet (a node's address, or an accepted route)? */
 bool node_routes(const struct node *n, const struct ip *dst);
+/* What the last whole round of probes found; NULL before. struct netcheck_report: path/netcheck.h
+ */
+const struct netcheck_report *node_netcheck(const struct node *n);
+struct node_portmap {
+	bool is_on;
+	int pmp, pcp, upnp;     /* 1: the gateway has it, 0: it does not answer, -1: not asked */
+	struct ipport external; /* ip zero: no port is mapped */
+};
+void node_portmap(const struct node *n, mono_t now, struct node_portmap *out);
 size_t node_endpoints(const struct node *n, struct ipport *v, size_t max);
 /* whois: capabilities of src towards us, appended as a JSON object; 0, -ENOMEM */
 MUST_USE int node_caps(const struct node *n, const struct ip *src, struct buf *out);

@@ -9,6 +9,7 @@
 #include "node/node.h"
 #include "path/netcheck.h"
 #include "path/path.h"
+#include "path/portmap.h"
 #include "wg/wg.h"
 
 enum {
@@ -94,6 +95,10 @@ struct node {
 	struct ip local[NODE_ENDPOINTS_MAX];
 	size_t n_local;
 	uint16_t port4, port6;
+	struct portmap *portmap; /* NULL: not wanted */
+	struct ip gateway, gateway_own;
+	struct ipport mapped;
+	bool leaving, left;
 	struct ipport endpoints[NODE_ENDPOINTS_MAX];
 	size_t n_endpoints;
 	struct ip addrs[NETMAP_ADDRS_MAX]; /* ours, as netstack has them */
@@ -194,6 +199,12 @@ void node_probe_tick(struct node *n, mono_t now);
 mono_t node_probe_deadline(const struct node *n);
 bool node_probe_next(struct node *n, mono_t now, struct node_effect *ef);
 void node_probe_publish_endpoints(struct node *n, mono_t now);
+
+void node_probe_tell(struct node *n, mono_t now); /* what is found, to control */
+
+/* gateway.c */
+void node_gateway_update(struct node *n, mono_t now); /* our port or whether we run changed */
+bool node_gateway_next(struct node *n, mono_t now, struct node_effect *ef);
 
 /* greet.c */
 void node_greet_start(struct node *n, mono_t now, uint32_t peer);

@@ -60,13 +60,20 @@ static void guess_home(struct node *n, mono_t now, const struct netmap_region *v
 	node_relay_ensure_home(n, now);
 }
 
-static void tell_control(struct node *n, const struct netcheck_report *rep)
+static void tell_control(struct node *n, mono_t now, const struct netcheck_report *rep)
 {
+	struct node_portmap pm;
 	struct control_netinfo ni = {
 		.working_udp = -1, .working_v6 = -1, .varies_by_dest = -1, .home = n->home
 	};
 
 	ni.os_has_v6 = n->port6 != 0;
+	node_portmap(n, now, &pm);
+	ni.asked_gateway = pm.upnp >= 0;
+	ni.have_portmap = !ip_is_zero(&pm.external.ip);
+	ni.upnp = pm.upnp > 0;
+	ni.pmp = pm.pmp > 0;
+	ni.pcp = pm.pcp > 0;
 	if (rep) {
 		ni.working_udp = rep->udp;
 		ni.working_v6 = rep->v6;
@@ -89,6 +96,12 @@ static void tell_control(struct node *n, const struct netcheck_report *rep)
 	control_set_netinfo(n->control, &ni);
 }
 
+void node_probe_tell(struct node *n, mono_t now)
+{
+	if (n->home != 0) /* before that the first round will tell all of it */
+		tell_control(n, now, netcheck_report(n->netcheck));
+}
+
 void node_probe_map_changed(struct node *n, mono_t now)
 {
 	size_t count;
@@ -108,7 +121,7 @@ void node_probe_map_changed(struct node *n, mono_t now)
 	free(regs);
 	guess_home(n, now, v, count);
 	if (n->home != 0)
-		tell_control(n, netcheck_report(n->netcheck));
+		tell_control(n, now, netcheck_report(n->netcheck));
 	netcheck_start(n->netcheck, now);
 }
 
@@ -143,6 +156,8 @@ void node_probe_publish_endpoints(struct node *n, mono_t now)
 
 	if (n->derp_only)
 		return;
+	if (!ip_is_zero(&n->mapped.ip))
+		add_endpoint(v, types, &count, &n->mapped, CONTROL_EP_PORTMAPPED);
 	for (size_t i = 0; rep && i < rep->n_global; i++)
 		add_endpoint(v, types, &count, &rep->global[i], CONTROL_EP_STUN);
 	if (rep && rep->varies_by_dest == 1 && rep->n_global > 0 && ip_is_v4(&rep->global[0].ip)) {
@@ -181,6 +196,7 @@ void node_set_addresses(struct node *n, mono_t now, const struct ip *v, size_t c
 	n->port6 = port6;
 	netcheck_set_families(n->netcheck, port4 != 0 && !n->derp_only,
 			      port6 != 0 && !n->derp_only);
+	node_gateway_update(n, now);
 	node_probe_publish_endpoints(n, now);
 }
 
@@ -203,7 +219,9 @@ static void round_done(struct node *n, mono_t now)
 		node_relay_ensure_home(n, now);
 		node_push(n, NODE_PERSIST_LOGIN);
 	}
-	tell_control(n, rep);
+	if (n->portmap)
+		portmap_check(n->portmap, now);
+	tell_control(n, now, rep);
 	node_probe_publish_endpoints(n, now);
 }
 

@@ -29,8 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	assert(pm);
 	portmap_set(pm, now, &gateway, &inside);
 	while (in.left > 0) {
-		uint8_t op = rd_u8(&in);
-		size_t n = MIN_OF((size_t)rd_u8(&in), in.left);
+		uint8_t op = rd_u8(&in), want = rd_u8(&in);
+		size_t n = MIN_OF(want, in.left);
 
 		switch (op & 3) {
 		case 0:

@@ -57,6 +57,8 @@ struct control_netinfo {
 	int working_udp, working_v6, varies_by_dest; /* -1 unknown */
 	bool os_has_v6;
 	uint16_t home;
+	bool asked_gateway; /* else the three after the next are unknown */
+	bool have_portmap, upnp, pmp, pcp;
 	struct {
 		uint16_t region;
 		bool v6;

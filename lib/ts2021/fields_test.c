@@ -52,6 +52,8 @@ static void all_of_it(struct hostinfo *h)
 				      .varies_by_dest = 0,
 				      .os_has_v6 = true,
 				      .home = 999,
+				      .asked_gateway = true,
+				      .have_portmap = true,
 				      .latency = { { 999, false, 0.000631729 } },
 				      .n_latency = 1 };
 	struct control_hostinfo hi = { .hostname = "h",
@@ -83,13 +85,16 @@ static void all_of_it(struct hostinfo *h)
 	ck_assert(hostinfo_set_net(h, &ni));
 	ni.latency[0].seconds = 1;
 	ck_assert(!hostinfo_set_net(h, &ni)); /* jitter is no change */
+	ni.upnp = true;
+	ck_assert(hostinfo_set_net(h, &ni));
 }
 
 #define HOSTINFO_ALL                                                                               \
 	"Hostinfo{IPNVersion BackendLogID OS OSVersion Container Distro DistroVersion "            \
 	"DistroCodeName App Hostname ShieldsUp "                                                   \
 	"NoLogsNoSupport Machine RoutableIPs Services Userspace UserspaceRouter RequestTags "      \
-	"NetInfo{MappingVariesByDestIP WorkingIPv6 OSHasIPv6 WorkingUDP PreferredDERP "            \
+	"NetInfo{MappingVariesByDestIP WorkingIPv6 OSHasIPv6 WorkingUDP HavePortMap UPnP PMP PCP " \
+	"PreferredDERP "                                                                           \
 	"DERPLatency{999-v4}}}"
 
 TEST(register_request_sends_exactly_the_documented_fields)

@@ -123,7 +123,10 @@ bool hostinfo_set_net(struct hostinfo *h, const struct control_netinfo *net)
 	const struct control_netinfo *o = &h->net;
 	bool same = h->has_net && o->working_udp == net->working_udp &&
 		    o->working_v6 == net->working_v6 && o->varies_by_dest == net->varies_by_dest &&
-		    o->os_has_v6 == net->os_has_v6 && o->home == net->home;
+		    o->os_has_v6 == net->os_has_v6 && o->home == net->home &&
+		    o->asked_gateway == net->asked_gateway &&
+		    o->have_portmap == net->have_portmap && o->upnp == net->upnp &&
+		    o->pmp == net->pmp && o->pcp == net->pcp;
 
 	h->net = *net;
 	if (h->net.n_latency > ARRAY_LEN(h->net.latency))
@@ -147,6 +150,11 @@ static void emit_net(struct jsonw *w, const struct control_netinfo *n)
 	emit_opt(w, "WorkingIPv6", n->working_v6);
 	jsonw_kbool(w, "OSHasIPv6", n->os_has_v6);
 	emit_opt(w, "WorkingUDP", n->working_udp);
+	if (n->have_portmap)
+		jsonw_kbool(w, "HavePortMap", true);
+	emit_opt(w, "UPnP", n->asked_gateway ? n->upnp : -1);
+	emit_opt(w, "PMP", n->asked_gateway ? n->pmp : -1);
+	emit_opt(w, "PCP", n->asked_gateway ? n->pcp : -1);
 	if (n->home)
 		jsonw_ki64(w, "PreferredDERP", n->home);
 	if (n->n_latency > 0) {

@@ -124,6 +124,9 @@ static void carry_out(struct world *w, int i, struct node_effect *ef)
 	case NODE_PONG:
 	case NODE_C2N:
 	case NODE_LOGGED_OUT:
+	case NODE_GATEWAY_SEND: /* only of nodes with port_mapping */
+	case NODE_GATEWAY_HTTP:
+	case NODE_GATEWAY_LEFT:
 		break;
 	}
 }

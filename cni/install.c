@@ -308,16 +308,17 @@ static int watch(const struct install_conf *c, struct fail *f)
 			say(c, found);
 	}
 	close(fd);
-	return r;
+	return r == 0 && c->remove_at_end ? install_remove(c, f) : r;
 }
 
 static int usage(void)
 {
 	fputs("usage: tailpod-cni install|watch|uninstall [--bin-dir DIR] [--net-dir DIR] "
-	      "[--settings FILE]\n"
+	      "[--settings FILE] [--end keep|remove]\n"
 	      "  --bin-dir   where the runtime looks for plugins (/opt/cni/bin)\n"
 	      "  --net-dir   where it looks for network lists (/etc/cni/net.d)\n"
-	      "  --settings  a JSON object with the plugin's settings, docs/operations/cni.md\n",
+	      "  --settings  a JSON object with the plugin's settings, docs/operations/cni.md\n"
+	      "  --end       what watch does on SIGTERM: keep (default) the plugin, or remove it\n",
 	      stderr);
 	return 2;
 }
@@ -330,7 +331,7 @@ static const struct {
 int install_main(int argc, char **argv)
 {
 	struct install_conf c = { .bin_dir = "/opt/cni/bin", .net_dir = "/etc/cni/net.d" };
-	const char *settings = NULL;
+	const char *settings = NULL, *end = "keep";
 	struct fail f = { 0 };
 	struct buf own;
 	int r = -1;
@@ -339,12 +340,16 @@ int install_main(int argc, char **argv)
 		const char **to = strcmp(argv[i], "--bin-dir") == 0    ? &c.bin_dir
 				  : strcmp(argv[i], "--net-dir") == 0  ? &c.net_dir
 				  : strcmp(argv[i], "--settings") == 0 ? &settings
+				  : strcmp(argv[i], "--end") == 0      ? &end
 								       : NULL;
 
 		if (!to || i + 1 == argc)
 			return usage();
 		*to = argv[i + 1];
 	}
+	c.remove_at_end = strcmp(end, "remove") == 0;
+	if (!c.remove_at_end && strcmp(end, "keep") != 0)
+		return usage();
 	if (strlen(c.bin_dir) > PATH_TEXT / 2 - 64 || strlen(c.net_dir) > PATH_TEXT / 2 - 64)
 		return usage();
 	buf_init(&own, FILE_MAX);

@@ -9,6 +9,8 @@
 #ifndef CNI_INSTALL_H
 #define CNI_INSTALL_H
 
+#include <stdbool.h>
+
 #include "base/attr.h"
 #include "base/bytes.h"
 #include "cni/fail.h"
@@ -18,7 +20,8 @@
 
 struct install_conf {
 	const char *bin_dir, *net_dir;
-	struct bytes own; /* the plugin's settings, a JSON object; len 0: none */
+	struct bytes own;   /* the plugin's settings, a JSON object; len 0: none */
+	bool remove_at_end; /* watch: uninstall on the signal */
 };
 
 enum install_found { INSTALL_SAME, INSTALL_CHANGED, INSTALL_NO_OWNER };

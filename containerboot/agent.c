@@ -432,6 +432,20 @@ void agent_free(struct agent *a)
 	free(a);
 }
 
+void agent_remove(struct agent *a)
+{
+	struct err e = { 0 };
+
+	set_routes(a, false);
+	if (agent_rules_remove(a->nl, a->conf.state_dir, PROTOCOL, &e) < 0)
+		log_warn("cni: %s", e.text);
+	if (masquerade_del(a->conf.device, &e) < 0)
+		log_warn("cni: %s", e.text);
+	if (tun_remove(a->tun, &e) < 0)
+		log_warn("cni: %s", e.text);
+	log_info("cni: rules, masquerade, device %s and attachments are removed", a->conf.device);
+}
+
 bool agent_metrics(const struct agent *a, struct buf *out)
 {
 	const struct agent_dns_counts *dns = agent_dns_counts(a->dns);

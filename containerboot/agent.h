@@ -28,6 +28,9 @@ struct agent_conf {
 /* Needs NET_ADMIN. conf's texts are borrowed for the agent's life. NULL: e says why. */
 struct agent *agent_new(const struct agent_conf *conf, struct err *e);
 void agent_free(struct agent *a); /* device, routes and rules stay; NULL is fine */
+/* Nothing of the agent's or the plugin's stays on the machine once it is freed: rules, table,
+ * device, files. Pods that run lose the tailnet and their guards. */
+void agent_remove(struct agent *a);
 
 void agent_state(struct agent *a, enum node_state state);
 void agent_netmap(struct agent *a); /* own addresses may have changed */

@@ -25,7 +25,7 @@ struct round {
 	struct rtnl_rule *have; /* of the kernel, listed before any file was read */
 	bool *claimed;
 	size_t n, cap;
-	bool failed;
+	bool failed, removing;
 	struct agent_rules_counts *counts;
 	struct agent_attachment one;
 };
@@ -112,6 +112,10 @@ static void visit(struct round *d, const char *path)
 	struct err e = { 0 };
 	size_t len;
 
+	if (d->removing) {
+		d->counts->gone += unlink(path) == 0;
+		return;
+	}
 	if (file_read(path, AGENT_FILE_MAX, &text, &len, &e) < 0) {
 		d->counts->bad += access(path, F_OK) == 0;
 		return;
@@ -163,25 +167,41 @@ static int each_file(struct round *d, const char *dir, int depth)
 	return r;
 }
 
+static int round_run(struct round *d, const char *state_dir, struct err *e)
+{
+	int r;
+
+	memset(d->counts, 0, sizeof *d->counts);
+	r = rtnl_rules(d->nl, d->protocol, collect, d);
+	d->claimed = calloc(d->n ? d->n : 1, sizeof *d->claimed);
+	if (r == 0 && (d->failed || !d->claimed))
+		r = -ENOMEM;
+	if (r == 0)
+		r = each_file(d, state_dir, 0);
+	if (r == -ENOENT && d->removing)
+		r = 0;
+	for (size_t i = 0; r == 0 && d->counts->bad == 0 && i < d->n; i++)
+		if (!d->claimed[i])
+			d->counts->swept += rtnl_rule_del(d->nl, &d->have[i]) == 0;
+	free(d->have);
+	free(d->claimed);
+	/* no directory: no plugin has run since the boot, and nothing is known about the rules */
+	return r == 0 || r == -ENOENT ? 0
+				      : err_set(e, -r, "bring rules and %s together", state_dir);
+}
+
 int agent_rules_reconcile(struct rtnl *nl, const char *state_dir, uint8_t protocol,
 			  struct agent_rules_counts *out, struct err *e)
 {
 	struct round d = { .nl = nl, .protocol = protocol, .counts = out };
-	int r;
 
-	memset(out, 0, sizeof *out);
-	r = rtnl_rules(nl, protocol, collect, &d);
-	d.claimed = calloc(d.n ? d.n : 1, sizeof *d.claimed);
-	if (r == 0 && (d.failed || !d.claimed))
-		r = -ENOMEM;
-	if (r == 0)
-		r = each_file(&d, state_dir, 0);
-	for (size_t i = 0; r == 0 && out->bad == 0 && i < d.n; i++)
-		if (!d.claimed[i])
-			out->swept += rtnl_rule_del(nl, &d.have[i]) == 0;
-	free(d.have);
-	free(d.claimed);
-	/* no directory: no plugin has run since the boot, and nothing is known about the rules */
-	return r == 0 || r == -ENOENT ? 0
-				      : err_set(e, -r, "bring rules and %s together", state_dir);
+	return round_run(&d, state_dir, e);
+}
+
+int agent_rules_remove(struct rtnl *nl, const char *state_dir, uint8_t protocol, struct err *e)
+{
+	struct agent_rules_counts counts;
+	struct round d = { .nl = nl, .protocol = protocol, .counts = &counts, .removing = true };
+
+	return round_run(&d, state_dir, e);
 }

@@ -20,5 +20,8 @@ struct agent_rules_counts {
  */
 MUST_USE int agent_rules_reconcile(struct rtnl *nl, const char *state_dir, uint8_t protocol,
 				   struct agent_rules_counts *out, struct err *e);
+/* Removes every file and every rule. 0 or -errno */
+MUST_USE int agent_rules_remove(struct rtnl *nl, const char *state_dir, uint8_t protocol,
+				struct err *e);
 
 #endif

@@ -705,6 +705,10 @@ static int start(struct program *p, struct err *e)
 static void finish(struct program *p)
 {
 	localapi_server_free(p->api);
+	if (p->agent && p->stopping && p->options.cni_remove_on_exit) {
+		agent_remove(p->agent);
+		store_remove(&p->store);
+	}
 	agent_free(p->agent);
 	endpoints_free(p->endpoints);
 	endpoints_free(p->old_health);

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "os/file.h"
@@ -70,6 +72,19 @@ int store_open_kube(struct store *s, struct kube_secret_conf *conf, struct err *
 	conf->state = s->state;
 	s->kube = kube_secret_open(conf, e);
 	return s->kube ? 0 : -e->code;
+}
+
+void store_remove(struct store *s)
+{
+	char *slash = s->path ? strrchr(s->path, '/') : NULL;
+	char lock_path[4096];
+
+	if (!slash)
+		return;
+	(void)unlink(s->path);
+	if (snprintf(lock_path, sizeof lock_path, "%.*s/" LOCK_FILE, (int)(slash - s->path),
+		     s->path) < (int)sizeof lock_path)
+		(void)unlink(lock_path);
 }
 
 void store_close(struct store *s)

@@ -25,6 +25,8 @@ static inline bool store_is_memory(const struct store *s)
 {
 	return !s->path && !s->kube;
 }
+/* The file goes, with its lock; what is in memory stays. A Secret is left alone. */
+void store_remove(struct store *s);
 void store_close(struct store *s); /* also of a zeroed store whose lock is -1 */
 /* Writes the file; the old one stays until the new one is safe. Logs a failure once. A Secret is
  * written soon: true says only that it was begun. */

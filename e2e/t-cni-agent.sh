@@ -32,7 +32,7 @@ pod() {
 	END
 }
 cni() { in_ns a env CNI_COMMAND=$1 CNI_CONTAINERID=c$2 CNI_NETNS=/run/netns/tp$ID-pod$2 CNI_IFNAME=eth0 CNI_PATH=/ CNI_ARGS="K8S_POD_NAMESPACE=${POD_NS:-apps};K8S_POD_NAME=web$2" "$BIN/tailpod-cni" < "$T/pod$2.json"; }
-agent() { containerboot a "${1:-}" TS_SOCKS5_SERVER= TS_OUTBOUND_HTTP_PROXY_LISTEN= TS_CNI_AGENT_SOCKET="$T/cni.sock" TS_CNI_STATE_DIR="$T/cni"; }
+agent() { containerboot a "${1:-}" "${@:2}" TS_SOCKS5_SERVER= TS_OUTBOUND_HTTP_PROXY_LISTEN= TS_CNI_AGENT_SOCKET="$T/cni.sock" TS_CNI_STATE_DIR="$T/cni"; }
 from_pod() { local n=$1; shift; in_ns "pod$n" curl -sS --max-time "${LIMIT:-20}" "$@"; }
 refused() { # at once, by the guard: not by a time-out
 	local s; s=$(date +%s%N)
@@ -91,6 +91,20 @@ until_ok 20 eval 'from_pod 6 "http://$ip_b:8000/" | grep -q "hello from b"'
 say "the pod that started meanwhile has the tailnet"
 in_ns a curl -sf http://127.0.0.1:9002/metrics > "$T/metrics"
 grep -q '^tailpod_cni_attachments_granted 2$' "$T/metrics" || die "metrics: $(grep tailpod_cni "$T/metrics")"
+
+# the plugin is taken off the machine: the agent's last end leaves nothing
+kill -TERM "$PID_a"; wait "$PID_a" || true
+agent "" TS_CNI_REMOVE_ON_EXIT=true TS_LOGOUT_ON_EXIT=true
+until_state 30
+kill -TERM "$PID_a"; rc=0; wait "$PID_a" || rc=$?
+[ "$rc" = 0 ] || die "exit code $rc"
+[ -z "$({ in_ns a ip rule; in_ns a ip -6 rule; } | grep 'proto 116')" ] || die "rules are left"
+[ -z "$(in_ns a ip route show table 5252; in_ns a ip -6 route show table 5252)" ] || die "routes are left"
+never_there() { ! "$@" > /dev/null 2>&1 || die "still there: $*"; }
+never_there in_ns a ip link show tailpod0
+[ -z "$(in_ns a nft list tables | grep tailpod)" ] || die "a table is left"
+[ -z "$(find "$T/cni" "$T/a.state" -type f)" ] || die "files are left: $(find "$T/cni" "$T/a.state" -type f)"
+say "removed"
 
 for n in 2 3 5 6; do cni DEL $n > "$T/out" || die "DEL: $(cat "$T/out")"; done
 [ -z "$({ in_ns a ip rule; in_ns a ip -6 rule; } | grep 'proto 116')" ] || die "rules are left"

@@ -44,6 +44,13 @@ echo '{"cniVersion":"0.4.0","name":"single","type":"ptp","ipam":{"type":"host-lo
 until_ok 'jq -e ".cniVersion == \"0.4.0\" and .name == \"single\" and (.plugins | map(.type)) == [\"ptp\",\"tailpod-cni\"]" $ours > /dev/null 2>&1'
 kill $pid; wait $pid || fail "watch does not end with 0"
 
+# on the way out of a cluster it takes everything along
+"$bin" watch --end remove --bin-dir $bins --net-dir $nets --settings $work/settings > /dev/null 2> $work/watch.log & pid=$!
+until_ok 'grep -q "as it should be" $work/watch.log'
+[ -e $bins/tailpod-cni ] || fail "no program"
+kill $pid; wait $pid || fail "watch does not end with 0"
+[ ! -e $ours ] && [ -z "$(ls -A $bins)" ] || fail "watch --end remove leaves something"
+
 cp $work/before/10-owner.conflist $nets/; rm $nets/20-single.conf
 inst install --settings $work/settings; inst uninstall; inst uninstall
 diff -r $work/before $nets || fail "the directory is not as it was"

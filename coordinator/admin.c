@@ -146,10 +146,29 @@ void admin_init(struct serve *s)
 			       .debug = api_debug };
 }
 
+/* The API key that the administrator chose, where there is one. */
+static int load_given_key(struct serve *s, struct err *e)
+{
+	char *text = NULL;
+	size_t len;
+	int ret;
+
+	if (!s->conf->api_key_file[0])
+		return 0;
+	ret = file_read(s->conf->api_key_file, APIKEY_TEXT_MAX + 2, &text, &len, e);
+	if (ret == 0) {
+		ret = apikeys_give(&s->apikeys, bytes_of(text, len), e);
+		file_wipe(text, len);
+	}
+	return ret < 0 ? err_wrap(e, "api_key_file %s", s->conf->api_key_file) : 0;
+}
+
 int admin_load(struct serve *s, struct err *e)
 {
 	int ret = store_each(s->store, STORE_APIKEYS, load_apikey, s, e);
 
+	if (ret == 0)
+		ret = load_given_key(s, e);
 	if (ret == 0)
 		ret = from_file(s) ? load_file(s, e) : load_stored(s, e);
 	if (ret == 0 && !tailnet_policy(s->t))
@@ -166,6 +185,8 @@ void admin_reload(struct serve *s)
 		log_error("coordinator: %s; the policy before stays in force", e.text);
 	else if (from_file(s))
 		log_info("coordinator: policy %s is in force", s->conf->policy_path);
+	if (load_given_key(s, &e) != 0)
+		log_error("coordinator: %s; the key before stays valid", e.text);
 	if (s->tls && strcmp(s->conf->tls_mode, "files") == 0) {
 		if (tls_server_reload(s->tls, &e) != 0)
 			log_error("coordinator: %s; the certificate before stays", e.text);

@@ -260,6 +260,16 @@ TEST(api_keys_are_random_hashed_and_expire)
 	ck_assert_ptr_null(apikeys_match(&keys, fleet.wall, bytes_str(text)));
 	ck_assert_ptr_null(apikeys_match(&keys, fleet.wall, bytes_str("")));
 	text[strlen(text) - 1] ^= 1;
+	/* one of the administrator's own beside them; it is in no list */
+	ck_assert_int_eq(apikeys_give(&keys, bytes_str("0123456789012345678901234567890"), &e),
+			 -EINVAL);
+	ck_assert_int_eq(apikeys_give(&keys, bytes_str("01234567890123456789012345678901\n"), &e),
+			 0);
+	ck_assert_ptr_nonnull(
+	    apikeys_match(&keys, fleet.wall, bytes_str("01234567890123456789012345678901")));
+	ck_assert_int_eq(apikeys_give(&keys, bytes_str("another 890123456789012345678901"), &e), 0);
+	ck_assert_ptr_null(
+	    apikeys_match(&keys, fleet.wall, bytes_str("01234567890123456789012345678901")));
 	ck_assert_int_eq(apikeys_emit(&keys.v[0], &json), 0);
 	*buf_reserve(&json, 1) = 0;
 	ck_assert_ptr_null(strstr((const char *)buf_bytes(&json).data,

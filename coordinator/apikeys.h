@@ -14,7 +14,7 @@
 #include "base/rng.h"
 #include "crypto/hash.h"
 
-enum { APIKEYS_MAX = 1000, APIKEY_TEXT_MAX = 128, APIKEY_PREFIX = 12 };
+enum { APIKEYS_MAX = 1000, APIKEY_TEXT_MAX = 128, APIKEY_PREFIX = 12, APIKEY_GIVEN_MIN = 32 };
 
 struct apikey {
 	int64_t id;
@@ -27,6 +27,8 @@ struct apikeys {
 	struct apikey *v;
 	size_t n, cap;
 	int64_t next;
+	struct apikey given; /* chosen by the administrator, kept nowhere */
+	bool has_given;
 };
 
 void apikeys_init(struct apikeys *k);
@@ -36,6 +38,9 @@ struct apikey *apikeys_add(struct apikeys *k, struct rng *rng, wall_t wall, wall
 			   char text[static APIKEY_TEXT_MAX], struct err *e);
 struct apikey *apikeys_find(struct apikeys *k, int64_t id,
 			    const char *prefix); /* by id, or by prefix when id is 0 */
+/* A key of the administrator's own is valid too, in place of the one before. Blanks behind it do
+ * not count. -EINVAL: shorter than APIKEY_GIVEN_MIN or longer than APIKEY_TEXT_MAX */
+MUST_USE int apikeys_give(struct apikeys *k, struct bytes text, struct err *e);
 void apikeys_del(struct apikeys *k, int64_t id);
 /* The key of that text that has not expired, or NULL. Looks at all of them. */
 struct apikey *apikeys_match(struct apikeys *k, wall_t wall, struct bytes text);

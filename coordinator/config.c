@@ -31,6 +31,7 @@ static const struct row rows[] = {
 	{ "server_url", TEXT, AT(server_url), "", "how nodes reach us; default: by listen and tls.mode" },
 	{ "socket", TEXT, AT(socket), "", "unix socket of the command line; default: coordinator.sock in state_directory" },
 	{ "log_level", TEXT, AT(log_level), "info", "error, warn, info, debug or trace" },
+	{ "api_key_file", TEXT, AT(api_key_file), "", "file with one more API key, of your own choosing (32 characters or more); read again on SIGHUP" },
 	{ "user", TEXT, AT(user), "", "become this user once the ports are open (when started as root)" },
 	{ "system_calls", TEXT, AT(system_calls), "limited", "limited (seccomp: what serving does not need is refused), strict (such a call ends the program), or any" },
 	{ "tls.mode", TEXT, AT(tls_mode), "off", "off, files, or self (a certificate of our own, kept in state_directory, pinned in the relay map)" },

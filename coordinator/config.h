@@ -46,7 +46,7 @@ struct config {
 	struct ipprefix v4, v6;
 	span_t key_expiry, ephemeral_timeout;
 	bool needs_approval;
-	char policy_path[CONFIG_TEXT];
+	char policy_path[CONFIG_TEXT], api_key_file[CONFIG_TEXT];
 	bool derp_enabled, derp_verify;
 	int64_t derp_region, derp_rate;
 	char derp_code[64], derp_name[128], derp_host[256], derp_paths[CONFIG_TEXT],

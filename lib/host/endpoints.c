@@ -27,10 +27,17 @@ static void livez(struct endpoints *p, struct httpd_call *c)
 
 static void healthz(struct endpoints *p, struct httpd_call *c)
 {
+	enum node_state state = node_state(host_node(p->conf.host));
 	struct httpd_field extra[2];
 	size_t n = 0;
 	struct ip ip;
 
+	if (state == NODE_NEEDS_APPROVAL || state == NODE_NEEDS_LOGIN) { /* addresses of no use */
+		text(c, 503,
+		     bytes_str(state == NODE_NEEDS_LOGIN ? "node needs to log in\n"
+							 : "node waits for approval\n"));
+		return;
+	}
 	if (!node_ip(host_node(p->conf.host), false, &ip) &&
 	    !node_ip(host_node(p->conf.host), true, &ip)) {
 		text(c, 503, bytes_str("node currently has no tailscale IPs\n"));

@@ -38,6 +38,8 @@ enum { /* ours; what is beyond a limit of lists is dropped, a longer text spoils
        NETMAP_DNS_MAX = 16384, /* resolvers, routes, domains, records: each */
        NETMAP_HEALTH_MAX = 64,
        NETMAP_USERS_MAX = 100000,
+       /* 2023-01-10, from stock: a control clock that is earlier is set wrong; ours counts */
+       NETMAP_CLOCK_EPOCH_S = 1673373066,
        NETMAP_MEMORY_MAX = 256 << 20, /* peers and users, staged ones included */
 };
 
@@ -151,8 +153,8 @@ const struct netmap_user *netmap_user(const struct netmap *nm, int64_t id);
 const char *netmap_domain(const struct netmap *nm);       /* "" before */
 const char *netmap_magic_suffix(const struct netmap *nm); /* without dots around; "" when none */
 const char *const *netmap_health(const struct netmap *nm, size_t *n);
-span_t
-netmap_clock_skew(const struct netmap *nm); /* control's clock minus ours, when beyond 1 min */
+span_t netmap_clock_skew(const struct netmap *nm); /* control's clock minus ours, when beyond 1 min
+						      and not before NETMAP_CLOCK_EPOCH_S */
 
 /* Local enforcement of expiry: marks what has expired by now (changes come out as usual:
  * NETMAP_P_OTHER and whatever was hidden); an expired peer shows no endpoints and no relay. Returns

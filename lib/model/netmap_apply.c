@@ -420,7 +420,10 @@ static void set_always(struct netmap *nm, struct nm_stage *st, wall_t now)
 		nm_change_add(nm, NETMAP_OPEN_URL, NO_PEER, 0);
 		nm->changes[nm->n_changes - 1].text = bytes_str(nm->last_url);
 	}
-	if (st->control_time.ns > 0) {
+	if (st->control_time.ns > 0 &&
+	    st->control_time.ns < (int64_t)NETMAP_CLOCK_EPOCH_S * NS_PER_S) {
+		nm->skew = SPAN_NS(0);
+	} else if (st->control_time.ns > 0) {
 		int64_t d = st->control_time.ns - now.ns;
 
 		nm->skew = d > 60 * NS_PER_S || d < -60 * NS_PER_S ? SPAN_NS(d) : SPAN_NS(0);

@@ -784,6 +784,19 @@ TEST(netmap_4_13_expiry_goes_by_controls_clock_when_it_differs_by_more_than_a_mi
 	netmap_free(nm);
 }
 
+TEST(netmap_4_13_a_control_clock_of_long_ago_is_no_clock)
+{
+	struct netmap *nm = with_peers();
+
+	frame(nm, "{\"ControlTime\":\"2026-11-22T01:10:00Z\"}");
+	ck_assert_int_eq(netmap_clock_skew(nm).ns, 600 * NS_PER_S);
+	frame(nm, "{\"ControlTime\":\"2020-08-03T00:00:00.000000001Z\",\"PeersChangedPatch\":[{"
+		  "\"NodeID\":2,\"KeyExpiry\":\"2026-11-22T00:59:00Z\"}]}");
+	ck_assert_int_eq(netmap_clock_skew(nm).ns, 0);
+	ck_assert(by_id(nm, 2)->expired);
+	netmap_free(nm);
+}
+
 TEST(netmap_4_13_the_own_key_expires_too_and_an_expired_flag_of_control_counts)
 {
 	struct netmap *nm = netmap_new();

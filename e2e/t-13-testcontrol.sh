@@ -1,0 +1,145 @@
+#!/bin/bash
+# What Headscale never asks of a node, asked by the Go testcontrol server, with a stock tailscaled as the other peer: approval of
+# machines, requests to the node, pings, jailed and shared peers, masquerade addresses, an SSH policy, expiry of every key.
+. "$(dirname "$0")/lib.sh"
+need_peer testcontrol
+relay r 901
+host tc
+URL=http://$IP_tc:9000
+cat > "$T/derp.json" <<-END
+	{"Regions": {"901": {"RegionID": 901, "RegionCode": "r", "RegionName": "Region r", "Nodes":
+	[{"Name": "901a", "RegionID": 901, "HostName": "r.test", "IPv4": "$IP_r", "IPv6": "$IP6_r", "DERPPort": 8443, "STUNPort": 3478}]}}}
+END
+start tc testcontrol "$PEERS/testcontrol" -listen "$IP_tc:9000" -admin 127.0.0.1:9001 -derp "$T/derp.json" -approval -auth-key the-key
+tc() { local path=$1; shift; in_ns tc curl -sS --fail-with-body --max-time 20 "http://127.0.0.1:9001/$path" "$@"; }
+until_ok 10 tc nodes
+node_of() { tc nodes | jq -r --arg n "$1" ".[] | select(.Hostinfo.Hostname == \$n) | $2"; }
+
+# --- approval: says so, then works ---
+host a; host b
+web a 8000; web b 8000
+tailscaled b
+containerboot a the-key TS_EXTRA_ARGS="--accept-dns=false"
+state() { ts "$1" status --json | jq -r .BackendState; }
+needs_approval() { [ "$(state a)" = NeedsMachineAuth ]; }
+until_ok 20 needs_approval
+ts a status --json | jq -e '.Health | map(test("approv|authoriz"; "i")) | any' > /dev/null || die "health does not say that approval is wanted: $(ts a status --json | jq -c .Health)"
+[ "$(in_ns a curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9002/healthz)" = 503 ] || die "healthy without approval"
+in_ns a curl -s http://127.0.0.1:9002/readyz | grep -qi approv || die "readyz does not say why: $(in_ns a curl -s http://127.0.0.1:9002/readyz)"
+tc "approve?node=a"
+ready a 20
+[ "$(state a)" = Running ] || die "approved and $(state a)"
+[ "$(ts a status --json | jq -c .Health)" = '[]' ] || [ "$(ts a status --json | jq -c .Health)" = null ] || die "still unwell: $(ts a status --json | jq -c .Health)"
+say "a machine that needs approval says so and works once it has it"
+ts_up b the-key > /dev/null 2>&1 &
+up=$!
+known() { [ -n "$(node_of "$1" .ID)" ]; }
+until_ok 20 known b
+tc "approve?node=b"
+wait "$up"
+IP_ta=$(node_of a '.Addresses[0]'); IP_ta=${IP_ta%/*}
+IP_tb=$(node_of b '.Addresses[0]'); IP_tb=${IP_tb%/*}
+get() { via "$1" "http://$2:8000/" --max-time 4 2> /dev/null | grep -q "hello from $3"; }
+until_ok 20 get a "$IP_tb" b
+until_ok 10 get b "$IP_ta" a
+say "pages both ways"
+
+# --- requests to the node: both clients give the same status; ours tells no key ---
+[ "$(tc "c2n?node=a&method=POST&path=/echo" -d "hello")" = "200 hello" ] || die "no echo"
+for rq in "GET /debug/prefs" "GET /debug/metrics" "GET /debug/component-logging" "GET /update" "POST /update" "GET /posture/identity" \
+	"GET /tls-cert-status" "GET /vip-services" "GET /appconnector/routes" "POST /wol" "POST /wol?mac=zz" "GET /sockstats" "GET /nowhere"; do
+	ours=$(tc "c2n?node=a&method=${rq% *}&path=$(jq -rn --arg p "${rq#* }" '$p | @uri')") || die "$rq: $ours"
+	stock=$(tc "c2n?node=b&method=${rq% *}&path=$(jq -rn --arg p "${rq#* }" '$p | @uri')") || die "$rq at stock: $stock"
+	[ "${ours%% *}" = "${stock%% *}" ] || die "$rq: ours ${ours:0:200}; stock ${stock:0:200}"
+	! grep -q 'privkey:0*[1-9a-f]' <<< "$ours" || die "a private key in $rq"
+done
+[ "$(tc "c2n?node=a&method=POST&path=/logtail/flush" | cut -d ' ' -f 1)" = 500 ] || die "there is no log to flush"
+say "requests to the node are answered as stock does"
+
+# --- pings ---
+tc "ping?node=a" | grep -q '^HEAD' || die "no HEAD"
+tc "ping?node=a&noise=1" | grep -q '^HEAD' || die "no HEAD inside Noise"
+for t in disco TSMP ICMP; do
+	tc "ping?node=a&types=$t&ip=$IP_tb" > "$T/pong"
+	sed 's/^POST //' "$T/pong" | jq -e --arg t $t --arg ip "$IP_tb" '.Type == $t and .IP == $ip and .NodeName == "b" and .LatencySeconds > 0 and (.Err // "") == ""' > /dev/null ||
+		die "$t: $(cat "$T/pong")"
+done
+[ "$(tc "ping?node=a&types=TSMP,ICMP,disco&ip=$IP_tb" | grep -c LatencySeconds)" = 3 ] || die "three ways, fewer answers"
+say "pings of every type"
+
+# --- a jailed peer opens nothing to us, we open to it; the other way stock does the same ---
+tc "jail?node=a&peer=b&on=true"
+shut() { ! get "$@"; }
+until_ok 10 shut b "$IP_ta" a
+get a "$IP_tb" b || die "we cannot reach a peer that is jailed for us"
+ts b ping --tsmp -c 1 --timeout 3s "$IP_ta" > /dev/null || die "a jailed peer gets no pong"
+ts b ping --icmp -c 1 --timeout 2s "$IP_ta" > /dev/null && die "a jailed peer's echo request is answered"
+tc "jail?node=a&peer=b&on=false"
+until_ok 10 get b "$IP_ta" a
+tc "jail?node=b&peer=a&on=true"
+until_ok 10 shut a "$IP_tb" b
+get b "$IP_ta" a || die "stock cannot reach us, whom it has in jail"
+tc "jail?node=b&peer=a&on=false"
+until_ok 10 get a "$IP_tb" b
+say "jailed peers"
+
+# --- a peer shared in from elsewhere: reachable, and shown as stock shows it ---
+tc "share?node=b&by=77"
+sleep 1
+get a "$IP_tb" b || die "a shared peer is out of reach"
+get b "$IP_ta" a || die "a shared peer cannot reach us"
+ts a status > "$T/a.status" || die "status fails with a shared peer"
+grep -q "$IP_tb" "$T/a.status" || die "a shared peer is missing from status"
+say "a shared peer"
+
+# --- masquerade: b knows us by another address, over both families; nothing else changes ---
+masq4=100.108.7.7 masq6=fd7a:115c:a1e0:ab12:4843:cd96:626c:707
+tc "masquerade?node=a&peer=b&as=$masq4"
+until_ok 15 get b $masq4 a
+until_ok 10 get a "$IP_tb" b
+ts b ping --tsmp -c 1 --timeout 3s $masq4 > /dev/null || die "no TSMP pong from the masquerade address"
+ts b ping --icmp -c 1 --timeout 3s $masq4 > /dev/null || die "no echo reply from the masquerade address"
+seen=$(in_ns b sh -c "timeout 10 python3 - <<'P'
+import socket
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('127.0.0.1', 8099)); s.listen(1); s.settimeout(8)
+open('$T/listening', 'w').close()
+c, _ = s.accept(); c.settimeout(5)
+c.sendall(b'ok'); c.close()
+P" & until_ok 5 test -e "$T/listening"; via a "http://$IP_tb:8099/" --http0.9 --max-time 5; wait) || true
+[ "$seen" = ok ] || die "a new flow from behind the masquerade address fails: $seen"
+ts b whois --json $masq4 | jq -e '.Node.Name | startswith("a.")' > /dev/null || die "b does not know us by the masquerade address"
+tc "masquerade?node=a&peer=b&as=" ; tc "masquerade?node=a&peer=b&as=$masq6"
+until_ok 15 get b "[$masq6]" a
+# and we by a stock peer that masquerades
+tc "masquerade?node=a&peer=b&as="; tc "masquerade?node=b&peer=a&as=100.108.8.8"
+until_ok 15 get a 100.108.8.8 b
+until_ok 10 get b "$IP_ta" a
+tc "masquerade?node=a&peer=b&as="
+until_ok 15 get b "$IP_ta" a
+until_ok 10 get a "$IP_tb" b
+say "masquerade addresses of both families, ours and a peer's"
+
+# --- an SSH policy is nothing to us: no server, no crash, the map goes on ---
+tc ssh
+sleep 1
+kill -0 "$PID_a" || die "an SSH policy ended us"
+get b "$IP_ta" a || die "an SSH policy breaks flows"
+in_ns b timeout 10 "$PEERS/tailscale" --socket="$T/b.sock" nc "$IP_ta" 22 < /dev/null > "$T/ssh" 2>&1 || true
+[ ! -s "$T/ssh" ] || ! grep -q SSH- "$T/ssh" || die "something answers on port 22"
+[ "$(tc "c2n?node=a&method=POST&path=/echo" -d "again")" = "200 again" ] || die "the map stream does not go on"
+say "an SSH policy is left alone"
+
+# --- every key expires: we log in again with the key at hand; once nothing is expired any more all is well ---
+old=$(node_of a .Key)
+tc "expire?on=true"
+said() { ts a status --json | jq -e '.Health | map(test("expired"; "i")) | any' > /dev/null; }
+until_ok 20 said
+kill -0 "$PID_a" || die "expiry ended us, although there is an auth key"
+tc "expire?on=false"
+[ -n "$(node_of a .Key | grep -vxF "$old")" ] || die "no new key was tried"
+well() { [ "$(state a)" = Running ] && ts a status --json | jq -e '.Health | not or (map(test("expired"; "i")) | any | not)' > /dev/null; }
+until_ok 60 well
+[ "$(in_ns a curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9002/healthz)" = 200 ] || die "unhealthy after expiry"
+say "expiry of every node is said and survived"
+kill "$PID_a"; rc=0; wait "$PID_a" || rc=$?
+[ "$rc" = 0 ] || die "exit code $rc"

@@ -60,7 +60,8 @@ enum {
 	TCP_RCVBUF_FIRST = 65536 - 1, /* before autotuning; what a SYN can say */
 	TCP_SNDBUF_FIRST = 65536,
 	TCP_PRESSURE = 8,
-	TCP_PRESSURE_HIGH = 12,     /* of 16 parts of the budget: buffers stop growing; shrink */
+	TCP_PRESSURE_HIGH = 12, /* of 16 parts of the budget: buffers stop growing; shrink */
+	TCP_DELACK_PARTS = 16,
 	TCP_QUICKACKS = 16,         /* segments at the start that are acknowledged at once */
 	TCP_BLACK_HOLE_RETRIES = 2, /* time-outs in a row of full segments before a smaller size is
 				       tried (RFC 4821 style) */
@@ -68,6 +69,7 @@ enum {
 	    1024 - 40 - TCP_TS_LEN, /* then this; fits under any link that carries 1064 */
 };
 #define TCP_DELACK SPAN_MS(25)              /* RFC 9293 3.8.6.3: below 500 */
+#define TCP_DELACK_MIN SPAN_MS(1)           /* ours, in a stream: a part of the round trip */
 #define TCP_MSL2 SPAN_S(60)                 /* TIME-WAIT */
 #define TCP_FIN_WAIT_2_MAX SPAN_S(60)       /* only when the user has released */
 #define TCP_PENDING_MAX SPAN_S(120)         /* the user never answered */

@@ -350,9 +350,22 @@ static void measure_rcv_rtt(struct tcp_conn *c, mono_t now, const struct tcp_in 
 	}
 }
 
+/* A full segment is part of a stream: the other one of its pair is near or will not come for a
+ * while, and the sender's window feels each wait as round trip. After a short one the user may
+ * answer, and the acknowledgement goes with that. */
+static span_t ack_delay(const struct tcp_conn *c, const struct tcp_in *in)
+{
+	int64_t ns = c->rcv_rtt.ns / TCP_DELACK_PARTS;
+
+	if (in->len < c->rcv_mss || c->rcv_rtt.ns == 0)
+		return TCP_DELACK;
+	return SPAN_NS(MIN_OF(MAX_OF(ns, TCP_DELACK_MIN.ns), TCP_DELACK.ns));
+}
+
 /* RFC 9293 3.8.6.3, RFC 5681 4.2: at least every second full segment, at once when something is
  * missing */
-static void schedule_ack(struct netstack *ns, mono_t now, struct tcp_conn *c)
+static void schedule_ack(struct netstack *ns, mono_t now, struct tcp_conn *c,
+			 const struct tcp_in *in)
 {
 	if (c->quickacks > 0)
 		c->quickacks--;
@@ -360,7 +373,7 @@ static void schedule_ack(struct netstack *ns, mono_t now, struct tcp_conn *c)
 		ack_now(ns, c);
 	} else if (!c->ack_pending) {
 		c->ack_pending = true;
-		c->t_ack = mono_add(now, TCP_DELACK);
+		c->t_ack = mono_add(now, ack_delay(c, in));
 		tcp_timer_set(ns, c);
 	}
 }
@@ -392,7 +405,7 @@ static void take_in_order(struct netstack *ns, mono_t now, struct tcp_conn *c,
 	if (had_holes)
 		ack_now(ns, c); /* RFC 5681 4.2: a hole was filled */
 	else
-		schedule_ack(ns, now, c);
+		schedule_ack(ns, now, c, in);
 }
 
 static void take_out_of_order(struct netstack *ns, struct tcp_conn *c, const struct tcp_in *in)

@@ -181,35 +181,58 @@ static void emit_record(struct netstack *ns, mono_t now, struct tcp_conn *c, str
 	emit(ns, now, c, out, &h, c->snd.head + from, s->len);
 }
 
-static void pace(struct tcp_conn *c, mono_t now, uint32_t len)
+/* Bytes a second, headers included where the window rules; 0: no pacing */
+static uint64_t pace_rate(const struct tcp_conn *c)
 {
-	uint64_t rate = c->cc.pacing_rate;
-	mono_t from = now;
+	/* percent: above what the window says, so that it still rules */
+	uint64_t gain = cc_in_slow_start(&c->cc) ? 200 : 125;
 
-	if (rate > 0) { /* it rules: a timer that came late takes nothing away */
-		from.ns -= PACE_QUANTUM.ns;
-	} else {
-		len += TCP_HEAD_LEN + IP_HEAD_MAX;
-		uint64_t gain = cc_in_slow_start(&c->cc)
-				    ? 200
-				    : 125; /* percent: above the window, so that it still rules */
-
-		if (!rtt_known(&c->rtt) || c->rtt.srtt.ns < PACE_RTT_MIN.ns)
-			return;
-		rate =
-		    (uint64_t)c->cc.cwnd * gain / 100 * 1000000 / (uint64_t)(c->rtt.srtt.ns / 1000);
-	}
-	if (rate == 0)
-		rate = 1;
-	c->pace_at =
-	    mono_add(mono_max(c->pace_at, from), SPAN_NS((uint64_t)len * 1000000000 / rate));
+	if (c->cc.pacing_rate > 0)
+		return c->cc.pacing_rate;
+	if (!rtt_known(&c->rtt) || c->rtt.srtt.ns < PACE_RTT_MIN.ns)
+		return 0;
+	return MAX_OF((uint64_t)c->cc.cwnd * gain / 100 * 1000000 /
+			  (uint64_t)(c->rtt.srtt.ns / 1000),
+		      (uint64_t)1);
 }
 
+static span_t pace_span(const struct tcp_conn *c, uint32_t len, uint64_t rate)
+{
+	if (c->cc.pacing_rate == 0)
+		len += TCP_HEAD_LEN + IP_HEAD_MAX;
+	return SPAN_NS((uint64_t)len * 1000000000 / rate);
+}
+
+static void pace(struct tcp_conn *c, mono_t now, uint32_t len)
+{
+	uint64_t rate = pace_rate(c);
+	mono_t from = now;
+
+	if (rate == 0 || c->snd_nxt - c->iss <= CC_INITIAL_SEGS * (uint32_t)c->mss)
+		return; /* RFC 6928: the initial window may leave at once, and short answers end
+			   there */
+	if (c->cc.pacing_rate > 0) /* it rules: a timer that came late takes nothing away */
+		from.ns -= PACE_QUANTUM.ns;
+	c->pace_at = mono_add(mono_max(c->pace_at, from), pace_span(c, len, rate));
+}
+
+/* At low rates segments leave in pairs: a receiver acknowledges every second one at once (RFC
+ * 9293 3.8.6.3), and one alone would wait there for the other, which a small window feels as a
+ * longer round trip. */
 static bool must_wait(struct tcp_conn *c, mono_t now)
 {
-	if (mono_due(c->pace_at, mono_add(now, PACE_QUANTUM)))
+	span_t ahead = PACE_QUANTUM;
+	uint64_t rate;
+
+	if (mono_due(c->pace_at, mono_add(now, ahead)))
+		return false;
+	rate = pace_rate(c);
+	if (rate > 0)
+		ahead = pace_span(c, c->mss, rate);
+	if (mono_due(c->pace_at, mono_add(now, ahead)))
 		return false;
 	c->t_pace = c->pace_at;
+	c->is_cwnd_limited = true; /* the pace follows the window: the user had more */
 	return true;
 }
 

@@ -125,7 +125,9 @@ static void serve(uint16_t port)
 	int l = socket(AF_INET, SOCK_STREAM, 0), on = 1;
 
 	setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	setsockopt(l, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5); /* the default may be another */
+	/* the default may be another, and figures beside it would compare something else */
+	if (setsockopt(l, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5) != 0)
+		die("TCP_CONGESTION cubic");
 	if (bind(l, (struct sockaddr *)&a, sizeof a) != 0 || listen(l, 1024) != 0)
 		die("listen");
 	signal(SIGCHLD, SIG_IGN);

@@ -1,13 +1,13 @@
 /* bench/impair.c - a bad link between two network namespaces: two TUN devices and this process in
  * between
  *
- *   impair NS_A NS_B ADDR_A ADDR_B RTT_MS RATE_MBIT LOSS REORDER LATE LATE_MS SEED
+ *   impair NS_A NS_B ADDR_A ADDR_B RTT_MS RATE_MBIT LOSS REORDER LATE LATE_MS SEED [QUEUE_MS]
  *
  * Opens tun0 in each namespace (ip netns names) with the address and a peer route, and carries
  * packets both ways. Per direction and packet: dropped with probability LOSS (per cent); with
  * REORDER sent on at once, past the delay (what netem calls reordering); with LATE held back by
- * LATE_MS more; else half of RTT_MS later, in order. RATE_MBIT with a queue of one RTT, at least 64
- * packets; 0: no limit. Drawn from a generator with a fixed SEED, one per direction. On SIGTERM it
+ * LATE_MS more; else half of RTT_MS later, in order. RATE_MBIT with a queue of QUEUE_MS, else of
+ * one RTT, at least 64 packets; 0: no limit. Drawn from a generator with a fixed SEED, one per direction. On SIGTERM it
  * prints the counts; units larger than the MTU must be 0, else a device hands over offloaded ones
  * and the figures lie.
  */
@@ -213,9 +213,9 @@ int main(int argc, char **argv)
 	struct pollfd p[3];
 	double rtt_ms, queue_ms;
 
-	if (argc != 12) {
+	if (argc != 12 && argc != 13) {
 		fprintf(stderr, "usage: impair NS_A NS_B ADDR_A ADDR_B RTT_MS RATE_MBIT LOSS "
-				"REORDER LATE LATE_MS SEED\n");
+				"REORDER LATE LATE_MS SEED [QUEUE_MS]\n");
 		return 2;
 	}
 	rtt_ms = strtod(argv[5], NULL);
@@ -227,6 +227,8 @@ int main(int argc, char **argv)
 	delay_ns = (int64_t)(rtt_ms / 2 * 1e6);
 	queue_ms =
 	    rate > 0 && 64 * MTU * 8 / rate / 1e3 > rtt_ms ? 64 * MTU * 8 / rate / 1e3 : rtt_ms;
+	if (argc == 13)
+		queue_ms = strtod(argv[12], NULL);
 	queue_ns = (int64_t)(queue_ms * 1e6);
 	ab.rng = strtoull(argv[11], NULL, 10);
 	ba.rng = ab.rng + 1000003;

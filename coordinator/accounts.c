@@ -23,54 +23,100 @@ static bool name_ok(const char *name)
 	return true;
 }
 
-static struct tailnet_user *user(struct tailnet *t, int64_t id)
+static uint64_t hash_id(const struct tailnet *t, int64_t id)
 {
-	for (size_t i = 0; i < t->n_users; i++)
-		if (t->users[i].id == id)
-			return &t->users[i];
+	return tailnet_hash(t, &id, sizeof id);
+}
+
+static uint64_t hash_name(const struct tailnet *t, const char *name)
+{
+	return tailnet_hash(t, name, strlen(name));
+}
+
+static struct tailnet_user *user(const struct tailnet *t, int64_t id)
+{
+	uint64_t h = hash_id(t, id);
+	uint32_t i;
+
+	for (size_t at = 0; index_next(&t->users_by_id, h, &at, &i);)
+		if (t->users[i]->id == id)
+			return t->users[i];
 	return NULL;
 }
 
 const struct tailnet_user *tailnet_user(const struct tailnet *t, int64_t id)
 {
-	for (size_t i = 0; i < t->n_users; i++)
-		if (t->users[i].id == id)
-			return &t->users[i];
-	return NULL;
+	return user(t, id);
 }
 
 const struct tailnet_user *tailnet_user_named(const struct tailnet *t, const char *name)
 {
-	for (size_t i = 0; i < t->n_users; i++)
-		if (strcmp(t->users[i].name, name) == 0)
-			return &t->users[i];
+	uint64_t h = hash_name(t, name);
+	uint32_t i;
+
+	for (size_t at = 0; index_next(&t->users_by_name, h, &at, &i);)
+		if (strcmp(t->users[i]->name, name) == 0)
+			return t->users[i];
 	return NULL;
 }
 
 const struct tailnet_user *tailnet_user_at(const struct tailnet *t, size_t i)
 {
-	return i < t->n_users ? &t->users[i] : NULL;
+	return i < t->n_users ? t->users[i] : NULL;
 }
 
-static struct tailnet_user *user_room(struct tailnet *t)
+static bool user_room(struct tailnet *t)
 {
 	if (t->n_users == t->cap_users) {
 		size_t cap = t->cap_users ? t->cap_users * 2 : 8;
-		struct tailnet_user *v =
+		struct tailnet_user **v =
 		    t->n_users < TAILNET_USERS_MAX ? realloc(t->users, cap * sizeof *v) : NULL;
 
 		if (!v)
-			return NULL;
+			return false;
 		t->users = v;
 		t->cap_users = cap;
 	}
-	return &t->users[t->n_users];
+	return index_reserve(&t->users_by_id, 1) && index_reserve(&t->users_by_name, 1);
+}
+
+static void user_list(struct tailnet *t, size_t i)
+{
+	index_add(&t->users_by_id, hash_id(t, t->users[i]->id), (uint32_t)i);
+	index_add(&t->users_by_name, hash_name(t, t->users[i]->name), (uint32_t)i);
+}
+
+static void user_unlist(struct tailnet *t, size_t i)
+{
+	index_del(&t->users_by_id, hash_id(t, t->users[i]->id), (uint32_t)i);
+	index_del(&t->users_by_name, hash_name(t, t->users[i]->name), (uint32_t)i);
+}
+
+static size_t user_place(const struct tailnet *t, const struct tailnet_user *u)
+{
+	size_t i = 0;
+
+	while (t->users[i] != u)
+		i++;
+	return i;
+}
+
+struct tailnet_user *user_new(struct tailnet *t, const struct tailnet_user *u)
+{
+	struct tailnet_user *copy = user_room(t) ? malloc(sizeof *copy) : NULL;
+
+	if (!copy)
+		return NULL;
+	*copy = *u;
+	t->users[t->n_users] = copy;
+	user_list(t, t->n_users++);
+	return copy;
 }
 
 int tailnet_user_add(struct tailnet *t, wall_t wall, const char *name, const char *display,
 		     int64_t *id, struct err *e)
 {
-	struct tailnet_user *u;
+	struct tailnet_user conf = { .id = t->next_user, .created = wall }, *u;
 
 	if (!name_ok(name))
 		return err_say(e, EINVAL,
@@ -79,14 +125,13 @@ int tailnet_user_add(struct tailnet *t, wall_t wall, const char *name, const cha
 			       name);
 	if (tailnet_user_named(t, name))
 		return err_say(e, EEXIST, "user '%s' exists already", name);
-	u = user_room(t);
+	snprintf(conf.name, sizeof conf.name, "%s", name);
+	snprintf(conf.display, sizeof conf.display, "%s", display ? display : "");
+	u = user_new(t, &conf);
 	if (!u)
 		return err_say(e, ENOBUFS, "no room for another user (limit %d)",
 			       TAILNET_USERS_MAX);
-	*u = (struct tailnet_user){ .id = t->next_user++, .created = wall };
-	snprintf(u->name, sizeof u->name, "%s", name);
-	snprintf(u->display, sizeof u->display, "%s", display ? display : "");
-	t->n_users++;
+	t->next_user++;
 	*id = u->id;
 	tailnet_emit(t, TAILNET_STORE_USER, u->id);
 	tailnet_audit(t, "user %s created", name);
@@ -96,6 +141,7 @@ int tailnet_user_add(struct tailnet *t, wall_t wall, const char *name, const cha
 int tailnet_user_del(struct tailnet *t, wall_t wall, int64_t id, struct err *e)
 {
 	struct tailnet_user *u = user(t, id);
+	size_t place;
 
 	(void)wall;
 	if (!u)
@@ -109,7 +155,14 @@ int tailnet_user_del(struct tailnet *t, wall_t wall, int64_t id, struct err *e)
 		if (t->keys[i].user == id && tailnet_authkey_del(t, wall, t->keys[i].id, e) != 0)
 			return -e->code;
 	tailnet_audit(t, "user %s deleted", u->name);
-	*u = t->users[--t->n_users];
+	place = user_place(t, u);
+	user_unlist(t, place);
+	if (place != --t->n_users) {
+		user_unlist(t, t->n_users);
+		t->users[place] = t->users[t->n_users];
+		user_list(t, place);
+	}
+	free(u);
 	tailnet_emit(t, TAILNET_DELETE_USER, id);
 	return 0;
 }
@@ -117,6 +170,7 @@ int tailnet_user_del(struct tailnet *t, wall_t wall, int64_t id, struct err *e)
 int tailnet_user_rename(struct tailnet *t, wall_t wall, int64_t id, const char *name, struct err *e)
 {
 	struct tailnet_user *u = user(t, id);
+	size_t place;
 
 	(void)wall;
 	if (!u)
@@ -126,11 +180,14 @@ int tailnet_user_rename(struct tailnet *t, wall_t wall, int64_t id, const char *
 	if (tailnet_user_named(t, name))
 		return err_say(e, EEXIST, "user '%s' exists already", name);
 	tailnet_audit(t, "user %s renamed to %s", u->name, name);
+	place = user_place(t, u);
+	user_unlist(t, place);
 	snprintf(u->name, sizeof u->name, "%s", name);
+	user_list(t, place);
 	for (size_t i = 0; i < t->n_slots; i++) /* whole, with the profile of its owner */
 		if (t->nodes[i].used && !t->nodes[i].dead && t->nodes[i].pub.user == id)
-			t->nodes[i].full_seq = ++t->seq;
-	t->policy_dirty = t->view_dirty = true;
+			node_whole(t, &t->nodes[i]);
+	t->policy_dirty = true;
 	t->flush_at = (mono_t){ 0 };
 	tailnet_emit(t, TAILNET_STORE_USER, id);
 	return 0;
@@ -138,9 +195,12 @@ int tailnet_user_rename(struct tailnet *t, wall_t wall, int64_t id, const char *
 
 /* --- keys --- */
 
-static struct tailnet_authkey *key_of(struct tailnet *t, int64_t id)
+static struct tailnet_authkey *key_of(const struct tailnet *t, int64_t id)
 {
-	for (size_t i = 0; i < t->n_keys; i++)
+	uint64_t h = hash_id(t, id);
+	uint32_t i;
+
+	for (size_t at = 0; index_next(&t->keys_by_id, h, &at, &i);)
 		if (t->keys[i].id == id)
 			return &t->keys[i];
 	return NULL;
@@ -148,10 +208,7 @@ static struct tailnet_authkey *key_of(struct tailnet *t, int64_t id)
 
 const struct tailnet_authkey *tailnet_authkey(const struct tailnet *t, int64_t id)
 {
-	for (size_t i = 0; i < t->n_keys; i++)
-		if (t->keys[i].id == id)
-			return &t->keys[i];
-	return NULL;
+	return key_of(t, id);
 }
 
 const struct tailnet_authkey *tailnet_authkey_at(const struct tailnet *t, size_t i)
@@ -163,15 +220,17 @@ struct tailnet_authkey *authkey_find(struct tailnet *t, struct bytes text)
 {
 	struct tailnet_authkey *found = NULL;
 	uint8_t hash[AUTHKEY_HASH];
+	uint32_t i;
 
 	hash256(hash, text);
-	for (size_t i = 0; i < t->n_keys; i++)
+	for (size_t at = 0;
+	     index_next(&t->keys_by_hash, tailnet_hash(t, hash, sizeof hash), &at, &i);)
 		if (secret_eq(hash, t->keys[i].hash, sizeof hash))
 			found = &t->keys[i];
 	return found;
 }
 
-static struct tailnet_authkey *key_room(struct tailnet *t)
+static bool key_room(struct tailnet *t)
 {
 	if (t->n_keys == t->cap_keys) {
 		size_t cap = t->cap_keys ? t->cap_keys * 2 : 8;
@@ -179,11 +238,42 @@ static struct tailnet_authkey *key_room(struct tailnet *t)
 		    t->n_keys < TAILNET_KEYS_MAX ? realloc(t->keys, cap * sizeof *v) : NULL;
 
 		if (!v)
-			return NULL;
+			return false;
 		t->keys = v;
 		t->cap_keys = cap;
 	}
-	return &t->keys[t->n_keys];
+	return index_reserve(&t->keys_by_id, 1) && index_reserve(&t->keys_by_hash, 1);
+}
+
+static void key_list(struct tailnet *t, size_t i)
+{
+	const struct tailnet_authkey *k = &t->keys[i];
+
+	index_add(&t->keys_by_id, hash_id(t, k->id), (uint32_t)i);
+	index_add(&t->keys_by_hash, tailnet_hash(t, k->hash, sizeof k->hash), (uint32_t)i);
+}
+
+static void key_unlist(struct tailnet *t, size_t i)
+{
+	const struct tailnet_authkey *k = &t->keys[i];
+
+	index_del(&t->keys_by_id, hash_id(t, k->id), (uint32_t)i);
+	index_del(&t->keys_by_hash, tailnet_hash(t, k->hash, sizeof k->hash), (uint32_t)i);
+}
+
+struct tailnet_authkey *authkey_new(struct tailnet *t, const struct tailnet_authkey *k)
+{
+	size_t len = k->n_tags * sizeof *k->tags;
+	void *tags = NULL;
+
+	if (!key_room(t) || (len > 0 && !(tags = malloc(len))))
+		return NULL;
+	if (len > 0)
+		memcpy(tags, k->tags, len);
+	t->keys[t->n_keys] = *k;
+	t->keys[t->n_keys].tags = tags;
+	key_list(t, t->n_keys++);
+	return &t->keys[t->n_keys - 1];
 }
 
 static int check_key(struct tailnet *t, const struct tailnet_authkey *conf, struct err *e)
@@ -204,14 +294,11 @@ int tailnet_authkey_add(struct tailnet *t, wall_t wall, const struct tailnet_aut
 {
 	uint8_t secret[32], public[9];
 	char body[64], prefix[16];
-	struct tailnet_authkey *k;
+	struct tailnet_authkey made = *conf, *k;
 	int ret = check_key(t, conf, e);
 
 	if (ret != 0)
 		return ret;
-	k = key_room(t);
-	if (!k)
-		return err_say(e, ENOBUFS, "no room for another key (limit %d)", TAILNET_KEYS_MAX);
 	rng_fill(t->conf.rng, secret, sizeof secret);
 	rng_fill(t->conf.rng, public, sizeof public);
 	base64_emit(secret, sizeof secret, BASE64_URL, body);
@@ -220,15 +307,18 @@ int tailnet_authkey_add(struct tailnet *t, wall_t wall, const struct tailnet_aut
 	snprintf(text, AUTHKEY_TEXT_MAX, "hskey-auth-%.12s-%s", prefix, body);
 	secret_wipe(secret, sizeof secret);
 	secret_wipe(body, sizeof body);
-	*k = *conf;
-	k->id = t->next_key++;
-	k->created = wall;
-	k->used = false;
-	memcpy(k->prefix, prefix, AUTHKEY_PREFIX);
-	k->prefix[AUTHKEY_PREFIX] = 0;
-	hash256(k->hash, bytes_str(text));
-	t->n_keys++;
-	*id = k->id;
+	made.id = t->next_key;
+	made.created = wall;
+	made.used = false;
+	memcpy(made.prefix, prefix, AUTHKEY_PREFIX);
+	made.prefix[AUTHKEY_PREFIX] = 0;
+	hash256(made.hash, bytes_str(text));
+	k = authkey_new(t, &made);
+	if (!k) {
+		secret_wipe(text, AUTHKEY_TEXT_MAX);
+		return err_say(e, ENOBUFS, "no room for another key (limit %d)", TAILNET_KEYS_MAX);
+	}
+	*id = t->next_key++;
 	tailnet_emit(t, TAILNET_STORE_KEY, k->id);
 	tailnet_audit(t, "auth key %s... created%s%s", k->prefix, k->reusable ? ", reusable" : "",
 		      k->ephemeral ? ", ephemeral" : "");
@@ -250,12 +340,20 @@ int tailnet_authkey_expire(struct tailnet *t, wall_t wall, int64_t id, struct er
 int tailnet_authkey_del(struct tailnet *t, wall_t wall, int64_t id, struct err *e)
 {
 	struct tailnet_authkey *k = key_of(t, id);
+	size_t place;
 
 	(void)wall;
 	if (!k)
 		return err_say(e, ENOENT, "there is no auth key %lld", (long long)id);
 	tailnet_audit(t, "auth key %s... deleted", k->prefix);
-	*k = t->keys[--t->n_keys];
+	place = (size_t)(k - t->keys);
+	key_unlist(t, place);
+	free(k->tags);
+	if (place != --t->n_keys) {
+		key_unlist(t, t->n_keys);
+		*k = t->keys[t->n_keys];
+		key_list(t, place);
+	}
 	tailnet_emit(t, TAILNET_DELETE_KEY, id);
 	return 0;
 }

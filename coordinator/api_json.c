@@ -78,7 +78,6 @@ static void texts(struct jsonw *w, const char *name, char (*v)[TAILNET_LABEL_MAX
 void api_authkey(struct tailnet *t, struct jsonw *w, const struct tailnet_authkey *k,
 		 const char *text)
 {
-	struct tailnet_authkey copy = *k;
 	char masked[64];
 
 	snprintf(masked, sizeof masked, "hskey-auth-%s-***", k->prefix);
@@ -95,7 +94,7 @@ void api_authkey(struct tailnet *t, struct jsonw *w, const struct tailnet_authke
 	jsonw_kbool(w, "used", k->used);
 	time_member(w, "expiration", k->expires);
 	time_member(w, "createdAt", k->created);
-	texts(w, "aclTags", copy.tags, copy.n_tags);
+	texts(w, "aclTags", k->tags, k->n_tags);
 	jsonw_obj_end(w);
 }
 

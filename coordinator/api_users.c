@@ -130,8 +130,9 @@ static void read_tags(struct json *j, struct tailnet_authkey *k)
 
 int api_keys_create(struct call *c)
 {
+	char tags[TAILNET_TAGS_MAX][TAILNET_LABEL_MAX];
 	struct tailnet_authkey conf = {
-		.expires = { 1 }
+		.expires = { 1 }, .tags = tags
 	}; /* without an expiration it is born expired (6.2) */
 	struct json j = json_of(c->r->body);
 	char text[AUTHKEY_TEXT_MAX];

@@ -53,30 +53,10 @@ bool tailnet_must_store(const struct tailnet *t)
 	return t->n_events > 0;
 }
 
-static bool session_event(struct tailnet *t, struct tailnet_event *ev)
-{
-	for (size_t i = 0; i < t->n_sessions; i++) {
-		size_t k = (t->output_cursor + i) % t->n_sessions;
-		struct session *s = &t->sessions[k];
-
-		if (!s->used || !(s->has_output || s->hangup))
-			continue;
-		t->output_cursor = k;
-		ev->session = (struct session_id){ (uint32_t)k, s->generation };
-		if (s->has_output) {
-			s->has_output = false;
-			ev->type = TAILNET_OUTPUT;
-		} else {
-			s->hangup = false;
-			ev->type = TAILNET_HANGUP;
-		}
-		return true;
-	}
-	return false;
-}
-
 bool tailnet_next(struct tailnet *t, struct tailnet_event *ev)
 {
+	struct tnode *n;
+
 	*ev = (struct tailnet_event){ 0 };
 	free(t->text);
 	t->text = NULL;
@@ -88,9 +68,9 @@ bool tailnet_next(struct tailnet *t, struct tailnet_event *ev)
 		ev->type = q.type;
 		ev->id = q.id;
 		ev->text = t->text = q.text;
-		if (q.type == TAILNET_STORE_NODE && node_slot(t, q.id))
-			node_slot(t, q.id)->store_dirty = false;
+		if (q.type == TAILNET_STORE_NODE && (n = node_slot(t, q.id)))
+			n->store_dirty = false;
 		return true;
 	}
-	return t->sessions_dirty && ((t->sessions_dirty = session_event(t, ev)));
+	return session_event(t, ev);
 }

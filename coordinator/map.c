@@ -1,22 +1,13 @@
-/* coordinator/map.c - POST /machine/map: what a node tells, and the stream that tells it of all
- * others
- *
- * Every change gets a number (tailnet.seq). A stream remembers the number it has seen and which
- * peers it knows, so a frame is the difference: peers that changed whole, patches, peers that may
- * not be seen any more. Changes within a few milliseconds leave together. A reader that does not
- * keep up loses its stream, and comes back for a whole map.
+/* coordinator/map.c - POST /machine/map: what a node tells, and the streams that tell it of all
+ * others (frames.c)
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zstd.h>
 
 #include "base/text.h"
 #include "coordinator/tailnet_priv.h"
-#include "crypto/hash.h"
-
-enum { ZSTD_LEVEL = 1 };
 
 struct request {
 	int version;
@@ -145,23 +136,13 @@ static void update(struct tailnet *t, mono_t now, struct tnode *n, const struct 
 		node_changed(t, now, n);
 	else if (patched)
 		node_patched(t, now, n);
-	for (size_t i = 0; (whole || patched) && i < t->n_streams; i++)
-		if (&t->nodes[t->streams[i].slot] == n)
-			t->streams[i].self_dirty = true;
+	for (unsigned i = 0; (whole || patched) && i < n->n_streams; i++)
+		t->streams[n->stream[i]].self_dirty = true;
 }
 
 /* --- streams --- */
 
-static size_t streams_of(const struct tailnet *t, size_t slot)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < t->n_streams; i++)
-		n += t->streams[i].slot == slot;
-	return n;
-}
-
-static mono_t next_keepalive(struct tailnet *t, mono_t now)
+mono_t map_keepalive(struct tailnet *t, mono_t now)
 {
 	return mono_add(
 	    now, SPAN_MS(TAILNET_KEEPALIVE_S * 1000 + (int64_t)rng_below(t->conf.rng, 9000)));
@@ -187,320 +168,60 @@ static struct stream *stream_add(struct tailnet *t, mono_t now, struct session_i
 			      .slot = (size_t)(n - t->nodes),
 			      .zstd = r->zstd,
 			      .self_dirty = true,
-			      .keepalive_at = next_keepalive(t, now) };
-	n->n_streams++;
+			      .keepalive_at = map_keepalive(t, now) };
+	n->stream[n->n_streams++] = (uint32_t)(t->n_streams - 1);
+	session_get(t, id)->n_streams++;
 	n->offline_at = n->remove_at = MONO_NEVER;
 	if (!n->pub.online) {
 		n->pub.online = true;
+		t->routes_dirty |= n->pub.n_approved > 0;
 		node_patched(t, now, n);
 	}
 	t->scan_at = mono_min(t->scan_at, s->keepalive_at);
 	return s;
 }
 
+/* The node's note of where its stream is: from there to here; NO_INDEX: nowhere any more */
+static void stream_moved(struct tnode *n, uint32_t from, uint32_t to)
+{
+	for (unsigned i = 0; i < n->n_streams; i++)
+		if (n->stream[i] == from) {
+			n->stream[i] = to == NO_INDEX ? n->stream[--n->n_streams] : to;
+			return;
+		}
+}
+
 static void stream_del(struct tailnet *t, mono_t now, size_t i)
 {
+	struct session *conn = session_get(t, t->streams[i].session);
 	struct tnode *n = &t->nodes[t->streams[i].slot];
+	size_t last = t->n_streams - 1;
 
 	free(t->streams[i].sent);
-	if (!n->dead && --n->n_streams == 0) {
+	if (conn)
+		conn->n_streams--;
+	stream_moved(n, (uint32_t)i, NO_INDEX);
+	if (!n->dead && n->n_streams == 0) {
 		n->offline_at = mono_add(now, SPAN_S(TAILNET_OFFLINE_S));
 		t->scan_at = mono_min(t->scan_at, n->offline_at);
 	}
-	t->streams[i] = t->streams[--t->n_streams];
+	if (i != last) {
+		t->streams[i] = t->streams[last];
+		stream_moved(&t->nodes[t->streams[i].slot], (uint32_t)last, (uint32_t)i);
+	}
+	t->n_streams--;
 }
 
 void map_stream_gone(struct tailnet *t, mono_t now, struct session_id id, int32_t h2)
 {
-	for (size_t i = t->n_streams; i-- > 0;)
+	struct session *conn = session_get(t, id);
+
+	for (size_t i = t->n_streams; conn && conn->n_streams > 0 && i-- > 0;)
 		if (session_eq(t->streams[i].session, id) && (h2 == 0 || t->streams[i].h2 == h2))
 			stream_del(t, now, i);
 }
 
-/* --- frames --- */
-
-static bool knows(const struct stream *s, size_t slot)
-{
-	return slot / 8 < s->sent_bits / 8 && (s->sent[slot / 8] >> (slot % 8) & 1);
-}
-
-static bool mark(struct stream *s, size_t slot, bool on)
-{
-	if (slot >= s->sent_bits) {
-		size_t bits = (slot / 512 + 1) * 512;
-		uint8_t *v = on ? realloc(s->sent, bits / 8) : NULL;
-
-		if (!v)
-			return !on;
-		memset(v + s->sent_bits / 8, 0, (bits - s->sent_bits) / 8);
-		s->sent = v;
-		s->sent_bits = bits;
-	}
-	if (on)
-		s->sent[slot / 8] |= (uint8_t)(1U << (slot % 8));
-	else
-		s->sent[slot / 8] &= (uint8_t) ~(1U << (slot % 8));
-	return true;
-}
-
-/* Length, then the JSON in t->frame, plain or compressed. false: the reader is too slow or there is
- * no memory */
-static bool send_frame(struct tailnet *t, struct stream *s)
-{
-	struct session *conn = session_get(t, s->session);
-	struct bytes body = buf_bytes(&t->frame);
-	uint8_t len[4];
-	size_t queued;
-
-	if (!conn)
-		return false;
-	if (s->zstd) {
-		size_t bound = ZSTD_compressBound(body.len), n;
-		uint8_t *out;
-
-		buf_clear(&t->packed);
-		out = buf_reserve(&t->packed, bound);
-		n = out ? ZSTD_compressCCtx(t->zstd, out, bound, body.data, body.len, ZSTD_LEVEL)
-			: 0;
-		if (!out || ZSTD_isError(n))
-			return false;
-		body = bytes_of(out, n);
-	}
-	queued = ts2021_server_queued(conn->conn, s->h2);
-	if (queued > 0 && queued + body.len > TAILNET_QUEUE_MAX)
-		return false;
-	for (int i = 0; i < 4; i++)
-		len[i] = (uint8_t)(body.len >> (8 * i));
-	if (ts2021_server_send(conn->conn, s->h2, len, 4, false) != 0 ||
-	    ts2021_server_send(conn->conn, s->h2, body.data, body.len, false) != 0)
-		return false;
-	session_output(t, s->session);
-	t->stat.maps_sent++;
-	t->stat.map_bytes += body.len;
-	return true;
-}
-
-/* The slots that a frame looks at: all of them, or in a flush those that changed since the one
- * before. */
-static size_t n_looked_at(const struct tailnet *t)
-{
-	return t->look_at_all ? t->n_slots : t->n_changed;
-}
-
-static size_t looked_at(const struct tailnet *t, size_t k)
-{
-	return t->look_at_all ? k : t->changed[k];
-}
-
-/* Without a judgement about all, nothing else can concern a stream that has its first frame. false:
- * no memory for the list */
-static bool find_changed(struct tailnet *t)
-{
-	if (t->cap_changed < t->n_slots) {
-		size_t *v = realloc(t->changed, t->cap_slots * sizeof *v);
-
-		if (!v)
-			return false;
-		t->changed = v;
-		t->cap_changed = t->cap_slots;
-	}
-	t->n_changed = 0;
-	for (size_t i = 0; i < t->n_slots; i++) {
-		const struct tnode *n = &t->nodes[i];
-
-		if (n->used && (n->dead || n->full_seq > t->flushed || n->patch_seq > t->flushed))
-			t->changed[t->n_changed++] = i;
-	}
-	return true;
-}
-
-struct delta { /* what one stream must be told of one slot */
-	enum { DELTA_NONE, DELTA_FULL, DELTA_PATCH, DELTA_REMOVE } what;
-};
-
-static struct delta delta_of(struct tailnet *t, const struct stream *s, size_t slot, bool judge)
-{
-	const struct tnode *n = &t->nodes[slot];
-	bool known = knows(s, slot), visible;
-
-	if (slot == s->slot || !n->used)
-		return (struct delta){ DELTA_NONE };
-	if (n->dead)
-		return (struct delta){ known ? DELTA_REMOVE : DELTA_NONE };
-	if (!judge && known)
-		visible = true;
-	else if (!t->policy)
-		visible = true;
-	else
-		visible = policy_sees(t->policy, view_index(t, s->slot), view_index(t, slot));
-	if (!visible)
-		return (struct delta){ known ? DELTA_REMOVE : DELTA_NONE };
-	if (!known || n->full_seq > s->seen)
-		return (struct delta){ DELTA_FULL };
-	return (struct delta){ n->patch_seq > s->seen ? DELTA_PATCH : DELTA_NONE };
-}
-
-/* Does any slot want `what`? Opens the array `key` at the first. */
-static bool peers(struct tailnet *t, struct jsonw *w, struct stream *s, const char *key, int what,
-		  bool judge, wall_t wall)
-{
-	bool any = false;
-
-	for (size_t k = 0; k < n_looked_at(t); k++) {
-		size_t i = looked_at(t, k);
-		if ((int)delta_of(t, s, i, judge).what != what)
-			continue;
-		if (!any) {
-			jsonw_key(w, key);
-			jsonw_arr(w);
-			any = true;
-		}
-		if (what == DELTA_FULL)
-			mapjson_node(t, w, &t->nodes[i], false, wall);
-		else if (what == DELTA_PATCH)
-			mapjson_patch(w, &t->nodes[i], wall);
-		else
-			jsonw_i64(w, t->nodes[i].pub.id);
-	}
-	if (any)
-		jsonw_arr_end(w);
-	return any;
-}
-
-static bool user_seen(const struct tailnet *t, const int64_t *v, size_t n, const struct tnode *node,
-		      int64_t *id)
-{
-	*id =
-	    node->pub.n_tags > 0 || !tailnet_user(t, node->pub.user) ? TAGGED_USER : node->pub.user;
-	for (size_t i = 0; i < n; i++)
-		if (v[i] == *id)
-			return true;
-	return false;
-}
-
-/* Profiles of the owners of all that is sent whole in this frame. */
-static void profiles(struct tailnet *t, struct jsonw *w, struct stream *s, bool judge, bool self)
-{
-	int64_t seen[256], id;
-	size_t n = 0;
-
-	jsonw_key(w, "UserProfiles");
-	jsonw_arr(w);
-	for (size_t k = 0; k < n_looked_at(t); k++) {
-		size_t i = looked_at(t, k);
-		bool whole = i == s->slot ? self : delta_of(t, s, i, judge).what == DELTA_FULL;
-
-		if (!whole || user_seen(t, seen, n, &t->nodes[i], &id))
-			continue;
-		if (n < ARRAY_LEN(seen))
-			seen[n++] = id;
-		mapjson_user(t, w, &t->nodes[i]);
-	}
-	jsonw_arr_end(w);
-}
-
-/* The packet filter when it is not what this stream has. */
-static bool filter(struct tailnet *t, struct jsonw *w, struct stream *s)
-{
-	struct buf rules;
-	uint8_t hash[32];
-	bool changed;
-
-	buf_init(&rules, TAILNET_FRAME_MAX);
-	if (policy_filter_emit(t->policy, view_index(t, s->slot), &rules) != 0) {
-		buf_fini(&rules);
-		w->failed = true;
-		return false;
-	}
-	hash256(hash, buf_bytes(&rules));
-	changed = memcmp(hash, s->filter_hash, sizeof hash) != 0;
-	if (changed) {
-		memcpy(s->filter_hash, hash, sizeof hash);
-		jsonw_key(w, "PacketFilters");
-		jsonw_obj(w);
-		jsonw_key(w, "base");
-		jsonw_raw(w, buf_bytes(&rules));
-		jsonw_obj_end(w);
-	}
-	buf_fini(&rules);
-	return changed;
-}
-
-static void ssh_policy(struct tailnet *t, struct jsonw *w, struct stream *s)
-{
-	struct buf out;
-
-	buf_init(&out, TAILNET_FRAME_MAX);
-	if (t->policy && policy_ssh_emit(t->policy, view_index(t, s->slot), &out) == 0 &&
-	    out.len > 0) {
-		jsonw_key(w, "SSHPolicy");
-		jsonw_raw(w, buf_bytes(&out));
-	}
-	buf_fini(&out);
-}
-
-static void once(struct tailnet *t, struct jsonw *w)
-{
-	mapjson_dns(t, w);
-	jsonw_kstr(w, "Domain", t->domain);
-}
-
-/* One frame for one stream, if there is anything to tell. false: cut the stream off */
-static bool frame(struct tailnet *t, mono_t now, wall_t wall, struct stream *s, bool judge)
-{
-	struct tnode *n = &t->nodes[s->slot];
-	bool self = !s->started || s->self_dirty || n->full_seq > s->seen, any = self, full = false;
-	char time[WALL_TEXT];
-	struct jsonw w;
-
-	buf_clear(&t->frame);
-	jsonw_init(&w, &t->frame);
-	jsonw_obj(&w);
-	if (self) {
-		jsonw_key(&w, "Node");
-		mapjson_node(t, &w, n, true, wall);
-	}
-	if (!s->started || t->derp_seq > s->seen) {
-		jsonw_key(&w, "DERPMap");
-		jsonw_raw(&w, buf_bytes(&t->derp_map));
-		any = true;
-	}
-	full = peers(t, &w, s, s->started ? "PeersChanged" : "Peers", DELTA_FULL, judge, wall);
-	any |= full;
-	if (s->started) {
-		any |= peers(t, &w, s, "PeersRemoved", DELTA_REMOVE, judge, wall);
-		any |= peers(t, &w, s, "PeersChangedPatch", DELTA_PATCH, judge, wall);
-	}
-	if (full || !s->started)
-		profiles(t, &w, s, judge, self);
-	if (!s->started || judge)
-		any |= filter(t, &w, s);
-	if (!s->started) {
-		once(t, &w);
-		ssh_policy(t, &w, s);
-	}
-	jsonw_kstr(&w, "ControlTime", wall_text(wall, time));
-	jsonw_obj_end(&w);
-	if (!any)
-		return true;
-	if (!jsonw_ok(&w))
-		return false;
-	for (size_t k = 0; k < n_looked_at(t); k++) {
-		size_t i = looked_at(t, k);
-		int what = delta_of(t, s, i, judge).what;
-
-		if ((what == DELTA_FULL && !mark(s, i, true)) ||
-		    (what == DELTA_REMOVE && !mark(s, i, false)))
-			return false;
-	}
-	s->started = true;
-	s->self_dirty = false;
-	s->seen = t->seq;
-	s->keepalive_at = next_keepalive(t, now);
-	return send_frame(t, s);
-}
-
-static void cut_off(struct tailnet *t, mono_t now, size_t i, const char *why)
+void map_cut_off(struct tailnet *t, mono_t now, size_t i, const char *why)
 {
 	struct session *conn = session_get(t, t->streams[i].session);
 
@@ -511,32 +232,6 @@ static void cut_off(struct tailnet *t, mono_t now, size_t i, const char *why)
 		session_output(t, t->streams[i].session);
 	}
 	stream_del(t, now, i);
-}
-
-void map_flush(struct tailnet *t, mono_t now, wall_t wall)
-{
-	bool judge = t->policy_dirty;
-
-	t->flush_at = MONO_NEVER;
-	t->policy_dirty = false;
-	node_routes_moved(t);
-	t->look_at_all = judge;
-	if (!view_make(t) || !find_changed(t)) {
-		t->flush_at = mono_add(now, SPAN_S(1));
-		t->policy_dirty = judge;
-		return;
-	}
-	for (size_t i = t->n_streams; i-- > 0;) {
-		if (t->streams[i].gone)
-			cut_off(t, now, i, "the node was deleted");
-		else if (!frame(t, now, wall, &t->streams[i], judge))
-			cut_off(t, now, i, "it does not read fast enough");
-	}
-	t->flushed = t->seq;
-	/* everybody knows that they are gone: their slots are free */
-	for (size_t i = 0; i < t->n_slots; i++)
-		if (t->nodes[i].dead)
-			node_fini(&t->nodes[i]);
 }
 
 /* --- requests --- */
@@ -569,18 +264,13 @@ void map_request(struct tailnet *t, mono_t now, wall_t wall, struct session_id i
 		session_reply(t, id, h2, 200, "application/json", bytes_of(NULL, 0));
 		return;
 	}
-	while (streams_of(t, (size_t)(n - t->nodes)) >= TAILNET_STREAMS_PER_NODE)
-		for (size_t i = 0; i < t->n_streams; i++)
-			if (&t->nodes[t->streams[i].slot] == n) {
-				cut_off(t, now, i, "a newer one took its place");
-				break;
-			}
+	while (n->n_streams >= TAILNET_STREAMS_PER_NODE)
+		map_cut_off(t, now, n->stream[0], "a newer one took its place");
 	s = stream_add(t, now, id, h2, n, &r);
-	t->look_at_all = true;
 	node_routes_moved(t); /* what this frame shows, the others are to be told */
 	if (!s ||
 	    ts2021_server_answer(conn->conn, h2, 200, "application/octet-stream", true) != 0 ||
-	    !view_make(t) || !frame(t, now, wall, s, true)) {
+	    !view_make(t) || !frame_first(t, now, wall, s)) {
 		if (s)
 			stream_del(t, now, (size_t)(s - t->streams));
 		session_reply(t, id, h2, 500, "text/plain", bytes_str("out of memory\n"));
@@ -595,11 +285,11 @@ static void keepalives(struct tailnet *t, mono_t now, mono_t *next)
 		struct stream *s = &t->streams[i];
 
 		if (mono_due(s->keepalive_at, now)) {
-			s->keepalive_at = next_keepalive(t, now);
+			s->keepalive_at = map_keepalive(t, now);
 			buf_clear(&t->frame);
 			if (!buf_append(&t->frame, "{\"KeepAlive\":true}", 18) ||
-			    !send_frame(t, s)) {
-				cut_off(t, now, i, "it does not read");
+			    !frame_send(t, s)) {
+				map_cut_off(t, now, i, "it does not read");
 				continue;
 			}
 		}
@@ -620,7 +310,8 @@ mono_t map_scan(struct tailnet *t, mono_t now, wall_t wall)
 			n->offline_at = MONO_NEVER;
 			n->pub.online = false;
 			n->pub.last_seen = wall;
-			node_changed(t, now, n); /* whole: its routes may move to another router */
+			t->routes_dirty |= n->pub.n_approved > 0; /* to another router */
+			node_patched(t, now, n);
 		}
 		if (n->pub.ephemeral && n->n_streams == 0 && mono_is_never(n->offline_at) &&
 		    mono_is_never(n->remove_at))

@@ -101,18 +101,9 @@ static void tags(struct jsonw *w, const struct tailnet_node *p)
 
 static void self_caps(struct tailnet *t, struct jsonw *w, const struct tnode *n)
 {
-	const struct tailnet_user *u = tailnet_user(t, n->pub.user);
-	const char *tag_v[TAILNET_TAGS_MAX];
-	struct policy_node pn = { .id = n->pub.id,
-				  .user = u && n->pub.n_tags == 0 ? u->name : "",
-				  .tags = tag_v,
-				  .n_tags = n->pub.n_tags,
-				  .v4 = n->pub.v4,
-				  .v6 = n->pub.v6 };
+	const struct policy_node pn = view_node(t, n);
 	struct buf attrs;
 
-	for (size_t i = 0; i < n->pub.n_tags; i++)
-		tag_v[i] = n->pub.tags[i];
 	jsonw_key(w, "CapMap");
 	jsonw_obj(w);
 	jsonw_key(w, "default-auto-update");

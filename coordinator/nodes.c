@@ -6,74 +6,9 @@
 
 #include "coordinator/tailnet_priv.h"
 
-struct tnode *node_slot(struct tailnet *t, int64_t id)
-{
-	for (size_t i = 0; i < t->n_slots; i++)
-		if (t->nodes[i].used && !t->nodes[i].dead && t->nodes[i].pub.id == id)
-			return &t->nodes[i];
-	return NULL;
-}
-
-struct tnode *node_by_key(struct tailnet *t, const struct key_pub *node)
-{
-	for (size_t i = 0; i < t->n_slots; i++)
-		if (t->nodes[i].used && !t->nodes[i].dead && key_eq(&t->nodes[i].pub.node, node))
-			return &t->nodes[i];
-	return NULL;
-}
-
-/* control-protocol.md 3.3: a node is its machine key and its owner */
-struct tnode *node_by_machine(struct tailnet *t, const struct key_pub *machine, int64_t owner,
-			      bool tagged)
-{
-	for (size_t i = 0; i < t->n_slots; i++) {
-		struct tnode *n = &t->nodes[i];
-
-		if (n->used && !n->dead && key_eq(&n->pub.machine, machine) &&
-		    (n->pub.n_tags > 0) == tagged && (tagged || n->pub.user == owner))
-			return n;
-	}
-	return NULL;
-}
-
-const struct tailnet_node *tailnet_node(const struct tailnet *t, int64_t id)
-{
-	for (size_t i = 0; i < t->n_slots; i++)
-		if (t->nodes[i].used && !t->nodes[i].dead && t->nodes[i].pub.id == id)
-			return &t->nodes[i].pub;
-	return NULL;
-}
-
-const struct tailnet_node *tailnet_node_at(const struct tailnet *t, size_t i)
-{
-	for (size_t k = 0; k < t->n_slots; k++)
-		if (t->nodes[k].used && !t->nodes[k].dead && i-- == 0)
-			return &t->nodes[k].pub;
-	return NULL;
-}
-
-const struct tailnet_node *tailnet_node_by_key(const struct tailnet *t, const struct key_pub *node)
-{
-	for (size_t i = 0; i < t->n_slots; i++)
-		if (t->nodes[i].used && !t->nodes[i].dead && key_eq(&t->nodes[i].pub.node, node))
-			return &t->nodes[i].pub;
-	return NULL;
-}
-
 bool tailnet_node_expired(const struct tailnet_node *n, wall_t wall)
 {
 	return n->expiry.ns != 0 && n->expiry.ns <= wall.ns;
-}
-
-void node_fini(struct tnode *n)
-{
-	free(n->pub.tags);
-	free(n->pub.endpoints);
-	free(n->pub.endpoint_types);
-	free(n->pub.routes);
-	free(n->pub.approved_routes);
-	free(n->pub.hostinfo);
-	*n = (struct tnode){ 0 };
 }
 
 static void store(struct tailnet *t, struct tnode *n)
@@ -84,26 +19,34 @@ static void store(struct tailnet *t, struct tnode *n)
 	}
 }
 
-static void dirty(struct tailnet *t, mono_t now, struct tnode *n)
+static void soon(struct tailnet *t, mono_t now)
 {
-	store(t, n);
-	t->flush_at = mono_min(t->flush_at, mono_add(now, SPAN_MS(TAILNET_BATCH_MS)));
+	mono_t at = mono_add(now, SPAN_MS(TAILNET_BATCH_MS));
+
+	t->flush_at = mono_min(t->flush_at, mono_max(at, mono_add(t->told_at, tailnet_pace(t))));
+}
+
+void node_whole(struct tailnet *t, struct tnode *n)
+{
+	n->full_seq = ++t->seq;
+	node_note(t, n);
+	view_touch(t, n); /* tags, routes and addresses are what policies speak of */
 }
 
 void node_changed(struct tailnet *t, mono_t now, struct tnode *n)
 {
-	n->full_seq = ++t->seq;
-	t->view_dirty = true;
-	if (t->policy)
-		t->policy_dirty = true; /* tags, routes and addresses are what policies speak of */
+	node_whole(t, n);
 	t->scan_at = mono_min(t->scan_at, mono_add(now, SPAN_S(1)));
-	dirty(t, now, n);
+	store(t, n);
+	soon(t, now);
 }
 
 void node_patched(struct tailnet *t, mono_t now, struct tnode *n)
 {
 	n->patch_seq = ++t->seq;
-	dirty(t, now, n);
+	node_note(t, n);
+	store(t, n);
+	soon(t, now);
 }
 
 /* --- addresses --- */
@@ -127,17 +70,11 @@ static bool reserved(const struct ip *a)
 
 static bool taken(const struct tailnet *t, const struct ip *v4, const struct ip *v6)
 {
-	for (size_t i = 0; i < t->n_slots; i++) {
-		const struct tailnet_node *n = &t->nodes[i].pub;
-
-		if (t->nodes[i].used && ((!ip_is_zero(v4) && ip_eq(&n->v4, v4)) ||
-					 (!ip_is_zero(v6) && ip_eq(&n->v6, v6))))
-			return true;
-	}
-	return false;
+	return (!ip_is_zero(v4) && address_taken(t, v4)) ||
+	       (!ip_is_zero(v6) && address_taken(t, v6));
 }
 
-bool node_allocate(struct tailnet *t, struct tnode *n)
+static bool allocate(const struct tailnet *t, struct tnode *n)
 {
 	uint64_t size =
 	    t->conf.v4.bits ? UINT64_C(1) << (128 - t->conf.v4.bits) : UINT64_C(1) << 32;
@@ -181,28 +118,20 @@ static void label_of(const char *hostname, char out[static TAILNET_LABEL_MAX])
 		memcpy(out, "node", 5);
 }
 
-static bool label_taken(const struct tailnet *t, const struct tnode *self, const char *label)
-{
-	for (size_t i = 0; i < t->n_slots; i++)
-		if (&t->nodes[i] != self && t->nodes[i].used && !t->nodes[i].dead &&
-		    strcmp(t->nodes[i].pub.given, label) == 0)
-			return true;
-	return false;
-}
-
 static void choose_label(struct tailnet *t, struct tnode *n)
 {
-	char base[TAILNET_LABEL_MAX];
+	char base[TAILNET_LABEL_MAX], label[TAILNET_LABEL_MAX];
 
 	label_of(n->pub.hostname, base);
-	memcpy(n->pub.given, base, sizeof base);
-	for (unsigned k = 1; label_taken(t, n, n->pub.given); k++)
-		snprintf(n->pub.given, sizeof n->pub.given, "%.56s-%u", base, k);
+	memcpy(label, base, sizeof label);
+	for (unsigned k = 1; label_taken(t, n, label); k++)
+		snprintf(label, sizeof label, "%.56s-%u", base, k);
+	slot_set_label(t, n, label);
 }
 
 /* --- what a node tells of itself --- */
 
-static void read_routes(struct json *j, struct tailnet_node *n)
+static void read_routes(struct json *j, struct tailnet *t, struct tailnet_node *n)
 {
 	struct ipprefix v[TAILNET_ROUTES_MAX];
 	size_t count = 0;
@@ -215,6 +144,7 @@ static void read_routes(struct json *j, struct tailnet_node *n)
 		if (count < TAILNET_ROUTES_MAX && ipprefix_parse(bytes_of(text, len), &v[count]))
 			count++;
 	}
+	t->routes_dirty = true;
 	free(n->routes);
 	n->routes = count ? malloc(count * sizeof *v) : NULL;
 	n->n_routes = n->routes ? count : 0;
@@ -255,7 +185,7 @@ void node_set_hostinfo(struct tailnet *t, struct tnode *n, struct bytes json)
 		} else if (json_key_is(key, "OS")) {
 			json_str(&j, p->os, sizeof p->os);
 		} else if (json_key_is(key, "RoutableIPs")) {
-			read_routes(&j, p);
+			read_routes(&j, t, p);
 			has_routes = true;
 		} else if (json_key_is(key, "NetInfo")) {
 			read_netinfo(&j, p);
@@ -263,7 +193,8 @@ void node_set_hostinfo(struct tailnet *t, struct tnode *n, struct bytes json)
 			json_skip(&j);
 		}
 	}
-	if (!has_routes && json_done(&j)) {
+	if (!has_routes && json_done(&j) && p->n_routes > 0) {
+		t->routes_dirty = true;
 		free(p->routes);
 		p->routes = NULL;
 		p->n_routes = 0;
@@ -304,15 +235,28 @@ static bool has_route(const struct ipprefix *v, size_t n, const struct ipprefix 
 	return false;
 }
 
-bool node_is_primary(const struct tailnet *t, const struct tnode *n, const struct ipprefix *route)
+static void find_routers(struct tailnet *t)
+{
+	t->n_routers = 0;
+	for (size_t i = 0; i < t->n_slots; i++) {
+		const struct tnode *n = &t->nodes[i];
+
+		if (n->used && !n->dead && (n->pub.n_approved > 0 || n->served != 0))
+			t->routers[t->n_routers++] = (uint32_t)i;
+	}
+	t->routers_stale = false;
+}
+
+bool node_is_primary(struct tailnet *t, const struct tnode *n, const struct ipprefix *route)
 {
 	if (!has_route(n->pub.routes, n->pub.n_routes, route))
 		return false;
-	for (size_t i = 0; i < t->n_slots; i++) {
-		const struct tnode *o = &t->nodes[i];
+	if (t->routers_stale)
+		find_routers(t);
+	for (size_t i = 0; i < t->n_routers; i++) {
+		const struct tnode *o = &t->nodes[t->routers[i]];
 
-		if (o->used && !o->dead && o != n && o->pub.online &&
-		    (!n->pub.online || o->pub.id < n->pub.id) &&
+		if (o != n && o->pub.online && (!n->pub.online || o->pub.id < n->pub.id) &&
 		    has_route(o->pub.routes, o->pub.n_routes, route) &&
 		    has_route(o->pub.approved_routes, o->pub.n_approved, route))
 			return false;
@@ -320,7 +264,7 @@ bool node_is_primary(const struct tailnet *t, const struct tnode *n, const struc
 	return true;
 }
 
-static uint64_t served_by(const struct tailnet *t, const struct tnode *n)
+static uint64_t served_by(struct tailnet *t, const struct tnode *n)
 {
 	uint64_t h = 0;
 
@@ -338,20 +282,21 @@ static uint64_t served_by(const struct tailnet *t, const struct tnode *n)
 
 void node_routes_moved(struct tailnet *t)
 {
-	for (size_t i = 0; i < t->n_slots; i++) {
-		struct tnode *n = &t->nodes[i];
-		uint64_t h;
+	if (!t->routes_dirty)
+		return;
+	t->routes_dirty = false;
+	find_routers(t);
+	for (size_t i = 0; i < t->n_routers; i++) {
+		struct tnode *n = &t->nodes[t->routers[i]];
+		uint64_t h = served_by(t, n);
 
-		if (!n->used || n->dead || (n->pub.n_approved == 0 && n->served == 0))
-			continue;
-		h = served_by(t, n);
 		if (h != n->served)
-			n->full_seq = ++t->seq;
+			node_whole(t, n);
 		n->served = h;
 	}
 }
 
-static bool set_approved(struct tnode *n, const struct ipprefix *v, size_t count)
+static bool set_approved(struct tailnet *t, struct tnode *n, const struct ipprefix *v, size_t count)
 {
 	struct ipprefix *copy = NULL;
 
@@ -362,6 +307,7 @@ static bool set_approved(struct tnode *n, const struct ipprefix *v, size_t count
 	free(n->pub.approved_routes);
 	n->pub.approved_routes = copy;
 	n->pub.n_approved = count;
+	t->routers_stale = t->routes_dirty = true;
 	return true;
 }
 
@@ -369,88 +315,50 @@ void node_auto_approve(struct tailnet *t, struct tnode *n)
 {
 	struct ipprefix v[TAILNET_ROUTES_MAX];
 	size_t count = n->pub.n_approved;
-	const struct tailnet_user *u = tailnet_user(t, n->pub.user);
-	const char *tags[TAILNET_TAGS_MAX];
-	struct policy_node pn = { .id = n->pub.id,
-				  .user = u && n->pub.n_tags == 0 ? u->name : "",
-				  .tags = tags,
-				  .n_tags = n->pub.n_tags,
-				  .v4 = n->pub.v4,
-				  .v6 = n->pub.v6 };
+	const struct policy_node pn = view_node(t, n);
 
 	if (!t->policy || n->pub.n_routes == 0)
 		return;
-	for (size_t i = 0; i < n->pub.n_tags; i++)
-		tags[i] = n->pub.tags[i];
 	if (count > 0)
 		memcpy(v, n->pub.approved_routes, count * sizeof *v);
 	for (size_t i = 0; i < n->pub.n_routes && count < TAILNET_ROUTES_MAX; i++)
 		if (!has_route(v, count, &n->pub.routes[i]) &&
 		    policy_route_approved(t->policy, &pn, &n->pub.routes[i]))
 			v[count++] = n->pub.routes[i];
-	if (count > n->pub.n_approved && set_approved(n, v, count)) {
-		n->full_seq = ++t->seq;
-		t->view_dirty = true;
+	if (count > n->pub.n_approved && set_approved(t, n, v, count)) {
+		node_whole(t, n);
 		store(t, n);
 	}
 }
 
 /* --- birth and death --- */
 
-static struct tnode *free_slot(struct tailnet *t)
-{
-	if (t->n_nodes == TAILNET_NODES_MAX)
-		return NULL;
-	for (size_t i = 0; i < t->n_slots; i++)
-		if (!t->nodes[i].used)
-			return &t->nodes[i];
-	if (t->n_slots == t->cap_slots) {
-		size_t cap = t->cap_slots ? t->cap_slots * 2 : 16;
-		struct tnode *v = realloc(t->nodes, cap * sizeof *v);
-
-		if (!v)
-			return NULL;
-		t->nodes = v;
-		t->cap_slots = cap;
-	}
-	return &t->nodes[t->n_slots++];
-}
-
 struct tnode *node_create(struct tailnet *t, wall_t wall, const struct key_pub *machine,
 			  const struct key_pub *node)
 {
-	struct tnode *n = free_slot(t);
+	struct tnode f = { .offline_at = MONO_NEVER, .remove_at = MONO_NEVER };
 
-	if (!n)
-		return NULL;
-	*n = (struct tnode){ .used = true, .offline_at = MONO_NEVER, .remove_at = MONO_NEVER };
-	n->pub.id = t->next_node++; /* never used again, also after deletion */
-	n->pub.machine = *machine;
-	n->pub.node = *node;
-	n->pub.created = n->pub.last_seen = wall;
-	n->pub.approved = !t->conf.needs_approval;
+	f.pub.id = t->next_node;
+	f.pub.machine = *machine;
+	f.pub.node = *node;
+	f.pub.created = f.pub.last_seen = wall;
+	f.pub.approved = !t->conf.needs_approval;
 	if (t->conf.key_expiry.ns > 0)
-		n->pub.expiry = (wall_t){ wall.ns + t->conf.key_expiry.ns };
-	if (!node_allocate(t, n)) {
-		*n = (struct tnode){ 0 };
+		f.pub.expiry = (wall_t){ wall.ns + t->conf.key_expiry.ns };
+	if (!allocate(t, &f))
 		return NULL;
-	}
-	t->n_nodes++;
-	t->view_dirty = true;
-	return n;
+	t->next_node++; /* never used again, also after deletion */
+	return slot_new(t, &f);
 }
 
 void node_remove(struct tailnet *t, mono_t now, struct tnode *n)
 {
-	for (size_t i = 0; i < t->n_streams; i++)
-		if (&t->nodes[t->streams[i].slot] == n)
-			t->streams[i].gone = true;
-	n->dead = true;
+	for (unsigned i = 0; i < n->n_streams; i++)
+		t->streams[n->stream[i]].gone = true;
+	slot_bury(t, n);
 	n->full_seq = ++t->seq;
-	t->view_dirty = true;
-	t->n_nodes--;
-	t->policy_dirty = t->policy_dirty || t->policy;
-	t->flush_at = mono_min(t->flush_at, mono_add(now, SPAN_MS(TAILNET_BATCH_MS)));
+	node_note(t, n);
+	soon(t, now);
 	tailnet_emit(t, TAILNET_DELETE_NODE, n->pub.id);
 }
 
@@ -501,7 +409,7 @@ int tailnet_node_rename(struct tailnet *t, mono_t now, wall_t wall, int64_t id, 
 	if (label_taken(t, n, label))
 		return err_say(e, EEXIST, "another node is called '%s'", label);
 	tailnet_audit(t, "node %lld (%s) renamed to %s", (long long)id, n->pub.given, label);
-	memcpy(n->pub.given, label, sizeof label);
+	slot_set_label(t, n, label);
 	node_changed(t, now, n);
 	return 0;
 }
@@ -547,7 +455,7 @@ int tailnet_node_approve_routes(struct tailnet *t, mono_t now, wall_t wall, int6
 	(void)wall;
 	if (!n)
 		return missing(id, e);
-	if (!set_approved(n, v, count))
+	if (!set_approved(t, n, v, count))
 		return err_say(e, ENOBUFS, "no room for %zu routes (limit %d)", count,
 			       TAILNET_ROUTES_MAX);
 	tailnet_audit(t, "node %lld (%s): %zu routes approved", (long long)id, n->pub.given, count);

@@ -1,7 +1,9 @@
-/* coordinator/policy.c - policies: made, tested, compiled to the packet filter of one node
+/* coordinator/policy.c - policies: made, and applied to the nodes there are
  *
- * policy_prepare resolves the sources of all rules once for a set of nodes; everything that is
- * asked for a node afterwards (filter, visibility) works on that set until the next prepare.
+ * policy_prepare notes for every node what it has to do with each rule, as sets of bits
+ * (policy_priv.h); policy_update does it again for one node. From there on visibility is an
+ * intersection of sets, and a change names the rules whose sources it touched: only filters that
+ * contain one of those have to be made again.
  */
 #include "coordinator/policy.h"
 
@@ -41,12 +43,11 @@ static void targets_fini(struct target *v, size_t n)
 
 static void unprepare(struct policy *p)
 {
-	for (size_t i = 0; i < p->n_rules; i++) {
-		if (p->rules[i].src_set)
-			ipranges_free(p->rules[i].src_set);
-		free(p->rules[i].src_set);
-		p->rules[i].src_set = NULL;
-	}
+	for (size_t i = 0; i < p->n_pnodes; i++)
+		free(p->pnodes[i].set[0]);
+	p->n_pnodes = 0;
+	p->n_stale_owners = 0;
+	p->all_stale = true;
 }
 
 void policy_free(struct policy *p)
@@ -64,6 +65,9 @@ void policy_free(struct policy *p)
 		names_fini(&p->rules[i].src);
 		targets_fini(p->rules[i].dst, p->rules[i].n_dst);
 		free(p->rules[i].app);
+		free(p->rules[i].from);
+		ipranges_free(&p->rules[i].src_set);
+		buf_fini(&p->rules[i].src_text);
 	}
 	for (size_t i = 0; i < p->n_checks; i++) {
 		free(p->checks[i].src);
@@ -79,6 +83,9 @@ void policy_free(struct policy *p)
 		names_fini(&p->attrs[i].target);
 		names_fini(&p->attrs[i].attrs);
 	}
+	free(p->pnodes);
+	free(p->self_rules);
+	free(p->stale);
 	free(p->hosts);
 	free(p->rules);
 	free(p->checks);
@@ -93,6 +100,20 @@ static void explain(struct err *e, struct bytes text, size_t at, const char *why
 	struct hujson_pos pos = hujson_pos(text, at);
 
 	err_say(e, EINVAL, "policy: line %u, column %u: %s", pos.line, pos.column, why);
+}
+
+static bool make_sets(struct policy *p)
+{
+	p->words = p->n_rules / 64 + 1;
+	p->self_rules = calloc(p->words, sizeof *p->self_rules);
+	p->stale = calloc(p->words, sizeof *p->stale);
+	if (!p->self_rules || !p->stale)
+		return false;
+	for (size_t i = 0; i < p->n_rules; i++)
+		for (size_t k = 0; k < p->rules[i].n_dst; k++)
+			if (p->rules[i].dst[k].to.kind == ALIAS_SELF)
+				set_put(p->self_rules, i);
+	return true;
 }
 
 struct policy *policy_parse(struct bytes text, struct err *e)
@@ -116,8 +137,12 @@ struct policy *policy_parse(struct bytes text, struct err *e)
 	if (!ok)
 		snprintf(why, sizeof why, "this comment or text does not end");
 	ok = ok && policy_read(p, bytes_of(plain, text.len), &at, why) &&
-	     policy_check_names(p, &at, why);
+	     policy_resolve(p, &at, why);
 	free(plain);
+	if (ok && !make_sets(p)) {
+		snprintf(why, sizeof why, "out of memory");
+		ok = false;
+	}
 	if (ok)
 		return p;
 	explain(e, text, at, why);
@@ -130,7 +155,83 @@ struct bytes policy_text(const struct policy *p)
 	return bytes_of(p->text, p->len);
 }
 
-/* --- preparing --- */
+/* --- nodes --- */
+
+static bool acts_for(const struct alias *a, const struct policy_node *n)
+{
+	for (size_t i = 0; i < n->n_routes && a->kind == ALIAS_PREFIX; i++)
+		if (!route_is_exit(&n->routes[i]) && prefixes_overlap(&a->prefix, &n->routes[i]))
+			return true; /* traffic out of a routed network comes through its router */
+	return false;
+}
+
+/* May sources of the rule know of the node? As the filter, but that an exit node is known only for
+ * the whole internet. */
+static bool target_seen(const struct target *t, const struct policy_node *n)
+{
+	if (t->to.kind == ALIAS_PREFIX && node_is_exit(n) && !node_covered(n, &t->to.prefix)) {
+		for (size_t i = 0; i < n->n_routes; i++)
+			if (!route_is_exit(&n->routes[i]) &&
+			    prefixes_overlap(&t->to.prefix, &n->routes[i]))
+				return true;
+		return route_is_exit(&t->to.prefix);
+	}
+	return target_leads(t, n);
+}
+
+static void note_rule(const struct rule *r, size_t i, const struct policy_node *n,
+		      struct pnode *out)
+{
+	for (size_t k = 0; k < r->src.n; k++) {
+		const struct alias *a = &r->from[k];
+
+		if (alias_names(a, n) || (a->kind == ALIAS_ANY && n->n_routes > 0))
+			set_put(out->set[SET_ADDS], i);
+		if (alias_covers(a, n))
+			set_put(out->set[SET_FROM], i);
+		if (alias_covers(a, n) || acts_for(a, n))
+			set_put(out->set[SET_ACTS], i);
+	}
+	for (size_t k = 0; k < r->n_dst; k++) {
+		if (target_leads(&r->dst[k], n))
+			set_put(out->set[SET_TO], i);
+		if (target_seen(&r->dst[k], n))
+			set_put(out->set[SET_SEEN], i);
+	}
+}
+
+static bool note_node(const struct policy *p, const struct policy_node *n, struct pnode *out)
+{
+	uint64_t *block = n->id != 0 ? calloc(SETS * p->words, sizeof *block) : NULL;
+
+	if (n->id != 0 && !block)
+		return false;
+	for (size_t i = 0; i < SETS; i++)
+		out->set[i] = block ? block + i * p->words : NULL;
+	out->owner = n->n_tags == 0 ? n->owner : 0;
+	out->touched = p->turn;
+	for (size_t i = 0; block && i < p->n_rules; i++)
+		note_rule(&p->rules[i], i, n, out);
+	return true;
+}
+
+static bool make_room(struct policy *p, size_t n)
+{
+	struct pnode *v = p->pnodes;
+
+	if (n > p->cap_pnodes) {
+		size_t cap = MAX_OF(n, 2 * p->cap_pnodes);
+
+		v = realloc(p->pnodes, cap * sizeof *v);
+		if (!v)
+			return false;
+		p->pnodes = v;
+		p->cap_pnodes = cap;
+	}
+	while (p->n_pnodes < n)
+		p->pnodes[p->n_pnodes++] = (struct pnode){ 0 };
+	return true;
+}
 
 int policy_prepare(struct policy *p, const struct policy_node *v, size_t n)
 {
@@ -139,500 +240,111 @@ int policy_prepare(struct policy *p, const struct policy_node *v, size_t n)
 	unprepare(p);
 	p->nodes = v;
 	p->n_nodes = n;
-	for (size_t i = 0; i < p->n_rules; i++) {
-		struct rule *r = &p->rules[i];
-
-		r->src_set = calloc(1, sizeof *r->src_set);
-		for (size_t k = 0; r->src_set && k < r->src.n; k++)
-			if (!alias_ranges(p, r->src.v[k], v, n, r->src_set)) {
-				unprepare(p);
-				return -ENOMEM;
-			}
-		if (!r->src_set) {
-			unprepare(p);
+	p->turn++;
+	for (size_t i = 0; i < p->n_rules; i++)
+		p->rules[i].src_stale = true;
+	if (!make_room(p, n))
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		if (!note_node(p, &v[i], &p->pnodes[i]))
 			return -ENOMEM;
-		}
-		ipranges_merge(r->src_set);
-	}
 	return 0;
 }
 
-/* --- what a destination means for one node --- */
-
-static bool is_exit(const struct policy_node *n)
+static void owner_stale(struct policy *p, int64_t owner)
 {
-	for (size_t i = 0; i < n->n_routes; i++)
-		if (n->routes[i].bits == (ip_is_v4(&n->routes[i].ip) ? 96 : 0))
-			return true;
-	return false;
-}
-
-static bool own(const struct policy_node *n, struct ipranges *out)
-{
-	return ipranges_add_ip(out, &n->v4) && ipranges_add_ip(out, &n->v6);
-}
-
-/* Addresses of the alias that lead to self: its own ones, and what it routes. Empty: none do. */
-static bool dst_ranges(const struct policy *p, const char *alias, const struct policy_node *self,
-		       struct ipranges *out)
-{
-	struct ipranges all = { 0 };
-	bool ok = true;
-
-	if (strcmp(alias, "autogroup:self") == 0)
-		return self->n_tags > 0 || own(self, out);
-	if (strcmp(alias, "autogroup:internet") == 0)
-		return !is_exit(self) || alias_ranges(p, alias, NULL, 0, out);
-	if (alias_has_node(p, alias, self))
-		ok = own(self, out);
-	if (!ok || self->n_routes == 0 || !alias_ranges(p, alias, p->nodes, p->n_nodes, &all)) {
-		ipranges_free(&all);
-		return ok;
-	}
-	ipranges_merge(&all);
-	for (size_t i = 0; ok && i < self->n_routes;
-	     i++) { /* a rule for addresses that self routes lets them in */
-		const struct iprange route = range_of(&self->routes[i]);
-
-		for (size_t k = 0; ok && k < all.n; k++) {
-			struct iprange cut = {
-				ip_cmp(&all.v[k].first, &route.first) > 0 ? all.v[k].first
-									  : route.first,
-				ip_cmp(&all.v[k].last, &route.last) < 0 ? all.v[k].last : route.last
-			};
-
-			if (ip_is_v4(&all.v[k].first) == ip_is_v4(&route.first) &&
-			    ip_cmp(&cut.first, &cut.last) <= 0)
-				ok = ipranges_add(out, &cut);
-		}
-	}
-	ipranges_free(&all);
-	return ok;
-}
-
-/* autogroup:self: only devices of the same user, untagged, and only where the rule's sources allow
- * them */
-static bool self_sources(const struct rule *r, const struct policy *p,
-			 const struct policy_node *self, struct ipranges *out)
-{
-	for (size_t i = 0; i < p->n_nodes; i++) {
-		const struct policy_node *n = &p->nodes[i];
-		bool among = (!ip_is_zero(&n->v4) && ipranges_has(r->src_set, &n->v4)) ||
-			     (!ip_is_zero(&n->v6) && ipranges_has(r->src_set, &n->v6));
-
-		if (n->n_tags == 0 && self->n_tags == 0 && strcmp(n->user, self->user) == 0 &&
-		    among && !own(n, out))
-			return false;
-	}
-	ipranges_merge(out);
-	return true;
-}
-
-/* --- the filter --- */
-
-static void emit_ports(struct jsonw *w, const char *ip, const struct ports *p)
-{
-	jsonw_obj(w);
-	jsonw_kstr(w, "IP", ip);
-	jsonw_key(w, "Ports");
-	jsonw_obj(w);
-	jsonw_ki64(w, "First", p->first);
-	jsonw_ki64(w, "Last", p->last);
-	jsonw_obj_end(w);
-	jsonw_obj_end(w);
-}
-
-static void emit_range_ports(struct jsonw *w, const struct ipranges *dst, const struct target *t)
-{
-	for (size_t i = 0; i < dst->n; i++) {
-		struct ipranges one = { .v = &dst->v[i], .n = 1 };
-		struct buf text;
-		struct jsonw tw;
-		char ip[2 * IP_TEXT + 4];
-
-		buf_init(&text, sizeof ip + 2);
-		jsonw_init(&tw, &text);
-		if (!ipranges_emit(&one, &tw) || text.len < 2) {
-			w->failed = true;
-		} else { /* without its quotes */
-			bytes_to_str(bytes_of(text.data + text.off + 1, text.len - 2), ip,
-				     sizeof ip);
-			for (size_t k = 0; k < t->n_ports; k++)
-				emit_ports(w, ip, &t->ports[k]);
-		}
-		buf_fini(&text);
-	}
-}
-
-static void emit_sources(struct jsonw *w, const struct ipranges *src)
-{
-	jsonw_key(w, "SrcIPs");
-	jsonw_arr(w);
-	ipranges_emit(src, w);
-	jsonw_arr_end(w);
-}
-
-static void emit_protos(struct jsonw *w, const struct rule *r)
-{
-	if (r->n_protos == 0)
+	if (owner == 0)
 		return;
-	jsonw_key(w, "IPProto");
-	jsonw_arr(w);
-	for (size_t i = 0; i < r->n_protos; i++)
-		jsonw_i64(w, r->protos[i]);
-	jsonw_arr_end(w);
+	for (size_t i = 0; i < p->n_stale_owners; i++)
+		if (p->stale_owners[i] == owner)
+			return;
+	if (p->n_stale_owners == POLICY_STALE_OWNERS)
+		p->all_stale = true;
+	else
+		p->stale_owners[p->n_stale_owners++] = owner;
 }
 
-static void emit_grant(struct jsonw *w, const struct rule *r, const struct ipranges *dst)
+/* Rules whose sources hold the node before or after the change: it may have other addresses and
+ * routes now, so also where both hold it. */
+static void sources_stale(struct policy *p, const uint64_t *set)
 {
-	jsonw_key(w, "CapGrant");
-	jsonw_arr(w);
-	jsonw_obj(w);
-	jsonw_key(w, "Dsts");
-	jsonw_arr(w);
-	ipranges_emit(dst, w);
-	jsonw_arr_end(w);
-	jsonw_key(w, "CapMap");
-	jsonw_raw(w, bytes_str(r->app));
-	jsonw_obj_end(w);
-	jsonw_arr_end(w);
-}
-
-/* One FilterRule of self for one set of sources; targets for which `self_only` does not hold are
- * left out. */
-static bool emit_rule(const struct policy *p, struct jsonw *w, const struct rule *r,
-		      const struct policy_node *self, bool self_only)
-{
-	struct ipranges src = { 0 }, dst[1] = { { 0 } };
-	bool open = false, ok = true;
-
-	if (self_only)
-		ok = self_sources(r, p, self, &src);
-	for (size_t i = 0; ok && i < r->n_dst; i++) {
-		bool is_self = strcmp(r->dst[i].alias, "autogroup:self") == 0;
-
-		dst->n = 0;
-		if (is_self != self_only || (self_only && src.n == 0) ||
-		    (!self_only && r->src_set->n == 0))
-			continue;
-		ok = dst_ranges(p, r->dst[i].alias, self, dst);
-		ipranges_merge(dst);
-		if (!ok || dst->n == 0)
-			continue;
-		if (!open) {
-			jsonw_obj(w);
-			emit_sources(w, self_only ? &src : r->src_set);
-			emit_protos(w, r);
-			if (!r->app) {
-				jsonw_key(w, "DstPorts");
-				jsonw_arr(w);
-			}
-			open = true;
-		}
-		if (r->app) {
-			emit_grant(w, r, dst);
-			break; /* one grant a rule: further destinations of self are the same
-				  addresses */
-		}
-		emit_range_ports(w, dst, &r->dst[i]);
+	for (size_t w = 0; set && w < p->words; w++) {
+		p->stale[w] |= set[w];
+		for (uint64_t left = set[w]; left != 0; left &= left - 1)
+			p->rules[w * 64 + (size_t)__builtin_ctzll(left)].src_stale = true;
 	}
-	if (open) {
-		if (!r->app)
-			jsonw_arr_end(w);
-		jsonw_obj_end(w);
-	}
-	ipranges_free(&src);
-	ipranges_free(dst);
-	return ok;
 }
 
-int policy_filter_emit(const struct policy *p, size_t self, struct buf *out)
+int policy_update(struct policy *p, const struct policy_node *v, size_t n, size_t i)
 {
-	static const char all[] = "[{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{"
-				  "\"First\":0,\"Last\":65535}}]}]";
-	struct jsonw w;
+	struct pnode old, *now;
 
 	if (!p)
-		return buf_append(out, all, sizeof all - 1) ? 0 : -ENOMEM;
-	jsonw_init(&w, out);
-	jsonw_arr(&w);
-	for (size_t i = 0; i < p->n_rules; i++)
-		if (!emit_rule(p, &w, &p->rules[i], &p->nodes[self], false) ||
-		    !emit_rule(p, &w, &p->rules[i], &p->nodes[self], true))
-			return -ENOMEM;
-	jsonw_arr_end(&w);
-	return jsonw_ok(&w) ? 0 : -ENOMEM;
+		return 0;
+	p->nodes = v;
+	p->n_nodes = n;
+	if (!make_room(p, n))
+		return -ENOMEM;
+	now = &p->pnodes[i];
+	old = *now;
+	if (!note_node(p, &v[i], now)) {
+		*now = old;
+		return -ENOMEM;
+	}
+	sources_stale(p, old.set[SET_ADDS]);
+	sources_stale(p, now->set[SET_ADDS]);
+	owner_stale(p, old.owner);
+	owner_stale(p, now->owner);
+	free(old.set[0]);
+	return 0;
 }
 
-/* --- reachability --- */
-
-static bool from(const struct rule *r, const struct policy_node *n)
+static bool sets_meet(const uint64_t *a, const uint64_t *b, size_t words)
 {
-	if ((!ip_is_zero(&n->v4) && ipranges_has(r->src_set, &n->v4)) ||
-	    (!ip_is_zero(&n->v6) && ipranges_has(r->src_set, &n->v6)))
-		return true;
-	for (size_t i = 0; i < n->n_routes;
-	     i++) /* traffic out of a routed network comes through its router */
-		if (n->routes[i].bits > (ip_is_v4(&n->routes[i].ip) ? 96 : 0) &&
-		    ipranges_overlap(r->src_set, &n->routes[i]))
+	for (size_t i = 0; i < words; i++)
+		if (a[i] & b[i])
 			return true;
 	return false;
 }
 
-static bool to(const struct policy *p, const struct target *t, const struct policy_node *src,
-	       const struct policy_node *dst)
+bool policy_filter_stale(const struct policy *p, size_t self)
 {
-	struct ipranges set = { 0 };
-	bool any;
+	const struct pnode *n = &p->pnodes[self];
 
-	if (strcmp(t->alias, "autogroup:self") == 0)
-		return src->n_tags == 0 && dst->n_tags == 0 && *src->user &&
-		       strcmp(src->user, dst->user) == 0;
-	if (alias_has_node(p, t->alias, dst))
+	if (p->all_stale || n->touched == p->turn)
 		return true;
-	if (dst->n_routes == 0)
+	if (!n->set[0])
 		return false;
-	any = dst_ranges(p, t->alias, dst, &set) && set.n > 0;
-	ipranges_free(&set);
-	return any;
+	for (size_t i = 0; i < p->n_stale_owners; i++)
+		if (p->stale_owners[i] == n->owner)
+			return true;
+	return sets_meet(n->set[SET_TO], p->stale, p->words);
 }
 
-static bool reaches(const struct policy *p, const struct policy_node *a,
-		    const struct policy_node *b)
+void policy_settle(struct policy *p)
 {
-	for (size_t i = 0; i < p->n_rules; i++) {
-		if (!from(&p->rules[i], a))
-			continue;
-		for (size_t k = 0; k < p->rules[i].n_dst; k++)
-			if (to(p, &p->rules[i].dst[k], a, b))
-				return true;
-	}
-	return false;
+	if (!p)
+		return;
+	p->turn++;
+	p->all_stale = false;
+	p->n_stale_owners = 0;
+	memset(p->stale, 0, p->words * sizeof *p->stale);
+}
+
+/* --- who knows whom --- */
+
+static bool reaches(const struct policy *p, const struct pnode *a, const struct pnode *b)
+{
+	return sets_meet(a->set[SET_ACTS], b->set[SET_SEEN], p->words) ||
+	       (a->owner != 0 && a->owner == b->owner &&
+		sets_meet(a->set[SET_FROM], p->self_rules, p->words));
 }
 
 bool policy_sees(const struct policy *p, size_t a, size_t b)
 {
-	if (!p)
+	if (!p || !p->has_rules)
 		return true;
-	return reaches(p, &p->nodes[a], &p->nodes[b]) || reaches(p, &p->nodes[b], &p->nodes[a]);
-}
-
-/* --- its own tests --- */
-
-static bool proto_in(const struct rule *r, uint8_t proto)
-{
-	if (r->n_protos == 0)
-		return proto == 6 || proto == 17 || proto == 1 || proto == 58;
-	for (size_t i = 0; i < r->n_protos; i++)
-		if (r->protos[i] == proto)
-			return true;
-	return false;
-}
-
-/* May an address of `src` reach one of `dst` on the port? Decided on sets of addresses, as users
- * mean it. */
-static bool allowed(const struct policy *p, const struct ipranges *src, const struct ipranges *dst,
-		    uint16_t port, uint8_t proto)
-{
-	for (size_t i = 0; i < p->n_rules; i++) {
-		const struct rule *r = &p->rules[i];
-		bool from_here = false;
-
-		for (size_t k = 0; k < src->n && !r->app; k++)
-			from_here |= ipranges_has(r->src_set, &src->v[k].first);
-		for (size_t k = 0; from_here && proto_in(r, proto) && k < r->n_dst; k++) {
-			struct ipranges set = { 0 };
-			bool hit = false;
-
-			if (alias_ranges(p, r->dst[k].alias, p->nodes, p->n_nodes, &set)) {
-				ipranges_merge(&set);
-				for (size_t m = 0; m < dst->n; m++)
-					hit |= strcmp(r->dst[k].alias, "*") == 0 ||
-					       ipranges_has(&set, &dst->v[m].first);
-			}
-			ipranges_free(&set);
-			for (size_t m = 0; hit && m < r->dst[k].n_ports; m++)
-				if (port >= r->dst[k].ports[m].first &&
-				    port <= r->dst[k].ports[m].last)
-					return true;
-		}
-	}
-	return false;
-}
-
-static int run_check(const struct policy *p, const struct check *c, const struct target *t,
-		     bool want, struct err *e)
-{
-	struct ipranges src = { 0 }, dst = { 0 };
-	bool ok = alias_ranges(p, c->src, p->nodes, p->n_nodes, &src) &&
-		  alias_ranges(p, t->alias, p->nodes, p->n_nodes, &dst);
-	struct hujson_pos pos = hujson_pos(policy_text(p), c->at);
-	bool got = ok && allowed(p, &src, &dst, t->ports[0].first, c->proto);
-	bool empty = src.n == 0 || dst.n == 0; /* names without a node now prove nothing */
-
-	ipranges_free(&src);
-	ipranges_free(&dst);
-	if (!ok)
-		return err_set(e, ENOMEM, "policy tests");
-	if (empty || got == want)
-		return 0;
-	return err_say(e, EINVAL, "policy: line %u, column %u: test fails: %s to %s:%u is %s",
-		       pos.line, pos.column, c->src, t->alias, t->ports[0].first,
-		       got ? "accepted but shall be denied" : "denied but shall be accepted");
-}
-
-int policy_test(struct policy *p, const struct policy_node *v, size_t n, struct err *e)
-{
-	if (policy_prepare(p, v, n) != 0)
-		return err_set(e, ENOMEM, "policy tests");
-	for (size_t i = 0; i < p->n_checks; i++) {
-		const struct check *c = &p->checks[i];
-		int ret = 0;
-
-		for (size_t k = 0; ret == 0 && k < c->n_accept; k++)
-			ret = run_check(p, c, &c->accept[k], true, e);
-		for (size_t k = 0; ret == 0 && k < c->n_deny; k++)
-			ret = run_check(p, c, &c->deny[k], false, e);
-		if (ret != 0)
-			return ret;
-	}
-	return 0;
-}
-
-/* --- owners, approvers, attributes --- */
-
-static bool owns(const struct policy *p, const struct names *owners, const char *user)
-{
-	const struct policy_node who = { .user = user };
-
-	for (size_t i = 0; i < owners->n; i++)
-		if (strncmp(owners->v[i], "tag:", 4) != 0 && alias_has_node(p, owners->v[i], &who))
-			return true;
-	return false;
-}
-
-bool policy_tag_allowed(const struct policy *p, const char *user, const char *tag)
-{
-	const struct entry *t = p ? entry_find(&p->tags, tag) : NULL;
-
-	return t && *user && owns(p, &t->members, user);
-}
-
-static bool among(const struct policy *p, const struct names *v, const struct policy_node *n)
-{
-	for (size_t i = 0; i < v->n; i++)
-		if (alias_has_node(p, v->v[i], n))
-			return true;
-	return false;
-}
-
-bool policy_route_approved(const struct policy *p, const struct policy_node *node,
-			   const struct ipprefix *route)
-{
-	struct ipprefix allowed_route;
-
-	if (!p)
+	if (a >= p->n_pnodes || b >= p->n_pnodes || !p->pnodes[a].set[0] || !p->pnodes[b].set[0])
 		return false;
-	if (route->bits == (ip_is_v4(&route->ip) ? 96 : 0))
-		return among(p, &p->exit, node);
-	for (size_t i = 0; i < p->routes.n; i++)
-		if (ipprefix_parse(bytes_str(p->routes.v[i].name), &allowed_route) &&
-		    allowed_route.bits <= route->bits && ipprefix_has(&allowed_route, &route->ip) &&
-		    among(p, &p->routes.v[i].members, node))
-			return true;
-	return false;
-}
-
-int policy_attrs_emit(const struct policy *p, const struct policy_node *self, struct buf *out)
-{
-	bool ok = true;
-
-	for (size_t i = 0; i < p->n_attrs; i++)
-		for (size_t k = 0; among(p, &p->attrs[i].target, self) && k < p->attrs[i].attrs.n;
-		     k++) {
-			struct jsonw w;
-
-			if (out->len > 0)
-				ok = ok && buf_append(out, ",", 1);
-			jsonw_init(&w, out);
-			jsonw_str(&w, p->attrs[i].attrs.v[k]);
-			ok = ok && jsonw_ok(&w) && buf_append(out, ":[]", 3);
-		}
-	return ok ? 0 : -ENOMEM;
-}
-
-/* --- ssh --- */
-
-static void ssh_users(struct jsonw *w, const struct ssh_rule *r)
-{
-	jsonw_key(w, "sshUsers");
-	jsonw_obj(w);
-	for (size_t i = 0; i < r->users.n; i++) {
-		bool any = strcmp(r->users.v[i], "autogroup:nonroot") == 0;
-
-		jsonw_kstr(w, any ? "*" : r->users.v[i], any ? "=" : r->users.v[i]);
-		if (any)
-			jsonw_kstr(w, "root", "");
-	}
-	jsonw_obj_end(w);
-}
-
-static bool ssh_principals(const struct policy *p, struct jsonw *w, const struct ssh_rule *r)
-{
-	struct ipranges src = { 0 };
-	bool ok = true;
-	char text[IP_TEXT];
-
-	for (size_t i = 0; ok && i < r->src.n; i++)
-		for (size_t k = 0; ok && k < p->n_nodes; k++)
-			if (alias_has_node(p, r->src.v[i], &p->nodes[k]))
-				ok = own(&p->nodes[k], &src);
-	jsonw_key(w, "principals");
-	jsonw_arr(w);
-	for (size_t i = 0; i < src.n; i++) {
-		jsonw_obj(w);
-		jsonw_kstr(w, "nodeIP", ip_text(&src.v[i].first, text));
-		jsonw_obj_end(w);
-	}
-	jsonw_arr_end(w);
-	ipranges_free(&src);
-	return ok;
-}
-
-int policy_ssh_emit(const struct policy *p, size_t self, struct buf *out)
-{
-	const struct policy_node *node = &p->nodes[self];
-	struct jsonw w;
-
-	if (p->n_ssh == 0)
-		return 0;
-	jsonw_init(&w, out);
-	jsonw_obj(&w);
-	jsonw_key(&w, "rules");
-	jsonw_arr(&w);
-	for (size_t i = 0; i < p->n_ssh; i++) {
-		const struct ssh_rule *r = &p->ssh[i];
-
-		if (!among(p, &r->dst, node))
-			continue;
-		jsonw_obj(&w);
-		if (!ssh_principals(p, &w, r))
-			return -ENOMEM;
-		ssh_users(&w, r);
-		jsonw_key(&w, "action");
-		jsonw_obj(&w);
-		jsonw_kbool(&w, "accept", !r->is_check);
-		if (r->is_check)
-			jsonw_kbool(&w, "reject",
-				    true); /* a check needs a person, whom nobody can ask here */
-		if (r->period_ns > 0)
-			jsonw_ki64(&w, "sessionDuration", r->period_ns);
-		jsonw_kbool(&w, "allowAgentForwarding", true);
-		jsonw_kbool(&w, "allowLocalPortForwarding", true);
-		jsonw_obj_end(&w);
-		jsonw_obj_end(&w);
-	}
-	jsonw_arr_end(&w);
-	jsonw_obj_end(&w);
-	return jsonw_ok(&w) ? 0 : -ENOMEM;
+	return reaches(p, &p->pnodes[a], &p->pnodes[b]) || reaches(p, &p->pnodes[b], &p->pnodes[a]);
 }

@@ -18,16 +18,22 @@
 
 struct policy;
 
-enum { POLICY_TEXT_MAX = 1 << 20, POLICY_RULES_MAX = 10000, POLICY_NAMES_MAX = 10000 };
+enum {
+	POLICY_TEXT_MAX = 1 << 20,
+	POLICY_RULES_MAX = 10000,
+	POLICY_NAMES_MAX = 10000,
+	POLICY_TAG_MAX = 64, /* with NUL */
+};
 
-struct policy_node { /* what a policy sees of a node; borrowed for the call */
-	int64_t id;
+struct policy_node {      /* what a policy sees of a node; borrowed for the call */
+	int64_t id;       /* 0: an empty place */
+	int64_t owner;    /* the user's number; 0: owned by tags */
 	const char *user; /* login name; "" when it is owned by tags */
-	const char *const *tags;
+	const char (*tags)[POLICY_TAG_MAX];
 	size_t n_tags;
 	struct ip v4, v6; /* zero: none */
 	const struct ipprefix *routes;
-	size_t n_routes; /* approved ones */
+	size_t n_routes; /* that it announces and that are approved */
 };
 
 struct policy *policy_parse(struct bytes text,
@@ -35,9 +41,15 @@ struct policy *policy_parse(struct bytes text,
 void policy_free(struct policy *p);
 struct bytes policy_text(const struct policy *p); /* as it was given */
 
-/* Resolves all names for these nodes; v stays the caller's and must live until the next prepare.
- * Before any of the calls below that take an index. p NULL is fine. 0 or -ENOMEM */
+/* Resolves all names for these nodes; v stays the caller's and must live until the next prepare or
+ * update. Before any of the calls below that take an index. p NULL is fine. 0 or -ENOMEM */
 MUST_USE int policy_prepare(struct policy *p, const struct policy_node *v, size_t n);
+/* The node in place i is new, gone or other than it was; v and n may have moved and grown by it.
+ * Costs what one node has to do with the rules. 0 or -ENOMEM: prepare again */
+MUST_USE int policy_update(struct policy *p, const struct policy_node *v, size_t n, size_t i);
+/* May the packet filter of self be another than at the last policy_settle? */
+bool policy_filter_stale(const struct policy *p, size_t self);
+void policy_settle(struct policy *p);
 /* Prepares, then runs the `tests` section; -EINVAL: e names the first that fails. Names without a
  * node prove nothing. */
 MUST_USE int policy_test(struct policy *p, const struct policy_node *v, size_t n, struct err *e);
@@ -45,7 +57,7 @@ MUST_USE int policy_test(struct policy *p, const struct policy_node *v, size_t n
 /* The packet filter of node `self` (an index of the prepared nodes), reduced to rules that lead to
  * it: appended as a JSON array of FilterRule (control-protocol.md 4.10). p NULL: allow all. 0 or
  * -ENOMEM */
-MUST_USE int policy_filter_emit(const struct policy *p, size_t self, struct buf *out);
+MUST_USE int policy_filter_emit(struct policy *p, size_t self, struct buf *out);
 /* May a and b know of each other: some rule lets one reach the other. p NULL: yes. */
 bool policy_sees(const struct policy *p, size_t a, size_t b);
 /* SSHPolicy object for self appended, or nothing when the policy has no ssh section. 0 or -ENOMEM

@@ -6,9 +6,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	static const char *const tags[] = { "tag:web" };
+	static const char tags[][POLICY_TAG_MAX] = { "tag:web" };
 	const struct policy_node nodes[2] = {
-		{ .id = 1, .user = "alice", .v4 = ip_v4(100, 64, 0, 1) },
+		{ .id = 1, .owner = 1, .user = "alice", .v4 = ip_v4(100, 64, 0, 1) },
 		{ .id = 2, .user = "", .tags = tags, .n_tags = 1, .v4 = ip_v4(100, 64, 0, 2) },
 	};
 	struct err e = { 0 };

@@ -11,6 +11,7 @@ enum {
 	POLICY_PORTS_MAX = 64, /* ranges of one destination */
 	POLICY_PROTOS_MAX = 16,
 	POLICY_RANGES_MAX = 65536,
+	POLICY_SOURCES_MAX = 4 << 20, /* bytes of the sources of a rule */
 };
 
 struct names { /* a list of aliases as written */
@@ -36,21 +37,51 @@ struct ports {
 	uint16_t first, last;
 };
 
+enum alias_kind {
+	ALIAS_ANY,      /* * */
+	ALIAS_ALL,      /* autogroup:danger-all: addresses outside the tailnet too */
+	ALIAS_USER,     /* alice@ */
+	ALIAS_GROUP,    /* group:x */
+	ALIAS_TAG,      /* tag:x */
+	ALIAS_MEMBER,   /* autogroup:member: not tagged */
+	ALIAS_TAGGED,   /* autogroup:tagged */
+	ALIAS_PREFIX,   /* an address, a prefix, a name of hosts */
+	ALIAS_SELF,     /* autogroup:self */
+	ALIAS_INTERNET, /* autogroup:internet */
+};
+struct alias { /* what a name stands for; it borrows from the policy */
+	enum alias_kind kind;
+	const char *text;
+	const struct entry *group;
+	struct ipprefix prefix;
+};
+
 struct target { /* "alias:ports" */
 	char *alias;
+	struct alias to; /* resolved */
 	size_t n_ports;
 	struct ports ports[POLICY_PORTS_MAX];
 };
 
+struct ipranges { /* sorted, without overlap */
+	struct iprange *v;
+	size_t n, cap;
+};
+
 struct rule { /* of acls and grants alike */
 	struct names src;
+	struct alias *from; /* resolved, one for each src */
 	struct target *dst;
 	size_t n_dst;
 	size_t n_protos;
 	uint8_t protos[POLICY_PROTOS_MAX];
-	char *app;                /* JSON object of capabilities, or NULL */
-	size_t at;                /* where it stands in the text */
-	struct ipranges *src_set; /* prepared */
+	char *app; /* JSON object of capabilities, or NULL */
+	size_t at; /* where it stands in the text */
+	bool from_any, from_all, is_grant;
+	/* made when first asked for, and anew after src_stale */
+	bool src_stale;
+	struct ipranges src_set;
+	struct buf src_text; /* the elements of SrcIPs */
 };
 
 struct check { /* of tests */
@@ -65,16 +96,30 @@ struct ssh_rule {
 	struct names src, dst, users;
 	bool is_check;
 	int64_t period_ns;
+	size_t at;
 };
 
 struct attr {
 	struct names target, attrs;
 };
 
-struct ipranges { /* sorted, without overlap */
-	struct iprange *v;
-	size_t n, cap;
+/* What a node has to do with each rule, a bit for a rule in each set. Whether one node reaches
+ * another is then an intersection of two sets, and a node that changes concerns its own sets only.
+ */
+enum rule_set {
+	SET_ADDS, /* its addresses or routes are among the sources */
+	SET_FROM, /* its addresses are covered by the sources */
+	SET_ACTS, /* the same, or what it routes is */
+	SET_TO,   /* the rule is part of its packet filter */
+	SET_SEEN, /* sources of the rule may know of it */
+	SETS
 };
+struct pnode {
+	uint64_t *set[SETS]; /* one block; NULL: no node in this place */
+	int64_t owner;       /* as it was when the sets were made; 0: tagged */
+	uint64_t touched;    /* policy.turn when it changed last */
+};
+enum { POLICY_STALE_OWNERS = 64 };
 
 struct policy {
 	char *text; /* as given */
@@ -83,6 +128,7 @@ struct policy {
 	struct names exit;
 	struct host *hosts;
 	size_t n_hosts;
+	bool has_rules; /* acls or grants are there, be they empty; without both all is allowed */
 	struct rule *rules;
 	size_t n_rules;
 	struct check *checks;
@@ -91,31 +137,62 @@ struct policy {
 	size_t n_ssh;
 	struct attr *attrs;
 	size_t n_attrs;
-	/* prepared: the nodes as they were told last */
+	/* prepared: the nodes as they were told last; by place, one without id is none */
 	const struct policy_node *nodes;
 	size_t n_nodes;
+	struct pnode *pnodes;
+	size_t n_pnodes, cap_pnodes;
+	size_t words;         /* of a set of rules */
+	uint64_t *self_rules; /* rules that lead to autogroup:self */
+	uint64_t *stale;      /* rules whose sources changed since the last policy_settle */
+	bool all_stale;
+	int64_t stale_owners[POLICY_STALE_OWNERS];
+	size_t n_stale_owners;
+	uint64_t turn;
 };
 
 /* policy_names.c */
 const struct entry *entry_find(const struct entries *e, const char *name);
-bool alias_known(const struct policy *p, const char *alias, bool as_dst); /* parses or is defined */
-/* Is the node (one of v) among the alias; addresses only, not routes. */
-bool alias_has_node(const struct policy *p, const char *alias, const struct policy_node *node);
+bool alias_of(const struct policy *p, const char *text, struct alias *out); /* false: undefined */
+/* Is it a name for nodes, and this node among them? */
+bool alias_names(const struct alias *a, const struct policy_node *n);
+/* The same by addresses: also `*` and prefixes that hold one of its own. */
+bool alias_covers(const struct alias *a, const struct policy_node *n);
 /* Adds the addresses that the alias stands for. false: out of memory or over the limit */
-bool alias_ranges(const struct policy *p, const char *alias, const struct policy_node *v, size_t n,
+bool alias_ranges(const struct alias *a, const struct policy_node *v, size_t n,
 		  struct ipranges *out);
-bool user_is(const char *alias, const char *user);
 bool is_user_alias(const char *alias);
+bool names_cover(const struct policy *p, const struct names *v, const struct policy_node *n);
+bool node_covered(const struct policy_node *n, const struct ipprefix *p);
+bool route_is_exit(const struct ipprefix *r);
+bool node_is_exit(const struct policy_node *n);
+bool internet_ranges(struct ipranges *out); /* public addresses: what an exit node is for */
+bool internet_has(const struct ipprefix *p);
+
+/* policy_filter.c */
+bool rule_sources(const struct policy *p, struct rule *r); /* brought up to date; false: memory */
+bool target_leads(const struct target *t, const struct policy_node *n);
 
 /* policy_ranges.c */
 bool ipranges_add(struct ipranges *r, const struct iprange *one);
 bool ipranges_add_ip(struct ipranges *r, const struct ip *a); /* a zero address is skipped */
 bool ipranges_add_prefix(struct ipranges *r, const struct ipprefix *p);
+bool ipranges_add_node(struct ipranges *r, const struct policy_node *n);
 void ipranges_merge(struct ipranges *r); /* sorts and joins what touches */
-bool ipranges_has(const struct ipranges *r, const struct ip *a);
-bool ipranges_overlap(const struct ipranges *r, const struct ipprefix *p);
+bool ipranges_overlap(const struct ipranges *r, const struct iprange *one);
 bool ipranges_emit(const struct ipranges *r, struct jsonw *w); /* as array elements */
 void ipranges_free(struct ipranges *r);
 struct iprange range_of(const struct ipprefix *p);
+bool prefixes_overlap(const struct ipprefix *a, const struct ipprefix *b);
+
+static inline bool set_has(const uint64_t *set, size_t i)
+{
+	return set[i / 64] >> (i % 64) & 1;
+}
+
+static inline void set_put(uint64_t *set, size_t i)
+{
+	set[i / 64] |= UINT64_C(1) << (i % 64);
+}
 
 #endif

@@ -43,6 +43,11 @@ bool ipranges_add_prefix(struct ipranges *r, const struct ipprefix *p)
 	return ipranges_add(r, &one);
 }
 
+bool ipranges_add_node(struct ipranges *r, const struct policy_node *n)
+{
+	return ipranges_add_ip(r, &n->v4) && ipranges_add_ip(r, &n->v6);
+}
+
 static int by_first(const void *a, const void *b)
 {
 	const struct iprange *x = a, *y = b;
@@ -79,32 +84,18 @@ void ipranges_merge(struct ipranges *r)
 	r->n = k + 1;
 }
 
-bool ipranges_has(const struct ipranges *r, const struct ip *a)
+bool ipranges_overlap(const struct ipranges *r, const struct iprange *one)
 {
-	size_t lo = 0, hi = r->n;
-
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (ip_cmp(a, &r->v[mid].first) < 0)
-			hi = mid;
-		else if (ip_cmp(a, &r->v[mid].last) > 0)
-			lo = mid + 1;
-		else
+	for (size_t i = 0; i < r->n; i++)
+		if (ip_cmp(&r->v[i].first, &one->last) <= 0 &&
+		    ip_cmp(&one->first, &r->v[i].last) <= 0)
 			return true;
-	}
 	return false;
 }
 
-bool ipranges_overlap(const struct ipranges *r, const struct ipprefix *p)
+bool prefixes_overlap(const struct ipprefix *a, const struct ipprefix *b)
 {
-	const struct iprange one = range_of(p);
-
-	for (size_t i = 0; i < r->n; i++)
-		if (ip_cmp(&r->v[i].first, &one.last) <= 0 &&
-		    ip_cmp(&one.first, &r->v[i].last) <= 0)
-			return true;
-	return false;
+	return a->bits <= b->bits ? ipprefix_has(a, &b->ip) : ipprefix_has(b, &a->ip);
 }
 
 /* the prefix length when the range is exactly one prefix, else -1 */

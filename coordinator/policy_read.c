@@ -154,29 +154,26 @@ static void approvers(struct reader *r)
 
 /* --- destinations: "alias:ports" --- */
 
+/* "*", or ports and ranges with commas between; port 0 only as the start of a range */
 static bool port_list(struct target *t, const char *s)
 {
+	if (strcmp(s, "*") == 0) {
+		t->ports[t->n_ports++] = (struct ports){ 0, 65535 };
+		return true;
+	}
 	while (*s) {
 		size_t len = strcspn(s, ",");
-		struct bytes part = bytes_of(s, len);
 		const char *dash = memchr(s, '-', len);
+		size_t first = dash ? (size_t)(dash - s) : len;
 		struct ports *pp = &t->ports[t->n_ports];
 
-		if (t->n_ports == POLICY_PORTS_MAX)
+		if (t->n_ports == POLICY_PORTS_MAX || !text_u16(bytes_of(s, first), &pp->first))
 			return false;
-		if (bytes_eq_str(part, "*")) {
-			*pp = (struct ports){ 0, 65535 };
-		} else if (dash) {
-			if (!text_u16(bytes_of(s, (size_t)(dash - s)), &pp->first) ||
-			    !text_u16(bytes_of(dash + 1, len - (size_t)(dash - s) - 1),
-				      &pp->last) ||
-			    pp->first > pp->last)
-				return false;
-		} else {
-			if (!text_u16(part, &pp->first))
-				return false;
-			pp->last = pp->first;
-		}
+		pp->last = pp->first;
+		if (dash ? !text_u16(bytes_of(dash + 1, len - first - 1), &pp->last) ||
+			       pp->first > pp->last
+			 : pp->first == 0)
+			return false;
 		t->n_ports++;
 		s += len + (s[len] == ',');
 	}
@@ -218,7 +215,7 @@ static const struct {
 } protos[] = {
 	{ "icmp", 1 }, { "igmp", 2 },       { "ipv4", 4 },   { "ip-in-ip", 4 }, { "tcp", 6 },
 	{ "egp", 8 },  { "igp", 9 },        { "udp", 17 },   { "gre", 47 },     { "esp", 50 },
-	{ "ah", 51 },  { "ipv6-icmp", 58 }, { "sctp", 132 },
+	{ "ah", 51 },  { "ipv6-icmp", 58 }, { "sctp", 132 }, { "fc", 133 },
 };
 
 static bool proto_number(struct bytes s, uint8_t *out)
@@ -226,28 +223,25 @@ static bool proto_number(struct bytes s, uint8_t *out)
 	uint64_t v;
 
 	for (size_t i = 0; i < ARRAY_LEN(protos); i++)
-		if (bytes_eq_str(s, protos[i].name)) {
+		if (bytes_caseeq(s, bytes_str(protos[i].name))) {
 			*out = protos[i].number;
 			return true;
 		}
-	if (!text_u64(s, &v) || v > 255)
+	if (s.len == 0 || s.data[0] == '0' || !text_u64(s, &v) || v > 255)
 		return false;
 	*out = (uint8_t)v;
 	return true;
 }
 
-static void proto(struct reader *r, struct rule *rule)
+static void proto(struct reader *r, uint8_t *v, size_t *n)
 {
 	char *s = text(r);
-	uint8_t number;
 
 	if (s && *s) {
-		if (!proto_number(bytes_str(s), &number))
-			fail(r, "'%s' is not a protocol", s);
+		if (proto_number(bytes_str(s), v))
+			*n = 1;
 		else
-			rule->protos[rule->n_protos++] = number;
-		if (number == 1) /* icmp means both families' */
-			rule->protos[rule->n_protos++] = 58;
+			fail(r, "'%s' is not a protocol", s);
 	}
 	free(s);
 }
@@ -266,6 +260,7 @@ static struct rule *new_rule(struct reader *r)
 	}
 	p->rules = v;
 	v[p->n_rules].at = (size_t)(r->j.p - r->start);
+	buf_init(&v[p->n_rules].src_text, POLICY_SOURCES_MAX);
 	return &v[p->n_rules++];
 }
 
@@ -289,16 +284,16 @@ static void acl(struct reader *r)
 		} else if (is(key, "dst")) {
 			targets(r, &rule->dst, &rule->n_dst);
 		} else if (is(key, "proto")) {
-			proto(r, rule);
-		} else if (is(key, "#ha-meta")) {
+			proto(r, rule->protos, &rule->n_protos);
+		} else if (key.len > 0 && key.data[0] == '#') { /* a note of an editor */
 			json_skip(&r->j);
 		} else {
 			fail(r, "a rule has action, src, dst and proto, not '%.*s'", (int)key.len,
 			     (const char *)key.data);
 		}
 	}
-	if (json_ok(&r->j) && (!has_action || !rule->src.n || !rule->n_dst))
-		fail(r, "a rule needs action, src and dst");
+	if (json_ok(&r->j) && !has_action)
+		fail(r, "a rule needs an action");
 }
 
 /* "tcp:443", "443", "*", "tcp:80-90": the ports of one protocol become a rule of their own */
@@ -311,15 +306,13 @@ static void grant_ip(struct reader *r, const struct names *src, const struct nam
 
 	if (!rule)
 		return;
+	rule->is_grant = true;
 	if (colon) {
 		if (!proto_number(bytes_of(ip, (size_t)(colon - ip)), &number)) {
 			fail(r, "'%s' is not of the form protocol:ports", ip);
 			return;
 		}
 		rule->protos[rule->n_protos++] = number;
-	} else if (proto_number(bytes_str(ip), &number) && !(ip[0] >= '0' && ip[0] <= '9')) {
-		rule->protos[rule->n_protos++] = number;
-		ports = "*";
 	}
 	for (size_t i = 0; i < src->n; i++) {
 		char **v = grow(r, rule->src.v, rule->src.n, sizeof *v);
@@ -349,6 +342,43 @@ static void names_free(struct names *n)
 	*n = (struct names){ 0 };
 }
 
+/* true: the object has that member */
+static bool has_capability(struct bytes app, const char *name)
+{
+	struct json j = json_of(app);
+	struct bytes key;
+	bool found = false;
+
+	json_obj(&j);
+	while (json_key(&j, &key)) {
+		found |= bytes_eq_str(key, name);
+		json_skip(&j);
+	}
+	return found;
+}
+
+static void capability_names(struct reader *r, struct bytes app)
+{
+	static const char *const known[] = { "tailscale.com/cap/drive", "tailscale.com/cap/relay",
+					     "tailscale.com/cap/webui",
+					     "tailscale.com/cap/kubernetes",
+					     "tailscale.com/cap/tsidp" };
+	struct json j = json_of(app);
+	struct bytes key;
+
+	json_obj(&j);
+	while (json_key(&j, &key)) {
+		bool ok = key.len < 14 || memcmp(key.data, "tailscale.com/", 14) != 0;
+
+		for (size_t i = 0; !ok && i < ARRAY_LEN(known); i++)
+			ok = bytes_eq_str(key, known[i]);
+		if (!ok || memmem(key.data, key.len, "://", 3))
+			fail(r, "'%.*s' is not a capability of the form domain/path",
+			     (int)MIN_OF(key.len, 100), (const char *)key.data);
+		json_skip(&j);
+	}
+}
+
 static void app_rule(struct reader *r, const struct names *src, const struct names *dst,
 		     struct bytes app)
 {
@@ -359,6 +389,29 @@ static void app_rule(struct reader *r, const struct names *src, const struct nam
 		return;
 	rule = &r->p->rules[r->p->n_rules - 1];
 	rule->app = strndup((const char *)app.data, app.len);
+	if (!rule->app)
+		fail(r, "out of memory");
+}
+
+/* Some capabilities tell the other end too: who may use a drive or a relay is told to it by a rule
+ * the other way round. */
+static void companions(struct reader *r, const struct names *src, const struct names *dst,
+		       struct bytes app)
+{
+	static const char *const pairs[][2] = {
+		{ "tailscale.com/cap/drive", "{\"tailscale.com/cap/drive-sharer\":null}" },
+		{ "tailscale.com/cap/relay", "{\"tailscale.com/cap/relay-target\":null}" },
+	};
+
+	for (size_t i = 0; i < dst->n; i++)
+		if (strcmp(dst->v[i], "autogroup:self") == 0)
+			return; /* both ends are the same */
+	for (size_t i = 0; i < src->n; i++)
+		if (strcmp(src->v[i], "autogroup:danger-all") == 0)
+			return; /* nobody to tell */
+	for (size_t i = 0; i < ARRAY_LEN(pairs) && json_ok(&r->j); i++)
+		if (has_capability(app, pairs[i][0]))
+			app_rule(r, dst, src, bytes_str(pairs[i][1]));
 }
 
 static void grant(struct reader *r)
@@ -380,12 +433,16 @@ static void grant(struct reader *r)
 			fail(r, "a grant has src, dst, ip and app, not '%.*s'", (int)key.len,
 			     (const char *)key.data);
 	}
-	if (json_ok(&r->j) && (!src.n || !dst.n || (!ip.n && !app.len)))
-		fail(r, "a grant needs src, dst and one of ip and app");
+	if (json_ok(&r->j) && !ip.n && !app.len)
+		fail(r, "a grant needs one of ip and app");
+	if (json_ok(&r->j))
+		capability_names(r, app);
 	for (size_t i = 0; json_ok(&r->j) && i < ip.n; i++)
 		grant_ip(r, &src, &dst, ip.v[i]);
 	if (json_ok(&r->j) && app.len > 0)
 		app_rule(r, &src, &dst, app);
+	if (json_ok(&r->j) && app.len > 0)
+		companions(r, &src, &dst, app);
 	names_free(&src);
 	names_free(&dst);
 	names_free(&ip);
@@ -398,14 +455,13 @@ static void check(struct reader *r)
 	struct policy *p = r->p;
 	struct check *v = grow(r, p->checks, p->n_checks, sizeof *v), *c;
 	struct bytes key;
-	char *s;
+	size_t n;
 
 	if (!v)
 		return;
 	p->checks = v;
 	c = &v[p->n_checks++];
 	c->at = (size_t)(r->j.p - r->start);
-	c->proto = 6;
 	json_obj(&r->j);
 	while (json_key(&r->j, &key)) {
 		if (is(key, "src")) {
@@ -416,17 +472,14 @@ static void check(struct reader *r)
 		} else if (is(key, "deny")) {
 			targets(r, &c->deny, &c->n_deny);
 		} else if (is(key, "proto")) {
-			s = text(r);
-			if (s && *s && !proto_number(bytes_str(s), &c->proto))
-				fail(r, "'%s' is not a protocol", s);
-			free(s);
+			proto(r, &c->proto, &n);
 		} else {
 			fail(r, "a test has src, accept, deny and proto, not '%.*s'", (int)key.len,
 			     (const char *)key.data);
 		}
 	}
-	if (json_ok(&r->j) && !c->src)
-		fail(r, "a test needs a src");
+	if (json_ok(&r->j) && (!c->src || c->n_accept + c->n_deny == 0))
+		fail(r, "a test needs a src and one of accept and deny");
 }
 
 static void ssh_period(struct reader *r, struct ssh_rule *s)
@@ -451,6 +504,7 @@ static void ssh(struct reader *r)
 		return;
 	p->ssh = v;
 	s = &v[p->n_ssh++];
+	s->at = (size_t)(r->j.p - r->start);
 	json_obj(&r->j);
 	while (json_key(&r->j, &key)) {
 		if (is(key, "action")) {
@@ -521,11 +575,10 @@ static void section(struct reader *r, struct bytes key)
 		entries(r, &p->tags, "tag:");
 	else if (is(key, "hosts") || is(key, "Hosts"))
 		hosts(r);
-	else if (is(key, "acls"))
-		each(r, acl);
-	else if (is(key, "grants"))
-		each(r, grant);
-	else if (is(key, "autoApprovers"))
+	else if (is(key, "acls") || is(key, "grants")) {
+		p->has_rules |= json_type(&r->j) != JSON_NULL;
+		each(r, is(key, "acls") ? acl : grant);
+	} else if (is(key, "autoApprovers"))
 		approvers(r);
 	else if (is(key, "tests"))
 		each(r, check);
@@ -560,82 +613,4 @@ bool policy_read(struct policy *p, struct bytes plain, size_t *at, char why[stat
 	}
 	*at = r.at;
 	return false;
-}
-
-/* --- names --- */
-
-static bool unknown(size_t at, const char *name, size_t *out_at, char *why)
-{
-	*out_at = at;
-	snprintf(why, ERR_TEXT_MAX,
-		 "'%.100s' is not defined: groups, tagOwners and hosts define names; users look "
-		 "like alice@",
-		 name);
-	return false;
-}
-
-static bool known_all(const struct policy *p, const struct names *n, size_t at, bool dst,
-		      size_t *out_at, char *why)
-{
-	for (size_t i = 0; i < n->n; i++)
-		if (!alias_known(p, n->v[i], dst))
-			return unknown(at, n->v[i], out_at, why);
-	return true;
-}
-
-static bool known_targets(const struct policy *p, const struct target *v, size_t n, size_t at,
-			  size_t *out_at, char *why)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!alias_known(p, v[i].alias, true))
-			return unknown(at, v[i].alias, out_at, why);
-	return true;
-}
-
-static bool members_ok(const struct policy *p, size_t *at, char *why)
-{
-	for (size_t i = 0; i < p->groups.n; i++)
-		for (size_t k = 0; k < p->groups.v[i].members.n; k++)
-			if (!is_user_alias(p->groups.v[i].members.v[k])) {
-				*at = 0;
-				snprintf(why, ERR_TEXT_MAX,
-					 "%.100s: '%.100s' is not a user; groups hold users such "
-					 "as alice@",
-					 p->groups.v[i].name, p->groups.v[i].members.v[k]);
-				return false;
-			}
-	for (size_t i = 0; i < p->tags.n; i++)
-		if (!known_all(p, &p->tags.v[i].members, 0, false, at, why))
-			return false;
-	for (size_t i = 0; i < p->routes.n; i++)
-		if (!known_all(p, &p->routes.v[i].members, 0, false, at, why))
-			return false;
-	return known_all(p, &p->exit, 0, false, at, why);
-}
-
-bool policy_check_names(const struct policy *p, size_t *at, char why[static ERR_TEXT_MAX])
-{
-	if (!members_ok(p, at, why))
-		return false;
-	for (size_t i = 0; i < p->n_rules; i++)
-		if (!known_all(p, &p->rules[i].src, p->rules[i].at, false, at, why) ||
-		    !known_targets(p, p->rules[i].dst, p->rules[i].n_dst, p->rules[i].at, at, why))
-			return false;
-	for (size_t i = 0; i < p->n_checks; i++) {
-		const struct check *c = &p->checks[i];
-
-		if (!alias_known(p, c->src, false))
-			return unknown(c->at, c->src, at, why);
-		if (!known_targets(p, c->accept, c->n_accept, c->at, at, why) ||
-		    !known_targets(p, c->deny, c->n_deny, c->at, at, why))
-			return false;
-	}
-	for (size_t i = 0; i < p->n_ssh; i++)
-		if (!known_all(p, &p->ssh[i].src, 0, false, at, why) ||
-		    !known_all(p, &p->ssh[i].dst, 0, true, at, why))
-			return false;
-	for (size_t i = 0; i < p->n_attrs; i++)
-		if (!known_all(p, &p->attrs[i].target, 0, false, at, why))
-			return false;
-	return true;
 }

@@ -6,7 +6,8 @@
 
 /* Reads the whole text; false: *at and why say where and what. Names are not resolved yet. */
 bool policy_read(struct policy *p, struct bytes plain, size_t *at, char why[static ERR_TEXT_MAX]);
-/* Every alias that is used must be defined, every tag owned. false as above. */
-bool policy_check_names(const struct policy *p, size_t *at, char why[static ERR_TEXT_MAX]);
+/* Every name that is used must be defined, and allowed where it stands; aliases are resolved. false
+ * as above. */
+bool policy_resolve(struct policy *p, size_t *at, char why[static ERR_TEXT_MAX]);
 
 #endif

@@ -12,7 +12,8 @@
 /* alice's laptop and server, bob's laptop, a tagged web server, a router of 10.1.0.0/16 */
 enum { LAPTOP, SERVER, BOB, WEB, ROUTER, N };
 static struct ipprefix route = { { { [10] = 0xff, [11] = 0xff, 10, 1 } }, 112 };
-static const char *const web_tags[] = { "tag:web" }, *const router_tags[] = { "tag:router" };
+static const char web_tags[][POLICY_TAG_MAX] = { "tag:web" };
+static const char router_tags[][POLICY_TAG_MAX] = { "tag:router" };
 static struct policy_node nodes[N];
 
 static void make_nodes(void)
@@ -25,7 +26,9 @@ static void make_nodes(void)
 		nodes[i].user = "";
 	}
 	nodes[LAPTOP].user = nodes[SERVER].user = "alice";
+	nodes[LAPTOP].owner = nodes[SERVER].owner = 1;
 	nodes[BOB].user = "bob";
+	nodes[BOB].owner = 2;
 	nodes[WEB].tags = web_tags;
 	nodes[WEB].n_tags = 1;
 	nodes[ROUTER].tags = router_tags;
@@ -55,7 +58,7 @@ static void refused(const char *text, const char *words)
 
 /* The verdict of the real filter on a TCP SYN (or UDP) from one node to an address, under the rules
  * compiled for self */
-static bool passes(const struct policy *p, int src, int self, const struct ip *dst, uint16_t port,
+static bool passes(struct policy *p, int src, int self, const struct ip *dst, uint16_t port,
 		   uint8_t proto)
 {
 	struct filter *f = filter_new(64);
@@ -88,7 +91,7 @@ static bool passes(const struct policy *p, int src, int self, const struct ip *d
 	return verdict == FILTER_ACCEPT;
 }
 
-static bool tcp(const struct policy *p, int src, int dst, uint16_t port)
+static bool tcp(struct policy *p, int src, int dst, uint16_t port)
 {
 	return passes(p, src, dst, &nodes[dst].v4, port, PROTO_TCP);
 }
@@ -229,6 +232,134 @@ TEST(a_policys_own_tests_judge_it)
 	p = load(text);
 	ck_assert_int_eq(policy_test(p, nodes, N, &e), -EINVAL);
 	ck_assert_ptr_nonnull(strstr(e.text, "bob@:23 is denied"));
+	policy_free(p);
+}
+
+TEST(without_rules_all_is_allowed_and_with_none_nothing)
+{
+	struct policy *p = load("{\"groups\":{}}");
+
+	ck_assert(tcp(p, BOB, WEB, 80));
+	ck_assert(policy_sees(p, BOB, WEB));
+	policy_free(p);
+	p = load("{\"acls\":[]}");
+	ck_assert(!tcp(p, BOB, WEB, 80));
+	ck_assert(!policy_sees(p, BOB, WEB));
+	policy_free(p);
+}
+
+TEST(what_may_not_stand_where_is_refused)
+{
+	static const struct {
+		const char *text, *words;
+	} v[] = {
+		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"autogroup:internet\"],\"dst\":[\"*:"
+		  "*\"]}]}",
+		  "destination" },
+		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"autogroup:self\"],\"dst\":[\"*:*\"]"
+		  "}]}",
+		  "destination" },
+		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"autogroup:danger-"
+		  "all:*\"]}]}",
+		  "cannot be a destination" },
+		{ "{\"tagOwners\":{\"tag:a\":[]},\"acls\":[{\"action\":\"accept\",\"src\":[\"tag:"
+		  "a\"],\"dst\":["
+		  "\"autogroup:self:*\"]}]}",
+		  "autogroup:self" },
+		{ "{\"acls\":[{\"action\":\"accept\",\"proto\":\"icmp\",\"src\":[\"*\"],\"dst\":["
+		  "\"*:80\"]}]}",
+		  "no ports" },
+		{ "{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"*:0\"]}]}",
+		  "name:ports" },
+		{ "{\"grants\":[{\"src\":[\"*\"],\"dst\":[\"0.0.0.0/0\"],\"ip\":[\"*\"]}]}",
+		  "internet" },
+		{ "{\"grants\":[{\"src\":[\"*\"],\"dst\":[\"*\"],\"app\":{\"https://a.b/c\":[]}}]}",
+		  "capability" },
+		{ "{\"acls\":[{\"action\":\"accept\",\"proto\":\"06\",\"src\":[\"*\"],\"dst\":[\"*:"
+		  "*\"]}]}",
+		  "protocol" },
+		{ "{\"acls\":[],\"tests\":[{\"src\":\"a@\"}]}", "accept and deny" },
+		{ "{\"acls\":[],\"tests\":[{\"src\":\"a@\",\"deny\":[\"b@:1-2\"]}]}", "one port" },
+		{ "{\"acls\":[],\"tests\":[{\"src\":\"a@\",\"deny\":[\"10.0.0.0/8:1\"]}]}",
+		  "one address" },
+		{ "{\"ssh\":[{\"action\":\"accept\",\"src\":[\"a@\"],\"dst\":[\"*\"],\"users\":["
+		  "\"root\"]}]}",
+		  "destination of ssh" },
+		{ "{\"ssh\":[{\"action\":\"accept\",\"src\":[\"a@\"],\"dst\":[\"b@\"],\"users\":["
+		  "\"root\"]}]}",
+		  "autogroup:self" },
+		{ "{\"tagOwners\":{\"tag:1\":[]}}", "begin with a letter" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(v); i++)
+		refused(v[i].text, v[i].words);
+}
+
+static void has(struct policy *p, int self, const char *part)
+{
+	struct buf out;
+
+	buf_init(&out, 1 << 20);
+	ck_assert_int_eq(policy_filter_emit(p, (size_t)self, &out), 0);
+	ck_assert(buf_append(&out, "", 1));
+	ck_assert_msg(strstr((char *)out.data, part), "%s lacks %s", (char *)out.data, part);
+	buf_fini(&out);
+}
+
+TEST(who_may_use_a_relay_is_told_to_it_too)
+{
+	struct policy *p = load("{\"grants\":[{\"src\":[\"alice@\"],\"dst\":[\"bob@\"],\"app\":{"
+				"\"tailscale.com/cap/relay\":[]}}]}");
+
+	has(p, BOB,
+	    "\"SrcIPs\":[\"100.64.0.1-100.64.0.2\",\"fd7a:115c:a1e0::1-fd7a:115c:a1e0::2\"],"
+	    "\"CapGrant\":[{\"Dsts\":[\"100.64.0.3/32\",\"fd7a:115c:a1e0::3/128\"],"
+	    "\"CapMap\":{\"tailscale.com/cap/relay\":[]}}]");
+	has(p, LAPTOP,
+	    "\"SrcIPs\":[\"100.64.0.3\",\"fd7a:115c:a1e0::3\"],"
+	    "\"CapGrant\":[{\"Dsts\":[\"100.64.0.1/32\",\"fd7a:115c:a1e0::1/128\"],"
+	    "\"CapMap\":{\"tailscale.com/cap/relay-target\":null}}]");
+	policy_free(p);
+}
+
+TEST(a_change_of_one_node_makes_those_filters_stale_that_name_it)
+{
+	struct policy *p =
+	    load("{\"tagOwners\":{\"tag:web\":[],\"tag:router\":[]},\"acls\":[{\"action\":"
+		 "\"accept\",\"src\":[\"bob@\"],\"dst\":[\"tag:web:80\"]}]}");
+
+	ck_assert(policy_filter_stale(p, LAPTOP)); /* all of them, after a new policy */
+	policy_settle(p);
+	ck_assert(!policy_filter_stale(p, WEB));
+	nodes[BOB].v4 = ip_v4(100, 64, 0, 77);
+	ck_assert_int_eq(policy_update(p, nodes, N, BOB), 0);
+	ck_assert(policy_filter_stale(p, WEB) && policy_filter_stale(p, BOB));
+	ck_assert(!policy_filter_stale(p, LAPTOP) && !policy_filter_stale(p, ROUTER));
+	has(p, WEB, "100.64.0.77");
+	policy_settle(p);
+	nodes[BOB].id = 0; /* gone */
+	ck_assert_int_eq(policy_update(p, nodes, N, BOB), 0);
+	ck_assert(policy_filter_stale(p, WEB));
+	ck_assert(!policy_sees(p, BOB, WEB));
+	ck_assert(!tcp(p, BOB, WEB, 80));
+	policy_free(p);
+}
+
+TEST(ssh_rules_lead_to_names_and_to_ones_own)
+{
+	struct policy *p =
+	    load("{\"ssh\":[{\"action\":\"accept\",\"src\":[\"autogroup:member\"],\"dst\":["
+		 "\"autogroup:self\"],\"users\":[\"autogroup:nonroot\",\"pi\"]}]}");
+	struct buf out;
+
+	buf_init(&out, 65536);
+	ck_assert_int_eq(policy_ssh_emit(p, SERVER, &out), 0);
+	ck_assert(buf_append(&out, "", 1));
+	ck_assert_ptr_nonnull(strstr((char *)out.data, "{\"nodeIP\":\"100.64.0.1\"}"));
+	ck_assert_ptr_null(strstr((char *)out.data, "100.64.0.3"));
+	ck_assert_ptr_nonnull(
+	    strstr((char *)out.data, "\"sshUsers\":{\"*\":\"=\",\"root\":\"\",\"pi\":\"pi\"}"));
+	buf_fini(&out);
 	policy_free(p);
 }
 

@@ -198,7 +198,7 @@ static struct tnode *admit(struct tailnet *t, mono_t now, wall_t wall,
 
 	if (!n && !(n = node_create(t, wall, machine, node)))
 		return NULL;
-	n->pub.node = *node;
+	slot_set_key(t, n, node);
 	n->pub.user = user;
 	n->pub.ephemeral = ephemeral;
 	if (!node_set_tags(n, tags, n_tags))

@@ -13,12 +13,61 @@ struct session *session_get(struct tailnet *t, struct session_id id)
 	return &t->sessions[id.index];
 }
 
+static void session_unlist(struct tailnet *t, uint32_t i) /* the slot is free */
+{
+	t->sessions[i].next = t->free_session;
+	t->free_session = i;
+}
+
+/* To the end of the list of those that have something to tell */
+static void ready(struct tailnet *t, struct session *s)
+{
+	uint32_t i = (uint32_t)(s - t->sessions);
+
+	if (s->in_ready)
+		return;
+	s->in_ready = true;
+	s->next = NO_INDEX;
+	if (t->ready_first == NO_INDEX)
+		t->ready_first = i;
+	else
+		t->sessions[t->ready_last].next = i;
+	t->ready_last = i;
+}
+
 void session_output(struct tailnet *t, struct session_id id)
 {
 	struct session *s = session_get(t, id);
 
-	if (s)
-		s->has_output = t->sessions_dirty = true;
+	if (s) {
+		s->has_output = true;
+		ready(t, s);
+	}
+}
+
+bool session_event(struct tailnet *t, struct tailnet_event *ev)
+{
+	while (t->ready_first != NO_INDEX) {
+		uint32_t i = t->ready_first;
+		struct session *s = &t->sessions[i];
+
+		ev->session = (struct session_id){ i, s->generation };
+		if (s->used && s->has_output) {
+			s->has_output = false;
+			ev->type = TAILNET_OUTPUT;
+			return true;
+		}
+		t->ready_first = s->next;
+		s->in_ready = false;
+		if (s->used && s->hangup) {
+			s->hangup = false;
+			ev->type = TAILNET_HANGUP;
+			return true;
+		}
+		if (!s->used)
+			session_unlist(t, i);
+	}
+	return false;
 }
 
 void session_reply(struct tailnet *t, struct session_id id, int32_t h2, unsigned status,
@@ -33,20 +82,32 @@ void session_reply(struct tailnet *t, struct session_id id, int32_t h2, unsigned
 	session_output(t, id);
 }
 
+static uint64_t hash_machine(const struct tailnet *t, const struct key_pub *machine)
+{
+	return tailnet_hash(t, machine, sizeof *machine);
+}
+
 static size_t count_of_machine(const struct tailnet *t, const struct key_pub *machine)
 {
+	uint64_t h = hash_machine(t, machine);
 	size_t n = 0;
+	uint32_t i;
 
-	for (size_t i = 0; i < t->n_sessions; i++)
-		n += t->sessions[i].used && key_eq(&t->sessions[i].machine, machine);
+	for (size_t at = 0; index_next(&t->sessions_by_machine, h, &at, &i);)
+		n += key_eq(&t->sessions[i].machine, machine);
 	return n;
 }
 
-static struct session *free_slot(struct tailnet *t, size_t *index)
+static struct session *free_slot(struct tailnet *t)
 {
-	for (*index = 0; *index < t->n_sessions; ++*index)
-		if (!t->sessions[*index].used)
-			return &t->sessions[*index];
+	uint32_t i = t->free_session;
+
+	if (!index_reserve(&t->sessions_by_machine, 1))
+		return NULL;
+	if (i != NO_INDEX) {
+		t->free_session = t->sessions[i].next;
+		return &t->sessions[i];
+	}
 	if (t->n_sessions == TAILNET_SESSIONS_MAX)
 		return NULL;
 	if (t->n_sessions == t->cap_sessions) {
@@ -67,12 +128,11 @@ int tailnet_open(struct tailnet *t, mono_t now, const uint8_t init[static NOISE_
 {
 	struct ts2021_server *conn = ts2021_server_new(t->conf.rng, &t->conf.key, init, now);
 	struct session *s;
-	size_t index;
 
 	if (!conn)
 		return -EPROTO;
 	s = count_of_machine(t, ts2021_server_machine(conn)) < TAILNET_SESSIONS_PER_MACHINE
-		? free_slot(t, &index)
+		? free_slot(t)
 		: NULL;
 	if (!s) {
 		ts2021_server_free(conn);
@@ -84,10 +144,12 @@ int tailnet_open(struct tailnet *t, mono_t now, const uint8_t init[static NOISE_
 			       .machine = *ts2021_server_machine(conn),
 			       .used = true,
 			       .has_output = true };
-	t->sessions_dirty = true;
+	index_add(&t->sessions_by_machine, hash_machine(t, &s->machine),
+		  (uint32_t)(s - t->sessions));
+	ready(t, s);
 	t->stat.sessions++;
 	t->scan_at = mono_min(t->scan_at, mono_add(now, SPAN_S(TAILNET_SCAN_S)));
-	*id = (struct session_id){ (uint32_t)index, s->generation };
+	*id = (struct session_id){ (uint32_t)(s - t->sessions), s->generation };
 	return 0;
 }
 
@@ -129,8 +191,13 @@ static void end(struct tailnet *t, mono_t now, struct session_id id)
 
 	map_stream_gone(t, now, id, 0);
 	login_gone(t, id, 0);
+	index_del(&t->sessions_by_machine, hash_machine(t, &s->machine), id.index);
 	ts2021_server_free(s->conn);
-	*s = (struct session){ .generation = s->generation };
+	*s = (struct session){ .generation = s->generation,
+			       .in_ready = s->in_ready,
+			       .next = s->next };
+	if (!s->in_ready) /* else when its turn comes */
+		session_unlist(t, id.index);
 	t->stat.sessions--;
 }
 
@@ -152,12 +219,13 @@ static void pump(struct tailnet *t, mono_t now, wall_t wall, struct session_id i
 			break;
 		case TS2021_CLOSED:
 			log_debug("tailnet: control connection: %s", ev.text ? ev.text : "closed");
-			s->hangup = t->sessions_dirty = true;
+			s->hangup = true;
+			ready(t, s);
 			return;
 		}
 	}
 	if (ts2021_server_has_output(s->conn))
-		s->has_output = t->sessions_dirty = true;
+		session_output(t, id);
 }
 
 void tailnet_feed(struct tailnet *t, mono_t now, wall_t wall, struct session_id id, struct bytes in)
@@ -200,7 +268,7 @@ void tailnet_tick(struct tailnet *t, mono_t now, wall_t wall)
 				pump(t, now, wall,
 				     (struct session_id){ (uint32_t)i, t->sessions[i].generation });
 			}
-		t->scan_at = map_scan(t, now, wall);
+		t->scan_at = mono_max(map_scan(t, now, wall), mono_add(now, tailnet_pace(t)));
 	}
 	if (mono_due(t->flush_at, now))
 		map_flush(t, now, wall);

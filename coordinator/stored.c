@@ -53,13 +53,10 @@ int tailnet_user_emit(const struct tailnet *t, int64_t id, struct buf *out)
 
 int tailnet_authkey_emit(const struct tailnet *t, int64_t id, struct buf *out)
 {
-	struct tailnet_authkey *k = NULL;
+	const struct tailnet_authkey *k = tailnet_authkey(t, id);
 	char hash[2 * AUTHKEY_HASH + 1];
 	struct jsonw w;
 
-	for (size_t i = 0; i < t->n_keys; i++)
-		if (t->keys[i].id == id)
-			k = &t->keys[i];
 	if (!k)
 		return -ENOENT;
 	hex_emit(k->hash, AUTHKEY_HASH, hash);
@@ -166,7 +163,7 @@ static int bad(struct err *e, const char *what)
 int tailnet_user_load(struct tailnet *t, struct bytes text, struct err *e)
 {
 	struct json j = json_of(text);
-	struct tailnet_user u = { 0 }, *v;
+	struct tailnet_user u = { 0 };
 	struct bytes key;
 
 	json_obj(&j);
@@ -184,16 +181,8 @@ int tailnet_user_load(struct tailnet *t, struct bytes text, struct err *e)
 	}
 	if (!json_done(&j) || u.id <= 0)
 		return bad(e, "user");
-	if (t->n_users == t->cap_users) {
-		size_t cap = t->cap_users ? t->cap_users * 2 : 8;
-
-		v = t->n_users < TAILNET_USERS_MAX ? realloc(t->users, cap * sizeof *v) : NULL;
-		if (!v)
-			return err_set(e, ENOMEM, "load users");
-		t->users = v;
-		t->cap_users = cap;
-	}
-	t->users[t->n_users++] = u;
+	if (!user_new(t, &u))
+		return err_set(e, ENOMEM, "load users");
 	if (u.id >= t->next_user)
 		t->next_user = u.id + 1;
 	return 0;
@@ -211,7 +200,8 @@ static void hash_in(struct json *j, struct tailnet_authkey *k)
 int tailnet_authkey_load(struct tailnet *t, struct bytes text, struct err *e)
 {
 	struct json j = json_of(text);
-	struct tailnet_authkey k = { 0 }, *v;
+	char tags[TAILNET_TAGS_MAX][TAILNET_LABEL_MAX];
+	struct tailnet_authkey k = { .tags = tags };
 	struct bytes key;
 
 	json_obj(&j);
@@ -241,16 +231,8 @@ int tailnet_authkey_load(struct tailnet *t, struct bytes text, struct err *e)
 	}
 	if (!json_done(&j) || k.id <= 0)
 		return bad(e, "auth key");
-	if (t->n_keys == t->cap_keys) {
-		size_t cap = t->cap_keys ? t->cap_keys * 2 : 8;
-
-		v = t->n_keys < TAILNET_KEYS_MAX ? realloc(t->keys, cap * sizeof *v) : NULL;
-		if (!v)
-			return err_set(e, ENOMEM, "load auth keys");
-		t->keys = v;
-		t->cap_keys = cap;
-	}
-	t->keys[t->n_keys++] = k;
+	if (!authkey_new(t, &k))
+		return err_set(e, ENOMEM, "load auth keys");
 	if (k.id >= t->next_key)
 		t->next_key = k.id + 1;
 	return 0;
@@ -352,7 +334,7 @@ static void node_member(struct json *j, struct bytes key, struct tnode *n, struc
 int tailnet_node_load(struct tailnet *t, struct bytes text, struct err *e)
 {
 	struct json j = json_of(text);
-	struct tnode n = { .used = true, .offline_at = MONO_NEVER, .remove_at = MONO_NEVER };
+	struct tnode n = { .offline_at = MONO_NEVER, .remove_at = MONO_NEVER }, *made;
 	struct bytes key, hostinfo = { 0 };
 
 	json_obj(&j);
@@ -362,24 +344,14 @@ int tailnet_node_load(struct tailnet *t, struct bytes text, struct err *e)
 		node_fini(&n);
 		return bad(e, "node");
 	}
-	if (t->n_slots == t->cap_slots) {
-		size_t cap = t->cap_slots ? t->cap_slots * 2 : 16;
-		struct tnode *v =
-		    t->n_slots < TAILNET_NODES_MAX ? realloc(t->nodes, cap * sizeof *v) : NULL;
-
-		if (!v) {
-			node_fini(&n);
-			return err_set(e, ENOMEM, "load nodes");
-		}
-		t->nodes = v;
-		t->cap_slots = cap;
+	made = slot_new(t, &n);
+	if (!made) {
+		node_fini(&n);
+		return err_set(e, ENOMEM, "load nodes");
 	}
-	t->nodes[t->n_slots] = n;
-	node_set_hostinfo(t, &t->nodes[t->n_slots++], hostinfo);
-	t->n_nodes++;
+	node_set_hostinfo(t, made, hostinfo);
 	if (n.pub.id >= t->next_node)
 		t->next_node = n.pub.id + 1;
-	t->view_dirty = true;
 	/* expiry; and the first scan gives ephemeral nodes their time again */
 	t->scan_at = (mono_t){ 0 };
 	return 0;

@@ -31,7 +31,9 @@ struct tailnet *tailnet_new(const struct tailnet_conf *conf, struct err *e)
 	t->next_user = t->next_key = t->next_node = 1;
 	t->seq = 1;
 	t->flush_at = t->scan_at = MONO_NEVER;
-	t->view_dirty = true;
+	t->free_slot = t->free_session = t->ready_first = t->ready_last = NO_INDEX;
+	rng_fill(conf->rng, t->hash_key, sizeof t->hash_key);
+	buf_init(&t->kept.bytes, FRAMES_KEPT_BYTES);
 	t->zstd = ZSTD_createCCtx();
 	if (!t->zstd || !buf_append(&t->derp_map, conf->derp_map.data, conf->derp_map.len) ||
 	    !buf_append(&t->dns, conf->dns.data, conf->dns.len)) {
@@ -40,6 +42,18 @@ struct tailnet *tailnet_new(const struct tailnet_conf *conf, struct err *e)
 		return NULL;
 	}
 	return t;
+}
+
+static void indices_fini(struct tailnet *t)
+{
+	struct index *const v[] = {
+		&t->users_by_id, &t->users_by_name, &t->keys_by_id,         &t->keys_by_hash,
+		&t->by_id,       &t->by_key,        &t->by_machine,         &t->by_label,
+		&t->by_address,  &t->kept.by_list,  &t->sessions_by_machine
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(v); i++)
+		index_fini(v[i]);
 }
 
 void tailnet_free(struct tailnet *t)
@@ -63,6 +77,11 @@ void tailnet_free(struct tailnet *t)
 	buf_fini(&t->dns);
 	buf_fini(&t->frame);
 	buf_fini(&t->packed);
+	for (size_t i = 0; i < t->n_users; i++)
+		free(t->users[i]);
+	for (size_t i = 0; i < t->n_keys; i++)
+		free(t->keys[i].tags);
+	indices_fini(t);
 	free(t->users);
 	free(t->keys);
 	free(t->nodes);
@@ -72,9 +91,12 @@ void tailnet_free(struct tailnet *t)
 	free(t->events);
 	free(t->text);
 	free(t->view);
-	free(t->view_slot);
-	free(t->view_tags);
+	free(t->touched);
 	free(t->changed);
+	free(t->routers);
+	free(t->deltas);
+	free(t->kept.deltas);
+	buf_fini(&t->kept.bytes);
 	secret_wipe(t, sizeof *t);
 	free(t);
 }
@@ -101,7 +123,7 @@ void tailnet_set_policy(struct tailnet *t, mono_t now, struct policy *p)
 {
 	policy_free(t->policy);
 	t->policy = p;
-	t->view_dirty = true;
+	t->view_stale = true;
 	for (size_t i = 0; i < t->n_slots; i++)
 		if (t->nodes[i].used && !t->nodes[i].dead)
 			node_auto_approve(t, &t->nodes[i]);
@@ -111,7 +133,7 @@ void tailnet_set_policy(struct tailnet *t, mono_t now, struct policy *p)
 
 int tailnet_policy_test(struct tailnet *t, struct policy *p, struct err *e)
 {
-	return view_make(t) ? policy_test(p, t->view, t->n_view, e)
+	return view_make(t) ? policy_test(p, t->view, t->n_slots, e)
 			    : err_set(e, ENOMEM, "test the policy");
 }
 

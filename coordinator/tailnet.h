@@ -41,6 +41,8 @@ enum {
 	TAILNET_LABEL_MAX = 64, /* DNS label with NUL */
 	TAILNET_NAME_MAX = 256,
 	TAILNET_BATCH_MS = 10,    /* changes within this time reach the streams together */
+	TAILNET_PACE_US = 50,     /* a stream: between two tellings at least so long for all, 250 ms
+				     at 5,000 streams; one change in a quiet time waits for nothing */
 	TAILNET_KEEPALIVE_S = 50, /* plus up to 9 at random */
 	TAILNET_OFFLINE_S = 10,   /* a node without stream is told offline after this */
 	TAILNET_CAP_MIN = 68,     /* older clients are told so */
@@ -142,9 +144,9 @@ struct tailnet_authkey {
 	bool reusable, ephemeral, used;
 	wall_t created, expires; /* expires 0: never */
 	size_t n_tags;
-	char tags[TAILNET_TAGS_MAX][TAILNET_LABEL_MAX];
+	char (*tags)[TAILNET_LABEL_MAX];
 };
-/* conf: user, reusable, ephemeral, expires, tags; text gets the key */
+/* conf: user, reusable, ephemeral, expires, tags (copied); text gets the key */
 MUST_USE int tailnet_authkey_add(struct tailnet *t, wall_t wall, const struct tailnet_authkey *conf,
 				 char text[static AUTHKEY_TEXT_MAX], int64_t *id, struct err *e);
 MUST_USE int tailnet_authkey_expire(struct tailnet *t, wall_t wall, int64_t id, struct err *e);
@@ -173,6 +175,9 @@ struct tailnet_node {
 };
 const struct tailnet_node *tailnet_node(const struct tailnet *t, int64_t id);
 const struct tailnet_node *tailnet_node_at(const struct tailnet *t, size_t i);
+/* All in turn, *cursor 0 at first; NULL: that was the last. Nodes may be changed meanwhile, not
+ * removed. */
+const struct tailnet_node *tailnet_node_each(const struct tailnet *t, size_t *cursor);
 const struct tailnet_node *tailnet_node_by_key(const struct tailnet *t, const struct key_pub *node);
 bool tailnet_node_expired(const struct tailnet_node *n, wall_t wall);
 MUST_USE int tailnet_node_del(struct tailnet *t, mono_t now, wall_t wall, int64_t id,

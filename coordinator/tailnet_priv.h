@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "coordinator/index.h"
 #include "coordinator/tailnet.h"
 #include "ts2021/server.h"
 
@@ -21,8 +22,12 @@ enum {
 /* A node in its slot. Slots of deleted nodes stay dead until every stream has been told. */
 struct tnode {
 	struct tailnet_node pub;
-	bool used, dead, store_dirty, expiry_told;
+	bool used, dead, store_dirty, expiry_told, in_changed, in_touched;
 	unsigned n_streams;
+	uint32_t stream[TAILNET_STREAMS_PER_NODE]; /* where they are */
+	uint32_t next_free;                        /* of a slot that is not used */
+	struct ipprefix *active; /* announced and approved: as the policy sees it */
+	size_t n_active;
 	uint64_t served;              /* hash of the routes it served at the last flush */
 	uint64_t full_seq, patch_seq; /* when it last changed, in steps of tailnet.seq */
 	mono_t offline_at, remove_at; /* MONO_NEVER: not pending */
@@ -37,7 +42,8 @@ struct stream { /* one open map stream */
 	mono_t keepalive_at;
 	uint8_t *sent; /* bitmap by slot: this stream knows that peer */
 	size_t sent_bits;
-	uint8_t filter_hash[32];
+	uint8_t filter_hash[32], ssh_hash[32];
+	bool has_ssh;
 };
 
 struct session {
@@ -45,7 +51,23 @@ struct session {
 	uint32_t generation;
 	struct ipport remote;
 	struct key_pub machine;
-	bool used, has_output, hangup;
+	bool used, has_output, hangup, in_ready;
+	unsigned n_streams;
+	uint32_t next; /* of those that have something to tell, or of the free ones */
+};
+enum { NO_INDEX = UINT32_MAX };
+
+struct delta { /* what a stream must be told of a slot */
+	uint32_t slot;
+	enum delta_what { DELTA_NONE, DELTA_FULL, DELTA_PATCH, DELTA_REMOVE } what;
+};
+enum {
+	FRAMES_KEPT = 1024,           /* different frames of one telling, each made once */
+	FRAMES_KEPT_BYTES = 32 << 20, /* of them; further ones are made for each stream */
+};
+struct kept_frame {
+	size_t list_at, n_list, at, len; /* in deltas and bytes of the cache */
+	bool zstd;
 };
 
 struct login { /* an interactive login that waits for a person */
@@ -66,27 +88,44 @@ struct tailnet {
 	struct key_pub pub;
 	struct policy *policy;
 
-	struct tailnet_user *users;
+	uint8_t hash_key[16];
+	struct tailnet_user **users; /* one by one: policies point to their names */
 	size_t n_users, cap_users;
+	struct index users_by_id, users_by_name;
 	struct tailnet_authkey *keys;
 	size_t n_keys, cap_keys;
+	struct index keys_by_id, keys_by_hash;
 	struct tnode *nodes;
 	size_t n_slots, cap_slots, n_nodes;
+	uint32_t free_slot; /* first of a list */
+	struct index by_id, by_key, by_machine, by_label, by_address;
+	uint32_t *routers; /* slots of nodes with approved routes */
+	size_t n_routers;
+	bool routers_stale, routes_dirty;
 	struct session *sessions;
 	size_t n_sessions, cap_sessions;
+	uint32_t free_session, ready_first, ready_last;
+	struct index sessions_by_machine;
 	struct stream *streams;
 	size_t n_streams, cap_streams;
 	struct login *logins;
 	size_t n_logins, cap_logins;
 	int64_t next_user, next_key, next_node;
 
-	uint64_t seq;                            /* counts changes */
-	uint64_t flushed;                        /* seq at the last flush */
-	size_t *changed, n_changed, cap_changed; /* scratch: slots that changed since */
-	bool look_at_all;
-	mono_t flush_at, scan_at;
+	uint64_t seq;      /* counts changes */
+	uint32_t *changed; /* slots that changed since the last telling */
+	size_t n_changed;
+	struct delta *deltas; /* scratch */
+	size_t n_deltas;
+	struct {
+		struct delta *deltas;
+		size_t n_deltas, cap_deltas, n;
+		struct kept_frame v[FRAMES_KEPT];
+		struct buf bytes;
+		struct index by_list;
+	} kept;
+	mono_t flush_at, scan_at, told_at;
 	uint64_t derp_seq; /* when the relay map changed */
-	bool view_dirty;   /* what the policy sees of the nodes has changed */
 	bool policy_dirty; /* visibility or filters may have changed for anybody */
 
 	struct queued {
@@ -96,15 +135,13 @@ struct tailnet {
 	} * events;
 	size_t ev_head, n_events, cap_events;
 	char *text; /* of the event handed out last */
-	size_t output_cursor;
-	bool sessions_dirty; /* some session has output or is to be closed */
 
 	void *zstd;               /* ZSTD_CCtx, shared by all streams */
 	struct buf frame, packed; /* scratch */
-	struct policy_node *view;
-	size_t cap_view, n_view; /* scratch: nodes as the policy sees them */
-	size_t *view_slot;
-	const char **view_tags;
+	struct policy_node *view; /* nodes as the policy sees them, by slot */
+	uint32_t *touched;        /* slots whose place in the view is out of date */
+	size_t n_touched;
+	bool view_stale; /* the policy has to look at all of them */
 	struct tailnet_stat stat;
 };
 
@@ -116,11 +153,29 @@ void tailnet_audit(struct tailnet *t, const char *fmt, ...) PRINTF(2, 3);
 struct tailnet_authkey *authkey_find(struct tailnet *t,
 				     struct bytes text); /* by hash, constant time per key */
 
-/* nodes.c */
+uint64_t tailnet_hash(const struct tailnet *t, const void *data, size_t len);
+struct tailnet_user *user_new(struct tailnet *t, const struct tailnet_user *u); /* NULL: limit */
+/* A copy with tags of its own, found from now on; NULL: limit or memory */
+struct tailnet_authkey *authkey_new(struct tailnet *t, const struct tailnet_authkey *k);
+
+/* slots.c: the nodes there are, found by id, keys, label, address */
 struct tnode *node_slot(struct tailnet *t, int64_t id);
 struct tnode *node_by_machine(struct tailnet *t, const struct key_pub *machine, int64_t owner,
 			      bool tagged);
 struct tnode *node_by_key(struct tailnet *t, const struct key_pub *node);
+/* A slot for a node with these facts, known by id and machine; NULL: limit or memory. */
+struct tnode *slot_new(struct tailnet *t, const struct tnode *facts);
+void slot_set_key(struct tailnet *t, struct tnode *n, const struct key_pub *key);
+void slot_set_label(struct tailnet *t, struct tnode *n, const char *label);
+bool label_taken(const struct tailnet *t, const struct tnode *self, const char *label);
+bool address_taken(const struct tailnet *t, const struct ip *a);
+void slot_set_addresses(struct tailnet *t, struct tnode *n, const struct ip *v4,
+			const struct ip *v6);
+void slot_bury(struct tailnet *t, struct tnode *n); /* dead: not found any more but its addresses */
+void slot_free(struct tailnet *t, struct tnode *n); /* the slot is free again */
+void node_note(struct tailnet *t, struct tnode *n); /* it belongs to the next telling */
+
+/* nodes.c */
 /* NULL: limit or memory. The caller fills in and then calls node_changed. */
 struct tnode *node_create(struct tailnet *t, wall_t wall, const struct key_pub *machine,
 			  const struct key_pub *node);
@@ -131,8 +186,9 @@ void node_changed(struct tailnet *t, mono_t now, struct tnode *n); /* whole: pee
 void node_patched(struct tailnet *t, mono_t now,
 		  struct tnode *n); /* endpoints, home, disco, online */
 bool node_set_tags(struct tnode *n, const char *const *tags, size_t count);
+void node_whole(struct tailnet *t, struct tnode *n); /* the same without storing it */
 void node_fini(struct tnode *n);
-bool node_is_primary(const struct tailnet *t, const struct tnode *n, const struct ipprefix *route);
+bool node_is_primary(struct tailnet *t, const struct tnode *n, const struct ipprefix *route);
 /* Nodes whose routes went to or came from another router, by whatever changed since the last flush,
  * are told anew. */
 void node_routes_moved(struct tailnet *t);
@@ -145,10 +201,15 @@ void register_request(struct tailnet *t, mono_t now, wall_t wall, struct session
 void map_request(struct tailnet *t, mono_t now, wall_t wall, struct session_id id, int32_t h2,
 		 struct bytes body);
 void map_stream_gone(struct tailnet *t, mono_t now, struct session_id id,
-		     int32_t h2); /* h2 0: all of the session */
-void map_flush(struct tailnet *t, mono_t now, wall_t wall);
+		     int32_t h2);                    /* h2 0: all of the session */
+mono_t map_keepalive(struct tailnet *t, mono_t now); /* when a stream that was sent to now is due */
+void map_cut_off(struct tailnet *t, mono_t now, size_t stream, const char *why);
 mono_t map_scan(struct tailnet *t, mono_t now,
 		wall_t wall); /* keep-alives, offline, ephemeral, expiry; when next */
+/* frames.c */
+void map_flush(struct tailnet *t, mono_t now, wall_t wall);
+bool frame_first(struct tailnet *t, mono_t now, wall_t wall, struct stream *s);
+bool frame_send(struct tailnet *t, struct stream *s); /* what t->frame holds; false: cut it off */
 void login_gone(struct tailnet *t, struct session_id id, int32_t h2);
 
 /* mapjson.c */
@@ -163,19 +224,33 @@ enum { TAGGED_USER = 2147455555 }; /* control-protocol.md 3.4: id shown as owner
 /* session.c */
 struct session *session_get(struct tailnet *t, struct session_id id);
 void session_output(struct tailnet *t, struct session_id id);
+bool session_event(struct tailnet *t, struct tailnet_event *ev); /* the next output or hangup */
 void session_reply(struct tailnet *t, struct session_id id, int32_t h2, unsigned status,
 		   const char *type, struct bytes body);
 
-/* view.c: nodes as the policy sees them; index of a slot in the view */
-bool view_make(struct tailnet *t);
-size_t view_index(const struct tailnet *t, size_t slot);
+/* view.c: nodes as the policy sees them */
+bool view_make(struct tailnet *t); /* false: no memory */
+void view_touch(struct tailnet *t, struct tnode *n);
+struct policy_node view_node(const struct tailnet *t, const struct tnode *n);
+
+static inline uint32_t slot_of(const struct tailnet *t, const struct tnode *n)
+{
+	return (uint32_t)(n - t->nodes);
+}
+
+/* How long the whole tailnet is left alone between two tellings or scans */
+static inline span_t tailnet_pace(const struct tailnet *t)
+{
+	return SPAN_US((int64_t)t->n_streams * TAILNET_PACE_US);
+}
 
 static inline bool session_eq(struct session_id a, struct session_id b)
 {
 	return a.index == b.index && a.generation == b.generation;
 }
 
-/* stored.c: a key as text; empty leaves it as it is, anything else that is no key fails the reader */
+/* stored.c: a key as text; empty leaves it as it is, anything else that is no key fails the reader
+ */
 void tailnet_read_key(struct json *j, enum key_kind kind, struct key_pub *k);
 
 #endif

@@ -9,13 +9,15 @@
 
 #include "coordinator/policy.h"
 #include "coordinator/tailnet_priv.h"
+#include "crypto/hash.h"
 #include "tests/tailnet_world.h"
 
-enum { SEEDS = 24, STEPS = 120, POLICIES = 4 };
+enum { SEEDS = 24, STEPS = 120, POLICIES = 6 };
 
 static struct fleet fleet;
 
-/* 0: none; a tailnet divided by tags; nothing for anybody; only from users to tagged */
+/* 0: none; a tailnet divided by tags; nothing for anybody; only from users to tagged; users among
+ * their own; everybody, and routed networks */
 static const char *const policies[POLICIES] = {
 	NULL,
 	"{\"tagOwners\":{\"tag:web\":[],\"tag:db\":[]},\"acls\":[{\"action\":\"accept\",\"src\":["
@@ -24,6 +26,14 @@ static const char *const policies[POLICIES] = {
 	"{\"tagOwners\":{\"tag:web\":[]},\"acls\":[{\"action\":\"accept\",\"src\":[\"autogroup:"
 	"member\"],\"dst\":[\"tag:web:80\"]}],"
 	"\"autoApprovers\":{\"routes\":{\"10.0.0.0/8\":[\"autogroup:member\"]}}}",
+	"{\"acls\":[{\"action\":\"accept\",\"src\":[\"autogroup:member\"],\"dst\":[\"autogroup:"
+	"self:*\"]}],"
+	"\"grants\":[{\"src\":[\"autogroup:tagged\"],\"dst\":[\"autogroup:tagged\"],\"ip\":[\"tcp:"
+	"1-99\"]}]}",
+	"{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"10.1.2.0/"
+	"24:80\",\"autogroup:internet:*\"]},"
+	"{\"action\":\"accept\",\"src\":[\"alice@\",\"10.1.0.0/"
+	"24\"],\"dst\":[\"autogroup:member:22\"]}]}",
 };
 
 struct model {
@@ -303,7 +313,7 @@ static void compare(struct fleet *f, const struct tailnet_node *n, const struct 
 	compare_routes(f, n, got);
 }
 
-static size_t view(struct model *m, struct policy_node *v, const char **tags,
+static size_t view(struct model *m, struct policy_node *v, struct ipprefix (*active)[4],
 		   char (*users)[TAILNET_NAME_MAX])
 {
 	const struct tailnet_node *n;
@@ -311,18 +321,21 @@ static size_t view(struct model *m, struct policy_node *v, const char **tags,
 
 	for (i = 0; (n = tailnet_node_at(m->f->t, i)); i++) {
 		const struct tailnet_user *u = n->n_tags ? NULL : tailnet_user(m->f->t, n->user);
+		size_t n_active = 0;
 
 		snprintf(users[i], TAILNET_NAME_MAX, "%s", u ? u->name : "");
-		for (size_t k = 0; k < n->n_tags; k++)
-			tags[i * TAILNET_TAGS_MAX + k] = n->tags[k];
+		for (size_t k = 0; k < n->n_approved; k++)
+			if (has_route(n->routes, n->n_routes, &n->approved_routes[k]))
+				active[i][n_active++] = n->approved_routes[k];
 		v[i] = (struct policy_node){ .id = n->id,
+					     .owner = n->n_tags ? 0 : n->user,
 					     .user = users[i],
-					     .tags = tags + i * TAILNET_TAGS_MAX,
+					     .tags = (const char(*)[POLICY_TAG_MAX])n->tags,
 					     .n_tags = n->n_tags,
 					     .v4 = n->v4,
 					     .v6 = n->v6,
-					     .routes = n->approved_routes,
-					     .n_routes = n->n_approved };
+					     .routes = active[i],
+					     .n_routes = n_active };
 	}
 	return i;
 }
@@ -338,17 +351,41 @@ static void calm(struct model *m)
 	} while (!mono_is_never(m->f->t->flush_at));
 }
 
+/* The filter that a stream has, made of changes, is what the whole tailnet gives at once. */
+static void judge_filters(struct model *m, struct policy *p, size_t n)
+{
+	const struct tailnet *t = m->f->t;
+
+	for (size_t k = 0; k < t->n_streams; k++) {
+		const struct stream *s = &t->streams[k];
+		uint8_t hash[32];
+		struct buf text;
+		size_t i = 0;
+
+		while (i < n && tailnet_node_at(t, i) != &t->nodes[s->slot].pub)
+			i++;
+		if (i == n)
+			continue;
+		buf_init(&text, 1 << 20);
+		ck_assert_int_eq(policy_filter_emit(p, i, &text), 0);
+		hash256(hash, buf_bytes(&text));
+		ck_assert_mem_eq(hash, s->filter_hash, sizeof hash);
+		buf_fini(&text);
+	}
+}
+
 static void judge(struct model *m)
 {
 	enum { N = 256 };
 	static struct policy_node v[N];
-	static const char *tags[N * TAILNET_TAGS_MAX];
+	static struct ipprefix active[N][4];
 	static char users[N][TAILNET_NAME_MAX];
 	struct policy *p = parsed(m->policy);
-	size_t n = view(m, v, tags, users);
+	size_t n = view(m, v, active, users);
 
 	ck_assert_uint_lt(n, N);
 	ck_assert_int_eq(policy_prepare(p, v, n), 0);
+	judge_filters(m, p, n);
 	for (size_t i = 0; i < n; i++) {
 		const struct tailnet_node *self = tailnet_node_at(m->f->t, i);
 		size_t peers = 0;

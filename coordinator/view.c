@@ -1,64 +1,76 @@
-/* coordinator/view.c - the nodes as the policy sees them */
+/* coordinator/view.c - the nodes as the policy sees them: one place a slot, brought up to date when
+ * it is looked at */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "coordinator/tailnet_priv.h"
 
-static bool room(struct tailnet *t)
-{
-	struct policy_node *v;
-	const char **tags;
-	size_t *index;
+static_assert((int)POLICY_TAG_MAX == (int)TAILNET_LABEL_MAX, "tags are handed over as they lie");
 
-	if (t->n_slots <= t->cap_view)
-		return true;
-	v = realloc(t->view, t->cap_slots * sizeof *v);
-	if (v)
-		t->view = v;
-	index = realloc(t->view_slot, t->cap_slots * sizeof *index);
-	if (index)
-		t->view_slot = index;
-	tags = realloc(t->view_tags, t->cap_slots * TAILNET_TAGS_MAX * sizeof *tags);
-	if (tags)
-		t->view_tags = tags;
-	if (!v || !index || !tags)
+void view_touch(struct tailnet *t, struct tnode *n)
+{
+	if (!n->in_touched)
+		t->touched[t->n_touched++] = slot_of(t, n);
+	n->in_touched = true;
+}
+
+struct policy_node view_node(const struct tailnet *t, const struct tnode *n)
+{
+	const struct tailnet_node *p = &n->pub;
+	const struct tailnet_user *u = p->n_tags > 0 ? NULL : tailnet_user(t, p->user);
+
+	return (struct policy_node){ .id = p->id,
+				     .owner = u ? u->id : 0,
+				     .user = u ? u->name : "",
+				     .tags = (const char(*)[POLICY_TAG_MAX])p->tags,
+				     .n_tags = p->n_tags,
+				     .v4 = p->v4,
+				     .v6 = p->v6,
+				     .routes = n->active,
+				     .n_routes = n->n_active };
+}
+
+static bool announces(const struct tailnet_node *p, const struct ipprefix *route)
+{
+	for (size_t i = 0; i < p->n_routes; i++)
+		if (ipprefix_eq(&p->routes[i], route))
+			return true;
+	return false;
+}
+
+static bool make_active(struct tnode *n)
+{
+	const struct tailnet_node *p = &n->pub;
+	struct ipprefix *v = p->n_approved ? malloc(p->n_approved * sizeof *v) : NULL;
+
+	if (p->n_approved > 0 && !v)
 		return false;
-	t->cap_view = t->cap_slots;
+	free(n->active);
+	n->active = v;
+	n->n_active = 0;
+	for (size_t i = 0; i < p->n_approved; i++)
+		if (announces(p, &p->approved_routes[i]))
+			v[n->n_active++] = p->approved_routes[i];
 	return true;
 }
 
 bool view_make(struct tailnet *t)
 {
-	if (!t->view_dirty)
-		return true;
-	if (!room(t))
-		return false;
-	t->n_view = 0;
-	for (size_t i = 0; i < t->n_slots; i++) {
-		const struct tailnet_node *p = &t->nodes[i].pub;
-		const struct tailnet_user *u = p->n_tags > 0 ? NULL : tailnet_user(t, p->user);
-		const char **tags = t->view_tags + i * TAILNET_TAGS_MAX;
+	while (t->n_touched > 0) {
+		uint32_t i = t->touched[t->n_touched - 1];
+		struct tnode *n = &t->nodes[i];
 
-		t->view_slot[i] = SIZE_MAX;
-		if (!t->nodes[i].used || t->nodes[i].dead)
-			continue;
-		for (size_t k = 0; k < p->n_tags; k++)
-			tags[k] = p->tags[k];
-		t->view_slot[i] = t->n_view;
-		t->view[t->n_view++] = (struct policy_node){ .id = p->id,
-							     .user = u ? u->name : "",
-							     .tags = tags,
-							     .n_tags = p->n_tags,
-							     .v4 = p->v4,
-							     .v6 = p->v6,
-							     .routes = p->approved_routes,
-							     .n_routes = p->n_approved };
+		if (n->used && !n->dead && !make_active(n))
+			return false;
+		t->view[i] = n->used && !n->dead ? view_node(t, n) : (struct policy_node){ 0 };
+		if (!t->view_stale && policy_update(t->policy, t->view, t->n_slots, i) != 0)
+			t->view_stale = true;
+		n->in_touched = false;
+		t->n_touched--;
 	}
-	t->view_dirty = policy_prepare(t->policy, t->view, t->n_view) != 0;
-	return !t->view_dirty;
-}
-
-size_t view_index(const struct tailnet *t, size_t slot)
-{
-	return slot < t->n_slots ? t->view_slot[slot] : SIZE_MAX;
+	if (t->view_stale && policy_prepare(t->policy, t->view, t->n_slots) != 0)
+		return false;
+	t->view_stale = false;
+	return true;
 }

@@ -529,13 +529,16 @@ static inline int64_t fleet_key(struct fleet *f, unsigned flags, char text[stati
 					.reusable = flags & KEY_REUSABLE,
 					.ephemeral = flags & KEY_EPHEMERAL,
 					.expires = { f->wall.ns + 3600 * NS_PER_S } };
+	char tag[1][TAILNET_LABEL_MAX] = { "tag:web" };
 	struct err e = { 0 };
 	int64_t id;
 
 	if (flags & KEY_EXPIRED)
 		conf.expires.ns = f->wall.ns - 1;
-	if (flags & KEY_TAGGED)
-		snprintf(conf.tags[conf.n_tags++], TAILNET_LABEL_MAX, "tag:web");
+	if (flags & KEY_TAGGED) {
+		conf.tags = tag;
+		conf.n_tags = 1;
+	}
 	ck_assert_msg(tailnet_authkey_add(f->t, f->wall, &conf, text, &id, &e) == 0, "%s", e.text);
 	return id;
 }

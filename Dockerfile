@@ -4,24 +4,29 @@
 #
 # The base only builds; nothing of it is in the images but CA certificates and the libraries that are linked in. With the
 # same base, SOURCE_DATE_EPOCH and `--timestamp $SOURCE_DATE_EPOCH` the same image comes out.
+#
+# For another machine (--platform linux/arm64) this one's compiler crosses over: nothing is emulated.
 ARG BASE=debian:bookworm-slim
 
-FROM ${BASE} AS tools
-RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-	binutils ca-certificates gcc libc-ares-dev libc6-dev libcap-dev libcurl4-openssl-dev libjansson-dev libnghttp2-dev \
-	libsodium-dev libsqlite3-dev libssl-dev libuv1-dev libyaml-dev libzstd-dev make musl-tools openssl pkg-config zlib1g-dev \
-	&& rm -rf /var/lib/apt/lists/*
+FROM --platform=$BUILDPLATFORM ${BASE} AS tools
+ARG TARGETARCH
+COPY mk/packages.txt tools/image-packages /tools/
+RUN [ "${TARGETARCH:-$(dpkg --print-architecture)}" = "$(dpkg --print-architecture)" ] || dpkg --add-architecture "$TARGETARCH"; \
+	apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+	$(bash /tools/image-packages /tools/packages.txt "${TARGETARCH:-}") && rm -rf /var/lib/apt/lists/*
 
 FROM tools AS build
+ARG TARGETARCH
+ARG VERSION=0.1
 ARG SOURCE_DATE_EPOCH=0
 COPY . /src
 WORKDIR /src
 
 FROM build AS build-containerboot
-RUN make -j"$(nproc)" build/gcc/bin/containerboot && tools/image-root containerboot build/gcc/bin /image
+RUN tools/image-build containerboot "${TARGETARCH:-}" "$VERSION" /image
 
 FROM build AS build-cluster
-RUN make -j"$(nproc)" programs && tools/image-root cluster build/bin /image
+RUN tools/image-build cluster "${TARGETARCH:-}" "$VERSION" /image
 
 FROM scratch AS cluster
 ARG VERSION=0.1

@@ -4,7 +4,7 @@ define module_rules
 LIBOBJ_$(1) := $$(patsubst %.c,$$(B)/%.o,$$(call srcs,lib/$(1)))
 $$(B)/lib$(1).a: $$(LIBOBJ_$(1)) $$(wildcard lib/$(1))
 	@mkdir -p $$(@D)
-	$$(Q)rm -f $$@; ar crsD $$@ $$(LIBOBJ_$(1))
+	$$(Q)rm -f $$@; $$(AR) crsD $$@ $$(LIBOBJ_$(1))
 endef
 $(foreach m,$(MODULES),$(eval $(call module_rules,$(m))))
 
@@ -29,16 +29,15 @@ PROG_$(1)_OBJ := $$(patsubst %.c,$$(B)/%.o,$$(call srcs,$$(PROG_$(1)_DIR)))
 PROG_$(1)_PKGS := $$(call pkgs,$$(PROG_$(1)_MODULES)) $$(PROG_$(1)_PKG)
 $$(B)/bin/$(1): $$(PROG_$(1)_OBJ) $$(call archives,$$(PROG_$(1)_MODULES)) $$(B)/flags
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(ALLC) $$(if $$(and $$(PROG_$(1)_STATIC),$$(if $$(SAN),,y)),-static-pie $$(PACKLD),-pie) $$(ALLLD) -o $$@ $$(PROG_$(1)_OBJ) \
+	$$(Q)$$(CC) $$(ALLC) $$(if $$(and $$(PROG_$(1)_STATIC),$$(if $$(SAN),,y)),-static-pie $$(PACKLD),-pie) $$(ALLLD) -Wl,--dependency-file=$$@.inputs -o $$@ $$(PROG_$(1)_OBJ) \
 		$$(call archives,$$(PROG_$(1)_MODULES)) \
-		$$(if $$(strip $$(PROG_$(1)_PKGS)),$$$$(pkg-config $$(if $$(and $$(PROG_$(1)_STATIC),$$(if $$(SAN),,y)),--static --libs $$(patsubst libuv,libuv-static,$$(PROG_$(1)_PKGS)),--libs $$(PROG_$(1)_PKGS)))) \
+		$$(if $$(strip $$(PROG_$(1)_PKGS)),$$$$($$(PKG_CONFIG) $$(if $$(and $$(PROG_$(1)_STATIC),$$(if $$(SAN),,y)),--static --libs $$(patsubst libuv,libuv-static,$$(PROG_$(1)_PKGS)),--libs $$(PROG_$(1)_PKGS)))) \
 		$$(PROG_$(1)_LIBS) -lm $$(QUIETLD)
 endef
 $(foreach p,$(PROGRAMS),$(if $(PROG_$(p)_RULE),,$(eval $(call program_rules,$(p)))))
 
 programs: $(PROGRAMS:%=$(B)/bin/%)
-	@mkdir -p build/bin
-	@for p in $(PROGRAMS); do ln -sf ../../$(B)/bin/$$p build/bin/$$p; done
+	@$(if $(CROSS),exit 0;) mkdir -p build/bin; for p in $(PROGRAMS); do ln -sf ../../$(B)/bin/$$p build/bin/$$p; done
 
 compile_commands.json: $(foreach m,$(MODULES),$(B)/lib$(m).a) programs
 	@{ echo '['; find $(B) -name '*.cdb' -exec cat {} + | sed '$$ s/,$$//'; echo ']'; } > $@

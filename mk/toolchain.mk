@@ -4,6 +4,11 @@ comma := ,
 CC_NAME := $(notdir $(firstword $(CC)))
 B := build/$(CC_NAME)$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 
+# another machine's compiler, as Debian names it (CC=aarch64-linux-gnu-gcc), brings that machine's libraries and tools
+CROSS := $(patsubst %-gcc,%,$(filter %-linux-gnu-gcc,$(CC_NAME)))
+AR := $(if $(CROSS),$(CROSS)-)ar
+PKG_CONFIG := $(if $(CROSS),PKG_CONFIG_LIBDIR=/usr/lib/$(CROSS)/pkgconfig:/usr/share/pkgconfig )pkg-config
+
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wcast-qual \
 	-Wpointer-arith -Wundef -Wno-missing-field-initializers
 WARN_CONV := -Wconversion -Wno-sign-conversion

@@ -4,7 +4,8 @@
  * Our pings open our own firewall and NAT; the call-me-maybe, sent after them through the relay,
  * makes the peer do the same towards us. It lists our endpoints, so they must be fresh: if they are
  * older than 27 s the host is asked for a STUN round first, and what waits goes out with
- * path_set_endpoints.
+ * path_set_endpoints. The call follows the pings after a moment, in which a peer answers what came
+ * with them: the stock client calls back when it first sends, unless it was called before.
  *
  * Departs from the stock client, which leaves it to the next round, 6 s later: our first ping often
  * meets a filter that the peer's pings open a moment after it. So a ping that waits for its answer
@@ -36,6 +37,7 @@ static void call_send(struct path *p, mono_t now, struct live *l)
 			       .derp = known_derp(&p->peers[l->peer]) };
 
 	l->last_call = now;
+	l->call_at = MONO_NEVER;
 	if (o.derp == 0 || !out_push(p, &o))
 		return;
 	l->repeat_at = mono_add(now, SPAN_S(REPEAT_S));
@@ -45,7 +47,9 @@ static void call_send(struct path *p, mono_t now, struct live *l)
 static void call_want(struct path *p, mono_t now, struct live *l)
 {
 	if (mono_sub(now, p->own_at).ns <= SPAN_S(FRESH_S).ns) {
-		call_send(p, now, l);
+		l->last_call = now;
+		l->call_at = mono_add(now, CALL_AFTER);
+		live_rearm(p, now, l);
 		return;
 	}
 	l->wants_cmm = true;
@@ -53,6 +57,11 @@ static void call_want(struct path *p, mono_t now, struct live *l)
 		p->want_stun = true;
 		p->stun_wait_until = mono_add(now, SPAN_S(STUN_WAIT_S));
 	}
+}
+
+void discovery_call(struct path *p, mono_t now, struct live *l)
+{
+	call_send(p, now, l);
 }
 
 void discovery_fresh(struct path *p, mono_t now, bool changed)
@@ -68,6 +77,13 @@ void discovery_fresh(struct path *p, mono_t now, bool changed)
 			call_send(p, now, l);
 		l->wants_cmm = false;
 	}
+}
+
+/* The peer called, so our pings went out; by now we have traffic for it. It must ping once more to
+ * profit from them. The limit ends the echo between two that both do so. */
+static bool calls_back(const struct live *l, mono_t now)
+{
+	return l->owes_call && mono_due(mono_add(l->last_call, SPAN_S(PING_GAP_S)), now);
 }
 
 void discovery_round(struct path *p, mono_t now, struct live *l, bool call)
@@ -91,8 +107,9 @@ void discovery_round(struct path *p, mono_t now, struct live *l, bool call)
 		}
 	}
 	l->next_full = next;
-	if (call && sent > 0 && known_derp(&p->peers[l->peer]) != 0)
+	if (call && (sent > 0 || calls_back(l, now)) && known_derp(&p->peers[l->peer]) != 0)
 		call_want(p, now, l);
+	l->owes_call = !call && (sent > 0 || l->owes_call);
 }
 
 void discovery_beat(struct path *p, mono_t now, struct live *l)
@@ -161,5 +178,7 @@ void discovery_called(struct path *p, mono_t now, struct live *l, struct rd endp
 	for (size_t i = 0; i < l->n_cands; i++)
 		l->cands[i].last_ping = LONG_AGO;
 	discovery_round(p, now, l, false); /* forgets what only an earlier call named */
+	if (live_active(l, now) && !live_trusted(l, now))
+		discovery_round(p, now, l, true); /* nothing to ping, but perhaps to call back */
 	live_rearm(p, now, l);
 }

@@ -289,6 +289,7 @@ TEST(a_call_me_maybe_of_ours_lists_at_most_32_endpoints)
 	peer_set(w, 1, 0, &ep, 1);
 	path_set_endpoints(w->p, w->now, own, ARRAY_LEN(own));
 	send_to(w, 1);
+	advance(w, 10);
 	ck_assert_uint_eq(n_derp(w, DISCO_CALL_ME_MAYBE), 1);
 	ck_assert_uint_eq(w->log[w->n_log - 1].msg.n_endpoints, OWN_MAX);
 	world_free(w);

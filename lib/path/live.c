@@ -61,7 +61,7 @@ struct live *live_get(struct path *p, mono_t now, uint32_t peer)
 	l->peer = peer;
 	l->trust_until = l->last_send = l->last_full = l->last_call = l->next_full = LONG_AGO;
 	l->last_heard = now;
-	l->beat_at = l->repeat_at = MONO_NEVER;
+	l->beat_at = l->call_at = l->repeat_at = MONO_NEVER;
 	l->due = mono_add(now, SPAN_S(FORGET_S));
 	k->live = l;
 	heap_put(p, p->n_heap++, l);
@@ -103,7 +103,8 @@ static mono_t forget_at(const struct live *l)
 
 void live_rearm(struct path *p, mono_t now, struct live *l)
 {
-	mono_t due = mono_min(mono_min(l->beat_at, l->repeat_at), forget_at(l));
+	mono_t due =
+	    mono_min(mono_min(l->beat_at, forget_at(l)), mono_min(l->call_at, l->repeat_at));
 
 	if (l->announced && live_active(l, now)) /* trust_until is the last instant of trust */
 		due = mono_min(due, mono_max(mono_add(l->trust_until, SPAN_NS(1)), now));
@@ -158,7 +159,8 @@ void live_reset(struct path *p, mono_t now, struct live *l)
 	for (size_t i = 0; i < l->n_cands; i++)
 		cand_unbind(p, l, &l->cands[i]);
 	l->n_cands = 0;
-	l->wants_cmm = false;
+	l->wants_cmm = l->owes_call = false;
+	l->call_at = l->repeat_at = MONO_NEVER;
 	l->last_full = l->next_full = LONG_AGO;
 	memset(l->derp_txid, 0, sizeof l->derp_txid);
 	cand_netmap(p, now, l, k->eps, k->n_eps);
@@ -171,6 +173,8 @@ static void tick_one(struct path *p, mono_t now, struct live *l)
 {
 	if (l->announced && !live_trusted(l, now) && live_active(l, now))
 		say_relayed(p, l);
+	if (mono_due(l->call_at, now))
+		discovery_call(p, now, l);
 	if (mono_due(l->repeat_at, now))
 		discovery_repeat(p, now, l);
 	if (mono_due(l->beat_at, now))

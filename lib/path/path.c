@@ -157,7 +157,7 @@ struct path_route path_route(struct path *p, mono_t now, uint32_t peer)
 	trusted = live_trusted(l, now);
 	r.udp = l->best.addr;
 	r.derp = trusted ? 0 : known_derp(k);
-	if (!trusted && mono_due(l->next_full, now))
+	if (!trusted && (l->owes_call || mono_due(l->next_full, now)))
 		discovery_round(p, now, l, true);
 	if (mono_is_never(l->beat_at)) {
 		l->beat_at = mono_add(now, SPAN_S(HEARTBEAT_S));

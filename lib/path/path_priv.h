@@ -20,6 +20,7 @@ enum { /* data-plane.md 2.4, seconds */
        WG_ONLY_TRUST_S = 5, /* and in one that we hear from */
 };
 #define TRUST SPAN_MS(6500)
+#define CALL_AFTER SPAN_MS(10) /* ours: from pings to the call-me-maybe */
 #define GOOD_LATENCY SPAN_MS(5)
 
 enum { /* ours: what strangers and peers can make us hold, each tested at its limit in limits_test.c
@@ -59,12 +60,14 @@ struct live { /* a peer that is or was in use; freed FORGET_S after */
 	mono_t last_send, last_heard, last_full, last_call;
 	mono_t next_full; /* no endpoint may be pinged again before */
 	mono_t beat_at;   /* MONO_NEVER: no heartbeat */
+	mono_t call_at;   /* a call-me-maybe is due; MONO_NEVER: none */
 	mono_t repeat_at; /* unanswered pings once more; MONO_NEVER: no */
 	mono_t due;       /* key in the heap; never later than the real need */
 	size_t heap_pos;
-	size_t n_pings;                /* outstanding */
-	bool announced;                /* PATH_EV_DIRECT was the last word */
-	bool wants_cmm;                /* a call-me-maybe waits for fresh endpoints */
+	size_t n_pings; /* outstanding */
+	bool announced; /* PATH_EV_DIRECT was the last word */
+	bool owes_call; /* we pinged because the peer called, and have not called it */
+	bool wants_cmm; /* a call-me-maybe waits for fresh endpoints */
 	uint8_t derp_txid[DISCO_TXID]; /* of the last ping over a relay */
 };
 
@@ -193,6 +196,7 @@ bool discovery_wanted(const struct live *l, mono_t now);
 void discovery_called(struct path *p, mono_t now, struct live *l, struct rd endpoints, size_t n);
 /* the peer's ping came from there, or its filter had time to open: ours may get through now */
 void discovery_heard(struct path *p, mono_t now, struct live *l, struct cand *c);
+void discovery_call(struct path *p, mono_t now, struct live *l);
 void discovery_repeat(struct path *p, mono_t now, struct live *l);
 /* own endpoints are as fresh as they get: send what waits; changed: and tell those who were just
  * told others */

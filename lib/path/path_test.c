@@ -97,6 +97,7 @@ TEST(checklist_5_with_traffic_endpoints_are_pinged_first_and_call_me_maybe_follo
 	peer_set(w, 1, 0, eps, 2);
 	path_set_endpoints(w->p, w->now, &own, 1);
 	send_to(w, 1);
+	advance(w, 10);
 	ck_assert_uint_eq(w->n_log, 3);
 	ck_assert_uint_eq(w->log[0].msg.type, DISCO_PING);
 	ck_assert_uint_eq(w->log[1].msg.type, DISCO_PING);
@@ -423,6 +424,7 @@ TEST(unanswered_pings_are_repeated_once_a_second_after_the_call_and_answered_one
 	peer_set(w, 1, 0, &ep, 1);
 	path_set_endpoints(w->p, w->now, &ep, 1);
 	send_to(w, 1);
+	advance(w, 10);
 	ck_assert_uint_eq(n_derp(w, DISCO_CALL_ME_MAYBE), 1);
 	advance(w, 999);
 	ck_assert_uint_eq(n_udp(w, DISCO_PING, &ep), 1);
@@ -437,6 +439,29 @@ TEST(unanswered_pings_are_repeated_once_a_second_after_the_call_and_answered_one
 	make_direct(w); /* answered within a millisecond */
 	advance(w, 2900);
 	ck_assert_uint_eq(n_udp(w, DISCO_PING, NULL), 0);
+	world_free(w);
+}
+
+TEST(a_peer_that_called_is_called_back_once_in_5_s_when_there_is_traffic_for_it)
+{
+	struct world *w = world_new(false);
+	const struct ipport ep = at("192.0.2.10:41641");
+
+	peer_set(w, 1, 0, &ep, 1);
+	path_set_endpoints(w->p, w->now, &ep, 1);
+	feed_call(w, 0, NULL, &ep, 1); /* idle: nobody is called back */
+	advance(w, 100);
+	ck_assert_uint_eq(n_udp(w, DISCO_PING, &ep), 1);
+	ck_assert_uint_eq(n_derp(w, DISCO_CALL_ME_MAYBE), 0);
+	for (int i = 0; i < 20; i++) { /* the first traffic; then calls as echoes of ours */
+		send_to(w, 1);
+		advance(w, 100);
+		feed_call(w, 0, NULL, &ep, 1);
+	}
+	ck_assert_uint_eq(n_derp(w, DISCO_CALL_ME_MAYBE), 1);
+	answer(w, 0, &ep, 1);
+	advance(w, 5000); /* the path was proven by then: no reason to call */
+	ck_assert_uint_eq(n_derp(w, DISCO_CALL_ME_MAYBE), 1);
 	world_free(w);
 }
 
@@ -518,6 +543,7 @@ TEST(own_endpoints_that_change_soon_after_a_call_are_told_at_once_to_peers_that_
 	peer_set(w, 1, 0, &ep, 1);
 	path_set_endpoints(w->p, w->now, &local, 1); /* before the first STUN round */
 	send_to(w, 1);
+	advance(w, 10);
 	ck_assert_uint_eq(n_derp(w, DISCO_CALL_ME_MAYBE), 1);
 	advance(w, 200);
 	path_set_endpoints(w->p, w->now, both, 2);

@@ -1,0 +1,183 @@
+# e2e/nat_cell.py - two nodes behind what they are behind, again and again: does their path become direct, and when
+#
+#   nat_cell.py NAME TRIES LIMIT SETTLE SETTINGS A_KIND A_NS A_IP B_KIND B_NS B_IP BOX_PIDS...
+#
+# Kinds: ours, stock. Nodes log in once and are started anew for each try, and the NAT boxes (by pid) forget. SETTLE seconds after
+# both know each other, A sends to B through its SOCKS5 proxy, ten times a second; from then on both local APIs are asked. A line for
+# each try: NAME, "direct" and milliseconds until both ends send straight, or "relayed" after LIMIT seconds; whether the bytes came back.
+# SETTINGS: a JSON file with url, ca, dir, key, and paths of the programs. On SIGTERM the nodes end too.
+import ctypes, json, os, signal, socket, subprocess, sys, threading, time
+
+name, tries, limit, settle = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
+lab = json.load(open(sys.argv[5]))
+boxes = [int(p) for p in sys.argv[12:]]
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def enter(ns):  # this thread only
+    with open(f"/run/netns/{ns}") as f:
+        if libc.setns(f.fileno(), 0x40000000) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
+
+
+class Node:
+    def __init__(self, label, kind, ns, ip):
+        self.kind, self.ns, self.name = kind, ns, f"{name}-{label}"
+        self.dir = f"{lab['dir']}/{self.name}"
+        self.sock, self.log = f"{self.dir}/sock", open(f"{lab['dir']}/{self.name}.log", "a")
+        self.known, self.proc = False, None
+        os.makedirs(self.dir, exist_ok=True)
+
+    def command(self):
+        env = [f"SSL_CERT_FILE={lab['ca']}", f"HOME={self.dir}"]
+        if self.kind == "stock":
+            return env + ["TS_NO_LOGS_NO_SUPPORT=true", lab["tailscaled"], f"--statedir={self.dir}", f"--state={self.dir}/tailscaled.state",
+                          f"--socket={self.sock}", "--tun=userspace-networking", "--port=41641", "--socks5-server=127.0.0.1:1055"]
+        return env + [f"TS_AUTHKEY={lab['key']}", f"TS_LOGIN_SERVER={lab['url']}", f"TS_HOSTNAME={self.name}", f"TS_STATE_DIR={self.dir}",
+                      f"TS_SOCKET={self.sock}", "TS_SOCKS5_SERVER=127.0.0.1:1055", *lab.get("ours_env", []), lab["containerboot"]]
+
+    def start(self):
+        self.proc = subprocess.Popen(["ip", "netns", "exec", self.ns, "env", *self.command()], stdin=subprocess.DEVNULL,
+                                     stdout=self.log, stderr=self.log)
+        if self.kind == "stock" and not self.known:
+            wait(20, lambda: self.status() is not None)
+            subprocess.run(["ip", "netns", "exec", self.ns, "env", f"SSL_CERT_FILE={lab['ca']}", lab["tailscale"], f"--socket={self.sock}",
+                            "up", f"--login-server={lab['url']}", f"--authkey={lab['key']}", f"--hostname={self.name}",
+                            "--accept-dns=false"], check=True, timeout=90, stdout=self.log, stderr=self.log)
+        self.known = True
+
+    def stop(self):
+        if self.proc is None:
+            return
+        self.proc.terminate()
+        try:
+            self.proc.wait(5)
+        except subprocess.TimeoutExpired:
+            self.proc.kill()
+            self.proc.wait()
+        self.proc = None
+
+    def status(self):
+        try:
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(3)
+                s.connect(self.sock)
+                s.sendall(b"GET /localapi/v0/status HTTP/1.0\r\nHost: local-tailscaled.sock\r\n\r\n")
+                data = b""
+                while chunk := s.recv(65536):
+                    data += chunk
+            return json.loads(data.split(b"\r\n\r\n", 1)[1])
+        except (OSError, ValueError, IndexError):
+            return None
+
+    def peer(self, other):  # the other's entry in our status, or {}
+        st = self.status() or {}
+        if st.get("BackendState") != "Running":
+            return {}
+        return next((p for p in (st.get("Peer") or {}).values() if p.get("HostName") == other.name and p.get("Online")), {})
+
+
+def wait(seconds, what):
+    end = time.monotonic() + seconds
+    while not (r := what()):
+        if time.monotonic() > end:
+            raise SystemExit(f"{name}: gave up waiting")
+        time.sleep(0.1)
+    return r
+
+
+def echo(ns):
+    enter(ns)
+    s = socket.create_server(("127.0.0.1", 8000))
+
+    def one(c):
+        try:
+            while d := c.recv(65536):
+                c.sendall(d)
+        except OSError:
+            pass
+        c.close()
+    while True:
+        threading.Thread(target=one, args=(s.accept()[0],), daemon=True).start()
+
+
+class Stream(threading.Thread):
+    def __init__(self, ns, ip):
+        super().__init__(daemon=True)
+        self.ns, self.ip, self.stop, self.sent, self.got = ns, ip, False, 0, 0
+
+    def run(self):
+        enter(self.ns)
+        while not self.stop:
+            try:
+                self.talk()
+            except OSError:
+                time.sleep(0.2)
+
+    def talk(self):
+        with socket.create_connection(("127.0.0.1", 1055), 10) as s:
+            s.sendall(b"\5\1\0" + b"\5\1\0\1" + socket.inet_aton(self.ip) + (8000).to_bytes(2, "big"))
+            head = b""
+            while len(head) < 12:
+                d = s.recv(12 - len(head))
+                if not d:
+                    return
+                head += d
+            if head[3] != 0:
+                raise OSError("refused")
+            while not self.stop:
+                s.sendall(b"x" * 100)
+                self.sent += 100
+                need = 100
+                while need > 0:
+                    d = s.recv(need)
+                    if not d:
+                        return
+                    need -= len(d)
+                    self.got += len(d)
+                time.sleep(0.1)
+
+
+def attempt(a, b):
+    for p in boxes:
+        os.kill(p, signal.SIGUSR1)
+    a.start()
+    b.start()
+    wait(60, lambda: a.peer(b) and b.peer(a))
+    time.sleep(settle)
+    stream = Stream(a.ns, a.peer(b)["TailscaleIPs"][0])
+    start = time.monotonic()
+    stream.start()
+    direct = None
+    while time.monotonic() < start + limit and direct is None:
+        if a.peer(b).get("CurAddr") and b.peer(a).get("CurAddr"):
+            direct = time.monotonic() - start
+        else:
+            time.sleep(0.02)
+    wait(20, lambda: stream.got > 0)
+    got = stream.got
+    wait(20, lambda: stream.got > got)
+    stream.stop = True
+    print(name, f"direct {direct * 1000:.0f}" if direct is not None else "relayed", flush=True)
+    a.stop()
+    b.stop()
+
+
+a, b = Node("a", *sys.argv[6:9]), Node("b", *sys.argv[9:12])
+
+
+def quit(*_):
+    for n in (a, b):
+        if n.proc:
+            n.proc.kill()
+    os._exit(1)
+
+
+signal.signal(signal.SIGTERM, quit)
+threading.Thread(target=echo, args=(b.ns,), daemon=True).start()
+try:
+    for _ in range(tries):
+        attempt(a, b)
+finally:
+    a.stop()
+    b.stop()

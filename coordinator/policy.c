@@ -169,7 +169,7 @@ static bool acts_for(const struct alias *a, const struct policy_node *n)
  * the whole internet. */
 static bool target_seen(const struct target *t, const struct policy_node *n)
 {
-	if (t->to.kind == ALIAS_PREFIX && node_is_exit(n) && !node_covered(n, &t->to.prefix)) {
+	if (t->to.kind == ALIAS_PREFIX && node_offers_exit(n) && !node_covered(n, &t->to.prefix)) {
 		for (size_t i = 0; i < n->n_routes; i++)
 			if (!route_is_exit(&n->routes[i]) &&
 			    prefixes_overlap(&t->to.prefix, &n->routes[i]))

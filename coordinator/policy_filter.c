@@ -85,7 +85,7 @@ static bool overlaps_route(const struct policy_node *n, const struct ipprefix *p
 static bool internet_leads(const struct policy_node *n)
 {
 	struct ipranges all = { 0 };
-	bool leads = node_is_exit(n);
+	bool leads = node_offers_exit(n);
 
 	if (leads || !internet_ranges(&all))
 		goto out;
@@ -106,7 +106,7 @@ bool target_leads(const struct target *t, const struct policy_node *n)
 	switch (t->to.kind) {
 	case ALIAS_PREFIX:
 		return node_covered(n, p) || overlaps_route(n, p) ||
-		       (node_is_exit(n) && internet_has(p));
+		       (node_offers_exit(n) && internet_has(p));
 	case ALIAS_INTERNET:
 		return internet_leads(n);
 	case ALIAS_SELF:

@@ -149,7 +149,7 @@ bool route_is_exit(const struct ipprefix *r)
 	return r->bits == (ip_is_v4(&r->ip) ? 96 : 0);
 }
 
-bool node_is_exit(const struct policy_node *n)
+bool node_offers_exit(const struct policy_node *n)
 {
 	for (size_t i = 0; i < n->n_routes; i++)
 		if (route_is_exit(&n->routes[i]))

@@ -165,7 +165,7 @@ bool is_user_alias(const char *alias);
 bool names_cover(const struct policy *p, const struct names *v, const struct policy_node *n);
 bool node_covered(const struct policy_node *n, const struct ipprefix *p);
 bool route_is_exit(const struct ipprefix *r);
-bool node_is_exit(const struct policy_node *n);
+bool node_offers_exit(const struct policy_node *n);
 bool internet_ranges(struct ipranges *out); /* public addresses: what an exit node is for */
 bool internet_has(const struct ipprefix *p);
 

@@ -5,6 +5,7 @@
 
 engine_stop() {
 	[ -n "${ENGINE:-}" ] || return 0
+	[ -z "${DOCKERD:-}" ] || docker_stop
 	pod_man rm -f -a -t 0 > /dev/null 2>&1
 	pod_man volume rm -f -a > /dev/null 2>&1
 	umount -l "$T/storage/overlay" 2> /dev/null
@@ -34,7 +35,33 @@ engine() {
 # not `ip netns exec`, whose /sys has no cgroups
 in_engine() { nsenter --net="/run/netns/tp$ID-$ENGINE" "$@"; }
 pod_man() { in_engine podman --root "$T/storage" --runroot "$T/run" "$@"; }
-compose() { in_engine env DOCKER_HOST="unix://$T/podman.sock" "$@"; }
+# eng: the engine that Compose works with, by its command line
+eng() { if [ -n "${DOCKERD:-}" ]; then in_engine env DOCKER_HOST="unix://$T/docker.sock" "$DOCKER" "$@"; else pod_man "$@"; fi; }
+compose() { in_engine env DOCKER_HOST="unix://$T/$([ -n "${DOCKERD:-}" ] && echo docker || echo podman).sock" "$@"; }
+
+# docker_engine HOST: dockerd on the host where podman is, from now on; its files under $T, its mounts in a name space of their own, so
+# that nothing of it is left
+docker_engine() {
+	local p
+	for p in dockerd containerd runc iptables; do command -v $p > /dev/null || { echo "needs $p: run e2e/setup"; exit 77; }; done
+	DOCKER=/usr/bin/docker
+	mkdir -p "$T/docker"
+	printf '{"hosts":["unix://%s/docker.sock"],"data-root":"%s/docker/data","exec-root":"/run/docker","pidfile":"/run/docker.pid","cgroup-parent":"/tp%s","exec-opts":["native.cgroupdriver=cgroupfs"],"live-restore":false,"dns":["127.0.0.1"]}\n' \
+		"$T" "$T" "$ID" > "$T/docker/daemon.json"
+	nsenter --net="/run/netns/tp$ID-$1" unshare --mount --propagation private bash -c 'mount -t tmpfs none /run && exec dockerd --config-file "$0"' "$T/docker/daemon.json" \
+		> "$T/dockerd.log" 2>&1 < /dev/null &
+	DOCKERD=$!
+	until_ok 60 eng info
+}
+docker_stop() {
+	local d _
+	eng ps -aq | xargs -r env DOCKER_HOST="unix://$T/docker.sock" "$DOCKER" rm -f > /dev/null 2>&1
+	kill "$DOCKERD" 2> /dev/null
+	for _ in $(seq 100); do kill -0 "$DOCKERD" 2> /dev/null || break; sleep 0.1; done
+	kill -9 "$DOCKERD" 2> /dev/null
+	wait "$DOCKERD" 2> /dev/null
+	for d in /sys/fs/cgroup/tp$ID /sys/fs/cgroup/*/tp$ID; do [ ! -d "$d" ] || find "$d" -depth -type d -exec rmdir {} + 2> /dev/null; done
+}
 # image containerboot|cluster TAG: the Dockerfile's last stage of that name, over programs that are built already
 image() {
 	local dir=$T/image-$1
@@ -79,6 +106,7 @@ web_image() {
 # health CONTAINER...: runs their checks until the test ends
 health() {
 	local c
+	[ -z "${DOCKERD:-}" ] || return 0 # dockerd does
 	(
 		while :; do
 			for c in "$@"; do pod_man healthcheck run "$c" > "$T/health.out" 2>&1 || true; done

@@ -19,6 +19,7 @@ static void on_reap(void *ctx)
 	buf_fini(&c->head);
 	buf_fini(&c->body);
 	buf_fini(&c->out);
+	free(c->ws);
 	free(c);
 }
 
@@ -172,6 +173,45 @@ static bool take_body(struct conn *c)
 	}
 }
 
+/* The relay's client leaves in order: our close frame is the last that it is sent. */
+static void close_websocket(struct conn *c, uint16_t code)
+{
+	struct serve *s = c->s;
+
+	s->by_derp[c->derp.index] = NULL;
+	derp_server_close(s->derp, loop_now(s->loop), c->derp);
+	c->mode = CONN_HTTP;
+	c->must_close = true;
+	if (!ws_emit_close(&c->out, code)) {
+		conn_end(c);
+		return;
+	}
+	expect(c, 5);
+	conn_kick(c);
+}
+
+static void feed_websocket(struct conn *c, struct bytes in)
+{
+	struct bytes piece;
+	enum ws_result r;
+
+	while (c->mode == CONN_DERP && (r = ws_feed(c->ws, &in, &piece)) != WS_MORE)
+		switch (r) {
+		case WS_DATA:
+			derp_server_feed(c->s->derp, loop_now(c->s->loop), c->derp, piece);
+			break;
+		case WS_PING: /* who does not read gets no answers */
+			if (c->out.len < CONN_CHUNK &&
+			    ws_emit(&c->out, WS_PONG_FRAME, c->ws->control, c->ws->n_control))
+				conn_kick(c);
+			break;
+		default:
+			c->s->count.websockets_malformed += r == WS_BAD;
+			close_websocket(c, c->ws->code);
+			return;
+		}
+}
+
 /* What came with or after an upgrade, for the machine that has the connection now. */
 static void feed(struct conn *c, struct bytes in)
 {
@@ -180,6 +220,8 @@ static void feed(struct conn *c, struct bytes in)
 
 	if (c->mode == CONN_CONTROL)
 		tailnet_feed(s->t, now, loop_wall(), c->session, in);
+	else if (c->ws)
+		feed_websocket(c, in);
 	else
 		derp_server_feed(s->derp, now, c->derp, in);
 }
@@ -276,10 +318,25 @@ static void on_end(void *ctx)
 		c->must_close = true;
 }
 
+/* A message of what the relay has; the scratch buffer is free between two reads. */
+static void pull_websocket(struct conn *c)
+{
+	uint8_t head[WS_HEAD_MAX], *p = c->s->scratch;
+	size_t n = derp_server_pull(c->s->derp, loop_now(c->s->loop), c->derp, p,
+				    CONN_CHUNK - WS_HEAD_MAX);
+
+	if (n > 0 &&
+	    !(buf_append(&c->out, head, ws_head(WS_BINARY, n, head)) && buf_append(&c->out, p, n)))
+		conn_end(c);
+}
+
 static void pull(struct conn *c)
 {
-	uint8_t *p = buf_reserve(&c->out, CONN_CHUNK);
+	uint8_t *p = c->ws ? NULL : buf_reserve(&c->out, CONN_CHUNK);
 	mono_t now = loop_now(c->s->loop);
+
+	if (c->ws)
+		pull_websocket(c);
 
 	if (!p)
 		return;
@@ -297,6 +354,8 @@ static size_t on_data(void *ctx, struct iovec *v, size_t max)
 		return 0;
 	if (c->out.len == 0 && c->mode != CONN_HTTP)
 		pull(c);
+	if (!c->stream)
+		return 0;
 	if (c->out.len == 0) {
 		buf_fini(&c->out); /* idle connections hold no buffers */
 		return 0;

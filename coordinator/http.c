@@ -2,6 +2,7 @@
  * upgrades */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -65,11 +66,20 @@ static void control(struct conn *c)
 	c->mode = CONN_CONTROL;
 }
 
-static void relay(struct conn *c, bool fast_start)
+static void relay(struct conn *c, bool fast_start, bool is_websocket)
 {
 	int ret =
 	    derp_server_open(c->s->derp, loop_now(c->s->loop), &c->from, fast_start, &c->derp);
 
+	if (is_websocket && ret == 0 && !(c->ws = calloc(1, sizeof *c->ws))) {
+		derp_server_close(c->s->derp, loop_now(c->s->loop), c->derp);
+		ret = -ENOMEM;
+	}
+	c->s->count.websockets += is_websocket && ret == 0;
+	if (ret != 0 && is_websocket) { /* the head of another answer has been written */
+		conn_end(c);
+		return;
+	}
 	if (ret != 0) {
 		c->must_close = true;
 		answer_text(c, 503, "the relay is full\n");
@@ -351,7 +361,10 @@ void http_request(struct conn *c, struct bytes body)
 		case DERP_HTTP_ANSWERED:
 			return;
 		case DERP_HTTP_UPGRADE:
-			relay(c, fast_start);
+			relay(c, fast_start, false);
+			return;
+		case DERP_HTTP_WEBSOCKET:
+			relay(c, true, true);
 			return;
 		case DERP_HTTP_FULL:
 			conn_end(c);

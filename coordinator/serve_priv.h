@@ -22,6 +22,7 @@
 #include "os/tls.h"
 #include "os/udp.h"
 #include "wire/http1.h"
+#include "wire/websocket.h"
 
 enum {
 	CONN_HEAD_S = 15, /* for a whole request */
@@ -45,13 +46,14 @@ struct conn {
 	struct http1_body framing;
 	struct session_id session;
 	struct derp_conn_id derp;
+	struct ws *ws; /* of a relay client that came by WebSocket; else NULL */
 	struct loop_timer timer;
 	struct loop_defer reap;
 };
 
 struct serve_counters {
-	uint64_t connections, refused_connections, requests, bad_requests, limited, unauthorized,
-	    stun, stun_bad;
+	uint64_t connections, refused_connections, websockets, websockets_malformed, requests,
+	    bad_requests, limited, unauthorized, stun, stun_bad;
 };
 
 struct serve {

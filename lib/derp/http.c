@@ -1,6 +1,10 @@
 /* derp/http.c - see http.h */
 #include "derp/http.h"
 
+#include "base/text.h"
+#include "crypto/hash.h"
+#include "wire/websocket.h"
+
 static enum derp_http result(bool fits)
 {
 	return fits ? DERP_HTTP_ANSWERED : DERP_HTTP_FULL;
@@ -18,13 +22,55 @@ static enum derp_http answer_empty(struct buf *b, int status, const char *name, 
 	return result(http1_emit_end(&e));
 }
 
+static enum derp_http refuse(struct buf *b, int status, const char *why)
+{
+	return result(http1_emit_answer(b, status, "text/plain", bytes_str(why), false));
+}
+
+/* RFC 6455 4.2.2: what says that the server has understood */
+static bool accept_text(struct bytes key, char *out)
+{
+	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+	uint8_t raw[WS_KEY_LEN], sum[HASH_SHA1_LEN], text[32 + sizeof guid];
+	size_t n = 0;
+
+	if (key.len > 32 || !base64_parse(key, BASE64_STD, raw, sizeof raw, &n) || n != sizeof raw)
+		return false;
+	memcpy(text, key.data, key.len);
+	memcpy(text + key.len, guid, sizeof guid - 1);
+	if (!hash_sha1(sum, bytes_of(text, key.len + sizeof guid - 1)))
+		return false;
+	base64_emit(sum, sizeof sum, BASE64_STD, out);
+	return true;
+}
+
+static enum derp_http on_websocket(const struct http1_head *h, struct buf *b)
+{
+	char text[32]; /* base64_len(HASH_SHA1_LEN) and its NUL */
+	struct http1_emit e;
+
+	if (!bytes_eq_str(http1_get(h, "Sec-WebSocket-Version"), "13"))
+		return answer_empty(b, 426, "Sec-WebSocket-Version", bytes_str("13"));
+	if (!http1_has_token(h, "Sec-WebSocket-Protocol", "derp"))
+		return refuse(b, 400, "a client must speak the subprotocol derp\n");
+	if (!accept_text(http1_get(h, "Sec-WebSocket-Key"), text))
+		return refuse(b, 400, "malformed Sec-WebSocket-Key\n");
+	e = http1_emit_response(b, 101, NULL);
+	http1_emit_field(&e, "Upgrade", "websocket");
+	http1_emit_field(&e, "Connection", "Upgrade");
+	http1_emit_field(&e, "Sec-WebSocket-Accept", text);
+	http1_emit_field(&e, "Sec-WebSocket-Protocol", "derp");
+	return http1_emit_end(&e) ? DERP_HTTP_WEBSOCKET : DERP_HTTP_FULL;
+}
+
 static enum derp_http on_derp(const struct http1_head *h, struct buf *b, bool *fast_start)
 {
 	if (!bytes_eq_str(h->method, "GET"))
 		return answer_empty(b, 405, "Allow", bytes_str("GET"));
+	if (http1_is_upgrade(h, "websocket"))
+		return on_websocket(h, b);
 	if (!http1_is_upgrade(h, "DERP"))
-		return result(http1_emit_answer(
-		    b, 426, "text/plain", bytes_str("DERP requires connection upgrade\n"), false));
+		return refuse(b, 426, "DERP requires connection upgrade\n");
 	*fast_start = bytes_eq_str(http1_get(h, "Derp-Fast-Start"), "1");
 	return DERP_HTTP_UPGRADE;
 }

@@ -79,3 +79,54 @@ TEST(latency_and_captive_portal_checks_are_answered)
 	    DERP_HTTP_ANSWERED);
 	ck_assert_str_eq(out, "HTTP/1.1 204 No Content\r\n\r\n");
 }
+
+#define WS_REQUEST "GET /derp HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+#define WS_KEY "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+TEST(derp_path_upgrades_to_websocket_with_the_subprotocol)
+{
+	bool fast;
+	char out[512];
+
+	/* key and answer are those of RFC 6455 1.3 */
+	ck_assert_int_eq(ask(WS_REQUEST WS_KEY
+			     "Sec-WebSocket-Version: 13\r\n"
+			     "Sec-WebSocket-Protocol: chat, derp\r\n"
+			     "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
+			     out, sizeof out, &fast),
+			 DERP_HTTP_WEBSOCKET);
+	ck_assert_str_eq(out, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+			      "Connection: Upgrade\r\n"
+			      "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+			      "Sec-WebSocket-Protocol: derp\r\n\r\n");
+}
+
+TEST(derp_path_refuses_a_websocket_that_it_cannot_serve)
+{
+	static const struct {
+		const char *request, *answer;
+	} v[] = {
+		{ WS_REQUEST WS_KEY "Sec-WebSocket-Protocol: derp\r\n\r\n",
+		  "HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 13\r\n" },
+		{ WS_REQUEST WS_KEY "Sec-WebSocket-Version: 8\r\n"
+				    "Sec-WebSocket-Protocol: derp\r\n\r\n",
+		  "HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 13\r\n" },
+		{ WS_REQUEST WS_KEY "Sec-WebSocket-Version: 13\r\n\r\n", "HTTP/1.1 400 " },
+		{ WS_REQUEST WS_KEY "Sec-WebSocket-Version: 13\r\n"
+				    "Sec-WebSocket-Protocol: chat\r\n\r\n",
+		  "HTTP/1.1 400 " },
+		{ WS_REQUEST "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: derp\r\n\r\n",
+		  "HTTP/1.1 400 " },
+		{ WS_REQUEST "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: derp\r\n"
+			     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j\r\n\r\n",
+		  "HTTP/1.1 400 " },
+	};
+	bool fast;
+	char out[512];
+
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		ck_assert_int_eq(ask(v[i].request, out, sizeof out, &fast), DERP_HTTP_ANSWERED);
+		ck_assert_msg(strncmp(out, v[i].answer, strlen(v[i].answer)) == 0, "%zu: %s", i,
+			      out);
+	}
+}

@@ -2,44 +2,30 @@
 # What Headscale never asks of a node, asked by the Go testcontrol server, with a stock tailscaled as the other peer: approval of
 # machines, requests to the node, pings, jailed and shared peers, masquerade addresses, an SSH policy, expiry of every key.
 . "$(dirname "$0")/lib.sh"
-need_peer testcontrol
-relay r 901
-host tc
-URL=http://$IP_tc:9000
-cat > "$T/derp.json" <<-END
-	{"Regions": {"901": {"RegionID": 901, "RegionCode": "r", "RegionName": "Region r", "Nodes":
-	[{"Name": "901a", "RegionID": 901, "HostName": "r.test", "IPv4": "$IP_r", "IPv6": "$IP6_r", "DERPPort": 8443, "STUNPort": 3478}]}}}
-END
-start tc testcontrol "$PEERS/testcontrol" -listen "$IP_tc:9000" -admin 127.0.0.1:9001 -derp "$T/derp.json" -approval -auth-key the-key
-tc() { local path=$1; shift; in_ns tc curl -sS --fail-with-body --max-time 20 "http://127.0.0.1:9001/$path" "$@"; }
-until_ok 10 tc nodes
-node_of() { tc nodes | jq -r --arg n "$1" ".[] | select(.Hostinfo.Hostname == \$n) | $2"; }
+. "$(dirname "$0")/testcontrol.sh"
+testcontrol -approval -auth-key the-key
 
 # --- approval: says so, then works ---
 host a; host b
 web a 8000; web b 8000
 tailscaled b
 containerboot a the-key TS_EXTRA_ARGS="--accept-dns=false"
-state() { ts "$1" status --json | jq -r .BackendState; }
 needs_approval() { [ "$(state a)" = NeedsMachineAuth ]; }
 until_ok 20 needs_approval
-ts a status --json | jq -e '.Health | map(test("approv|authoriz"; "i")) | any' > /dev/null || die "health does not say that approval is wanted: $(ts a status --json | jq -c .Health)"
+unwell a approv || die "health does not say that approval is wanted: $(ts a status --json | jq -c .Health)"
 [ "$(in_ns a curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9002/healthz)" = 503 ] || die "healthy without approval"
 in_ns a curl -s http://127.0.0.1:9002/readyz | grep -qi approv || die "readyz does not say why: $(in_ns a curl -s http://127.0.0.1:9002/readyz)"
 tc "approve?node=a"
 ready a 20
 [ "$(state a)" = Running ] || die "approved and $(state a)"
-[ "$(ts a status --json | jq -c .Health)" = '[]' ] || [ "$(ts a status --json | jq -c .Health)" = null ] || die "still unwell: $(ts a status --json | jq -c .Health)"
+well a || die "still unwell: $(ts a status --json | jq -c .Health)"
 say "a machine that needs approval says so and works once it has it"
 ts_up b the-key > /dev/null 2>&1 &
 up=$!
-known() { [ -n "$(node_of "$1" .ID)" ]; }
 until_ok 20 known b
 tc "approve?node=b"
 wait "$up"
-IP_ta=$(node_of a '.Addresses[0]'); IP_ta=${IP_ta%/*}
-IP_tb=$(node_of b '.Addresses[0]'); IP_tb=${IP_tb%/*}
-get() { via "$1" "http://$2:8000/" --max-time 4 2> /dev/null | grep -q "hello from $3"; }
+IP_ta=$(tc_addr a) IP_tb=$(tc_addr b)
 until_ok 20 get a "$IP_tb" b
 until_ok 10 get b "$IP_ta" a
 say "pages both ways"
@@ -69,7 +55,6 @@ say "pings of every type"
 
 # --- a jailed peer opens nothing to us, we open to it; the other way stock does the same ---
 tc "jail?node=a&peer=b&on=true"
-shut() { ! get "$@"; }
 until_ok 10 shut b "$IP_ta" a
 get a "$IP_tb" b || die "we cannot reach a peer that is jailed for us"
 ts b ping --tsmp -c 1 --timeout 3s "$IP_ta" > /dev/null || die "a jailed peer gets no pong"
@@ -132,13 +117,12 @@ say "an SSH policy is left alone"
 # --- every key expires: we log in again with the key at hand; once nothing is expired any more all is well ---
 old=$(node_of a .Key)
 tc "expire?on=true"
-said() { ts a status --json | jq -e '.Health | map(test("expired"; "i")) | any' > /dev/null; }
-until_ok 20 said
+until_ok 20 unwell a expired
 kill -0 "$PID_a" || die "expiry ended us, although there is an auth key"
 tc "expire?on=false"
 [ -n "$(node_of a .Key | grep -vxF "$old")" ] || die "no new key was tried"
-well() { [ "$(state a)" = Running ] && ts a status --json | jq -e '.Health | not or (map(test("expired"; "i")) | any | not)' > /dev/null; }
-until_ok 60 well
+again() { [ "$(state a)" = Running ] && ! unwell a expired; }
+until_ok 60 again
 [ "$(in_ns a curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9002/healthz)" = 200 ] || die "unhealthy after expiry"
 say "expiry of every node is said and survived"
 kill "$PID_a"; rc=0; wait "$PID_a" || rc=$?

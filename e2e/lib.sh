@@ -68,7 +68,7 @@ hub() {
 	ip -n "$HUB" link add br0 type bridge
 	ip -n "$HUB" link set br0 up
 }
-# host NAME [4|6|46]: a namespace with an address on the hub; address in $IP_NAME and $IP6_NAME
+# host NAME [4|6|46]: a namespace with an address on the hub; address in $IP_NAME and $IP6_NAME (_ for -)
 host() {
 	local name=$1 ns=tp$ID-$1 family=${2:-46}
 	hub
@@ -82,7 +82,7 @@ host() {
 	ip -n "$ns" link set eth0 up
 	case $family in *4*) ip -n "$ns" addr add "10.77.0.$n_hosts/24" dev eth0 ;; esac
 	case $family in *6*) ip -n "$ns" addr add "fd77::$n_hosts/64" dev eth0 nodad ;; *) in_ns "$name" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 ;; esac
-	eval "IP_$name=10.77.0.$n_hosts IP6_$name=fd77::$n_hosts"
+	eval "IP_${name//-/_}=10.77.0.$n_hosts IP6_${name//-/_}=fd77::$n_hosts"
 }
 in_ns() { local ns=tp$ID-$1; shift; ip netns exec "$ns" "$@"; }
 # start HOST LOGNAME COMMAND...: in the background; its pid in $PID

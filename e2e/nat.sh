@@ -15,7 +15,7 @@ nat_lab() {
 }
 # to_boxes HOST: routes back to those behind boxes
 to_boxes() { ip -n "tp$ID-$1" route replace 198.51.100.0/24 via 10.77.0.254; }
-# box HOST INNER_NS OUTER_NS INNER_DEV OUTER_DEV ADDRESS SPEC: one layer; its pid is added to BOXES_HOST
+# box HOST INNER_NS OUTER_NS INNER_DEV OUTER_DEV ADDRESS SPEC: one layer; its pid is added to BOXES_HOST (_ for -)
 box() {
 	local h=$1 inner=$2 outer=$3 di=$4 do=$5 address=$6 spec=$7 log=$T/box-$5.log
 	local kind=${spec%%,*} options=
@@ -23,6 +23,7 @@ box() {
 	: > "$log"
 	"$NATBOX" "$inner" "$di" "$outer" "$do" "$address" "${kind%/*}" "${kind#*/}" ${options//,/ } >> "$log" 2>&1 < /dev/null &
 	PID=$!; PIDS+=("$PID")
+	h=${h//-/_}
 	eval "BOXES_$h=\"\${BOXES_$h:-} $PID\""
 	until_ok 5 grep -q ready "$log"
 	ip -n "$inner" link set "$di" up; ip -n "$outer" link set "$do" up
@@ -49,7 +50,7 @@ boxed_host() {
 	ip -n "$ns" addr add "192.168.$n.2/24" dev wan0
 	ip -n "$ns" route add default dev wan0
 	ip -n "$HUB" route add "198.51.100.$n/32" dev "box-$n"
-	eval "IP_$h=192.168.$n.2"
+	eval "IP_${h//-/_}=192.168.$n.2"
 }
 # nat_settings: the file for nat_cell.py; extra arguments are settings of ours
 nat_settings() {

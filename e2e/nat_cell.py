@@ -1,16 +1,18 @@
-# e2e/nat_cell.py - two nodes behind what they are behind, again and again: does their path become direct, and when
+# e2e/nat_cell.py - two nodes behind what they are behind: does their path become direct, and when
 #
-#   nat_cell.py NAME TRIES LIMIT SETTLE SETTINGS A_KIND A_NS A_IP B_KIND B_NS B_IP BOX_PIDS...
+#   nat_cell.py LIMIT SETTLE SETTINGS CELLS
 #
-# Kinds: ours, stock. Nodes log in once and are started anew for each try, and the NAT boxes (by pid) forget. SETTLE seconds after
-# both know each other, A sends to B through its SOCKS5 proxy, ten times a second; from then on both local APIs are asked. A line for
-# each try: NAME, "direct" and milliseconds until both ends send straight, or "relayed" after LIMIT seconds; whether the bytes came back.
-# SETTINGS: a JSON file with url, ca, dir, key, and paths of the programs. On SIGTERM the nodes end too.
+# Each line of the file CELLS is one try: NAME A_KIND A_NS A_NODE B_KIND B_NS B_NODE BOX_PIDS... Kinds: ours, stock. A node (of that
+# name) logs in when it is first used and is started anew for each try; the NAT boxes (by pid) forget. SETTLE seconds after both know
+# each other, A sends to B through its SOCKS5 proxy, ten times a second; from then on both local APIs are asked. A line comes out:
+# NAME, "direct" and milliseconds until both ends send straight, or "relayed" after LIMIT seconds; bytes came back in both cases.
+# SETTINGS: a JSON file, see nat.sh. On SIGTERM the nodes end too.
 import ctypes, json, os, signal, socket, subprocess, sys, threading, time
 
-name, tries, limit, settle = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
-lab = json.load(open(sys.argv[5]))
-boxes = [int(p) for p in sys.argv[12:]]
+limit, settle = float(sys.argv[1]), float(sys.argv[2])
+lab = json.load(open(sys.argv[3]))
+cells = [line.split() for line in open(sys.argv[4])]
+nodes, echoes = {}, set()
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -21,8 +23,8 @@ def enter(ns):  # this thread only
 
 
 class Node:
-    def __init__(self, label, kind, ns, ip):
-        self.kind, self.ns, self.name = kind, ns, f"{name}-{label}"
+    def __init__(self, kind, name):
+        self.kind, self.name = kind, name
         self.dir = f"{lab['dir']}/{self.name}"
         self.sock, self.log = f"{self.dir}/sock", open(f"{lab['dir']}/{self.name}.log", "a")
         self.known, self.proc = False, None
@@ -36,7 +38,8 @@ class Node:
         return env + [f"TS_AUTHKEY={lab['key']}", f"TS_LOGIN_SERVER={lab['url']}", f"TS_HOSTNAME={self.name}", f"TS_STATE_DIR={self.dir}",
                       f"TS_SOCKET={self.sock}", "TS_SOCKS5_SERVER=127.0.0.1:1055", *lab.get("ours_env", []), lab["containerboot"]]
 
-    def start(self):
+    def start(self, ns):
+        self.ns = ns
         self.proc = subprocess.Popen(["ip", "netns", "exec", self.ns, "env", *self.command()], stdin=subprocess.DEVNULL,
                                      stdout=self.log, stderr=self.log)
         if self.kind == "stock" and not self.known:
@@ -81,7 +84,7 @@ def wait(seconds, what):
     end = time.monotonic() + seconds
     while not (r := what()):
         if time.monotonic() > end:
-            raise SystemExit(f"{name}: gave up waiting")
+            raise SystemExit(f"gave up waiting after {seconds} s")
         time.sleep(0.1)
     return r
 
@@ -138,11 +141,21 @@ class Stream(threading.Thread):
                 time.sleep(0.1)
 
 
-def attempt(a, b):
+def node(kind, name):
+    if name not in nodes:
+        nodes[name] = Node(kind, name)
+    return nodes[name]
+
+
+def attempt(name, a_kind, a_ns, a_node, b_kind, b_ns, b_node, *boxes):
+    a, b = node(a_kind, a_node), node(b_kind, b_node)
+    if b_ns not in echoes:
+        echoes.add(b_ns)
+        threading.Thread(target=echo, args=(b_ns,), daemon=True).start()
     for p in boxes:
-        os.kill(p, signal.SIGUSR1)
-    a.start()
-    b.start()
+        os.kill(int(p), signal.SIGUSR1)
+    a.start(a_ns)
+    b.start(b_ns)
     wait(60, lambda: a.peer(b) and b.peer(a))
     time.sleep(settle)
     stream = Stream(a.ns, a.peer(b)["TailscaleIPs"][0])
@@ -163,21 +176,17 @@ def attempt(a, b):
     b.stop()
 
 
-a, b = Node("a", *sys.argv[6:9]), Node("b", *sys.argv[9:12])
-
-
 def quit(*_):
-    for n in (a, b):
+    for n in nodes.values():
         if n.proc:
             n.proc.kill()
     os._exit(1)
 
 
 signal.signal(signal.SIGTERM, quit)
-threading.Thread(target=echo, args=(b.ns,), daemon=True).start()
 try:
-    for _ in range(tries):
-        attempt(a, b)
+    for cell in cells:
+        attempt(*cell)
 finally:
-    a.stop()
-    b.stop()
+    for n in nodes.values():
+        n.stop()

@@ -129,7 +129,10 @@ demo: ## a tailnet of two nodes on loopback, a page fetched across it; KEEP=1 le
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) programs
 	$(Q)tools/demo
 
-bench: programs ## figures, with the peer measured in the same run
+bench-nat: programs $(B)/e2e/natbox ## who meets whom behind NAT boxes, beside the stock client (TRIES=20)
+	$(Q)BENCH=b-50 TRIES=$${TRIES:-20} bench/run
+
+bench: programs $(B)/e2e/natbox ## figures, with the peer measured in the same run
 	$(Q)bench/run
 
-.PHONY: sim sim-faults check check-unit check-corpus check-san check-netns deps test demo e2e bench fuzz-all $(FUZZNAMES:%=fuzz-%)
+.PHONY: sim sim-faults check check-unit check-corpus check-san check-netns deps test demo e2e bench bench-nat fuzz-all $(FUZZNAMES:%=fuzz-%)

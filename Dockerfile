@@ -17,7 +17,7 @@ RUN [ "${TARGETARCH:-$(dpkg --print-architecture)}" = "$(dpkg --print-architectu
 
 FROM tools AS build
 ARG TARGETARCH
-ARG VERSION=0.1
+ARG VERSION=0.1.0
 ARG SOURCE_DATE_EPOCH=0
 COPY . /src
 WORKDIR /src
@@ -29,7 +29,7 @@ FROM build AS build-cluster
 RUN tools/image-build cluster "${TARGETARCH:-}" "$VERSION" /image
 
 FROM scratch AS cluster
-ARG VERSION=0.1
+ARG VERSION=0.1.0
 ARG REVISION=
 LABEL org.opencontainers.image.title="tailpod-cluster" \
 	org.opencontainers.image.description="Operator, CNI plugin and coordinator of Tailpod" \
@@ -42,7 +42,7 @@ WORKDIR /
 ENTRYPOINT ["/usr/local/bin/operator"]
 
 FROM scratch AS containerboot
-ARG VERSION=0.1
+ARG VERSION=0.1.0
 ARG REVISION=
 LABEL org.opencontainers.image.title="tailpod" \
 	org.opencontainers.image.description="Joins a tailnet and carries traffic for the containers beside it" \

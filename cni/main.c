@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/version.h"
 #include "cni/install.h"
 #include "cni/verbs.h"
 
@@ -69,6 +70,10 @@ int main(int argc, char **argv)
 	struct env env;
 	int r;
 
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		puts("tailpod-cni " TAILPOD_VERSION);
+		return 0;
+	}
 	if (argc > 1)
 		return install_main(argc, argv);
 	buf_init(&out, 2 * CONFIG_STDIN_MAX);

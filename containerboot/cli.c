@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "base/version.h"
 #include "containerboot/program.h"
 #include "wire/http1.h"
 
@@ -360,7 +361,7 @@ static int down(struct cli *c)
 static int version(struct cli *c)
 {
 	(void)c;
-	printf("%s\n  tailpod %s\n", PROGRAM_API_VERSION, PROGRAM_VERSION);
+	printf("%s\n  tailpod %s\n", PROGRAM_API_VERSION, TAILPOD_VERSION);
 	return 0;
 }
 

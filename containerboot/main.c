@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/version.h"
 #include "containerboot/program.h"
 #include "os/logger.h"
 #include "os/privilege.h"
@@ -64,7 +65,7 @@ static int sidecar(void)
 		return EXIT_FAILED;
 	}
 	logger_init(NULL, level(&p->options));
-	log_info("containerboot: version " PROGRAM_VERSION " starts");
+	log_info("containerboot: version " TAILPOD_VERSION " starts");
 	code = program_run(p);
 	options_fini(&p->options);
 	secret_arena_free(arena);
@@ -83,6 +84,10 @@ int main(int argc, char **argv)
 	    strcmp(argv[1], "help") == 0)
 		return print(argc > 2 && strcmp(argv[2], "markdown") == 0 ? options_markdown
 									  : options_help);
+	if (strcmp(argv[1], "--version") == 0) {
+		puts("containerboot " TAILPOD_VERSION);
+		return EXIT_STOPPED;
+	}
 	if (cli_knows(argv[1]))
 		return cli_main(argc, argv);
 	fprintf(stderr,

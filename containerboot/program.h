@@ -17,7 +17,6 @@
 #include "os/resolve.h"
 #include "os/tls.h"
 
-#define PROGRAM_VERSION "0.1"
 /* The stock client whose local API this speaks: its CLI warns when it meets another. */
 #define PROGRAM_API_VERSION "1.102.5"
 

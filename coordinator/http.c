@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "base/version.h"
 #include "coordinator/serve_priv.h"
 #include "derp/http.h"
 
@@ -156,7 +157,7 @@ static void health(struct conn *c)
 static void version(struct conn *c)
 {
 	answer(c, 200, "application/json",
-	       bytes_str("{\"version\":\"" COORDINATOR_VERSION
+	       bytes_str("{\"version\":\"" TAILPOD_VERSION
 			 "\",\"server\":\"tailpod coordinator\"}"));
 }
 

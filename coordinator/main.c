@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/version.h"
 #include "coordinator/cli.h"
 #include "coordinator/config.h"
 #include "coordinator/serve.h"
@@ -69,8 +70,8 @@ int main(int argc, char **argv)
 	if (argc > 1 && strcmp(argv[1], "serve") == 0 &&
 	    !(argc > 2 && strcmp(argv[2], "--help") == 0))
 		return serve(argc - 2, argv + 2);
-	if (argc > 1 && strcmp(argv[1], "version") == 0) {
-		puts("coordinator " COORDINATOR_VERSION);
+	if (argc > 1 && (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0)) {
+		puts("coordinator " TAILPOD_VERSION);
 		return 0;
 	}
 	return cli_run(argc - 1, argv + 1);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/version.h"
 #include "coordinator/serve_priv.h"
 
 struct figure {
@@ -110,7 +111,7 @@ int metrics_debug(const struct serve *s, struct buf *out)
 
 	jsonw_init(&w, out);
 	jsonw_obj(&w);
-	jsonw_kstr(&w, "version", COORDINATOR_VERSION);
+	jsonw_kstr(&w, "version", TAILPOD_VERSION);
 	jsonw_kstr(&w, "server_url", s->conf->server_url);
 	jsonw_kstr(&w, "control_key", key_pub_text(KEY_MACHINE, tailnet_key(s->t), text));
 	jsonw_ki64(&w, "uptime_seconds", mono_sub(loop_now(s->loop), s->started).ns / NS_PER_S);

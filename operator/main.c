@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/version.h"
 #include "operator/operator.h"
 #include "os/logger.h"
 #include "os/privilege.h"
@@ -35,6 +36,10 @@ int main(int argc, char **argv)
 			 strcmp(argv[1], "help") == 0))
 		return print(argc > 2 && strcmp(argv[2], "markdown") == 0 ? options_markdown
 									  : options_help);
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		puts("operator " TAILPOD_VERSION);
+		return 0;
+	}
 	if (argc == 3 && strcmp(argv[1], "--kubeconfig") == 0) {
 		(void)setenv("KUBECONFIG", argv[2], 1);
 	} else if (argc > 1) {

@@ -18,7 +18,6 @@
 #include "operator/plan.h"
 #include "os/loop.h"
 
-#define OPERATOR_VERSION "0.1"
 
 enum {
 	WORKERS_MAX = 16,

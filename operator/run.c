@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/version.h"
 #include "kube/access.h"
 #include "operator/operator.h"
 #include "os/file.h"
@@ -92,7 +93,7 @@ static int start(struct operator *op, struct err *e)
 	else if (gethostname(me, sizeof me) < 0)
 		return err_set(e, errno, "host name");
 	me[sizeof me - 1] = 0;
-	if (!(op->web = web_new(op->loop, "tailpod-operator/" OPERATOR_VERSION, e)))
+	if (!(op->web = web_new(op->loop, "tailpod-operator/" TAILPOD_VERSION, e)))
 		return -ENOMEM;
 	{
 		const struct kube_conf kc = { op->loop, op->web, &op->access, &os_rng };
@@ -152,7 +153,7 @@ int operator_run(const struct options *o)
 		log_error("operator: %s", e.text);
 		op.exit_code = 1;
 	} else {
-		log_info("operator: " OPERATOR_VERSION
+		log_info("operator: " TAILPOD_VERSION
 			 " watches %s as %s, proxies in %s, keys by %s",
 			 op.access.server, op.lease.me, o->ns, keys_kind_names[op.keys]);
 		loop_run(op.loop);

@@ -50,6 +50,7 @@ struct program {
 	bool waits_logout, waits_gateway; /* of a program that stops */
 	bool login_by_hand;               /* asked for over the local API, and not done yet */
 	bool has_secret_key;              /* the auth key is the Secret's */
+	bool netmap_is_unsaved; /* the last try failed: said once, until one works again */
 	int exit_code;
 };
 

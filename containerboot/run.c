@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "containerboot/confine.h"
+#include "containerboot/netmap_cache.h"
 #include "containerboot/program.h"
 #include "os/privilege.h"
 
@@ -30,7 +31,6 @@ enum {
 	FLUSH_S = 15,        /* with the logout well within the usual 30 s of grace */
 	TRIM_S = 10,
 	SAVED_TRIM_S = 2,
-	NETMAP_MAX = 16 << 20
 };
 
 #define STATE_HOME "_tailpod-home" /* decimal number of the home relay */
@@ -110,14 +110,13 @@ static void on_persist_login(void *ctx)
 static void save_netmap(void *ctx)
 {
 	struct program *p = ctx;
-	struct buf out;
+	struct err e = { 0 };
+	int r = netmap_cache_save(p->store.netmap, node_netmap(node(p)), &e);
 
+	if (r < 0 && !p->netmap_is_unsaved)
+		log_warn("state: the netmap is not kept: %s", e.text);
+	p->netmap_is_unsaved = r < 0;
 	take_identity(p);
-	buf_init(&out, NETMAP_MAX);
-	if (netmap_emit(node_netmap(node(p)), &out) < 0 ||
-	    state_put(p->store.state, STATE_NETMAP, buf_bytes(&out)) < 0)
-		state_del(p->store.state, STATE_NETMAP);
-	buf_fini(&out);
 	program_save(p);
 	if (p->is_ready) /* what emitting touched goes back */
 		loop_timer_set(&p->trim, mono_add(loop_now(p->loop), SPAN_S(SAVED_TRIM_S)));
@@ -127,7 +126,7 @@ static void on_persist_netmap(void *ctx)
 {
 	struct program *p = ctx;
 
-	if (p->store.path && p->options.use_cached_netmap && !loop_timer_is_set(&p->netmap_save))
+	if (p->store.netmap && p->options.use_cached_netmap && !loop_timer_is_set(&p->netmap_save))
 		loop_timer_set(&p->netmap_save, mono_add(loop_now(p->loop), SPAN_S(NETMAP_SAVE_S)));
 }
 
@@ -236,7 +235,7 @@ static void on_logged_out(void *ctx)
 	p->self.node_id[0] = 0;
 	p->self.prefs.logged_out = true;
 	p->logged_in = false;
-	state_del(p->store.state, STATE_NETMAP);
+	netmap_cache_drop(p->store.netmap);
 	program_save(p);
 	p->waits_logout = false;
 	if (p->stopping)
@@ -380,7 +379,7 @@ static int load_self(struct program *p, struct err *e)
 			log_warn("containerboot: another control server: joining it as a new node");
 			key_wipe(&p->self.node);
 			p->self.node_id[0] = 0;
-			state_del(p->store.state, STATE_NETMAP);
+			netmap_cache_drop(p->store.netmap);
 		}
 	}
 	if (r == 0)
@@ -486,7 +485,6 @@ static int make_host(struct program *p, struct err *e)
 				  .ops = &host_events,
 				  .ctx = p };
 	struct program_hostinfo info;
-	struct bytes netmap;
 	char *key = NULL;
 	int r = program_auth_key(p, &key, e);
 
@@ -504,11 +502,9 @@ static int make_host(struct program *p, struct err *e)
 	free(key);
 	if (!p->host)
 		return -EIO;
-	if (p->options.use_cached_netmap && state_get(p->store.state, STATE_NETMAP, &netmap) &&
-	    node_load_netmap(node(p), loop_now(p->loop), loop_wall(), netmap, e) < 0) {
+	if (p->options.use_cached_netmap &&
+	    netmap_cache_load(p->store.netmap, node(p), loop_now(p->loop), loop_wall(), e) < 0)
 		log_warn("state: the cached netmap is not usable: %s", e->text);
-		state_del(p->store.state, STATE_NETMAP);
-	}
 	return 0;
 }
 
@@ -761,7 +757,7 @@ int program_run(struct program *p)
 		host_start(p->host);
 		loop_run(p->loop);
 		/* also when it is younger than the delays of node and timer */
-		if (p->is_ready && p->store.path && p->options.use_cached_netmap &&
+		if (p->is_ready && p->store.netmap && p->options.use_cached_netmap &&
 		    !p->self.prefs.logged_out)
 			save_netmap(p);
 		if (!store_flush(&p->store, SPAN_S(FLUSH_S)))

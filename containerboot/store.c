@@ -12,6 +12,7 @@
 
 #define STATE_FILE "tailscaled.state"
 #define LOCK_FILE "tailpod.lock"
+#define NETMAP_FILE "tailpod.netmap"
 
 static int load(struct store *s, struct err *e)
 {
@@ -61,6 +62,10 @@ int store_open(struct store *s, const char *dir, struct err *e)
 		s->path = NULL;
 		r = err_set(e, ENOMEM, "state");
 	}
+	if (r == 0 && asprintf(&s->netmap, "%s/" NETMAP_FILE, dir) < 0) {
+		s->netmap = NULL;
+		r = err_set(e, ENOMEM, "state");
+	}
 	return r < 0 ? r : load(s, e);
 }
 
@@ -92,6 +97,7 @@ void store_close(struct store *s)
 	kube_secret_free(s->kube);
 	state_free(s->state);
 	free(s->path);
+	free(s->netmap);
 	file_fd_close(&s->lock);
 	*s = (struct store){ .lock = -1 };
 }

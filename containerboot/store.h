@@ -12,6 +12,7 @@
 struct store {
 	struct state *state;
 	char *path;               /* NULL: no file */
+	char *netmap;             /* where the cached netmap lies; NULL: nowhere */
 	struct kube_secret *kube; /* NULL: no Secret */
 	int lock;                 /* descriptor that holds the lock, or -1 */
 	bool is_bad;              /* the last save failed: said once, until one works again */

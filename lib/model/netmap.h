@@ -203,6 +203,12 @@ bool netmap_has_filter(
 /* The whole state as one JSON MapResponse that netmap_feed takes back: the cached netmap. 0,
  * -ENOMEM */
 MUST_USE int netmap_emit(const struct netmap *nm, struct buf *out);
+/* The same in pieces of some 64 peers. nm must not change in between. */
+struct netmap_text;
+struct netmap_text *netmap_text_new(const struct netmap *nm); /* NULL: out of memory */
+void netmap_text_free(struct netmap_text *t);                 /* NULL is fine */
+/* Appends the next piece to out, which may be emptied between two. 1, 0 (that was all), -ENOMEM */
+MUST_USE int netmap_text_next(struct netmap_text *t, struct buf *out);
 struct netmap_stat {
 	uint64_t frames, bad_peers /* peers and patches */,
 	    bad_values /* sections that were ignored */, skipped_big, unknown_patches;

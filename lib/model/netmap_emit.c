@@ -287,52 +287,116 @@ static int by_id(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static int emit_peers(struct jsonw *w, const struct netmap *nm)
-{
-	AUTO_FREE const struct nm_rec **v = calloc(nm->n_peers + 1, sizeof *v);
-	size_t n = 0;
+/* --- in pieces --- */
 
-	if (!v)
-		return -ENOMEM;
+enum part { PART_HEAD, PART_PEERS, PART_TAIL, PART_END };
+enum { PEERS_OF_A_PIECE = 64 };
+
+struct netmap_text {
+	const struct netmap *nm;
+	struct jsonw w;
+	enum part part;
+	const struct nm_rec **peers; /* owned; by id */
+	size_t n_peers, at;
+};
+
+struct netmap_text *netmap_text_new(const struct netmap *nm)
+{
+	struct netmap_text *t = calloc(1, sizeof *t);
+
+	if (!t)
+		return NULL;
+	t->nm = nm;
+	t->peers = calloc(nm->n_peers + 1, sizeof *t->peers);
+	if (!t->peers) {
+		free(t);
+		return NULL;
+	}
 	for (uint32_t i = 0; i < nm->limit; i++)
 		if (nm->peers[i] && !nm->peers[i]->removed)
-			v[n++] = nm->peers[i];
-	qsort(v, n, sizeof *v, by_id);
-	if (n > 0) {
-		jsonw_key(w, "Peers");
-		jsonw_arr(w);
-		for (size_t i = 0; i < n; i++)
-			emit_node(w, v[i]);
-		jsonw_arr_end(w);
+			t->peers[t->n_peers++] = nm->peers[i];
+	qsort(t->peers, t->n_peers, sizeof *t->peers, by_id);
+	return t;
+}
+
+void netmap_text_free(struct netmap_text *t)
+{
+	if (t)
+		free(t->peers);
+	free(t);
+}
+
+static void emit_head(struct jsonw *w, const struct netmap *nm)
+{
+	jsonw_obj(w);
+	if (nm->self) {
+		jsonw_key(w, "Node");
+		emit_node(w, nm->self);
 	}
-	return 0;
+	emit_derp(w, &nm->derp);
+}
+
+static void emit_tail(struct jsonw *w, const struct netmap *nm)
+{
+	emit_dns(w, &nm->dns.d);
+	emit_str(w, "Domain", nm->domain);
+	if (nm->filters.any) {
+		jsonw_key(w, "PacketFilters");
+		jsonw_obj(w);
+		for (size_t i = 0; i < nm->filters.n; i++) {
+			jsonw_key(w, nm->filters.v[i]->name);
+			jsonw_raw(w, nm->filters.v[i]->text);
+		}
+		jsonw_obj_end(w);
+	}
+	emit_users(w, nm);
+	jsonw_obj_end(w);
+}
+
+static void emit_some_peers(struct netmap_text *t)
+{
+	if (t->at == 0) {
+		jsonw_key(&t->w, "Peers");
+		jsonw_arr(&t->w);
+	}
+	for (size_t n = 0; n < PEERS_OF_A_PIECE && t->at < t->n_peers; n++)
+		emit_node(&t->w, t->peers[t->at++]);
+	if (t->at == t->n_peers)
+		jsonw_arr_end(&t->w);
+}
+
+int netmap_text_next(struct netmap_text *t, struct buf *out)
+{
+	switch (t->part) {
+	case PART_HEAD:
+		jsonw_init(&t->w, out);
+		emit_head(&t->w, t->nm);
+		t->part = t->n_peers > 0 ? PART_PEERS : PART_TAIL;
+		break;
+	case PART_PEERS:
+		t->w.out = out;
+		emit_some_peers(t);
+		if (t->at == t->n_peers)
+			t->part = PART_TAIL;
+		break;
+	case PART_TAIL:
+		t->w.out = out;
+		emit_tail(&t->w, t->nm);
+		t->part = PART_END;
+		break;
+	case PART_END:
+		return 0;
+	}
+	return jsonw_ok(&t->w) ? 1 : -ENOMEM;
 }
 
 int netmap_emit(const struct netmap *nm, struct buf *out)
 {
-	struct jsonw w;
+	struct netmap_text *t = netmap_text_new(nm);
+	int ret = t ? 1 : -ENOMEM;
 
-	jsonw_init(&w, out);
-	jsonw_obj(&w);
-	if (nm->self) {
-		jsonw_key(&w, "Node");
-		emit_node(&w, nm->self);
-	}
-	emit_derp(&w, &nm->derp);
-	if (emit_peers(&w, nm) < 0)
-		return -ENOMEM;
-	emit_dns(&w, &nm->dns.d);
-	emit_str(&w, "Domain", nm->domain);
-	if (nm->filters.any) {
-		jsonw_key(&w, "PacketFilters");
-		jsonw_obj(&w);
-		for (size_t i = 0; i < nm->filters.n; i++) {
-			jsonw_key(&w, nm->filters.v[i]->name);
-			jsonw_raw(&w, nm->filters.v[i]->text);
-		}
-		jsonw_obj_end(&w);
-	}
-	emit_users(&w, nm);
-	jsonw_obj_end(&w);
-	return jsonw_ok(&w) ? 0 : -ENOMEM;
+	while (ret > 0)
+		ret = netmap_text_next(t, out);
+	netmap_text_free(t);
+	return ret;
 }

@@ -43,9 +43,6 @@ enum {
 /* ours; tailscaled keeps but does not read them */
 #define STATE_DISCO_KEY                                                                            \
 	"_tailpod-disco" /* privkey: text, so that peers' disco sessions survive a restart */
-#define STATE_NETMAP                                                                               \
-	"_tailpod-netmap" /* a MapResponse: peers are reached before control answers               \
-			   */
 
 struct state *state_new(void); /* NULL: out of memory */
 void state_free(struct state *s);

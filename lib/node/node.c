@@ -636,13 +636,27 @@ void node_link_changed(struct node *n, mono_t now)
 	netcheck_start(n->netcheck, now);
 }
 
-int node_load_netmap(struct node *n, mono_t now, wall_t wall, struct bytes json, struct err *e)
+void node_load_begin(struct node *n)
 {
-	int ret;
-
 	netmap_stream_start(n->netmap);
 	netmap_begin(n->netmap);
-	ret = netmap_feed(n->netmap, json);
+	n->load_failed = 0;
+}
+
+int node_load_feed(struct node *n, struct bytes json)
+{
+	int ret = n->load_failed;
+
+	if (ret == 0)
+		ret = netmap_feed(n->netmap, json);
+	n->load_failed = ret;
+	return ret;
+}
+
+int node_load_end(struct node *n, mono_t now, wall_t wall, struct err *e)
+{
+	int ret = n->load_failed;
+
 	if (ret != 0) {
 		netmap_abort(n->netmap);
 		return err_say(e, -ret,
@@ -653,6 +667,16 @@ int node_load_netmap(struct node *n, mono_t now, wall_t wall, struct bytes json,
 		return ret;
 	node_apply_changes(n, now, wall);
 	return 0;
+}
+
+int node_load_netmap(struct node *n, mono_t now, wall_t wall, struct bytes json, struct err *e)
+{
+	int ret;
+
+	node_load_begin(n);
+	ret = node_load_feed(n, json);
+	(void)ret; /* told by the end */
+	return node_load_end(n, now, wall, e);
 }
 
 /* --- looking in --- */

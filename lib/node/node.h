@@ -66,6 +66,10 @@ void node_start(struct node *n, mono_t now, wall_t wall);
  * 0, -EBADMSG, -ENOMEM */
 MUST_USE int node_load_netmap(struct node *n, mono_t now, wall_t wall, struct bytes json,
 			      struct err *e);
+/* The same in pieces; when a feed fails load_end says why and nothing was loaded. */
+void node_load_begin(struct node *n);
+MUST_USE int node_load_feed(struct node *n, struct bytes json);
+MUST_USE int node_load_end(struct node *n, mono_t now, wall_t wall, struct err *e);
 void node_logout(struct node *n, mono_t now); /* NODE_LOGGED_OUT follows */
 /* log in again; auth_key NULL keeps the present one */
 void node_login(struct node *n, mono_t now, const char *auth_key);

@@ -84,6 +84,7 @@ struct node {
 	enum node_state state;
 	bool want_running, started, registered, authorized, needs_login, have_map, map_is_live,
 	    in_frame;
+	int load_failed; /* of a stored netmap: what a feed gave */
 	bool logged_out; /* the next login starts control anew, with a new key */
 	bool login_again;
 	bool masquerades; /* some peer knows us, or knew us, by another address */

@@ -120,43 +120,76 @@ static int sync_dir(const char *path)
 	return fsync(fd) < 0 && errno != EINVAL && errno != EROFS ? -errno : 0;
 }
 
-static int write_temp(const char *temp, struct bytes data, mode_t mode)
+int file_new_open(struct file_new *f, const char *path, mode_t mode, struct err *err)
 {
-	AUTO_FD int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	uint64_t tag;
 	int ret;
 
-	if (fd < 0)
-		return -errno;
-	ret = fchmod(fd, mode) < 0 ? -errno : 0; /* whatever the umask is */
-	if (ret == 0)
-		ret = write_all(fd, data);
-	if (ret == 0 && fsync(fd) < 0)
+	*f = (struct file_new){ .path = strdup(path), .fd = -1 };
+	rng_fill(&os_rng, &tag, sizeof tag);
+	if (!f->path || asprintf(&f->temp, "%s.%016llx.tmp", path, (unsigned long long)tag) < 0) {
+		free(f->path);
+		return err_set(err, ENOMEM, "write %s", path);
+	}
+	f->fd = open(f->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (f->fd >= 0 && fchmod(f->fd, mode) == 0) /* whatever the umask is */
+		return 0;
+	ret = err_set(err, errno, "write %s", path);
+	file_new_drop(f);
+	return ret;
+}
+
+int file_new_write(struct file_new *f, struct bytes data, struct err *err)
+{
+	int ret = write_all(f->fd, data);
+
+	return ret < 0 ? err_set(err, -ret, "write %s", f->path) : 0;
+}
+
+void file_new_drop(struct file_new *f)
+{
+	if (f->fd >= 0)
+		close(f->fd);
+	if (f->temp)
+		(void)unlink(f->temp);
+	free(f->temp);
+	free(f->path);
+	*f = (struct file_new){ .fd = -1 };
+}
+
+int file_new_take(struct file_new *f, bool sync, struct err *err)
+{
+	int ret = sync && fsync(f->fd) < 0 ? -errno : 0;
+
+	if (close(TAKE_FD(f->fd)) < 0 && ret == 0)
 		ret = -errno;
-	if (ret == 0 && close(TAKE_FD(fd)) < 0)
+	if (ret == 0 && rename(f->temp, f->path) < 0)
 		ret = -errno;
+	if (ret < 0) {
+		err_set(err, -ret, "write %s", f->path);
+	} else {
+		free(f->temp);
+		f->temp = NULL;
+		ret = sync ? sync_dir(f->path) : 0;
+		if (ret < 0)
+			err_set(err, -ret, "write %s: sync its directory", f->path);
+	}
+	file_new_drop(f);
 	return ret;
 }
 
 int file_replace(const char *path, struct bytes data, mode_t mode, struct err *err)
 {
-	AUTO_FREE char *temp = NULL;
-	uint64_t tag;
-	int ret;
+	struct file_new f;
+	int ret = file_new_open(&f, path, mode, err);
 
-	rng_fill(&os_rng, &tag, sizeof tag);
-	if (asprintf(&temp, "%s.%016llx.tmp", path, (unsigned long long)tag) < 0) {
-		temp = NULL;
-		return err_set(err, ENOMEM, "write %s", path);
-	}
-	ret = write_temp(temp, data, mode);
-	if (ret == 0 && rename(temp, path) < 0)
-		ret = -errno;
-	if (ret < 0) {
-		(void)unlink(temp);
-		return err_set(err, -ret, "write %s", path);
-	}
-	ret = sync_dir(path);
-	return ret < 0 ? err_set(err, -ret, "write %s: sync its directory", path) : 0;
+	if (ret < 0)
+		return ret;
+	ret = file_new_write(&f, data, err);
+	if (ret == 0)
+		return file_new_take(&f, true, err);
+	file_new_drop(&f);
+	return ret;
 }
 
 int file_mkdirs(const char *path, mode_t mode, struct err *err)

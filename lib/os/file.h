@@ -30,6 +30,17 @@ void file_wipe(char *data, size_t len); /* zeroes and frees */
 /* Replaces path by data so that a crash leaves the old or the new content: temporary file beside
  * it, fsync, rename, fsync of the directory. */
 MUST_USE int file_replace(const char *path, struct bytes data, mode_t mode, struct err *err);
+/* The same in pieces, for what is large: open, write, and take puts it in the place of path, which
+ * drop leaves alone. Either ends it. sync false: for what may be lost when the machine stops, not
+ * torn when the program does. */
+struct file_new {
+	char *path, *temp;
+	int fd;
+};
+MUST_USE int file_new_open(struct file_new *f, const char *path, mode_t mode, struct err *err);
+MUST_USE int file_new_write(struct file_new *f, struct bytes data, struct err *err);
+MUST_USE int file_new_take(struct file_new *f, bool sync, struct err *err);
+void file_new_drop(struct file_new *f);
 /* Creates missing directories of path with mode (as mkdir -p). */
 MUST_USE int file_mkdirs(const char *path, mode_t mode, struct err *err);
 /* An exclusive lock held by the descriptor; -EBUSY when another process has it. */

@@ -82,6 +82,7 @@ static void ns_got(void *ctx, size_t n)
 	node_stream_feed(st->host->node, loop_now(st->host->loop), loop_wall(), st->number,
 			 bytes_of(st->host->read_buf, n));
 	st->host->stream_was_read = true;
+	st->host->stream_bytes += n;
 	host_kick(st->host);
 }
 
@@ -319,6 +320,7 @@ static void carry_out(struct host *h, const struct node_effect *ef)
 		TELL(h, c2n);
 		break;
 	case NODE_NETMAP:
+		h->netmap_changed = true;
 		TELL(h, netmap);
 		break;
 	case NODE_LOGGED_OUT:

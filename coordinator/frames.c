@@ -20,8 +20,6 @@
 #include "coordinator/tailnet_priv.h"
 #include "crypto/hash.h"
 
-enum { ZSTD_LEVEL = 1 };
-
 /* --- which peers a stream knows --- */
 
 static bool knows(const struct stream *s, size_t slot)
@@ -61,7 +59,7 @@ static struct bytes pack(struct tailnet *t, bool zstd)
 		return body;
 	buf_clear(&t->packed);
 	out = buf_reserve(&t->packed, bound);
-	n = out ? ZSTD_compressCCtx(t->zstd, out, bound, body.data, body.len, ZSTD_LEVEL) : 0;
+	n = out ? ZSTD_compress2(t->zstd, out, bound, body.data, body.len) : 0;
 	return !out || ZSTD_isError(n) ? bytes_of(NULL, 0) : bytes_of(out, n);
 }
 

@@ -45,26 +45,22 @@ enum { /* ours; what is beyond a limit of lists is dropped, a longer text spoils
 
 struct netmap_node { /* strings and arrays belong to the netmap and live until the peer changes */
 	int64_t id, user;
-	uint32_t peer;                /* our number; self: UINT32_MAX */
 	const char *stable_id, *name; /* name: FQDN with its trailing dot */
 	const char *hostname, *os;    /* of Hostinfo */
 	struct key_pub key, machine, disco;
 	const struct ipprefix *addresses;
-	size_t n_addresses;
-	const struct ipprefix *allowed;
-	size_t n_allowed; /* as sent, or Addresses when absent */
+	const struct ipprefix *allowed; /* as sent, or Addresses when absent */
 	const struct ipprefix *primary_routes;
-	size_t n_primary_routes;
 	const struct ipport *endpoints;
-	size_t n_endpoints;
 	const char *const *tags;
-	size_t n_tags;
-	struct bytes capmap;    /* JSON object text, or empty */
-	struct ip masq4, masq6; /* SelfNodeV4/6MasqAddrForThisPeer; zero: none */
-	uint16_t home_derp, peerapi4, peerapi6;
+	struct bytes capmap;   /* JSON object text, or empty */
+	const struct ip *masq; /* NULL, or SelfNodeV4 and V6MasqAddrForThisPeer, each or zero */
 	wall_t key_expiry, created, last_seen;
+	uint32_t peer; /* our number; self: UINT32_MAX */
 	int cap;
-	int online; /* -1 unknown */
+	uint16_t n_addresses, n_allowed, n_primary_routes, n_endpoints, n_tags;
+	uint16_t home_derp, peerapi4, peerapi6;
+	int8_t online; /* -1 unknown */
 	bool expired, authorized, wireguard_only, jailed, unsigned_peerapi_only;
 };
 

@@ -274,7 +274,8 @@ static void replace_peer(struct netmap *nm, uint32_t peer, struct nm_rec *rec, i
 		return;
 	}
 	nm_index_del(nm, old);
-	nm->stat.memory += rec->size - old->size;
+	nm->stat.memory -= old->size;
+	nm->stat.memory += rec->size;
 	nm->peers[peer] = rec;
 	nm_index_add(nm, rec);
 	bury(nm, old);

@@ -141,8 +141,10 @@ static void emit_node(struct jsonw *w, const struct nm_rec *r)
 	}
 	emit_flag(w, "UnsignedPeerAPIOnly", n->unsigned_peerapi_only);
 	emit_flag(w, "Expired", r->sent_expired);
-	emit_ip(w, "SelfNodeV4MasqAddrForThisPeer", &n->masq4);
-	emit_ip(w, "SelfNodeV6MasqAddrForThisPeer", &n->masq6);
+	if (n->masq) {
+		emit_ip(w, "SelfNodeV4MasqAddrForThisPeer", &n->masq[0]);
+		emit_ip(w, "SelfNodeV6MasqAddrForThisPeer", &n->masq[1]);
+	}
 	emit_flag(w, "IsWireGuardOnly", n->wireguard_only);
 	emit_flag(w, "IsJailed", n->jailed);
 	jsonw_obj_end(w);

@@ -312,9 +312,9 @@ static void read_member(struct json *j, struct bytes key, struct nm_scratch *s, 
 	} else if (json_key_is(key, "Capabilities")) {
 		l->caps = json_raw(j);
 	} else if (json_key_is(key, "SelfNodeV4MasqAddrForThisPeer")) {
-		n->masq4 = read_ip(j);
+		s->masq[0] = read_ip(j);
 	} else if (json_key_is(key, "SelfNodeV6MasqAddrForThisPeer")) {
-		n->masq6 = read_ip(j);
+		s->masq[1] = read_ip(j);
 	} else {
 		read_states(j, key, s);
 	}
@@ -328,6 +328,7 @@ bool nm_node_decode(struct bytes text, struct nm_scratch *s)
 	struct bytes key;
 
 	s->stable_id[0] = s->name[0] = s->hostname[0] = s->os[0] = 0;
+	s->masq[0] = s->masq[1] = (struct ip){ 0 };
 	*n = (struct netmap_node){ .stable_id = s->stable_id,
 				   .name = s->name,
 				   .hostname = s->hostname,
@@ -351,6 +352,8 @@ bool nm_node_decode(struct bytes text, struct nm_scratch *s)
 	}
 	if (n->home_derp == 0)
 		n->home_derp = l.old_derp;
+	if (!ip_is_zero(&s->masq[0]) || !ip_is_zero(&s->masq[1]))
+		n->masq = s->masq;
 	if (l.caps.len > 0)
 		n->capmap = merge_caps(s, n->capmap, l.caps);
 	return true;
@@ -475,6 +478,7 @@ struct nm_rec *nm_rec_pack(const struct netmap_node *n)
 	for (size_t i = 0; i < n->n_tags; i++)
 		tags += strlen(n->tags[i]) + 1;
 	size += n->n_tags * sizeof *tag + tags + n->n_endpoints * sizeof *ep;
+	size += n->masq ? 2 * sizeof *n->masq : 0;
 	size += (n->n_addresses + (shared ? 0 : n->n_allowed) + n->n_primary_routes) *
 		sizeof(struct ipprefix);
 	size += strlen(n->stable_id) + strlen(n->name) + strlen(n->hostname) + strlen(n->os) + 4 +
@@ -483,8 +487,8 @@ struct nm_rec *nm_rec_pack(const struct netmap_node *n)
 	if (!r)
 		return NULL;
 	*r = (struct nm_rec){ .n = *n,
-			      .size = size,
-			      .n_endpoints = (uint32_t)n->n_endpoints,
+			      .size = (uint32_t)size,
+			      .n_endpoints = n->n_endpoints,
 			      .home_derp = n->home_derp,
 			      .sent_expired = n->expired };
 	p = (uint8_t *)(r + 1); /* pointers, then what wants two bytes, then single bytes */
@@ -497,6 +501,8 @@ struct nm_rec *nm_rec_pack(const struct netmap_node *n)
 	r->n.addresses = carve_prefixes(&p, n->addresses, n->n_addresses);
 	r->n.allowed = shared ? r->n.addresses : carve_prefixes(&p, n->allowed, n->n_allowed);
 	r->n.primary_routes = carve_prefixes(&p, n->primary_routes, n->n_primary_routes);
+	r->n.masq =
+	    n->masq ? memcpy(carve(&p, 2 * sizeof *n->masq), n->masq, 2 * sizeof *n->masq) : NULL;
 	for (size_t i = 0; i < n->n_tags; i++)
 		tag[i] = carve_str(&p, n->tags[i]);
 	r->n.stable_id = carve_str(&p, n->stable_id);
@@ -519,6 +525,11 @@ static bool same_tags(const struct netmap_node *a, const struct netmap_node *b)
 	return true;
 }
 
+static bool same_masq(const struct ip *a, const struct ip *b)
+{
+	return a && b ? ip_eq(&a[0], &b[0]) && ip_eq(&a[1], &b[1]) : !a && !b;
+}
+
 static bool same_rest(const struct netmap_node *a, const struct netmap_node *b)
 {
 	return a->user == b->user && a->cap == b->cap && a->online == b->online &&
@@ -526,11 +537,10 @@ static bool same_rest(const struct netmap_node *a, const struct netmap_node *b)
 	       a->jailed == b->jailed && a->unsigned_peerapi_only == b->unsigned_peerapi_only &&
 	       a->peerapi4 == b->peerapi4 && a->peerapi6 == b->peerapi6 &&
 	       a->key_expiry.ns == b->key_expiry.ns && a->created.ns == b->created.ns &&
-	       a->last_seen.ns == b->last_seen.ns && ip_eq(&a->masq4, &b->masq4) &&
-	       ip_eq(&a->masq6, &b->masq6) && key_eq(&a->machine, &b->machine) &&
-	       strcmp(a->stable_id, b->stable_id) == 0 && strcmp(a->name, b->name) == 0 &&
-	       strcmp(a->hostname, b->hostname) == 0 && strcmp(a->os, b->os) == 0 &&
-	       bytes_eq(a->capmap, b->capmap) && same_tags(a, b) &&
+	       a->last_seen.ns == b->last_seen.ns && same_masq(a->masq, b->masq) &&
+	       key_eq(&a->machine, &b->machine) && strcmp(a->stable_id, b->stable_id) == 0 &&
+	       strcmp(a->name, b->name) == 0 && strcmp(a->hostname, b->hostname) == 0 &&
+	       strcmp(a->os, b->os) == 0 && bytes_eq(a->capmap, b->capmap) && same_tags(a, b) &&
 	       same_prefixes(a->primary_routes, a->n_primary_routes, b->primary_routes,
 			     b->n_primary_routes);
 }

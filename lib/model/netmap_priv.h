@@ -20,9 +20,9 @@
 
 struct nm_rec { /* one allocation: this, then arrays, then strings */
 	struct netmap_node n;
-	size_t size;
 	struct nm_rec *next_dead;
-	uint32_t n_endpoints; /* as sent; n shows none while expired */
+	uint32_t size;
+	uint16_t n_endpoints; /* as sent; n shows none while expired */
 	uint16_t home_derp;
 	bool sent_expired;
 	bool removed; /* waits in the graveyard, still under its number */
@@ -33,6 +33,7 @@ struct nm_scratch { /* room to decode one node */
 	struct ipprefix addresses[NETMAP_ADDRS_MAX], allowed[NETMAP_ROUTES_MAX],
 	    primary[NETMAP_ROUTES_MAX];
 	struct ipport endpoints[NETMAP_ENDPOINTS_MAX];
+	struct ip masq[2];
 	const char *tags[NETMAP_TAGS_MAX];
 	char tag_text[NETMAP_TAGS_MAX][NETMAP_NAME_MAX];
 	char stable_id[NETMAP_NAME_MAX], name[NETMAP_NAME_MAX], hostname[NETMAP_NAME_MAX],

@@ -539,7 +539,7 @@ TEST(netmap_4_7_masquerade_jail_wireguard_only_and_key_names_in_any_case)
 		  ",\"isJailed\":true,\"iswireguardonly\":true,\"SelfNodeV4MasqAddrForThisPeer\":"
 		  "\"100.99.0.1\",\"SelfNodeV6MasqAddrForThisPeer\":\"fd7a::9\"") "]}");
 	n = by_id(nm, 4);
-	ck_assert(n->jailed && n->wireguard_only && ip_is_v4(&n->masq4) && n->masq6.b[15] == 9);
+	ck_assert(n->jailed && n->wireguard_only && ip_is_v4(&n->masq[0]) && n->masq[1].b[15] == 9);
 	netmap_free(nm);
 }
 

@@ -11,14 +11,14 @@
 /* Zero: none, or control gave one of the other family, which is none. */
 static struct ip known_as(const struct netmap_node *p, bool v6)
 {
-	const struct ip *a = v6 ? &p->masq6 : &p->masq4;
+	const struct ip *a = p->masq ? &p->masq[v6] : NULL;
 
-	return ip_is_v4(a) == !v6 ? *a : (struct ip){ 0 };
+	return a && ip_is_v4(a) == !v6 ? *a : (struct ip){ 0 };
 }
 
 void node_masquerade_note(struct node *n, const struct netmap_node *p)
 {
-	if (!ip_is_zero(&p->masq4) || !ip_is_zero(&p->masq6))
+	if (p->masq)
 		n->masquerades = true;
 }
 

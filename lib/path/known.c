@@ -78,7 +78,7 @@ static int table_reach(struct path *p, uint32_t peer)
 	if (peer >= PEERS_MAX)
 		return -ENOMEM;
 	while (cap <= peer)
-		cap *= 2;
+		cap += cap / 4; /* large entries: little is left over */
 	v = realloc(p->peers, cap * sizeof *v);
 	if (!v)
 		return -ENOMEM;

@@ -61,7 +61,7 @@ static int resize(struct lookup *l, size_t cap)
 
 int lookup_add(struct lookup *l, uint32_t hash, uint32_t id)
 {
-	if (l->n * 2 >= l->cap) {
+	if (l->n * 4 >= l->cap * 3) {
 		int r = resize(l, l->cap ? l->cap * 2 : CAP_MIN);
 
 		if (r < 0)

@@ -52,7 +52,7 @@ bool wg_allowed_reserve(struct allowed *a, size_t extra)
 
 	if (__builtin_add_overflow(a->n, extra, &want) || want > SIZE_MAX / 4)
 		return false;
-	while (cap < 2 * want)
+	while (cap / 4 * 3 < want)
 		cap *= 2;
 	if (cap == a->cap)
 		return true;
@@ -78,7 +78,7 @@ void wg_allowed_put(struct allowed *a, const struct ipprefix *p, uint32_t peer)
 
 	a->last_valid = false;
 	if (s->peer == ALLOWED_NONE) {
-		assert(2 * (a->n + 1) <= a->cap);
+		assert(a->n < a->cap / 4 * 3);
 		s->ip = q.ip;
 		s->bits = q.bits;
 		a->n++;

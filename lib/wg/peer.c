@@ -84,7 +84,7 @@ static bool peers_reach(struct wg *wg, uint32_t peer)
 	if (peer < wg->n_slots)
 		return true;
 	while (n <= peer)
-		n *= 2;
+		n += n / 4; /* large entries: little is left over */
 	n = MIN_OF(n, wg->max_peers);
 	v = reallocarray(wg->peers, n, sizeof *v);
 	if (!v)
@@ -104,7 +104,8 @@ int wg_peer_add(struct wg *wg, uint32_t peer, const struct key_pub *key)
 		return -ENOSPC;
 	if (wg_peer_of(wg, peer) || wg_peer_find(wg, key, &other))
 		return -EEXIST;
-	if (!peers_reach(wg, peer) || (2 * (wg->n_known + 1) > wg->by_key_cap && !by_key_grow(wg)))
+	if (!peers_reach(wg, peer) ||
+	    (4 * (wg->n_known + 1) > 3 * wg->by_key_cap && !by_key_grow(wg)))
 		return -ENOMEM;
 	p = &wg->peers[peer];
 	*p = (struct peer){

@@ -201,6 +201,7 @@ static void handle(struct client *c, enum httpproxy_event ev)
 		back_close(c);
 		proxy_client_close(c);
 		break;
+	case HTTPPROXY_REQUEST: /* of reverse proxies */
 	case HTTPPROXY_NONE:
 		break;
 	}

@@ -7,7 +7,7 @@
 
 #include "wire/http1.h"
 
-enum state { AT_HEAD, AT_DIAL, AT_EXCHANGE, AT_TUNNEL, AT_END };
+enum state { AT_HEAD, AT_ASK, AT_DIAL, AT_EXCHANGE, AT_TUNNEL, AT_END };
 
 struct httpproxy {
 	enum state state;
@@ -19,6 +19,7 @@ struct httpproxy {
 	struct http1_body req_body, resp_body;
 	char host[HTTPPROXY_HOST_MAX], method[HTTP1_METHOD_MAX + 1];
 	uint16_t port;
+	bool is_reverse;
 	unsigned minor;                 /* of the client's request */
 	bool is_connect, wants_upgrade; /* of the request */
 	bool keep_alive;                /* the client's connection outlives this exchange */
@@ -40,6 +41,15 @@ struct httpproxy *httpproxy_new(void)
 	buf_init(&p->out, HTTPPROXY_OUT_MAX + 2 * HTTPPROXY_IN_MAX);
 	buf_init(&p->back_out, HTTPPROXY_OUT_MAX + 2 * HTTPPROXY_IN_MAX);
 	http1_request_init(&p->head);
+	return p;
+}
+
+struct httpproxy *httpproxy_new_reverse(void)
+{
+	struct httpproxy *p = httpproxy_new();
+
+	if (p)
+		p->is_reverse = true;
 	return p;
 }
 
@@ -95,12 +105,35 @@ static bool is_hop_field(const struct http1_head *h, struct bytes name)
 	return bytes_to_str(name, token, sizeof token) && http1_has_token(h, "Connection", token);
 }
 
-static void copy_fields(struct http1_emit *e, const struct http1_head *h)
+static char folded(uint8_t c)
+{
+	return (char)(c == '_' ? '-' : c >= 'A' && c <= 'Z' ? c + 32 : c);
+}
+
+/* Is a client's field replaced or removed by what is set? */
+static bool is_replaced(const struct httpproxy_route *r, struct bytes name)
+{
+	for (size_t i = 0; r && i < r->n_set; i++) {
+		const char *want = r->set[i].name;
+		const size_t len = strlen(want);
+		size_t same = 0;
+
+		while (same < len && same < name.len &&
+		       folded(name.data[same]) == folded((uint8_t)want[same]))
+			same++;
+		if (same == len && (name.len == len || want[len - 1] == '-'))
+			return true;
+	}
+	return false;
+}
+
+static void copy_fields(struct http1_emit *e, const struct http1_head *h,
+			const struct httpproxy_route *r)
 {
 	char name[HTTP1_NAME_MAX + 1];
 
 	for (size_t i = 0; i < h->n_fields; i++)
-		if (!is_hop_field(h, h->field[i].name) &&
+		if (!is_hop_field(h, h->field[i].name) && !is_replaced(r, h->field[i].name) &&
 		    bytes_to_str(h->field[i].name, name, sizeof name))
 			http1_emit_fieldb(e, name, h->field[i].value);
 }
@@ -124,30 +157,54 @@ static bool set_destination(struct httpproxy *p, struct bytes authority, uint16_
 	       bytes_to_str(host, p->host, sizeof p->host);
 }
 
-static bool emit_request(struct httpproxy *p, const struct http1_target *t)
+static bool emit_routed(struct httpproxy *p, const struct httpproxy_route *r)
 {
 	const struct http1_head *h = &p->head;
 	struct bytes upgrade = http1_get(h, "Upgrade");
 	struct http1_emit e;
+
+	p->req_chunked = h->framing == HTTP1_BODY_CHUNKED;
+	p->wants_upgrade =
+	    upgrade.len > 0 && h->minor > 0 && http1_has_token(h, "Connection", "upgrade");
+	e = http1_emit_request(&p->back_out, p->method, r->target, r->host);
+	copy_fields(&e, h, r);
+	for (size_t i = 0; i < r->n_set; i++)
+		if (r->set[i].value.len > 0)
+			http1_emit_fieldb(&e, r->set[i].name, r->set[i].value);
+	put_framing(&e, h, p->req_chunked);
+	if (p->wants_upgrade)
+		http1_emit_fieldb(&e, "Upgrade", upgrade);
+	http1_emit_field(&e, "Connection", p->wants_upgrade ? "upgrade" : "close");
+	return http1_emit_end(&e);
+}
+
+static bool emit_request(struct httpproxy *p, const struct http1_target *t)
+{
 	struct buf target;
 	bool ok;
 
 	buf_init(&target, HTTP1_TARGET_MAX + 2);
 	ok = buf_append(&target, t->path.data, t->path.len) &&
 	     (!t->has_query || buf_append(&target, "?", 1)) &&
-	     buf_append(&target, t->query.data, t->query.len);
-	p->req_chunked = h->framing == HTTP1_BODY_CHUNKED;
-	p->wants_upgrade =
-	    upgrade.len > 0 && h->minor > 0 && http1_has_token(h, "Connection", "upgrade");
-	/* RFC 9112 3.2.2: the authority of the target counts, not the Host field */
-	e = http1_emit_request(&p->back_out, p->method, buf_bytes(&target), t->authority);
-	copy_fields(&e, h);
-	put_framing(&e, h, p->req_chunked);
-	if (p->wants_upgrade)
-		http1_emit_fieldb(&e, "Upgrade", upgrade);
-	http1_emit_field(&e, "Connection", p->wants_upgrade ? "upgrade" : "close");
+	     buf_append(&target, t->query.data, t->query.len) &&
+	     /* RFC 9112 3.2.2: the authority of the target counts, not the Host field */
+	     emit_routed(p, &(struct httpproxy_route){ .target = buf_bytes(&target),
+						       .host = t->authority });
 	buf_fini(&target);
-	return http1_emit_end(&e) && ok;
+	return ok;
+}
+
+/* The request's head has been emitted: its body follows, then the response. */
+static void await_dial(struct httpproxy *p)
+{
+	const struct http1_head *h = &p->head;
+
+	http1_body_init(&p->req_body, h);
+	p->req_done = h->framing == HTTP1_BODY_NONE;
+	p->resp_begun = p->resp_has_head = p->dialed = p->backend_ended = false;
+	buf_consume(&p->in, h->len);
+	http1_response_init(&p->head, p->method);
+	p->state = AT_DIAL;
 }
 
 static void start_request(struct httpproxy *p)
@@ -173,13 +230,77 @@ static void start_request(struct httpproxy *p)
 	}
 	if (p->state == AT_END)
 		return;
-	http1_body_init(&p->req_body, h);
-	p->req_done = h->framing == HTTP1_BODY_NONE;
-	p->resp_begun = p->resp_has_head = p->dialed = p->backend_ended = false;
-	buf_consume(&p->in, h->len);
-	http1_response_init(&p->head, p->method);
-	p->state = AT_DIAL;
+	await_dial(p);
 	p->event = HTTPPROXY_DIAL;
+}
+
+bool httpproxy_request(const struct httpproxy *p, struct httpproxy_request *rq)
+{
+	const struct http1_head *h = &p->head;
+
+	*rq = (struct httpproxy_request){ .head = h, .host = h->host };
+	if (!http1_target_parse(h->method, h->target, &rq->target))
+		return false;
+	if (rq->target.form == HTTP1_ABSOLUTE)
+		rq->host = rq->target.authority;
+	return rq->target.form == HTTP1_ORIGIN || rq->target.form == HTTP1_ABSOLUTE;
+}
+
+static void ask(struct httpproxy *p)
+{
+	const struct http1_head *h = &p->head;
+	struct httpproxy_request rq;
+
+	p->minor = h->minor;
+	p->keep_alive = h->keep_alive;
+	if (!bytes_to_str(h->method, p->method, sizeof p->method) || !httpproxy_request(p, &rq)) {
+		refuse(p, 400, "malformed request target");
+		return;
+	}
+	p->state = AT_ASK;
+	p->event = HTTPPROXY_REQUEST;
+}
+
+bool httpproxy_route(struct httpproxy *p, const struct httpproxy_route *r)
+{
+	assert(p->state == AT_ASK);
+	if (!emit_routed(p, r)) {
+		refuse(p, 431, "the request is too large");
+		return false;
+	}
+	await_dial(p);
+	return true;
+}
+
+void httpproxy_answer(struct httpproxy *p, int status, const char *type,
+		      const struct httpproxy_field *extra, size_t n_extra, struct bytes body)
+{
+	const struct http1_head *h = &p->head;
+	const bool has_body = status != 204 && status != 304;
+	struct http1_emit e = http1_emit_response(&p->out, status, NULL);
+
+	assert(p->state == AT_ASK);
+	p->keep_alive = p->keep_alive && h->framing == HTTP1_BODY_NONE;
+	if (type)
+		http1_emit_field(&e, "Content-Type", type);
+	for (size_t i = 0; i < n_extra; i++)
+		http1_emit_fieldb(&e, extra[i].name, extra[i].value);
+	if (has_body)
+		http1_emit_length(&e, body.len);
+	if (!p->keep_alive)
+		http1_emit_field(&e, "Connection", "close");
+	else if (p->minor == 0)
+		http1_emit_field(&e, "Connection", "keep-alive");
+	if (!http1_emit_end(&e) ||
+	    (has_body && strcmp(p->method, "HEAD") != 0 &&
+	     !buf_append(&p->out, body.data, body.len)) ||
+	    !p->keep_alive) {
+		end(p);
+		return;
+	}
+	buf_consume(&p->in, h->len);
+	http1_request_init(&p->head);
+	p->state = AT_HEAD;
 }
 
 static bool run_head(struct httpproxy *p)
@@ -191,8 +312,12 @@ static bool run_head(struct httpproxy *p)
 			end(p);
 		return false;
 	}
+	if (p->out.len >= HTTPPROXY_OUT_MAX) /* answers of ours that nobody takes */
+		return false;
 	r = http1_head_feed(&p->head, buf_bytes(&p->in));
-	if (r == HTTP1_OK)
+	if (r == HTTP1_OK && p->is_reverse)
+		ask(p);
+	else if (r == HTTP1_OK)
 		start_request(p);
 	else if (r != HTTP1_MORE)
 		refuse(p, 400, http1_result_name(r));
@@ -265,7 +390,7 @@ static bool emit_response(struct httpproxy *p)
 
 	(void)bytes_to_str(h->reason, reason, sizeof reason);
 	e = http1_emit_response(&p->out, h->status, reason);
-	copy_fields(&e, h);
+	copy_fields(&e, h, NULL);
 	if (h->status == 101) {
 		http1_emit_field(&e, "Connection", "upgrade");
 		http1_emit_fieldb(&e, "Upgrade", http1_get(h, "Upgrade"));

@@ -287,3 +287,113 @@ TEST(an_exchange_may_be_cut_anywhere)
 		ck_assert_int_eq(httpproxy_next(p), HTTPPROXY_HANGUP);
 	}
 }
+
+/* --- reverse --- */
+
+static void reverse(const char *request)
+{
+	httpproxy_free(p);
+	p = httpproxy_new_reverse();
+	ck_assert_uint_eq(httpproxy_client(p, bytes_str(request)), strlen(request));
+}
+
+static struct httpproxy_request asked(void)
+{
+	struct httpproxy_request rq;
+
+	ck_assert_int_eq(httpproxy_next(p), HTTPPROXY_REQUEST);
+	ck_assert(httpproxy_request(p, &rq));
+	return rq;
+}
+
+TEST(reverse_each_request_is_asked_about_and_fields_are_put_instead_of_the_clients)
+{
+	const struct httpproxy_field set[] = { { "X-Forwarded-For", bytes_str("100.64.0.2") },
+					       { "Tailscale-", { 0 } },
+					       { "Tailscale-User-Login", bytes_str("me@x") } };
+	struct httpproxy_request rq;
+
+	reverse("POST /app/x?q=1 HTTP/1.1\r\nHost: web.tail.test\r\nX-Forwarded-For: 6.6.6.6\r\n"
+		"tailscale_user_LOGIN: root\r\nTailscale-Funnel-Request: ?1\r\nX-Other: 1\r\n"
+		"Content-Length: 2\r\n\r\nhiGET /2 HTTP/1.1\r\nHost: b\r\n\r\n");
+	rq = asked();
+	ck_assert(bytes_eq_str(rq.host, "web.tail.test") && bytes_eq_str(rq.target.path, "/app/x"));
+	ck_assert(httpproxy_route(
+	    p, &(struct httpproxy_route){
+		   .target = bytes_str("/x?q=1"), .host = rq.host, .set = set, .n_set = 3 }));
+	ck_assert_uint_eq(httpproxy_to_backend(p).len, 0); /* not before it is dialled */
+	httpproxy_dialed(p, 0, "");
+	check_backend("POST /x?q=1 HTTP/1.1\r\nHost: web.tail.test\r\nX-Other: 1\r\n"
+		      "X-Forwarded-For: 100.64.0.2\r\nTailscale-User-Login: me@x\r\n"
+		      "Content-Length: 2\r\nConnection: close\r\n\r\nhi");
+	answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	check_client("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	ck_assert_int_eq(httpproxy_next(p), HTTPPROXY_HANGUP);
+	rq = asked();
+	ck_assert(bytes_eq_str(rq.host, "b"));
+	httpproxy_answer(p, 200, "text/plain", NULL, 0, bytes_str("hello"));
+	check_client(
+	    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello");
+	ck_assert_int_eq(httpproxy_next(p), HTTPPROXY_NONE);
+	httpproxy_client_end(p);
+	ck_assert_int_eq(httpproxy_next(p), HTTPPROXY_CLOSE);
+}
+
+TEST(reverse_an_absolute_target_names_the_host_and_other_forms_are_refused)
+{
+	static const char *const bad[] = { "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n",
+					   "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+					   "GET a HTTP/1.1\r\nHost: a\r\n\r\n" };
+	struct httpproxy_request rq;
+
+	reverse("GET http://one/x HTTP/1.1\r\nHost: two\r\n\r\n");
+	rq = asked();
+	ck_assert(bytes_eq_str(rq.host, "one") && bytes_eq_str(rq.target.path, "/x"));
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		reverse(bad[i]);
+		ck_assert_int_eq(httpproxy_next(p), HTTPPROXY_CLOSE);
+		ck_assert_int_eq(memcmp(httpproxy_to_client(p).data, "HTTP/1.1 400", 12), 0);
+	}
+}
+
+TEST(reverse_an_upgrade_becomes_a_tunnel_and_head_gets_no_body)
+{
+	struct httpproxy_request rq;
+
+	reverse("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+	rq = asked();
+	ck_assert(httpproxy_route(
+	    p, &(struct httpproxy_route){ .target = rq.target.path, .host = rq.host }));
+	httpproxy_dialed(p, 0, "");
+	check_backend(
+	    "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n");
+	answer("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+	       "Upgrade\r\n\r\nxy");
+	ck_assert_int_eq(httpproxy_next(p), HTTPPROXY_TUNNEL);
+	ck_assert(bytes_eq_str(httpproxy_backend_left(p), "xy"));
+
+	reverse("HEAD / HTTP/1.0\r\nHost: a\r\n\r\n");
+	(void)asked();
+	httpproxy_answer(p, 404, "text/plain", NULL, 0, bytes_str("none"));
+	check_client("HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n"
+		     "Connection: close\r\n\r\n");
+	ck_assert_int_eq(httpproxy_next(p), HTTPPROXY_CLOSE);
+}
+
+TEST(reverse_answers_that_nobody_takes_stop_the_reading_of_requests)
+{
+	static const char one[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+	static uint8_t body[32 << 10];
+	size_t taken = 0;
+
+	reverse(one);
+	for (int i = 0; i < 5000; i++) {
+		taken += httpproxy_client(p, bytes_str(one));
+		if (httpproxy_next(p) == HTTPPROXY_REQUEST)
+			httpproxy_answer(p, 200, NULL, NULL, 0, bytes_of(body, sizeof body));
+	}
+	ck_assert_uint_le(httpproxy_to_client(p).len, HTTPPROXY_OUT_MAX + 2 * HTTPPROXY_IN_MAX);
+	ck_assert_uint_le(taken, HTTPPROXY_IN_MAX + 4 * sizeof one);
+	httpproxy_client_sent(p, httpproxy_to_client(p).len);
+	ck_assert_int_eq(httpproxy_next(p), HTTPPROXY_REQUEST); /* it goes on */
+}

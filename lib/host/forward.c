@@ -32,8 +32,8 @@ static void forward_free(struct forward *f)
 
 /* PROXY protocol, version 1: one line of text; version 2: a binary head (haproxy's
  * proxy-protocol.txt, 2.1 and 2.2) */
-static size_t proxy_header(unsigned version, const struct ipport *src, const struct ipport *dst,
-			   uint8_t *out, size_t cap)
+size_t host_proxy_header(unsigned version, const struct ipport *src, const struct ipport *dst,
+			 uint8_t *out, size_t cap)
 {
 	static const uint8_t magic[12] = { 0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d,
 					   0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a };
@@ -64,7 +64,7 @@ static void on_open(void *ctx)
 {
 	struct forward *f = ctx;
 	uint8_t head[HOST_BEFORE_MAX];
-	size_t len = proxy_header(f->proxy_protocol, &f->remote, &f->local, head, sizeof head);
+	size_t len = host_proxy_header(f->proxy_protocol, &f->remote, &f->local, head, sizeof head);
 
 	ns_tcp_accept(node_netstack(f->host->node), loop_now(f->host->loop), f->id);
 	if (host_splice_after(f->host, f->id, f->s, bytes_of(head, len)) != 0)
@@ -127,53 +127,69 @@ static void on_drop(struct flow *fl)
 	forward_free(f);
 }
 
-void host_forward_incoming(struct host *h, const struct ns_event *ev)
+static void refuse(struct host *h, struct ns_id id)
 {
-	const struct ip loopback[2] = { ip_v4(127, 0, 0, 1), { { [15] = 1 } } };
-	struct stream_conf conf = { .dial = { .port = ev->local.port,
-					      .timeout = SPAN_S(FORWARD_DIAL_S) } };
-	struct forward *f = calloc(1, sizeof *f);
-	char text[IP_TEXT];
-	struct err e = { 0 };
-	struct ip to;
-	const enum host_way way = host_target(h, &ev->local.ip, &to);
+	ns_tcp_refuse(node_netstack(h->node), loop_now(h->loop), id);
+	host_kick(h);
+}
 
-	if (way == HOST_NOWHERE || (way == HOST_OWN && h->no_dest)) {
-		ns_tcp_refuse(node_netstack(h->node), loop_now(h->loop), ev->id);
-		free(f);
-		host_kick(h);
-		return;
-	}
-	if (way == HOST_OWN)
-		to = h->dest;
-	if (ip_is_zero(&to)) {
-		conf.dial.host = "127.0.0.1";
-		conf.dial.addrs = loopback;
-		conf.dial.n_addrs = 2;
-	} else {
-		conf.dial.host = ip_text(&to, text);
-		conf.dial.addrs = &to;
-		conf.dial.n_addrs = 1;
-	}
+void host_forward(struct host *h, const struct ns_event *ev, const struct dial_conf *to,
+		  unsigned proxy_protocol)
+{
+	struct stream_conf conf = { .dial = *to };
+	struct forward *f = calloc(1, sizeof *f);
+	struct err e = { 0 };
+
+	conf.dial.timeout = SPAN_S(FORWARD_DIAL_S);
 	if (f) {
-		*f = (struct forward){ .flow.event = on_event,
+		*f = (struct forward){ .flow = { .event = on_event, .drop = on_drop },
 				       .host = h,
 				       .id = ev->id,
 				       .local = ev->local,
 				       .remote = ev->remote,
-				       .proxy_protocol = way == HOST_OWN ? h->proxy_protocol : 0 };
+				       .proxy_protocol = proxy_protocol };
 		f->s = stream_dial(h->loop, &conf, &forward_ops, f, &e);
 	}
 	if (!f || !f->s) {
 		log_warn("host: cannot forward port %u: %s", ev->local.port,
 			 f ? e.text : "out of memory");
-		ns_tcp_refuse(node_netstack(h->node), loop_now(h->loop), ev->id);
 		free(f);
-		host_kick(h);
+		refuse(h, ev->id);
 		return;
 	}
-	f->flow.drop = on_drop;
 	host_flow_add(h, &f->flow);
 	h->n_forwards++;
 	ns_tcp_set_user(node_netstack(h->node), ev->id, &f->flow);
+}
+
+void host_set_incoming(struct host *h, host_incoming_fn *fn, void *ctx)
+{
+	h->incoming = fn;
+	h->incoming_ctx = ctx;
+}
+
+void host_forward_incoming(struct host *h, const struct ns_event *ev)
+{
+	const struct ip loopback[2] = { ip_v4(127, 0, 0, 1), { { [15] = 1 } } };
+	struct dial_conf dial = {
+		.host = "127.0.0.1", .port = ev->local.port, .addrs = loopback, .n_addrs = 2
+	};
+	char text[IP_TEXT];
+	struct ip to;
+	const enum host_way way = host_target(h, &ev->local.ip, &to);
+
+	if (way == HOST_OWN && h->incoming && h->incoming(h->incoming_ctx, ev))
+		return;
+	if (way == HOST_NOWHERE || (way == HOST_OWN && h->no_dest)) {
+		refuse(h, ev->id);
+		return;
+	}
+	if (way == HOST_OWN)
+		to = h->dest;
+	if (!ip_is_zero(&to)) {
+		dial.host = ip_text(&to, text);
+		dial.addrs = &to;
+		dial.n_addrs = 1;
+	}
+	host_forward(h, ev, &dial, way == HOST_OWN ? h->proxy_protocol : 0);
 }

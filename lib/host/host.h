@@ -69,6 +69,20 @@ size_t host_send_packets(struct host *h, const struct pkt *v, size_t n);
 /* Another destination of new inbound flows; NULL: none is known, they are refused. */
 void host_set_dest(struct host *h, const struct ip *dest);
 
+/* Asked first about each new TCP flow to an own address: true: it has taken ev->id (accepted, refused
+ * or waiting). fn NULL: nobody is asked. */
+struct ns_event;
+typedef bool host_incoming_fn(void *ctx, const struct ns_event *ev);
+void host_set_incoming(struct host *h, host_incoming_fn *fn, void *ctx);
+/* Hands an incoming flow on to `to`, as inbound flows are: answered once that is reached, after a
+ * PROXY header of that version (0: none). */
+struct dial_conf;
+void host_forward(struct host *h, const struct ns_event *ev, const struct dial_conf *to,
+		  unsigned proxy_protocol);
+/* The header: its length, 0 for no such version. out: HOST_BEFORE_MAX bytes. */
+size_t host_proxy_header(unsigned version, const struct ipport *src, const struct ipport *dst,
+			 uint8_t *out, size_t cap);
+
 /* While an exit node is used: private addresses are dialled by the ordinary network all the same. */
 void host_set_exit_lan(struct host *h, bool on);
 

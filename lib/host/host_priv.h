@@ -97,6 +97,8 @@ struct host {
 	struct host_name *names; /* look-ups for the node */
 	struct echo *echo;       /* NULL: none was asked for yet */
 	bool exit_allow_lan;
+	host_incoming_fn *incoming;
+	void *incoming_ctx;
 };
 
 /* splice.c */

@@ -45,8 +45,7 @@ static void client_forget(struct client *c)
 	reach_cancel(c->reach);
 	proxy_association_free(c->udp);
 	httpproxy_free(c->http);
-	stream_close(c->back);
-	free(c->back_rx);
+	http_end_close(&c->back);
 	free(c);
 	p->stat.clients--;
 	pause_doors(p);
@@ -107,7 +106,7 @@ static bool gather(const struct client *c, struct buf *early, struct buf *left)
 		     back = c->http ? httpproxy_backend_left(c->http) : bytes_of(NULL, 0);
 
 	return buf_append(early, head.data, head.len) && buf_append(early, c->rx, c->rx_len) &&
-	       buf_append(left, back.data, back.len) && buf_append(left, c->back_rx, c->back_len);
+	       buf_append(left, back.data, back.len) && buf_append(left, c->back.rx, c->back.len);
 }
 
 /* The far side stands: once the client has its answer both are joined and the client is forgotten.

@@ -10,71 +10,18 @@
 
 /* --- the back end of a forwarded request --- */
 
-static size_t back_room(void *ctx, struct iovec *v, size_t max)
+static void back_moved(void *ctx)
 {
 	struct client *c = ctx;
 
-	(void)max;
-	if (!c->back) /* a tunnel that is about to be handed over */
-		return 0;
-	v[0] = (struct iovec){ c->back_rx + c->back_len, BACK_RX - c->back_len };
-	return c->back_len < BACK_RX;
-}
-
-/* What the machine did not take before is offered again. */
-static void back_offer(struct client *c)
-{
-	size_t n;
-
-	if (!c->back_rx || c->back_len == 0)
-		return;
-	n = httpproxy_backend(c->http, bytes_of(c->back_rx, c->back_len));
-	memmove(c->back_rx, c->back_rx + n, c->back_len - n);
-	c->back_len -= n;
-}
-
-static void back_got(void *ctx, size_t n)
-{
-	struct client *c = ctx;
-
-	c->back_len += n;
-	proxy_http_run(c);
-}
-
-static void back_end(void *ctx)
-{
-	struct client *c = ctx;
-
-	c->back_has_ended = true;
-	proxy_http_run(c);
-}
-
-static size_t back_data(void *ctx, struct iovec *v, size_t max)
-{
-	struct client *c = ctx;
-	struct bytes out = httpproxy_to_backend(c->http);
-
-	(void)max;
-	v[0] = (struct iovec){ (void *)(uintptr_t)out.data, out.len };
-	return out.len > 0;
-}
-
-static void back_sent(void *ctx, size_t n)
-{
-	struct client *c = ctx;
-
-	httpproxy_backend_sent(c->http, n);
 	if (!proxy_client_hand_over(c))
 		proxy_http_run(c);
 }
 
-static void back_closed(void *ctx, const struct err *why)
+static void back_closed(void *ctx)
 {
 	struct client *c = ctx;
 
-	(void)why;
-	c->back = NULL;
-	c->back_has_ended = true;
 	if (c->has_reached && c->to.s) { /* a tunnel that died before it was handed over */
 		c->has_reached = false;
 		proxy_client_free(c);
@@ -82,15 +29,6 @@ static void back_closed(void *ctx, const struct err *why)
 	}
 	proxy_http_run(c);
 }
-
-static const struct stream_ops back_ops = {
-	.room = back_room,
-	.got = back_got,
-	.end = back_end,
-	.data = back_data,
-	.sent = back_sent,
-	.closed = back_closed,
-};
 
 /* A flow as a stream: one end of a socket pair is spliced with it. Costs a copy in the kernel, for
  * plain HTTP only. */
@@ -102,9 +40,9 @@ static struct stream *flow_stream(struct client *c)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) < 0)
 		return NULL;
-	near = stream_adopt(p->loop, fd[0], &back_ops, c);
+	near = stream_adopt(p->loop, fd[0], &http_end_ops, &c->back);
 	if (near) {
-		struct stream *far = stream_adopt(p->loop, fd[1], &back_ops, c);
+		struct stream *far = stream_adopt(p->loop, fd[1], &http_end_ops, &c->back);
 
 		if (far && host_splice(p->host, c->to.id, far, bytes_of(NULL, 0)) == 0) {
 			c->has_reached = false;
@@ -115,16 +53,6 @@ static struct stream *flow_stream(struct client *c)
 		close(fd[1]);
 	}
 	return NULL;
-}
-
-static void back_close(struct client *c)
-{
-	stream_close(c->back);
-	c->back = NULL;
-	free(c->back_rx);
-	c->back_rx = NULL;
-	c->back_len = 0;
-	c->back_has_ended = false;
 }
 
 /* --- what the machine wants --- */
@@ -145,19 +73,21 @@ static int http_status(enum reach_result r)
 
 static bool attach(struct client *c)
 {
-	c->back_rx = malloc(BACK_RX);
-	if (!c->back_rx)
+	struct stream *s;
+
+	c->back.http = c->http;
+	c->back.is_backend = true;
+	c->back.moved = back_moved;
+	c->back.closed = back_closed;
+	c->back.ctx = c;
+	s = c->to.s ? c->to.s : flow_stream(c);
+	if (!s)
 		return false;
-	if (c->to.s) {
-		c->back = c->to.s;
-		c->has_reached = false;
-		stream_set_ops(c->back, &back_ops, c);
-		stream_kick(c->back);
-		stream_resume(c->back);
+	c->has_reached = false;
+	if (http_end_attach(&c->back, s))
 		return true;
-	}
-	c->back = flow_stream(c);
-	return c->back != NULL;
+	stream_close(s);
+	return false;
 }
 
 void proxy_http_reached(struct client *c)
@@ -177,9 +107,9 @@ void proxy_http_reached(struct client *c)
 static void tunnel(struct client *c)
 {
 	proxy_client_arm(c, 0);
-	if (c->back) { /* an upgrade: the back end becomes the far side of the tunnel */
-		c->to = (struct reached){ .s = c->back };
-		c->back = NULL;
+	if (c->back.s) { /* an upgrade: the back end becomes the far side of the tunnel */
+		c->to = (struct reached){ .s = c->back.s };
+		c->back.s = NULL;
 		c->has_reached = true;
 	}
 }
@@ -191,14 +121,14 @@ static void handle(struct client *c, enum httpproxy_event ev)
 		proxy_client_reach(c, httpproxy_host(c->http), httpproxy_port(c->http));
 		break;
 	case HTTPPROXY_HANGUP:
-		back_close(c);
+		http_end_close(&c->back);
 		proxy_client_arm(c, PROXY_IDLE_S);
 		break;
 	case HTTPPROXY_TUNNEL:
 		tunnel(c);
 		break;
 	case HTTPPROXY_CLOSE:
-		back_close(c);
+		http_end_close(&c->back);
 		proxy_client_close(c);
 		break;
 	case HTTPPROXY_REQUEST: /* of reverse proxies */
@@ -213,9 +143,7 @@ static void offer(struct client *c)
 
 	memmove(c->rx, c->rx + n, c->rx_len - n);
 	c->rx_len -= n;
-	back_offer(c);
-	if (c->back_has_ended && c->back_len == 0)
-		httpproxy_backend_end(c->http);
+	http_end_offer(&c->back);
 }
 
 void proxy_http_run(struct client *c)
@@ -231,8 +159,5 @@ void proxy_http_run(struct client *c)
 	} while (ev != HTTPPROXY_NONE && !c->closing);
 	stream_kick(c->s);
 	stream_resume(c->s);
-	if (c->back) {
-		stream_kick(c->back);
-		stream_resume(c->back);
-	}
+	http_end_wake(&c->back);
 }

@@ -4,6 +4,7 @@
 #define HOST_PROXY_PRIV_H
 
 #include "base/log.h"
+#include "host/http_end.h"
 #include "host/pipe.h"
 #include "host/proxy.h"
 #include "host/reach.h"
@@ -13,7 +14,7 @@
 #include "wire/httpproxy.h"
 #include "wire/socks5.h"
 
-enum { CLIENT_RX = 4096, BACK_RX = 16384 };
+enum { CLIENT_RX = 4096 };
 
 enum listen_kind { LISTEN_SOCKS5 = 1, LISTEN_HTTP = 2 };
 
@@ -49,10 +50,7 @@ struct client {
 	bool has_reached;  /* a tunnel stands on the far side and waits for the answer to be sent */
 	bool ended;        /* the client sent its end */
 	bool closing;      /* only output is left */
-	struct stream *back; /* of a forwarded request */
-	bool back_has_ended;
-	uint8_t *back_rx; /* BACK_RX bytes while back lives */
-	size_t back_len;
+	struct http_end back; /* of a forwarded request */
 	size_t rx_len;
 	uint8_t rx[CLIENT_RX];
 };

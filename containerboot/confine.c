@@ -25,7 +25,7 @@ static const char *const readable[] = {
 	"/dev/null",
 	"/dev/urandom",
 };
-enum { PATHS_MAX = ARRAY_LEN(readable) + 8 };
+enum { PATHS_MAX = ARRAY_LEN(readable) + 8 + CONFINE_DIRS_MAX };
 
 int confine_parse(const char *text, struct confine *c, struct err *e)
 {
@@ -69,7 +69,7 @@ static void add_dir_of(struct paths *p, const char *file, unsigned access)
 }
 
 static int confine_files(const struct options *o, const char *state_dir, const char *kube_dir,
-			 struct err *e)
+			 const char *const *more, struct err *e)
 {
 	const char *key = options_auth_key(o);
 	struct paths *p = calloc(1, sizeof *p);
@@ -81,6 +81,8 @@ static int confine_files(const struct options *o, const char *state_dir, const c
 		add(p, readable[i], LANDLOCK_READ);
 	add(p, state_dir, LANDLOCK_READ | LANDLOCK_WRITE);
 	add(p, kube_dir, LANDLOCK_READ);
+	for (size_t i = 0; more && more[i] && i < CONFINE_DIRS_MAX; i++)
+		add(p, more[i], LANDLOCK_READ);
 	add(p, getenv("SSL_CERT_DIR"), LANDLOCK_READ);
 	add_dir_of(p, getenv("SSL_CERT_FILE"), LANDLOCK_READ);
 	add_dir_of(p, o->daemon.socket ? o->daemon.socket : o->socket, LANDLOCK_WRITE);
@@ -95,13 +97,13 @@ static int confine_files(const struct options *o, const char *state_dir, const c
 }
 
 int confine_apply(const struct confine *c, const struct options *o, const char *state_dir,
-		  const char *kube_dir, struct err *e)
+		  const char *kube_dir, const char *const *more, struct err *e)
 {
 	static const char *const net_admin[] = { "cap_net_admin", NULL };
 	int r = privilege_drop(c->net_admin ? net_admin : NULL, e);
 
 	if (r == 0 && c->files)
-		r = confine_files(o, state_dir, kube_dir, e);
+		r = confine_files(o, state_dir, kube_dir, more, e);
 	if (r == 0 && c->calls)
 		r = seccomp_confine(NULL, c->end_on_call ? SECCOMP_END : SECCOMP_REFUSE, e);
 	return r;

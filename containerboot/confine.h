@@ -18,8 +18,10 @@ struct confine {
  * everything is on. 0, or -EINVAL with one line. */
 MUST_USE int confine_parse(const char *text, struct confine *c, struct err *e);
 /* What is missing in the kernel is said in the log, nothing else fails. kube_dir: where the account
- * of the pod lies, NULL: not in a cluster. */
+ * of the pod lies, NULL: not in a cluster. more: further directories that are read,
+ * NULL-terminated, at most CONFINE_DIRS_MAX. */
+enum { CONFINE_DIRS_MAX = 64 };
 MUST_USE int confine_apply(const struct confine *c, const struct options *o, const char *state_dir,
-			   const char *kube_dir, struct err *e);
+			   const char *kube_dir, const char *const *more, struct err *e);
 
 #endif

@@ -539,6 +539,8 @@ static int check_own(const struct scan *s)
 	o->no_kube_secret = s->raw[row_named(bytes_str("TS_KUBE_SECRET")) - option_table] &&
 			    !o->kube_secret; /* given and empty */
 	r = check_target(s);
+	if (r == 0 && o->serve_tls_dir && !o->serve_config)
+		r = err_say(s->e, EINVAL, "TS_SERVE_TLS_DIR needs TS_SERVE_CONFIG");
 	if (r == 0 && o->kube_secret)
 		r = check_object_name("TS_KUBE_SECRET", o->kube_secret, s->e);
 	if (r == 0 && o->hostname)

@@ -58,7 +58,7 @@ struct options {
 	char *routes; /* NULL: leave as stored; "": withdraw all */
 	struct ip dest_ip;
 	char *dest_dns_name, *target_ip, *target_fqdn, *target_ports, *socks5, *http_proxy,
-	    *serve_config;
+	    *serve_config, *serve_tls_dir;
 	uint64_t dest_proxy_protocol;
 	bool proxy_tailnet_only, forwarding_optimizations, cluster_traffic_via_ingress;
 	int accept_dns; /* -1: not set, which means no */

@@ -188,7 +188,7 @@ TEST(what_this_version_cannot_do_is_refused_by_name_and_harmless_when_off)
 {
 	check_refused("TS_USERSPACE=false", ENV("TS_USERSPACE=false"));
 	check_refused("TS_SSH", ENV("TS_SSH=true"));
-	check_refused("TS_SERVE_CONFIG", ENV("TS_SERVE_CONFIG=/a"));
+	check_refused("TS_SERVE_TLS_DIR needs TS_SERVE_CONFIG", ENV("TS_SERVE_TLS_DIR=/a"));
 	ck_assert_int_eq(ENV("TS_SSH=false", "TS_ROUTES=", "TS_KUBE_SECRET=", "TS_SERVE_CONFIG="),
 			 0);
 	ck_assert_str_eq(o.routes, "");

@@ -40,6 +40,7 @@ struct program {
 	struct proxy_server *proxy;
 	struct egress *egress;
 	struct dest_name *dest;
+	struct serve_config *serve;
 	struct agent *agent; /* of the CNI plugin; NULL: not asked for */
 	struct endpoints *endpoints, *old_health;
 	struct file_watch *key_watch;
@@ -82,6 +83,14 @@ void program_watch_key(struct program *p);
 struct dest_name *dest_name_new(struct host *host, struct resolver *resolver, const char *name,
 				struct err *e);
 void dest_name_free(struct dest_name *d); /* before the resolver; NULL is fine */
+/* serve.c: TS_SERVE_CONFIG */
+struct serve_config;
+MUST_USE int serve_config_new(struct program *p,
+			      struct err *e);     /* into p->serve; nothing without it */
+void serve_config_free(struct serve_config *c);   /* NULL is fine */
+void serve_config_netmap(struct serve_config *c); /* names may have changed */
+/* Directories that it reads from, at most max, borrowed. */
+size_t serve_config_dirs(const struct serve_config *c, const char **v, size_t max);
 /* pod.c: the state Secret and what it says beside the state; nothing without one */
 bool program_in_pod(const struct program *p); /* is the state to be in a Secret? */
 MUST_USE int program_pod_open(struct program *p, struct err *e);

@@ -209,6 +209,7 @@ static void on_netmap(void *ctx)
 	if (p->agent)
 		agent_netmap(p->agent);
 	program_pod_tell(p);
+	serve_config_netmap(p->serve);
 	localapi_server_notify(p->api, LOCALAPI_N_NETMAP, NULL);
 }
 
@@ -625,6 +626,8 @@ static int open_listeners(struct program *p, struct err *e)
 	if (o->dest_dns_name &&
 	    !(p->dest = dest_name_new(p->host, p->resolver, o->dest_dns_name, e)))
 		return -EIO;
+	if (serve_config_new(p, e) < 0)
+		return -EIO;
 	pod_addresses(o, &ep);
 	if ((ep.health || ep.metrics) && !(p->endpoints = endpoints_new(&ep, e)))
 		return -EIO;
@@ -711,6 +714,7 @@ static void finish(struct program *p)
 	proxy_server_free(p->proxy);
 	egress_free(p->egress);
 	dest_name_free(p->dest);
+	serve_config_free(p->serve);
 	file_watch_free(p->key_watch);
 	if (p->host)
 		host_free(p->host);
@@ -733,8 +737,11 @@ static void confine(struct program *p, struct confine *how)
 
 	if (p->agent) /* works on the host's devices, rules and files */
 		*how = (struct confine){ .net_admin = true };
+	const char *dirs[CONFINE_DIRS_MAX + 1];
+
+	dirs[serve_config_dirs(p->serve, dirs, CONFINE_DIRS_MAX)] = NULL;
 	if (confine_apply(how, &p->options, state_dir(&p->options),
-			  program_in_pod(p) ? KUBE_ACCOUNT_DIR : NULL, &e) < 0)
+			  program_in_pod(p) ? KUBE_ACCOUNT_DIR : NULL, dirs, &e) < 0)
 		log_warn("containerboot: not confined: %s", e.text);
 }
 

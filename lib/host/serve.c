@@ -1,0 +1,285 @@
+/* host/serve.c - see serve.h: ports, forwards, forwards behind TLS; HTTP is serve_http.c */
+#include "host/serve.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/serve_priv.h"
+
+/* --- clients --- */
+
+void serve_client_add(struct serve_server *v, struct serve_client *c, const struct ns_event *ev)
+{
+	c->server = v;
+	c->local = ev->local;
+	c->remote = ev->remote;
+	c->prev = NULL;
+	c->next = v->clients;
+	if (v->clients)
+		v->clients->prev = c;
+	v->clients = c;
+	v->stat.clients++;
+}
+
+void serve_client_del(struct serve_client *c)
+{
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		c->server->clients = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	c->server->stat.clients--;
+}
+
+static void refuse(struct serve_server *v, struct ns_id id)
+{
+	v->stat.refused++;
+	ns_tcp_refuse(node_netstack(host_node(v->conf.host)), loop_now(v->loop), id);
+	host_kick(v->conf.host);
+}
+
+/* TLS and HTTP want a stream: one end of a socket pair is spliced with the flow, which costs a copy
+ * in the kernel. */
+struct stream *serve_accept(struct serve_server *v, const struct ns_event *ev,
+			    struct tls_server *cert, const struct stream_ops *ops, void *ctx)
+{
+	struct stream *near, *far;
+	int fd[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) < 0) {
+		refuse(v, ev->id);
+		return NULL;
+	}
+	near = cert ? stream_adopt_tls(v->loop, fd[0], cert, SPAN_S(SERVE_HEAD_S), ops, ctx)
+		    : stream_adopt(v->loop, fd[0], ops, ctx);
+	far = near ? stream_adopt(v->loop, fd[1], ops, ctx) : NULL;
+	if (!far) {
+		if (!near)
+			close(fd[1]);
+		stream_close(near);
+		refuse(v, ev->id);
+		return NULL;
+	}
+	ns_tcp_accept(node_netstack(host_node(v->conf.host)), loop_now(v->loop), ev->id);
+	if (host_splice(v->conf.host, ev->id, far, bytes_of(NULL, 0)) != 0) {
+		stream_close(near);
+		return NULL;
+	}
+	return near;
+}
+
+void serve_dial_conf(const struct serve_server *v, const struct serve_to *to,
+		     struct stream_conf *out)
+{
+	*out = (struct stream_conf){
+		.dial = { .host = to->host ? to->host : "localhost",
+			  .port = to->port,
+			  .unix_path = to->unix_path,
+			  .resolver = v->conf.resolver,
+			  .timeout = SPAN_S(SERVE_DIAL_S) },
+		.tls = to->tls ? v->conf.tls : NULL,
+		.expect = { .is_insecure = to->insecure },
+	};
+}
+
+/* --- a forward behind TLS: the client's stream, then the back end's, then both are a pipe --- */
+
+struct behind_tls {
+	struct serve_client c;
+	struct stream *s, *back;
+	struct serve_to to; /* copies, since the configuration may be another when TLS stands */
+	unsigned proxy_protocol;
+};
+
+static void tls_free(struct behind_tls *t)
+{
+	serve_client_del(&t->c);
+	free(t->to.host);
+	free(t->to.unix_path);
+	free(t);
+}
+
+static void tls_drop(struct serve_client *c)
+{
+	struct behind_tls *t = (struct behind_tls *)c;
+
+	stream_close(t->s);
+	stream_close(t->back);
+	tls_free(t);
+}
+
+static size_t hold(void *ctx, struct iovec *v, size_t max)
+{
+	(void)ctx;
+	(void)v;
+	(void)max;
+	return 0;
+}
+
+static void count(void *ctx, size_t n)
+{
+	(void)ctx;
+	(void)n;
+}
+
+static void back_open(void *ctx)
+{
+	struct behind_tls *t = ctx;
+	uint8_t head[HOST_BEFORE_MAX];
+	const size_t n =
+	    host_proxy_header(t->proxy_protocol, &t->c.remote, &t->c.local, head, sizeof head);
+
+	host_pipe_join(&t->c.server->pipes, t->s, bytes_of(head, n), t->back, bytes_of(NULL, 0));
+	tls_free(t);
+}
+
+static void back_closed(void *ctx, const struct err *why)
+{
+	struct behind_tls *t = ctx;
+
+	log_debug("serve: port %u: %s", t->c.local.port, why ? why->text : "closed");
+	t->back = NULL;
+	tls_drop(&t->c);
+}
+
+static const struct stream_ops back_ops = {
+	.open = back_open,
+	.room = hold,
+	.got = count,
+	.data = hold,
+	.sent = count,
+	.closed = back_closed,
+};
+
+static void tls_open(void *ctx)
+{
+	struct behind_tls *t = ctx;
+	struct stream_conf conf;
+	struct err e = { 0 };
+
+	serve_dial_conf(t->c.server, &t->to, &conf);
+	t->back = stream_dial(t->c.server->loop, &conf, &back_ops, t, &e);
+	if (!t->back) {
+		log_warn("serve: port %u: %s", t->c.local.port, e.text);
+		tls_drop(&t->c);
+	}
+}
+
+static void tls_closed(void *ctx, const struct err *why)
+{
+	struct behind_tls *t = ctx;
+
+	log_debug("serve: port %u: TLS: %s", t->c.local.port, why ? why->text : "closed");
+	t->s = NULL;
+	tls_drop(&t->c);
+}
+
+static const struct stream_ops tls_ops = {
+	.open = tls_open,
+	.room = hold,
+	.got = count,
+	.data = hold,
+	.sent = count,
+	.closed = tls_closed,
+};
+
+static char *copy_or_null(const char *s, bool *ok)
+{
+	char *p = s ? strdup(s) : NULL;
+
+	*ok = *ok && (!s || p);
+	return p;
+}
+
+static void start_behind_tls(struct serve_server *v, const struct ns_event *ev,
+			     const struct serve_port *port)
+{
+	struct behind_tls *t = calloc(1, sizeof *t);
+	bool ok = t != NULL;
+
+	if (!t) {
+		refuse(v, ev->id);
+		return;
+	}
+	t->c.drop = tls_drop;
+	t->proxy_protocol = port->proxy_protocol;
+	t->to.port = port->to.port;
+	t->to.host = copy_or_null(port->to.host, &ok);
+	t->to.unix_path = copy_or_null(port->to.unix_path, &ok);
+	serve_client_add(v, &t->c, ev);
+	if (!ok)
+		refuse(v, ev->id);
+	else
+		t->s = serve_accept(v, ev, v->cert, &tls_ops, t);
+	if (!t->s)
+		tls_free(t);
+}
+
+/* --- ports --- */
+
+static bool incoming(void *ctx, const struct ns_event *ev)
+{
+	struct serve_server *v = ctx;
+	const struct serve_port *p = v->serve ? serve_port_of(v->serve, ev->local.port) : NULL;
+	struct stream_conf conf;
+
+	if (!p)
+		return false;
+	if (p->kind == SERVE_FORWARD && !p->terminates_tls) {
+		v->stat.accepted++;
+		serve_dial_conf(v, &p->to, &conf);
+		host_forward(v->conf.host, ev, &conf.dial, p->proxy_protocol);
+		return true;
+	}
+	if (v->stat.clients >= SERVE_CLIENTS_MAX || (p->kind != SERVE_HTTP && !v->cert)) {
+		refuse(v, ev->id);
+		return true;
+	}
+	v->stat.accepted++;
+	if (p->kind == SERVE_FORWARD)
+		start_behind_tls(v, ev, p);
+	else
+		serve_http_start(v, ev, p);
+	return true;
+}
+
+/* --- the server --- */
+
+struct serve_server *serve_server_new(const struct serve_server_conf *conf)
+{
+	struct serve_server *v = calloc(1, sizeof *v);
+
+	if (!v)
+		return NULL;
+	v->conf = *conf;
+	v->loop = host_loop(conf->host);
+	host_set_incoming(conf->host, incoming, v);
+	return v;
+}
+
+void serve_server_set(struct serve_server *v, struct serve *s, struct tls_server *cert)
+{
+	serve_free(v->serve);
+	v->serve = s;
+	v->cert = cert;
+}
+
+void serve_server_free(struct serve_server *v)
+{
+	if (!v)
+		return;
+	host_set_incoming(v->conf.host, NULL, NULL);
+	while (v->clients)
+		v->clients->drop(v->clients);
+	host_pipes_close(&v->pipes);
+	serve_free(v->serve);
+	free(v);
+}
+
+void serve_server_stat(const struct serve_server *v, struct serve_stat *st)
+{
+	*st = v->stat;
+}

@@ -1,0 +1,44 @@
+/* host/serve_priv.h - what serve.c and serve_http.c share */
+#ifndef HOST_SERVE_PRIV_H
+#define HOST_SERVE_PRIV_H
+
+#include "base/log.h"
+#include "host/http_end.h"
+#include "host/pipe.h"
+#include "host/serve.h"
+#include "os/loop.h"
+#include "os/resolve.h"
+#include "os/tls.h"
+
+struct serve_client { /* a connection that ends here; the first member of what it is */
+	struct serve_server *server;
+	struct serve_client *next, *prev;
+	void (*drop)(struct serve_client *c); /* closes everything of it and frees it */
+	struct ipport local, remote;
+};
+
+struct serve_server {
+	struct serve_server_conf conf;
+	struct loop *loop;
+	struct serve *serve; /* NULL: nothing is served */
+	struct tls_server *cert;
+	struct serve_client *clients;
+	struct host_pipes pipes;
+	struct serve_stat stat;
+};
+
+void serve_client_add(struct serve_server *v, struct serve_client *c, const struct ns_event *ev);
+void serve_client_del(struct serve_client *c);
+/* Accepts an incoming flow and makes a stream of it; cert: which speaks TLS. NULL: the flow is
+ * reset. */
+struct stream *serve_accept(struct serve_server *v, const struct ns_event *ev,
+			    struct tls_server *cert, const struct stream_ops *ops, void *ctx);
+/* What dialling a back end needs; views into to. */
+void serve_dial_conf(const struct serve_server *v, const struct serve_to *to,
+		     struct stream_conf *out);
+
+/* serve_http.c */
+void serve_http_start(struct serve_server *v, const struct ns_event *ev,
+		      const struct serve_port *port);
+
+#endif

@@ -175,6 +175,9 @@ void discovery_called(struct path *p, mono_t now, struct live *l, struct rd endp
 		if (c)
 			c->called = true;
 	}
+	/* it would not call if it were content with the path: ours has to answer now, or traffic
+	 * goes by the relay too */
+	l->trust_until = mono_min(l->trust_until, mono_add(now, SPAN_S(CALLED_TRUST_S)));
 	for (size_t i = 0; i < l->n_cands; i++)
 		l->cands[i].last_ping = LONG_AGO;
 	discovery_round(p, now, l, false); /* forgets what only an earlier call named */

@@ -34,9 +34,10 @@ enum { /* ours: what strangers and peers can make us hold, each tested at its li
        EVENTS_MAX = 1024,
        OWN_MAX = 32,          /* own endpoints, in a call-me-maybe */
        SHARED_DISCO_MAX = 16, /* peers with one disco key that a ping concerns */
-       FORGET_S = 540,  /* an idle peer's candidates are freed, as WireGuard forgets its keys */
-       REPEAT_S = 1,    /* after a call-me-maybe: it went through a relay, and its pings are back */
-       STUN_WAIT_S = 6, /* a call-me-maybe goes out without fresh endpoints after this */
+       FORGET_S = 540, /* an idle peer's candidates are freed, as WireGuard forgets its keys */
+       REPEAT_S = 1,   /* after a call-me-maybe: it went through a relay, and its pings are back */
+       CALLED_TRUST_S = 1, /* left to the best address when the peer calls */
+       STUN_WAIT_S = 6,    /* a call-me-maybe goes out without fresh endpoints after this */
 };
 
 #define NO_PING UINT32_MAX

@@ -442,6 +442,22 @@ TEST(unanswered_pings_are_repeated_once_a_second_after_the_call_and_answered_one
 	world_free(w);
 }
 
+TEST(a_call_leaves_a_second_of_trust_unless_the_address_answers)
+{
+	struct world *w = world_new(false);
+	struct ipport ep = make_direct(w);
+
+	feed_call(w, 0, NULL, &ep, 1);
+	answer(w, 0, &ep, 5);
+	advance(w, 2000);
+	ck_assert_uint_eq(send_to(w, 1).derp, 0);
+	feed_call(w, 0, NULL, &ep, 1);
+	ck_assert_uint_eq(send_to(w, 1).derp, 0);
+	advance(w, 1001);
+	ck_assert_uint_eq(send_to(w, 1).derp, HOME);
+	world_free(w);
+}
+
 TEST(a_peer_that_called_is_called_back_once_in_5_s_when_there_is_traffic_for_it)
 {
 	struct world *w = world_new(false);

@@ -1,5 +1,5 @@
 /* tests/sim/random_test.c - random tailnets on random networks with random mishaps, each from one
- * seed
+ * seed: what the other tests here try alone comes together
  *
  * After the mishaps everything works again, and then everybody must talk with everybody within a
  * bound; a flow whose ends lived on has ended or goes on, and never brought a wrong byte. What the
@@ -12,14 +12,14 @@
 #include "tests/harness.h"
 #include "tests/sim/world.h"
 
-enum { NODES_MAX = 8, FLOWS_MAX = 60 };
+enum { NODES_MAX = 8, FLOWS_MAX = 60, BOXES = 3 };
 
 struct script {
 	struct world *w;
-	int n, flows[FLOWS_MAX], n_flows;
+	int n, flows[FLOWS_MAX], n_flows, boxes[BOXES], n_boxes;
 	bool no_udp[NODES_MAX], nat[NODES_MAX];
 	mono_t wake[NODES_MAX];
-	bool control, relay[WORLD_RELAYS], denied;
+	bool control, relay[WORLD_RELAYS], denied, hangs[WORLD_RELAYS + 1];
 };
 
 static const char nothing[] = "{\"acls\":[]}";
@@ -44,17 +44,43 @@ static bool awake(const struct script *s, int i)
 	return !mono_before(world_now(s->w), s->wake[i]);
 }
 
+/* A box that several may share, behind another one or not, with a short memory or few ports */
+static int box(struct script *s)
+{
+	static const int64_t timeouts[] = { 0, 0, 0, 8, 30 };
+	struct world_box b = {
+		.mapping = (enum nat_mapping)(1 + world_choice(s->w, NAT_MAPPING_N - 1)),
+		.filtering = (enum nat_filtering)world_choice(s->w, NAT_FILTERING_N),
+		.timeout = SPAN_S(timeouts[world_choice(s->w, ARRAY_LEN(timeouts))]),
+		.max = one_in(s, 4) ? 1 + world_choice(s->w, 6) : 0,
+		.hairpin = one_in(s, 2),
+		.preserves_ports = one_in(s, 2),
+		.behind = s->n_boxes > 0 && one_in(s, 3)
+			      ? s->boxes[world_choice(s->w, (uint64_t)s->n_boxes)]
+			      : 0,
+	};
+	int k = s->n_boxes < BOXES ? s->n_boxes++ : (int)world_choice(s->w, BOXES);
+
+	return s->boxes[k] = world_box(s->w, &b);
+}
+
 static void add(struct script *s)
 {
-	struct world_host h = { .mapping = (enum nat_mapping)world_choice(s->w, NAT_MAPPING_N),
-				.filtering =
-				    (enum nat_filtering)world_choice(s->w, NAT_FILTERING_N),
-				.no_udp = one_in(s, 6) };
+	static const size_t mtus[] = { 1400, 1340, 1300, 1280 };
+	struct world_host h = {
+		.no_udp = one_in(s, 6),
+		.family = one_in(s, 3) ? (enum world_family)world_choice(s->w, 3) : WORLD_IPV4,
+		.mtu = one_in(s, 6) ? mtus[world_choice(s->w, ARRAY_LEN(mtus))] : 0
+	};
 
 	if (s->n == NODES_MAX)
 		return;
+	if (h.family != WORLD_IPV6 && !one_in(s, 4))
+		h.box = s->n_boxes > 0 && one_in(s, 3)
+			    ? s->boxes[world_choice(s->w, (uint64_t)s->n_boxes)]
+			    : box(s);
 	s->no_udp[s->n] = h.no_udp;
-	s->nat[s->n++] = h.mapping != NAT_NONE;
+	s->nat[s->n++] = h.box != 0;
 	world_add(s->w, &h);
 }
 
@@ -110,7 +136,7 @@ static void mishap(struct script *s)
 {
 	int i = any_node(s), r = (int)world_choice(s->w, WORLD_RELAYS);
 
-	switch (world_choice(s->w, 13)) {
+	switch (world_choice(s->w, 15)) {
 	case 0:
 		world_control(s->w, s->control = !s->control);
 		forbid(s); /* who has not heard of it by now will not before control is back */
@@ -157,6 +183,14 @@ static void mishap(struct script *s)
 	case 12:
 		add(s);
 		break;
+	case 13:
+		r = (int)world_choice(s->w, WORLD_RELAYS + 1);
+		world_hang(s->w, r - 1, s->hangs[r] = !s->hangs[r]);
+		break;
+	case 14:
+		if (one_in(s, 4))
+			world_run(s->w, SPAN_S(3600 + (int64_t)world_choice(s->w, 10000)));
+		break;
 	}
 }
 
@@ -183,6 +217,8 @@ static void heal(struct script *s)
 	world_control(s->w, true);
 	for (int r = 0; r < WORLD_RELAYS; r++)
 		world_relay(s->w, r, true);
+	for (int r = -1; r < WORLD_RELAYS; r++)
+		world_hang(s->w, r, false);
 	for (int i = 0; i < s->n; i++) {
 		world_udp(s->w, i, !s->no_udp[i]);
 		while (!awake(s, i))

@@ -102,7 +102,7 @@ const struct option option_table[] = {
         ROW("TS_PORT_MAPPING", NULL, OPTION_BOOL, OPTION_OURS, "false", port_mapping,
             "true: ask the default gateway for a port from outside, by NAT-PMP, PCP or UPnP, and offer it to peers: a node behind a home router is then reached directly by peers that its NAT would keep out. For hosts and containers in the host's network: the gateway of a container's own network is a bridge that has none of this. The port is given back at SIGTERM."),
         ROW("TS_MEMORY_LIMIT", NULL, OPTION_SIZE, OPTION_OURS, NULL, memory_limit,
-            "Budget of all connection buffers together, in bytes or with K, M, G (`64M`). Default: 64M."),
+            "Budget of all connection buffers together, in bytes or with K, M, G (`64M`). Default: 48M."),
         ROW("TS_TCP_CONGESTION", NULL, OPTION_CC, OPTION_OURS, "cubic", tcp_congestion,
             "Congestion control of the TCP connections that the node ends itself: `cubic`, `reno`, or `bbr`, which keeps its rate on paths that lose packets for other reasons than a full queue (radio, policers)."),
         NUM("TS_LOG_VERBOSITY", 0, "0", verbosity, 4, "0: facts a user wants; 1: more; 2 and above: everything. `--verbose` in TS_TAILSCALED_EXTRA_ARGS wins."),

@@ -206,6 +206,7 @@ struct flow {
 	struct ns_id id[2];
 	uint64_t want, written, read;
 	bool connected, shut, at_end, ended[2];
+	bool is_stalled; /* the reader does not read */
 	enum ns_end end[2];
 	mono_t first, last;
 	span_t bound; /* stop after so long and say how far it got; 0: until all is there */
@@ -246,6 +247,8 @@ static inline void read_all(struct world *w, struct flow *f)
 	struct ns_piece v[4];
 	size_t k;
 
+	if (f->is_stalled)
+		return;
 	while ((k = ns_tcp_peek(w->ns[1], f->id[1], v, 4)) > 0) {
 		size_t n = 0;
 

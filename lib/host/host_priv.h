@@ -26,6 +26,8 @@ enum {
 	HOST_TRIM_S = 4,              /* memory goes back when so much has passed and it is quiet */
 	HOST_TRIM_BYTES = 256 * 1024, /* read from streams since */
 	HOST_TRIM_MAP = 32 * 1024,    /* the same when that was a map */
+	HOST_TRIM_QUIET = 400,        /* datagrams in that time that are still quiet */
+	HOST_TRIM_FREED = 1 << 20,    /* of buffers given back */
 	HOST_TRIM_GAP_S = 10, /* between two times that what a keep-alive touched goes back */
 	HOST_ADDRS_MAX = 2 * RESOLVE_ADDRS_MAX, /* of one name */
 	HOST_UDP_FLOWS_MAX = 4096,
@@ -66,6 +68,7 @@ struct host {
 	struct host_gateway *gateway; /* NULL: no port mapping */
 	struct loop_timer timer, trim;
 	uint64_t n_received, n_seen, n_trimmed; /* datagrams */
+	uint64_t freed_seen, freed_trimmed;     /* netstack_freed */
 	uint64_t n_carried;                     /* packets in and out when a stream was last read */
 	bool stream_was_read;                   /* in this turn */
 	size_t stream_bytes;                    /* since memory was last given back */

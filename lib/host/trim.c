@@ -1,11 +1,13 @@
 /* host/trim.c - when memory goes back to the system
  *
- * After a load: once it has been quiet for some seconds. After a keep-alive of control or a relay,
- * which touches more than 1 MB of code once a minute in a node that does nothing: at the end of the
- * same turn, so that an idle node arms no timer and wakes up no more often for it. Only when no
- * packet was carried since the keep-alive before, since the next packet has to fault the code in
- * again (some 40 pages, all in the page cache). The same while a large map comes in: what the start
- * has touched, and what decoding leaves free, is not there beside it.
+ * After a load (many datagrams, or buffers that went back): once it has been quiet for some
+ * seconds, but for the trickle of probes and keepalives that connections which stall bring. After a
+ * keep-alive of control or a relay, which touches more than 1 MB of code once a minute in a node
+ * that does nothing: at the end of the same turn, so that an idle node arms no timer and wakes up
+ * no more often for it. Only when no packet was carried since the keep-alive before, since the next
+ * packet has to fault the code in again (some 40 pages, all in the page cache). The same while a
+ * large map comes in: what the start has touched, and what decoding leaves free, is not there
+ * beside it.
  */
 #include "host/host_priv.h"
 #include "os/privilege.h"
@@ -24,12 +26,16 @@ static void on_trim(void *ctx)
 {
 	struct host *h = ctx;
 
-	if (h->n_received != h->n_seen) {
+	uint64_t freed = netstack_freed(node_netstack(h->node));
+
+	if (h->n_received - h->n_seen > HOST_TRIM_QUIET || freed != h->freed_seen) {
 		h->n_seen = h->n_received;
+		h->freed_seen = freed;
 		loop_timer_set(&h->trim, mono_add(loop_now(h->loop), SPAN_S(HOST_TRIM_S)));
 		return;
 	}
-	h->n_trimmed = h->n_received;
+	h->n_trimmed = h->n_seen = h->n_received;
+	h->freed_trimmed = freed;
 	node_trim(h->node, loop_now(h->loop));
 	memory_trim();
 }
@@ -59,6 +65,9 @@ void host_trim_turn(struct host *h)
 	mono_t now = loop_now(h->loop);
 	uint64_t n;
 
+	if (netstack_freed(node_netstack(h->node)) - h->freed_trimmed > HOST_TRIM_FREED &&
+	    !loop_timer_is_set(&h->trim))
+		loop_timer_set(&h->trim, mono_add(now, SPAN_S(HOST_TRIM_S)));
 	if (!h->stream_was_read)
 		return;
 	n = n_carried(h);

@@ -88,6 +88,37 @@ bool chunkq_need(struct chunkq *q, struct pool *p, uint64_t off, size_t len)
 	return true;
 }
 
+bool chunkq_has(const struct chunkq *q, uint64_t off, size_t len)
+{
+	uint64_t first = q->head >> CHUNK_SHIFT, last = (off + len - 1) >> CHUNK_SHIFT;
+	uint8_t *const *dir = q->dir ? q->dir : q->few;
+
+	assert(off >= q->head && len > 0);
+	if (last - first >= q->n_dir)
+		return false;
+	for (uint64_t c = off >> CHUNK_SHIFT; c <= last; c++) {
+		if (!dir[c & (q->n_dir - 1)])
+			return false;
+	}
+	return true;
+}
+
+void chunkq_cut(struct chunkq *q, struct pool *p, uint64_t off)
+{
+	uint64_t first = q->head >> CHUNK_SHIFT, c = (off + CHUNK_LEN - 1) >> CHUNK_SHIFT;
+
+	assert(off >= q->head);
+	for (; c < first + q->n_dir; c++) {
+		uint8_t **slot = &directory(q)[c & (q->n_dir - 1)];
+
+		if (*slot) {
+			pool_put(p, POOL_16K, *slot);
+			*slot = NULL;
+			q->n_chunks--;
+		}
+	}
+}
+
 void chunkq_drop(struct chunkq *q, struct pool *p, uint64_t off)
 {
 	uint64_t c = q->head >> CHUNK_SHIFT, end = off >> CHUNK_SHIFT;

@@ -31,6 +31,10 @@ void chunkq_clear(struct chunkq *q, struct pool *p); /* gives all memory back; h
 /* Makes [off, off + len) writable; off >= head; false: no memory (nothing changed, but for chunks
  * that were added). */
 MUST_USE bool chunkq_need(struct chunkq *q, struct pool *p, uint64_t off, size_t len);
+/* Whether [off, off + len) is writable already. */
+bool chunkq_has(const struct chunkq *q, uint64_t off, size_t len);
+/* Gives back the chunks that begin at off or behind it. */
+void chunkq_cut(struct chunkq *q, struct pool *p, uint64_t off);
 /* Moves the head; chunks below it go back. off >= head. */
 void chunkq_drop(struct chunkq *q, struct pool *p, uint64_t off);
 size_t chunkq_memory(const struct chunkq *q);

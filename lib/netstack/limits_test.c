@@ -164,6 +164,68 @@ TEST(readers_that_stall_leave_the_budget_and_the_others_alone)
 	world_fini(&w);
 }
 
+static bool all_ended(const struct flow *f, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!f[i].ended[0] || !f[i].ended[1])
+			return false;
+	return true;
+}
+
+/* Their windows have grown before they stall, so that more is promised than there is. */
+TEST(readers_that_stall_after_a_quick_start_leave_room_for_a_new_connection)
+{
+	enum { N = 30, BUDGET = 8 << 20, WANT = 4 << 20 };
+	static struct flow f[N + 1];
+	struct link fast = { .rate = 1000000000, .delay = { 10000000 }, .queue_max = 16 << 20 };
+	struct netstack_stat st;
+	struct world w;
+	size_t most = 0;
+	mono_t until;
+
+	world_init(&w, 1, &fast, (struct netstack_conf){ .memory = BUDGET });
+	w.ns[0]->pool.limit = SIZE_MAX / 2; /* the senders' side is not what is tried */
+	w.ns[0]->conf.memory = SIZE_MAX / 2;
+	for (size_t i = 0; i < N; i++) {
+		f[i].want = WANT;
+		open_flow(&w, f, i);
+		until = mono_add(w.now, SPAN_S(5));
+		while (f[i].read < WANT / 4 && step(&w, until))
+			events(&w, f, i + 1);
+		f[i].is_stalled = true;
+		netstack_stat(w.ns[1], &st);
+		most = MAX_OF(most, st.memory);
+	}
+	f[N].want = WANT;
+	open_flow(&w, f, N);
+	until = mono_add(w.now, SPAN_S(60));
+	while (!f[N].at_end && step(&w, until))
+		events(&w, f, N + 1);
+	printf("figure: %d readers stalled, at most %zu KiB of 8192; a new one: %.1f Mb/s\n",
+	       (int)N, most >> 10, mbps(f[N].read, mono_sub(f[N].last, f[N].first)));
+	fflush(stdout);
+	ck_assert_uint_eq(f[N].read, WANT);
+
+	/* they may stall for long: nobody gives them up */
+	run_until(&w, f, N + 1, SPAN_S(3 * 3600));
+	for (size_t i = 0; i < N; i++) {
+		ck_assert(!f[i].ended[0] && !f[i].ended[1]);
+		f[i].is_stalled = false;
+		read_all(&w, &f[i]);
+	}
+	drain(&w, 1);
+	until = mono_add(w.now, SPAN_S(600));
+	while (!all_ended(f, N) && step(&w, until))
+		events(&w, f, N + 1);
+	for (size_t i = 0; i < N; i++) {
+		ck_assert_uint_eq(f[i].read, WANT);
+		ck_assert(f[i].at_end);
+	}
+	netstack_stat(w.ns[1], &st);
+	ck_assert_uint_eq(st.memory, 0);
+	world_fini(&w);
+}
+
 TEST(ten_thousand_idle_connections_hold_no_buffers_and_wake_nobody)
 {
 	enum { N = 10000 };

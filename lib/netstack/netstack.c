@@ -278,3 +278,8 @@ void netstack_stat(const struct netstack *ns, struct netstack_stat *st)
 	st->pending = ns->n_pending;
 	st->memory = ns->pool.used;
 }
+
+uint64_t netstack_freed(const struct netstack *ns)
+{
+	return ns->pool.freed;
+}

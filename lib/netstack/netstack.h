@@ -40,7 +40,7 @@ struct netstack_conf {
 	size_t memory;                   /* bytes of all buffers together; 0: NS_MEMORY_DEFAULT */
 	uint32_t rcvbuf_max, sndbuf_max; /* of one connection; 0: 8 and 9 MiB */
 };
-enum { NS_CONNS_DEFAULT = 65536, NS_PENDING_DEFAULT = 8192, NS_MEMORY_DEFAULT = 64 << 20 };
+enum { NS_CONNS_DEFAULT = 65536, NS_PENDING_DEFAULT = 8192, NS_MEMORY_DEFAULT = 48 << 20 };
 
 struct netstack *netstack_new(const struct netstack_conf *conf); /* NULL: out of memory */
 void netstack_free(struct netstack *ns);
@@ -189,5 +189,8 @@ struct netstack_stat {
 	size_t conns, pending, memory; /* now */
 };
 void netstack_stat(const struct netstack *ns, struct netstack_stat *st);
+/* Bytes of buffers that went back to malloc, ever: when they grow, trimming the heap is worth it.
+ */
+uint64_t netstack_freed(const struct netstack *ns);
 
 #endif

@@ -15,6 +15,7 @@ static void drop_waiting(struct pool *p)
 			struct pool_block *b = p->waiting[i];
 
 			p->waiting[i] = b->next;
+			p->freed += pool_bytes((enum pool_size)i);
 			free(b);
 		}
 	}
@@ -55,6 +56,7 @@ void pool_put(struct pool *p, enum pool_size size, void *block)
 	p->used -= n;
 	p->touched = true;
 	if (p->waiting_bytes + n > POOL_WAITING_MAX) {
+		p->freed += n;
 		free(b);
 		return;
 	}

@@ -25,6 +25,7 @@ struct pool {
 	struct pool_block *waiting[POOL_SIZES];
 	size_t used, waiting_bytes, limit;
 	uint64_t n_malloc; /* a test holds a running transfer against this */
+	uint64_t freed;    /* bytes that went back to malloc, ever */
 	bool touched;      /* something moved since the last pool_idle */
 	mono_t trim_at;
 };

@@ -146,8 +146,7 @@ static void drop_acked(struct netstack *ns, struct tcp_conn *c, uint32_t acked)
  * there when ACKs come. */
 static void grow_sndbuf(struct netstack *ns, struct tcp_conn *c)
 {
-	uint64_t want = 2 * (uint64_t)c->cc.cwnd,
-		 max = MIN_OF((uint64_t)ns->conf.sndbuf_max, ns->conf.memory / 4);
+	uint64_t want = 2 * (uint64_t)c->cc.cwnd, max = MIN_OF(ns->conf.sndbuf_max, tcp_share(ns));
 
 	if (pool_pressure(&ns->pool) >= TCP_PRESSURE_HIGH)
 		c->sndbuf = MIN_OF(c->sndbuf, (uint32_t)TCP_SNDBUF_FIRST);
@@ -203,16 +202,20 @@ static void count_dup(struct tcp_conn *c, const struct tcp_in *in, uint32_t wnd_
 		c->snd_dup++;
 }
 
-static void answer_probe(struct tcp_conn *c, mono_t now)
+/* The window is open (again): what probed it, or was sent again into a window that had been taken
+ * back, was not taken. */
+static void answer_probe(struct tcp_conn *c, mono_t now, uint32_t wnd_before)
 {
 	struct tx_seg *s;
 
 	if (txq_is_empty(&c->tx) || c->snd_wnd == 0)
 		return;
 	s = txq_at(&c->tx, c->tx.head);
-	if (s->flags & TX_PROBE && s->where == TX_INFLIGHT &&
-	    mono_before(s->sent, now)) { /* the window is open: the byte was not taken */
+	if (s->where == TX_INFLIGHT && mono_before(s->sent, now) &&
+	    (s->flags & TX_PROBE || (wnd_before == 0 && c->n_retries > 0))) {
 		s->flags &= (uint8_t)~TX_PROBE;
+		c->n_retries = 0;
+		c->rtt.backoff = 0;
 		txq_move(&c->tx, c->tx.head, TX_LOST);
 	}
 }
@@ -248,7 +251,7 @@ bool tcp_ack(struct netstack *ns, mono_t now, struct tcp_conn *c, const struct t
 	}
 	if (c->snd_una == ack || acked == 0)
 		sack_input(ns, now, c, &f, &nw);
-	answer_probe(c, now);
+	answer_probe(c, now, wnd_before);
 	sample_rtt(c, now, &f, &nw);
 	rate_sample(c, now, &f);
 	f.cc.is_cwnd_limited = is_window_limited(c, &f);
@@ -263,8 +266,10 @@ bool tcp_ack(struct netstack *ns, mono_t now, struct tcp_conn *c, const struct t
 		else
 			tcp_timer_set(ns, c);
 	}
-	if (acked > 0)
+	if (acked > 0) {
 		grow_sndbuf(ns, c);
+		tcp_feed_starved(ns);
+	}
 	if (c->snd_len > 0 || c->tx.n[TX_LOST] > 0 || (c->fin_wanted && !c->fin_sent))
 		tcp_want_out(ns, c);
 	return true;

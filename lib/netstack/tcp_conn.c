@@ -91,7 +91,7 @@ static void starved_del(struct netstack *ns, struct tcp_conn *c)
 
 void tcp_feed_starved(struct netstack *ns)
 {
-	while (ns->starved_first && pool_pressure(&ns->pool) < TCP_PRESSURE_HIGH) {
+	while (ns->starved_first && pool_pressure(&ns->pool) < TCP_PRESSURE_LAST) {
 		struct tcp_conn *c = ns->starved_first;
 
 		starved_del(ns, c);
@@ -304,6 +304,7 @@ void tcp_set_state(struct netstack *ns, struct tcp_conn *c, enum tcp_state s)
 
 static void drop_buffers(struct netstack *ns, struct tcp_conn *c, bool also_unread)
 {
+	starved_del(ns, c);
 	chunkq_clear(&c->snd, &ns->pool);
 	c->snd_len = 0;
 	txq_clear(&c->tx, &ns->pool);
@@ -312,6 +313,7 @@ static void drop_buffers(struct netstack *ns, struct tcp_conn *c, bool also_unre
 		chunkq_clear(&c->rcv, &ns->pool);
 		c->rcv_len = 0;
 	}
+	tcp_feed_starved(ns);
 }
 
 static void stop_timers(struct netstack *ns, struct tcp_conn *c)
@@ -328,7 +330,6 @@ void tcp_free(struct netstack *ns, struct tcp_conn *c)
 	stop_timers(ns, c);
 	tcp_no_out(ns, c);
 	aged_del(ns, c);
-	starved_del(ns, c);
 	forget_events(ns, c);
 	if (ns->last_conn == c)
 		ns->last_conn = NULL;
@@ -347,7 +348,6 @@ void tcp_end(struct netstack *ns, struct tcp_conn *c, enum ns_end why)
 	stop_timers(ns, c);
 	tcp_no_out(ns, c);
 	aged_del(ns, c);
-	starved_del(ns, c);
 	if (ns->last_conn == c)
 		ns->last_conn = NULL;
 	c->is_ended = true;
@@ -367,7 +367,6 @@ void tcp_finish(struct netstack *ns, struct tcp_conn *c)
 	stop_timers(ns, c);
 	tcp_no_out(ns, c);
 	aged_del(ns, c);
-	starved_del(ns, c);
 	if (ns->last_conn == c)
 		ns->last_conn = NULL;
 }
@@ -387,7 +386,6 @@ void tcp_check_done(struct netstack *ns, struct tcp_conn *c)
 
 void tcp_enter_time_wait(struct netstack *ns, mono_t now, struct tcp_conn *c)
 {
-	starved_del(ns, c);
 	tcp_set_state(ns, c, TCP_TIME_WAIT);
 	drop_buffers(ns, c, false);
 	stop_timers(ns, c);

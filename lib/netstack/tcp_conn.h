@@ -61,6 +61,9 @@ enum {
 	TCP_SNDBUF_FIRST = 65536,
 	TCP_PRESSURE = 8,
 	TCP_PRESSURE_HIGH = 12, /* of 16 parts of the budget: buffers stop growing; shrink */
+	TCP_PRESSURE_LAST = 15, /* the last part is for who has next to nothing */
+	TCP_CHUNKS_SMALL = 4,   /* a buffer of so many may grow while pressure is high */
+	TCP_CHUNKS_LEAST = 2,   /* of so few, until there is no memory at all */
 	TCP_DELACK_PARTS = 16,
 	TCP_QUICKACKS = 16,         /* segments at the start that are acknowledged at once */
 	TCP_BLACK_HOLE_RETRIES = 2, /* time-outs in a row of full segments before a smaller size is
@@ -131,7 +134,9 @@ struct tcp_conn {
 	bool ack_now : 1, ack_pending : 1, syn_due : 1, probe_due : 1, keep_due : 1, tlp_due : 1,
 	    window_told : 1;
 	bool has_sack : 1, has_ts : 1, has_wscale : 1, has_dsack : 1, was_told : 1;
-	bool is_quiet : 1; /* a challenge ACK is due only by rate */
+	bool is_quiet : 1;  /* a challenge ACK is due only by rate */
+	bool is_nomem : 1;  /* the next ACK shows no window: what came could not be kept */
+	bool zero_told : 1; /* such an ACK was the last */
 
 	/* send: RFC 9293 3.3.1 */
 	uint32_t iss, snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, snd_max_wnd;
@@ -208,6 +213,9 @@ void tcp_path_mtu(struct netstack *ns, mono_t now, struct tcp_conn *c, uint32_t 
 void tcp_set_mss(struct tcp_conn *c);
 
 /* --- receive buffer and window (tcp_window.c) --- */
+/* Whether a buffer that holds q may grow: under pressure only who holds little gets more. */
+bool tcp_may_hold(const struct netstack *ns, const struct chunkq *q);
+uint32_t tcp_share(const struct netstack *ns); /* the most that one buffer may become now */
 uint32_t tcp_window(struct netstack *ns,
 		    struct tcp_conn *c); /* unscaled, to be shown now; moves rcv_adv */
 bool tcp_window_worth_telling(struct netstack *ns, const struct tcp_conn *c);

@@ -378,17 +378,36 @@ static void schedule_ack(struct netstack *ns, mono_t now, struct tcp_conn *c,
 	}
 }
 
+/* Room for what comes next in order. Under pressure what has come out of order makes way for it
+ * (RFC 2018 8 lets a receiver do so): it may wait for a hole that only others' memory could fill.
+ */
+static bool make_room(struct netstack *ns, struct tcp_conn *c, uint64_t off, uint32_t len)
+{
+	if (chunkq_has(&c->rcv, off, len) ||
+	    (tcp_may_hold(ns, &c->rcv) && chunkq_need(&c->rcv, &ns->pool, off, len)))
+		return true;
+	if (c->ooo.n == 0)
+		return false;
+	ranges_clear(&c->ooo, &ns->pool);
+	chunkq_cut(&c->rcv, &ns->pool, off);
+	c->has_dsack = false;
+	return tcp_may_hold(ns, &c->rcv) && chunkq_need(&c->rcv, &ns->pool, off, len);
+}
+
 static void take_in_order(struct netstack *ns, mono_t now, struct tcp_conn *c,
 			  const struct tcp_in *in)
 {
 	uint64_t off = c->rcv.head + c->rcv_len;
-	bool had_holes = c->ooo.n > 0;
+	bool had_holes;
 	uint32_t end;
 
-	if (!chunkq_need(&c->rcv, &ns->pool, off, in->len)) {
+	if (in->len > 0 && !make_room(ns, c, off, in->len)) {
 		ns_drop(ns, NS_DROP_NO_MEMORY);
-		return; /* no ACK: it will come again */
+		c->is_nomem = true;
+		ack_now(ns, c);
+		return;
 	}
+	had_holes = c->ooo.n > 0;
 	chunkq_write(&c->rcv, off, in->data, in->len);
 	if (in->len > c->rcv_mss)
 		c->rcv_mss = (uint16_t)MIN_OF(in->len, (uint32_t)UINT16_MAX);
@@ -415,7 +434,7 @@ static void take_out_of_order(struct netstack *ns, struct tcp_conn *c, const str
 	bool dup;
 
 	ack_now(ns, c);
-	if (pool_pressure(&ns->pool) >= TCP_PRESSURE_HIGH + 2 ||
+	if (pool_pressure(&ns->pool) >= TCP_PRESSURE_LAST || !tcp_may_hold(ns, &c->rcv) ||
 	    !chunkq_need(&c->rcv, &ns->pool, off, in->len) ||
 	    !ranges_add(&c->ooo, &ns->pool, in->h.seq, in->h.seq + in->len, &was, &dup)) {
 		ns_drop(ns, NS_DROP_NO_MEMORY);

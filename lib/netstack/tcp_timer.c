@@ -74,21 +74,31 @@ static void suspect_black_hole(struct netstack *ns, mono_t now, struct tcp_conn 
 {
 	const struct tx_seg *s = txq_at(&c->tx, c->tx.head);
 
-	if (c->n_retries >= TCP_BLACK_HOLE_RETRIES && s->len > TCP_MSS_BLACK_HOLE)
+	if (c->n_retries >= TCP_BLACK_HOLE_RETRIES && s->len > TCP_MSS_BLACK_HOLE && c->snd_wnd > 0)
 		tcp_path_mtu(ns, now, c,
 			     TCP_MSS_BLACK_HOLE + (uint32_t)ip_head_len(&c->remote.ip) +
 				 TCP_HEAD_LEN + TCP_TS_LEN);
 }
 
+/* RFC 9293 3.8.6.1: a peer that has taken its window back but answers is not gone */
+static bool is_shut_out(const struct tcp_conn *c, mono_t now)
+{
+	return tcp_is_synchronized(c) && c->snd_wnd == 0 && !c->is_released &&
+	       mono_sub(now, c->last_received).ns <= 2 * RTO_MAX.ns;
+}
+
 static void on_rto(struct netstack *ns, mono_t now, struct tcp_conn *c)
 {
-	if (++c->n_retries > retries_max(c)) {
+	if (c->n_retries < UINT8_MAX)
+		c->n_retries++;
+	if (c->n_retries > retries_max(c) && !is_shut_out(c, now)) {
 		if (tcp_is_synchronized(c))
 			tcp_send_rst(ns, c); /* RFC 9293 3.8.3: the other end may still be there */
 		tcp_end(ns, c, NS_END_TIMEOUT);
 		return;
 	}
-	c->rtt.backoff++; /* RFC 6298 5.5 */
+	if (c->rtt.backoff < UINT8_MAX)
+		c->rtt.backoff++; /* RFC 6298 5.5 */
 	if (!tcp_is_synchronized(c)) {
 		c->syn_due = true;
 	} else {

@@ -163,7 +163,7 @@ size_t ns_tcp_reserve(struct netstack *ns, struct ns_id id, size_t want, struct 
 		size_t run = CHUNK_LEN - (size_t)(off & (CHUNK_LEN - 1));
 
 		run = MIN_OF(run, want);
-		if (!chunkq_need(&c->snd, &ns->pool, off, run)) {
+		if (!tcp_may_hold(ns, &c->snd) || !chunkq_need(&c->snd, &ns->pool, off, run)) {
 			c->wants_room = true;
 			if (c->snd_len == 0 && n == 0)
 				tcp_starve(ns, c); /* no ACK will bring room */

@@ -5,11 +5,29 @@
  * 9293 3.8.6.2.2). The limit starts at 64 KiB and follows the reader: twice what the user took in
  * the last round trip, and more while that grows, so that a sender in slow start is never held up;
  * a reader that stalls never gets more than it has shown to need. Chunks exist only for bytes that
- * came. When half of the stack's budget is in use no limit grows; at three quarters they shrink to
- * the first one, and edges wait.
+ * came.
+ *
+ * The budget is shared by what is left of it: no buffer grows beyond a quarter of that, none at all
+ * when half is in use, and at three quarters limits shrink to one chunk. Edges that have been shown
+ * may promise more than there is. Then who holds much gets nothing of the last quarter, so that
+ * readers that stall never keep others from connecting and moving: what comes for them is dropped,
+ * and the ACK says that the window is zero for now, so that the sender probes instead of giving up.
  */
 #include "netstack/seq.h"
 #include "netstack/stack.h"
+
+bool tcp_may_hold(const struct netstack *ns, const struct chunkq *q)
+{
+	unsigned pressure = pool_pressure(&ns->pool);
+
+	return pressure < TCP_PRESSURE_HIGH || q->n_chunks < TCP_CHUNKS_LEAST ||
+	       (pressure < TCP_PRESSURE_LAST && q->n_chunks < TCP_CHUNKS_SMALL);
+}
+
+uint32_t tcp_share(const struct netstack *ns)
+{
+	return (uint32_t)MIN_OF((ns->pool.limit - ns->pool.used) / 4, (size_t)CC_CWND_MAX);
+}
 
 static uint32_t limit_now(const struct netstack *ns, const struct tcp_conn *c)
 {
@@ -30,6 +48,11 @@ uint32_t tcp_window(struct netstack *ns, struct tcp_conn *c)
 {
 	uint32_t edge = edge_now(ns, c), scale = c->has_wscale ? c->rcv_wscale : 0, field, step;
 
+	c->zero_told = c->is_nomem;
+	if (c->is_nomem) { /* for now: the edge stays where it is */
+		c->is_nomem = false;
+		return 0;
+	}
 	/* RFC 9293 3.8.6.2.2: no small steps */
 	step = MIN_OF(c->rcvbuf / 2, (uint32_t)c->rcv_mss);
 	if (edge - c->rcv_adv < step)
@@ -62,7 +85,7 @@ static span_t round_trip(const struct tcp_conn *c)
 static void adjust_limit(struct netstack *ns, struct tcp_conn *c)
 {
 	uint64_t want = 2 * (uint64_t)c->drs_copied + 16 * (uint64_t)c->rcv_mss;
-	uint64_t max = MIN_OF((uint64_t)ns->conf.rcvbuf_max, ns->conf.memory / 4);
+	uint64_t max = MIN_OF(ns->conf.rcvbuf_max, tcp_share(ns));
 
 	if (c->drs_last > 0 &&
 	    c->drs_copied > c->drs_last) /* it grows: leave room for as much growth again */
@@ -87,10 +110,9 @@ void tcp_user_read(struct netstack *ns, mono_t now, struct tcp_conn *c, uint32_t
 	}
 	if (c->fin_received || !tcp_is_synchronized(c) || c->state == TCP_TIME_WAIT)
 		return;
-	if (tcp_window_worth_telling(ns, c)) {
+	if (tcp_window_worth_telling(ns, c) || (c->zero_told && tcp_may_hold(ns, &c->rcv))) {
 		c->ack_now = true;
 		tcp_want_out(ns, c);
 	}
-	if (ns->starved_first)
-		tcp_feed_starved(ns);
+	tcp_feed_starved(ns);
 }

@@ -99,17 +99,30 @@ void agent_inner(struct agent *a, struct pkt *v, size_t n)
 	a->rx_dropped += n - taken;
 }
 
-/* Where /proc/sys is read-only the administrator has to; without it packets are lost in silence
+/* A container's /proc/sys is read-only unless it is privileged: the host's may be mounted beside.
+ */
+static const char *const sysctl_dirs[] = { "/proc/sys/net", "/host/proc/sys/net" };
+
+/* Where neither can be written the administrator has to; without it packets are lost in silence
  * while the agent is away, yet none leaks. */
 static void set_sysctl(const char *family, const char *device, const char *name, const char *value)
 {
-	char path[160];
-	AUTO_FD int fd = -1;
+	int code = 0;
 
-	snprintf(path, sizeof path, "/proc/sys/net/%s/conf/%s/%s", family, device, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, value, strlen(value)) < 0)
-		log_warn("cni: %s cannot be set to %s: %s", path, value, strerrordesc_np(errno));
+	for (size_t i = 0; i < ARRAY_LEN(sysctl_dirs); i++) {
+		char path[160];
+		AUTO_FD int fd = -1;
+
+		snprintf(path, sizeof path, "%s/%s/conf/%s/%s", sysctl_dirs[i], family, device,
+			 name);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd >= 0 && write(fd, value, strlen(value)) >= 0)
+			return;
+		if (i == 0)
+			code = errno;
+	}
+	log_warn("cni: net/%s/conf/%s/%s cannot be set to %s: %s", family, device, name, value,
+		 strerrordesc_np(code));
 }
 
 static int open_device(struct agent *a, struct err *e)

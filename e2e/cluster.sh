@@ -1,7 +1,7 @@
 # e2e/cluster.sh - a real Kubernetes of two nodes without a registry; sourced after e2e/lib.sh and e2e/kube.sh
 #
 #   host kube    etcd, kube-apiserver, kube-controller-manager, kube-scheduler, CoreDNS
-#   host node1   containerd, kubelet, kube-proxy (nftables), bridge network 10.244.1.0/24 behind a masquerade
+#   host node1   containerd, kubelet, kube-proxy (nftables), routed pods of 10.244.1.0/24 behind a masquerade
 #   host node2   the same with 10.244.2.0/24
 #
 # A node is a set of namespaces (mount, pid, uts, ipc, net) under one process: what it does to routes, rules, mounts and cgroups
@@ -11,7 +11,8 @@
 #   node N COMMAND...        runs a command inside node N
 #   load NAME:TAG            an image of ours, tailpod or tailpod-cluster, or busybox with curl, out of files, into both nodes' containerd
 #   app NAME                 a web server in the cluster as a Deployment and a Service on port 80; it answers "hello from NAME"
-#   client NAME [YAML]       a pod with curl in it; YAML: more of its metadata
+#   client NS/NAME [ANNOTATIONS [SPEC]]   a pod with curl in it; its annotations and more of its spec as YAML
+#   helm ARGS...             with the cluster's credentials
 #   in_pod NAMESPACE/POD COMMAND...
 
 CG=/sys/fs/cgroup
@@ -75,9 +76,9 @@ node_files() { # N
 	      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
 	        SystemdCgroup = false
 	END
-	cat > "$d/conf/10-bridge.conflist" <<-END
-	{"cniVersion": "1.0.0", "name": "bridge", "plugins": [
-	  {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "ipMasqBackend": "nftables", "hairpinMode": true,
+	cat > "$d/conf/10-pods.conflist" <<-END
+	{"cniVersion": "1.0.0", "name": "pods", "plugins": [
+	  {"type": "ptp", "ipMasq": true, "ipMasqBackend": "nftables",
 	   "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.244.$1.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
 	  {"type": "portmap", "capabilities": {"portMappings": true}, "backend": "nftables"}]}
 	END
@@ -141,7 +142,7 @@ node_files() { # N
 	mount --make-rshared /
 	mkdir -p /var/log/pods
 	rm -f /etc/cni/net.d/*
-	cp conf/10-bridge.conflist /etc/cni/net.d/
+	cp conf/10-pods.conflist /etc/cni/net.d/
 	cp $PEERS/cni/* /opt/cni/bin/
 	sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 	keep() { # runs a daemon, and again when it ends
@@ -264,7 +265,7 @@ dns_start() { # CoreDNS beside the control plane, behind the usual Service; more
 }
 cluster() {
 	local c n p
-	for p in kube-controller-manager kube-scheduler kubelet kube-proxy coredns cni/bridge; do need_peer "$p"; done
+	for p in kube-controller-manager kube-scheduler kubelet kube-proxy coredns cni/ptp; do need_peer "$p"; done
 	for p in containerd ctr runc nft busybox; do command -v $p > /dev/null || { echo "needs $p: run e2e/setup"; exit 77; }; done
 	for n in $NODES; do host "node$n"; done
 	for c in kube-controller-manager kube-scheduler kube-proxy; do KUBE_TOKENS+=("$c-token,system:$c,$c"); done
@@ -324,10 +325,17 @@ client() {
 	kc apply -f - > /dev/null <<-END
 	apiVersion: v1
 	kind: Pod
-	metadata: {name: $1${2:+, $2}}
-	spec:
-	  terminationGracePeriodSeconds: 0
-	  containers: [{name: sh, image: "localhost/busybox:e2e", command: [sleep, "100000"]}]
+	metadata: {name: ${1#*/}, namespace: ${1%/*}, annotations: {${2:-}}}
+	spec: {terminationGracePeriodSeconds: 0${3:+, $3}, containers: [{name: sh, image: "localhost/busybox:e2e", command: [sleep, "100000"]}]}
 	END
-	until_ok 60 kc wait pod "$1" --for=condition=Ready --timeout=1s
+	until_ok 60 kc wait -n "${1%/*}" pod "${1#*/}" --for=condition=Ready --timeout=1s
+}
+CHART=charts/tailpod-operator
+helm() { in_ns kube env KUBECONFIG="$T/kubeconfig" HOME="$T" "$PEERS/helm" "$@"; }
+# gone NAMESPACE [SECRET]: nothing lives there but what Kubernetes makes itself (and that Secret of the test's)
+gone() {
+	local v
+	v=$(kc -n "$1" get "$(kc api-resources --verbs=list --namespaced -o name | grep -v -e '^events' -e '^endpoints$' | paste -sd,)" -o name |
+		grep -v -e '^configmap/kube-root-ca.crt$' -e '^serviceaccount/default$' -e "^secret/${2:-none}\$" || true)
+	[ -z "$v" ] || { echo "$v"; return 1; }
 }

@@ -12,25 +12,67 @@ export HOME=$T
 never "$HELM" lint --strict $C --set credentials.apiKey=x --set loginServer=headscale
 never "$HELM" lint --strict $C --set credentials.apiKey=x --set proxyConfig.defaultTags=web
 never "$HELM" lint --strict $C --set credentials.apiKey=x --set operatorConfig.replica=3
+never "$HELM" template $C --kube-version 1.35.0 --set coordinator.enabled=true,loginServer=https://x
+never "$HELM" lint --strict $C --set credentials.apiKey=x,apiServerProxyConfig.mode=true
+never "$HELM" template $C --kube-version 1.35.0 --set credentials.apiKey=x,cni.enabled=true,cni.authKey=k
 say "linted"
 
 kube_api
 fake_headscale
+# a values file for the stock chart, whole
+cat > "$T/stock.yaml" <<'END'
+oauth: {clientId: a, clientSecret: b, audience: ""}
+loginServer: ""
+oauthSecretVolume: {}
+installCRDs: true
+operatorConfig:
+  defaultTags: ["tag:k8s-operator"]
+  image: {tag: "", digest: "", pullPolicy: Always, repository: registry.example/operator}
+  logging: dev
+  hostname: tailscale-operator
+  nodeSelector: {kubernetes.io/os: linux}
+  resources: {}
+  annotations: {a: b}
+  podAnnotations: {a: b}
+  podLabels: {a: b}
+  serviceAccountAnnotations: {a: b}
+  tolerations: []
+  affinity: {}
+  priorityClassName: ""
+  extraEnv: [{name: A, value: b}]
+ingressClass: {name: tailscale, enabled: true}
+proxyConfig: {image: {repository: registry.example/proxy, tag: "", digest: ""}, defaultTags: "tag:k8s", firewallMode: auto, defaultProxyClass: ""}
+apiServerProxyConfig: {allowImpersonation: "false", mode: "false"}
+imagePullSecrets: []
+END
 render() { "$HELM" template op $C -n tailpod --kube-version 1.35.0 "$@"; }
 kc apply -f $C/crds > /dev/null
 kc create ns tailpod > /dev/null
+kc -n tailpod create sa default > /dev/null # by a controller in a whole cluster
 kc label ns tailpod pod-security.kubernetes.io/enforce=restricted > /dev/null
 n=0
 for values in "--set credentials.apiKey=x" "--set oauth.clientId=a,oauth.clientSecret=b" "--set credentials.kind=authKey,credentials.authKey=k" \
 	"--set credentials.existingSecret=mine,caSecret=ca,loginServer=https://hs.example.com,operatorConfig.replicas=1" \
 	"--set credentials.apiKey=x,networkPolicy.metricsFrom={monitoring},ingressClass.name=tailpod,proxyConfig.derpHTTP=true" \
+	"-f $T/stock.yaml" "--set coordinator.enabled=true" \
+	"--set coordinator.enabled=true,coordinator.host=hs.example.com,coordinator.service.type=NodePort,coordinator.service.nodePort=30443,coordinator.service.stunPort=30478,coordinator.persistence.enabled=false,coordinator.policy=x" \
+	"--set-json oauthSecretVolume={\"secret\":{\"secretName\":\"x\"}}" \
 	"--set credentials.apiKey=x,ingressClass.enabled=false,podDisruptionBudget.enabled=false,networkPolicy.enabled=false"; do
 	# shellcheck disable=SC2086
 	render $values > "$T/chart-$n.yaml"
-	kc -n tailpod apply --dry-run=server -f "$T/chart-$n.yaml" > "$T/dry.log"
+	kc -n tailpod apply --dry-run=server -f "$T/chart-$n.yaml" >> "$T/dry.log" 2>&1 || die "$values: $(tail -n 3 "$T/dry.log")"
 	n=$((n + 1))
 done
 never grep -i warning "$T"/dry.log
+# the plugin's agents need the machine: not under "restricted"
+kc create ns machine > /dev/null
+kc -n machine create sa default > /dev/null
+for values in "" "--set caSecret=ca,cni.existingSecret=s,cni.remove=true,proxyConfig.derpHTTP=true" "--set coordinator.enabled=true,cni.settings.failOpen=true"; do
+	# shellcheck disable=SC2086
+	render --set credentials.apiKey=x,cni.enabled=true,cni.namespaces={apps},cni.authKey=k $values > "$T/chart-$n.yaml"
+	kc -n machine apply --dry-run=server -f "$T/chart-$n.yaml" > "$T/dry-machine.log" 2>&1 || die "$values: $(tail -n 3 "$T/dry-machine.log")"
+	n=$((n + 1))
+done
 say "$n renderings accepted"
 
 # what the chart installs is enough for the operator, and all it gets
@@ -38,6 +80,15 @@ render --set credentials.apiKey=x > "$T/chart.yaml"
 kc -n tailpod apply -f "$T/chart.yaml" > /dev/null
 kubeconfig_of "$T/kubeconfig-op" "$(kc -n tailpod create token op-tailpod-operator --duration=1h)"
 SA=system:serviceaccount:tailpod:op-tailpod-operator
+# rights SUBJECT NAMESPACE FILE: what it may do there is what e2e/golden/FILE says, no less and no more
+rights() {
+	local same='/^selfsubject/d; /^Resources/d'
+	kc auth can-i --list --as "$1" -n "$2" | sed -E "$same; s/${1##*:}(-0)?\\b/SELF\\1/g; s/ +/ /g; s/ \$//" | grep -v '^ \[/' | LC_ALL=C sort > "$T/rights"
+	[ -z "${GOLDEN:-}" ] || cp "$T/rights" "e2e/golden/$3"
+	diff "e2e/golden/$3" "$T/rights" || die "$1 has other rights in $2 than e2e/golden/$3 says"
+}
+rights $SA tailpod operator-own
+rights $SA default operator-elsewhere
 for what in "get secrets -n kube-system" "create pods -n tailpod" "delete services -n default" "create clusterroles" "impersonate users" "get nodes"; do
 	# shellcheck disable=SC2086
 	! kc auth can-i --as "$SA" $what > /dev/null 2>&1 || die "the operator may $what"
@@ -81,6 +132,12 @@ joins "$(proxy_of ingress default ing)" 31 ing.tail.test 100.64.0.31
 ing_told() { [ "$(kc get ingress ing -o jsonpath='{.status.loadBalancer.ingress[0].hostname}')" = ing.tail.test ]; }
 until_ok 10 ing_told
 never grep -E 'status 40[13]' "$T/op.log"
+# a proxy has its own Secret and no other
+for kind in "svc default web" "ingress default ing" "connector  cn"; do
+	P=$(proxy_of ${kind%% *} "$(cut -d' ' -f2 <<< "$kind")" "${kind##* }")
+	rights "system:serviceaccount:tailpod:$P" tailpod proxy-own
+	rights "system:serviceaccount:tailpod:$P" default proxy-elsewhere
+done
 # the pods would be admitted: their templates as bare pods
 for d in $(kc -n tailpod get sts -o name) deploy/op-tailpod-operator; do
 	kc -n tailpod get "$d" -o json | jq '{apiVersion: "v1", kind: "Pod", metadata: {name: "trial", labels: .spec.template.metadata.labels}, spec: .spec.template.spec}' |

@@ -5,10 +5,6 @@
 . e2e/kube.sh
 . e2e/cluster.sh
 need_peer helm headscale tailscaled
-export HOME=$T
-helm() { in_ns kube env KUBECONFIG="$T/kubeconfig" "$PEERS/helm" "$@"; }
-CHART=charts/tailpod-operator
-
 cluster
 say "two nodes are ready"
 cat > "$T/policy" <<'END'
@@ -21,7 +17,7 @@ host out
 tailscaled out; ts_up out "$(authkey)"; web out 8000
 load localhost/tailpod:e2e localhost/tailpod-cluster:e2e localhost/busybox:e2e
 app web; app lb; app open; app shut
-client pod
+client default/pod
 kc create ns tailpod > /dev/null
 kc label ns tailpod pod-security.kubernetes.io/enforce=restricted > /dev/null
 kc -n tailpod create secret generic authority --from-file=ca.crt="$CA" > /dev/null
@@ -103,11 +99,6 @@ until_ok 60 nothing_left
 [ "$(devices | cut -d' ' -f2)" = out ] || die "devices are left: $(devices)"
 [ -z "$(kc get svc -A -o json | jq -r '.items[].metadata.finalizers // [] | .[]')" ] || die "finalizers are left"
 helm uninstall tailpod -n tailpod --wait --timeout 60s > "$T/helm.log"
-left() {
-	kc -n tailpod get "$(kc api-resources --verbs=list --namespaced -o name | grep -v -e '^events' -e '^endpoints$' | paste -sd,)" -o name |
-		grep -v -e '^configmap/kube-root-ca.crt$' -e '^serviceaccount/default$' -e '^secret/authority$' || true
-}
-gone() { [ -z "$(left)" ] || { left; return 1; }; }
-until_ok 60 gone
+until_ok 60 gone tailpod authority
 [ -z "$(kc get clusterrole,clusterrolebinding,ingressclass -o name | grep -i tailpod)" ] || die "objects of the cluster are left"
 say "nothing is left"

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/version.h"
+#include "operator/check.h"
 #include "operator/operator.h"
 #include "os/logger.h"
 #include "os/privilege.h"
@@ -40,6 +41,8 @@ int main(int argc, char **argv)
 		puts("operator " TAILPOD_VERSION);
 		return 0;
 	}
+	if (argc > 2 && strcmp(argv[1], "check") == 0)
+		return operator_check(argv + 2, argc - 2, env("OPERATOR_CA_FILE"));
 	if (argc == 3 && strcmp(argv[1], "--kubeconfig") == 0) {
 		(void)setenv("KUBECONFIG", argv[2], 1);
 	} else if (argc > 1) {

@@ -129,6 +129,7 @@ static const char intro[] =
     "What is asked for and\n"
     "cannot be done is told by a condition and an Event of the object. Two replicas may run; one "
     "leads.\n\n"
+    "`operator check URL...` asks whether probes answer, such as http://SERVICE:9003/readyz.\n\n"
     "Settings come from the environment (flags: --kubeconfig FILE, --help):\n\n";
 
 bool options_help(struct buf *out)

@@ -424,6 +424,9 @@ static void volumes(struct jsonw *w, const struct render *r)
 		jsonw_key(w, "secret");
 		jsonw_obj(w);
 		jsonw_kstr(w, "secretName", r->settings->ca_secret);
+		/* a Secret of cert-manager's also holds the server's own key */
+		jsonw_key(w, "items");
+		jsonw_raw(w, bytes_str("[{\"key\":\"ca.crt\",\"path\":\"ca.crt\"}]"));
 		jsonw_obj_end(w);
 		jsonw_obj_end(w);
 	}

@@ -10,6 +10,11 @@
 app.kubernetes.io/name: {{ include "tailpod.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
+{{- /* of a part beside the operator, whose own selector must not match it */ -}}
+{{- define "tailpod.partSelector" -}}
+app.kubernetes.io/name: {{ include "tailpod.name" (index . 0) }}-{{ index . 1 }}
+app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+{{- end -}}
 {{- define "tailpod.labels" -}}
 {{ include "tailpod.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -24,5 +29,28 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- default (printf "%s-credentials" (include "tailpod.fullname" .)) .Values.credentials.existingSecret -}}
 {{- end -}}
 {{- define "tailpod.kind" -}}
-{{- if .Values.oauth.clientId -}}oauth{{- else -}}{{ .Values.credentials.kind }}{{- end -}}
+{{- if .Values.coordinator.enabled -}}apiKey
+{{- else if or .Values.oauth.clientId .Values.oauthSecretVolume -}}oauth{{- else -}}{{ .Values.credentials.kind }}{{- end -}}
+{{- end -}}
+{{- define "tailpod.coordinator" -}}
+{{- printf "%s-coordinator" (include "tailpod.fullname" .) -}}
+{{- end -}}
+{{- define "tailpod.coordinatorHost" -}}
+{{- default (printf "%s.%s.svc.%s" (include "tailpod.coordinator" .) .Release.Namespace .Values.clusterDomain) .Values.coordinator.host -}}
+{{- end -}}
+{{- define "tailpod.loginServer" -}}
+{{- if .Values.coordinator.enabled -}}
+{{- if .Values.loginServer }}{{ fail "loginServer and coordinator.enabled exclude each other" }}{{ end -}}
+{{- $c := .Values.coordinator -}}
+{{- $port := ternary $c.service.nodePort $c.service.port (and (ne $c.host "") (gt (int $c.service.nodePort) 0)) -}}
+{{- $host := include "tailpod.coordinatorHost" . -}}
+https://{{ ternary (printf "[%s]" $host) $host (contains ":" $host) }}{{ if ne (int $port) 443 }}:{{ int $port }}{{ end }}
+{{- else -}}{{ .Values.loginServer }}{{- end -}}
+{{- end -}}
+{{- define "tailpod.caSecret" -}}
+{{- if .Values.caSecret -}}{{ .Values.caSecret }}
+{{- else if .Values.coordinator.enabled -}}{{ default (printf "%s-ca" (include "tailpod.coordinator" .)) .Values.coordinator.tls.existingSecret }}{{- end -}}
+{{- end -}}
+{{- define "tailpod.cni" -}}
+{{- printf "%s-cni" (include "tailpod.fullname" .) -}}
 {{- end -}}

@@ -1,0 +1,135 @@
+#!/bin/bash
+# The chart on a real cluster of two nodes with its own coordinator, and the CNI plugin: a stock tailscaled outside joins through a
+# node port and fetches a Service; an opted-in pod reaches it by address and name, another pod is refused at once; a stream
+# outlives the agent's restart; coordinator and nodes keep their state; removal leaves nothing on the machines.
+. "$(dirname "$0")/lib.sh"
+. e2e/kube.sh
+. e2e/cluster.sh
+need_peer helm tailscaled
+[ -c /dev/net/tun ] || { echo "needs /dev/net/tun"; exit 77; }
+CO=tailpod-tailpod-operator-coordinator
+CO_DIR=$T # authkey and addr ask our coordinator
+co_cli() { kc -n tailpod exec $CO-0 -- coordinator "$@"; }
+
+cluster
+say "two nodes are ready"
+host out
+load localhost/tailpod:e2e localhost/tailpod-cluster:e2e localhost/busybox:e2e
+kc create ns tailpod > /dev/null
+kc create ns apps > /dev/null
+node 1 mkdir -p -m 0777 /var/lib/volume
+kc apply -f - > /dev/null <<END
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: volume}
+spec:
+  capacity: {storage: 1Gi}
+  accessModes: [ReadWriteOnce]
+  hostPath: {path: /var/lib/volume}
+  nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: [node1]}]}]}}
+END
+cat > "$T/values.yaml" <<END
+operatorConfig: {image: {repository: localhost/tailpod-cluster, tag: e2e}}
+proxyConfig: {image: {repository: localhost/tailpod, tag: e2e}}
+coordinator:
+  enabled: true
+  host: $IP_node1
+  service: {type: NodePort, nodePort: 30443, stunPort: 30478}
+  baseDomain: tail.test
+  policy: |
+    {"tagOwners": {"tag:k8s": ["test@"], "tag:pods": ["test@"]},
+     "acls": [{"action": "accept", "src": ["test@"], "dst": ["tag:k8s:*"]}, {"action": "accept", "src": ["tag:pods"], "dst": ["test@:8000"]}]}
+  persistence: {retain: false}
+END
+helm install tailpod $CHART -n tailpod -f "$T/values.yaml" --wait --timeout 90s > "$T/helm.log"
+helm test tailpod -n tailpod --timeout 60s > "$T/helm-test.log" || die "$(cat "$T/helm-test.log")"
+say "installed and tested"
+URL=https://$IP_node1:30443 CA=$T/ca.pem
+kc -n tailpod get secret $CO-ca -o jsonpath='{.data.ca\.crt}' | base64 -d > "$CA"
+co_cli users create test > /dev/null
+tailscaled out; ts_up out "$(authkey)"; web out 8000
+say "a stock node joins from outside"
+app web
+kc annotate svc web tailscale.com/expose=true > /dev/null
+until_ok 60 is_reason ProxyCreated svc web
+page() { via out "http://$1/" --max-time 5 | grep -q "hello from $2"; }
+until_ok 30 page default-web.tail.test web
+say "a Service is reached from outside"
+
+# --- the plugin comes: its agents join, opted-in pods have the tailnet
+for n in $NODES; do node "$n" find /etc/cni /opt/cni/bin -type f | sort > "$T/files-$n"; done
+cat >> "$T/values.yaml" <<END
+cni: {enabled: true, namespaces: [apps], authKey: "$(authkey --reusable --tags tag:pods --ephemeral)"}
+END
+helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --wait --timeout 90s > "$T/helm.log"
+for n in $NODES; do until_ok 20 node "$n" test -e /etc/cni/net.d/00-00-tailpod.conflist; done
+say "agents have joined"
+ask='tailscale.com/cni: "true"'
+client apps/named "$ask" 'nodeName: node2, dnsPolicy: None, dnsConfig: {nameservers: [100.100.100.100], searches: [tail.test]}'
+client apps/asks "$ask" 'nodeName: node1'
+client apps/silent "" 'nodeName: node2'
+client default/elsewhere "$ask" 'nodeName: node2'
+ip_out=$(addr out)
+fetch() { in_pod "$1" curl -sS --max-time 5 "http://$2:8000/" | grep -q "hello from out"; }
+until_ok 30 fetch apps/asks "$ip_out"
+until_ok 30 fetch apps/named "$ip_out"
+until_ok 30 fetch apps/named out
+until_ok 30 fetch apps/named out.tail.test
+for p in apps/silent default/elsewhere; do
+	S=$(date +%s%N)
+	never fetch "$p" "$ip_out"
+	S=$((($(date +%s%N) - S) / 1000000))
+	echo "figure: t-81-cluster-own: $p is refused after $S ms, kubectl included"
+	grep -qi "couldn't connect\|failed to connect" "$T/never.out" && [ $S -lt 4000 ] || die "not refused at once: $(cat "$T/never.out")"
+done
+say "opted-in pods reach the tailnet by address and name, others are refused"
+
+# --- a stream outlives the agent
+head -c $((${STREAM_MIB:-1024} << 20)) /dev/zero | openssl enc -aes-128-ctr -K "$(printf '%032x' 7)" -iv "$(printf '%032x' 1)" > "$T/out.www/big" 2> /dev/null
+sum=$(sha256sum < "$T/out.www/big")
+agent_on() { kc -n tailpod get pod -l app.kubernetes.io/name=tailpod-operator-cni --field-selector spec.nodeName=node2 -o jsonpath='{.items[*].metadata.name}'; }
+(kc exec --request-timeout=0 -n apps named -- sh -c "curl -sS --limit-rate 60M --max-time 240 http://$ip_out:8000/big | sha256sum" > "$T/stream.sum" 2> "$T/stream.err") & STREAM=$!
+PIDS+=($STREAM)
+sleep 4
+was=$(agent_on)
+S=$(date +%s)
+kc -n tailpod delete pod "$was" --wait=false > /dev/null
+is_new() { local p; p=$(agent_on); [ -n "$p" ] && [ "$p" != "$was" ] && kc -n tailpod wait pod "$p" --for=condition=Ready --timeout=1s; }
+until_ok 60 is_new
+kill -0 $STREAM || die "the stream ended before the agent was back"
+say "another agent after $(($(date +%s) - S)) s"
+rc=0; wait $STREAM || rc=$?
+[ $rc = 0 ] && [ "$(cat "$T/stream.sum")" = "$sum" ] || die "the stream broke: $rc, $(cat "$T/stream.err" "$T/stream.sum")"
+echo "figure: t-81-cluster-own: ${STREAM_MIB:-1024} MiB under an agent's restart, checksum agrees"
+until_ok 30 fetch apps/named out
+
+# --- the coordinator restarts with its volume
+kc -n tailpod delete pod $CO-0 --timeout=60s > /dev/null
+until_ok 60 kc -n tailpod wait pod $CO-0 --for=condition=Ready --timeout=1s
+[ "$(addr out)" = "$ip_out" ] || die "the coordinator has forgotten a node"
+until_ok 30 page default-web.tail.test web
+say "the coordinator came back with its state"
+
+# --- everything goes again
+kc delete svc web --timeout=60s > /dev/null
+until_ok 60 nothing_left
+kc delete pod -n apps named asks silent --wait=false > /dev/null
+helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --set cni.remove=true --wait --timeout 90s > "$T/helm.log"
+kc -n tailpod rollout status daemonset tailpod-tailpod-operator-cni --timeout=15s > /dev/null
+devices() { co_cli nodes list -o json | jq -r '.nodes[].givenName' | sort | paste -sd' '; }
+[ "$(devices)" = "out tailpod-node1 tailpod-node2" ] || die "devices: $(devices)"
+helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --set cni.enabled=false --wait --timeout 90s > "$T/helm.log"
+no_agents() { [ -z "$(agent_on)" ] && [ "$(devices)" = out ]; }
+until_ok 60 no_agents
+for n in $NODES; do
+	node "$n" find /etc/cni /opt/cni/bin -type f | sort | diff "$T/files-$n" - || die "files of node$n"
+	[ -z "$(node "$n" find /run/tailpod /var/lib/tailpod -type f -o -type s)" ] || die "files are left on node$n: $(node "$n" find /run/tailpod /var/lib/tailpod)"
+	[ -z "$({ node "$n" ip rule; node "$n" ip -6 rule; } | grep 'proto 116')" ] || die "rules are left on node$n"
+	[ -z "$(node "$n" ip route show table 5252; node "$n" ip -6 route show table 5252)" ] || die "routes are left on node$n"
+	never node "$n" ip link show tailpod0
+	[ -z "$(node "$n" nft list tables | grep tailpod)" ] || die "a table is left on node$n"
+done
+say "the plugin is gone from the machines, its nodes from the tailnet"
+helm uninstall tailpod -n tailpod --wait --timeout 60s > "$T/helm.log"
+until_ok 60 gone tailpod
+say "nothing is left"

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kube/web.h"
 #include "base/version.h"
+#include "kube/web.h"
 #include "os/loop.h"
 
 enum { LIMIT_S = 20, TRY_S = 5, AGAIN_S = 1, ANSWER_MAX = 1 << 16, LINE_MAX_LEN = 120 };

@@ -165,7 +165,11 @@ static int load_given_key(struct serve *s, struct err *e)
 
 int admin_load(struct serve *s, struct err *e)
 {
-	int ret = store_each(s->store, STORE_APIKEYS, load_apikey, s, e);
+	int ret;
+
+	if (!s->t)
+		return load_given_key(s, e);
+	ret = store_each(s->store, STORE_APIKEYS, load_apikey, s, e);
 
 	if (ret == 0)
 		ret = load_given_key(s, e);
@@ -181,9 +185,9 @@ void admin_reload(struct serve *s)
 	struct err e = { 0 };
 	struct buf map;
 
-	if (from_file(s) && load_file(s, &e) != 0)
+	if (s->t && from_file(s) && load_file(s, &e) != 0)
 		log_error("coordinator: %s; the policy before stays in force", e.text);
-	else if (from_file(s))
+	else if (s->t && from_file(s))
 		log_info("coordinator: policy %s is in force", s->conf->policy_path);
 	if (load_given_key(s, &e) != 0)
 		log_error("coordinator: %s; the key before stays valid", e.text);
@@ -193,6 +197,8 @@ void admin_reload(struct serve *s)
 		else
 			log_info("coordinator: certificate read again");
 	}
+	if (!s->t)
+		return;
 	buf_init(&map, CONFIG_FILE_MAX * 2);
 	if (relaymap_derp(s->conf, s->tls, &map, &e) != 0)
 		log_error("coordinator: %s; the relay map before stays", e.text);

@@ -635,6 +635,7 @@ static void help(void)
 	puts("coordinator: a control server, a relay and STUN for a tailnet, in one process\n"
 	     "\n"
 	     "  coordinator serve [--config FILE]\n"
+	     "  coordinator relay [--config FILE] [OPTIONS]     a relay and STUN alone\n"
 	     "\n"
 	     "Without a file it serves http://127.0.0.1:8080 and keeps its state in "
 	     "/var/lib/coordinator.\n"
@@ -659,6 +660,15 @@ static void help(void)
 	     "  --socket PATH         or the socket itself (also COORDINATOR_SOCKET)\n"
 	     "  --url URL             from elsewhere: the server's URL, with an API key in "
 	     "COORDINATOR_API_KEY\n"
+	     "\n"
+	     "Options of relay, each a setting of the file:\n"
+	     "  --listen ADDR  --stun-listen ADDR|off  --server-url URL  --state-directory DIR\n"
+	     "  --tls off|self|files  --certificate FILE  --key FILE  --user NAME\n"
+	     "  --verify-url URL      who knows the nodes: a coordinator's or Headscale's /verify\n"
+	     "  --verify-fail-open    let nodes in while it does not answer\n"
+	     "  --open                let everybody in instead\n"
+	     "  --mesh-key-file FILE  --mesh-with URL (once for each other relay of the region)\n"
+	     "  --metrics-listen ADDR /metrics and /health for whoever reaches it\n"
 	     "\n"
 	     "Exit code: 0 done, 1 refused or no server, 2 wrong usage.");
 }

@@ -34,6 +34,7 @@ static const struct row rows[] = {
 	{ "api_key_file", TEXT, AT(api_key_file), "", "file with one more API key, of your own choosing (32 characters or more); read again on SIGHUP" },
 	{ "user", TEXT, AT(user), "", "become this user once the ports are open (when started as root)" },
 	{ "system_calls", TEXT, AT(system_calls), "limited", "limited (seccomp: what serving does not need is refused), strict (such a call ends the program), or any" },
+	{ "metrics_listen", TEXT, AT(metrics_listen), "", "one more address, where /metrics and /health are answered to whoever reaches it, in clear, and nothing else is" },
 	{ "tls.mode", TEXT, AT(tls_mode), "off", "off, files, or self (a certificate of our own, kept in state_directory, pinned in the relay map)" },
 	{ "tls.certificate", TEXT, AT(tls_cert), "", "PEM file, for tls.mode files; read again on SIGHUP" },
 	{ "tls.key", TEXT, AT(tls_key), "", "PEM file" },
@@ -46,6 +47,10 @@ static const struct row rows[] = {
 	{ "policy.path", TEXT, AT(policy_path), "", "HuJSON file, read again on SIGHUP; default: the one set by `coordinator policy set`" },
 	{ "derp.enabled", FLAG, AT(derp_enabled), "true", "be a relay, as region derp.region_id" },
 	{ "derp.verify_clients", FLAG, AT(derp_verify), "true", "relay for nodes of this tailnet only" },
+	{ "derp.verify_url", TEXT, AT(derp_verify_url), "", "URL that is asked whether a node which is not ours may use the relay, as derper's -verify-client-url" },
+	{ "derp.verify_fail_open", FLAG, AT(derp_fail_open), "false", "let nodes in while that URL does not answer" },
+	{ "derp.mesh_key_file", TEXT, AT(derp_mesh_key_file), "", "file with 64 hex digits that all relays of the region share" },
+	{ "derp.mesh_with", LIST, AT(derp_mesh_with), "", "URLs of the other relays of the region; our own among them does no harm" },
 	{ "derp.region_id", NUMBER, AT(derp_region), "900", "" },
 	{ "derp.region_code", TEXT, AT(derp_code), "own", "" },
 	{ "derp.region_name", TEXT, AT(derp_name), "Coordinator", "" },
@@ -426,6 +431,26 @@ int config_load(struct config *c, const char *path, struct err *e)
 	return ret == 0 ? 0 : err_wrap(e, "%s", path);
 }
 
+int config_set(struct config *c, const char *key, const char *value, struct err *e)
+{
+	bool is_group;
+	const struct row *r = find(key, &is_group);
+	struct config_list *l;
+
+	if (r && r->kind == LIST) {
+		l = (struct config_list *)(void *)((char *)c + r->at);
+		if (l->n < CONFIG_LIST_MAX &&
+		    bytes_to_str(bytes_str(value), l->v[l->n], sizeof l->v[0])) {
+			l->n++;
+			return 0;
+		}
+	} else if (r && take(c, r, bytes_str(value))) {
+		return 0;
+	}
+	return r ? err_say(e, EINVAL, "%s wants %s", key, wanted(r->kind))
+		 : err_say(e, EINVAL, "there is no setting '%s'", key);
+}
+
 /* --- what follows from what --- */
 
 bool config_url(const char *url, bool *tls, char host[static 256], uint16_t *port)
@@ -542,6 +567,27 @@ static int settle_pools(const struct config *c, struct err *e)
 	return 0;
 }
 
+/* Who is served, and with whom: of the relay. */
+static int settle_relay(const struct config *c, struct err *e)
+{
+	struct listen_addr la;
+
+	if (c->metrics_listen[0] && listen_addr_parse(bytes_str(c->metrics_listen), &la, e) != 0)
+		return err_wrap(e, "metrics_listen");
+	if (c->derp_mesh_with.n > 0 && !c->derp_mesh_key_file[0])
+		return err_say(e, EINVAL, "derp.mesh_with wants derp.mesh_key_file");
+	if (!c->relay_only)
+		return 0;
+	if (!c->derp_enabled)
+		return err_say(e, EINVAL, "derp.enabled is false, and a relay is all there is");
+	if (c->derp_verify && !c->derp_verify_url[0])
+		return err_say(e, EINVAL,
+			       "nobody could use this relay: say in derp.verify_url (--verify-url) "
+			       "who knows the nodes, or let everybody in by derp.verify_clients: "
+			       "false (--open)");
+	return 0;
+}
+
 int config_settle(struct config *c, struct err *e)
 {
 	struct listen_addr la;
@@ -559,6 +605,8 @@ int config_settle(struct config *c, struct err *e)
 		ret = settle_url(c, &la, e);
 	if (ret == 0)
 		ret = settle_pools(c, e);
+	if (ret == 0)
+		ret = settle_relay(c, e);
 	if (ret != 0)
 		return ret;
 	if (!logger_level_parse(bytes_str(c->log_level), &level))

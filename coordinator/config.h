@@ -1,4 +1,5 @@
-/* coordinator/config.h - settings of `coordinator serve`: YAML, every key with a default
+/* coordinator/config.h - settings of `coordinator serve` and `relay`: YAML, every key with a
+ * default
  *
  * One table (config.c) names every key, its kind, its default and its help: parsing, `coordinator
  * config` and the documentation come from it. A key that is not there is refused with its line, its
@@ -47,7 +48,10 @@ struct config {
 	span_t key_expiry, ephemeral_timeout;
 	bool needs_approval;
 	char policy_path[CONFIG_TEXT], api_key_file[CONFIG_TEXT];
-	bool derp_enabled, derp_verify;
+	bool relay_only; /* `coordinator relay`: set before config_settle */
+	bool derp_enabled, derp_verify, derp_fail_open;
+	char derp_verify_url[CONFIG_TEXT], derp_mesh_key_file[CONFIG_TEXT], metrics_listen[128];
+	struct config_list derp_mesh_with;
 	int64_t derp_region, derp_rate;
 	char derp_code[64], derp_name[128], derp_host[256], derp_paths[CONFIG_TEXT],
 	    stun_listen[128];
@@ -65,6 +69,8 @@ void config_fini(struct config *c);
 MUST_USE int config_parse(struct config *c, struct bytes yaml, struct err *e);
 MUST_USE int config_load(struct config *c, const char *path,
 			 struct err *e); /* a file; e names it */
+/* One setting, as an option of the command line has it; lists grow by it. 0 or -EINVAL */
+MUST_USE int config_set(struct config *c, const char *key, const char *value, struct err *e);
 /* What follows from other settings is filled in (server_url, socket, stun_listen); what cannot be
  * is refused. */
 MUST_USE int config_settle(struct config *c, struct err *e);

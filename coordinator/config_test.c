@@ -113,6 +113,53 @@ TEST(contradictions_are_refused_with_what_to_do)
 	unsettled("listen: nowhere\n", "listen");
 }
 
+static int relay_of(const char *yaml)
+{
+	struct config r;
+	int ret;
+
+	config_init(&r);
+	r.relay_only = true;
+	ret = config_parse(&r, bytes_str(yaml), &e);
+	if (ret == 0)
+		ret = config_settle(&r, &e);
+	config_fini(&r);
+	return ret;
+}
+
+TEST(a_relay_alone_must_know_whom_to_let_in)
+{
+	ck_assert_int_eq(relay_of(""), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(e.text, "--verify-url"));
+	ck_assert_int_eq(relay_of("derp: {verify_url: 'https://c/verify'}"), 0);
+	ck_assert_int_eq(relay_of("derp: {verify_clients: false}"), 0);
+	ck_assert_int_eq(relay_of("derp: {verify_clients: false, enabled: false}"), -EINVAL);
+	ck_assert_int_eq(relay_of("derp: {verify_clients: false, mesh_with: ['https://r']}"),
+			 -EINVAL);
+	ck_assert_ptr_nonnull(strstr(e.text, "mesh_key_file"));
+	ck_assert_int_eq(relay_of("{derp: {verify_clients: false}, metrics_listen: 'x'}"), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(e.text, "metrics_listen"));
+}
+
+TEST(options_set_what_the_file_sets)
+{
+	struct config o;
+
+	config_init(&o);
+	ck_assert_int_eq(config_set(&o, "listen", "127.0.0.1:1", &e), 0);
+	ck_assert_str_eq(o.listen, "127.0.0.1:1");
+	ck_assert_int_eq(config_set(&o, "derp.verify_clients", "false", &e), 0);
+	ck_assert(!o.derp_verify);
+	for (int i = 0; i < CONFIG_LIST_MAX; i++)
+		ck_assert_int_eq(config_set(&o, "derp.mesh_with", "https://r", &e), 0);
+	ck_assert_uint_eq(o.derp_mesh_with.n, CONFIG_LIST_MAX);
+	ck_assert_int_eq(config_set(&o, "derp.mesh_with", "https://r", &e), -EINVAL);
+	ck_assert_int_eq(config_set(&o, "derp.region_id", "many", &e), -EINVAL);
+	ck_assert_int_eq(config_set(&o, "derp", "x", &e), -EINVAL);
+	ck_assert_int_eq(config_set(&o, "lisen", "x", &e), -EINVAL);
+	config_fini(&o);
+}
+
 TEST(urls_are_taken_apart)
 {
 	char host[256];

@@ -40,7 +40,7 @@ static void forget(struct conn *c) /* the stream is gone or about to be */
 		tailnet_closed(s->t, loop_now(s->loop), loop_wall(), c->session);
 	} else if (c->mode == CONN_DERP) {
 		s->by_derp[c->derp.index] = NULL;
-		derp_server_close(s->derp, loop_now(s->loop), c->derp);
+		derp_server_close(s->relay.derp, loop_now(s->loop), c->derp);
 	}
 	c->mode = CONN_HTTP;
 	c->stream = NULL;
@@ -179,7 +179,7 @@ static void close_websocket(struct conn *c, uint16_t code)
 	struct serve *s = c->s;
 
 	s->by_derp[c->derp.index] = NULL;
-	derp_server_close(s->derp, loop_now(s->loop), c->derp);
+	derp_server_close(s->relay.derp, loop_now(s->loop), c->derp);
 	c->mode = CONN_HTTP;
 	c->must_close = true;
 	if (!ws_emit_close(&c->out, code)) {
@@ -198,7 +198,7 @@ static void feed_websocket(struct conn *c, struct bytes in)
 	while (c->mode == CONN_DERP && (r = ws_feed(c->ws, &in, &piece)) != WS_MORE)
 		switch (r) {
 		case WS_DATA:
-			derp_server_feed(c->s->derp, loop_now(c->s->loop), c->derp, piece);
+			derp_server_feed(c->s->relay.derp, loop_now(c->s->loop), c->derp, piece);
 			break;
 		case WS_PING: /* who does not read gets no answers */
 			if (c->out.len < CONN_CHUNK &&
@@ -223,7 +223,7 @@ static void feed(struct conn *c, struct bytes in)
 	else if (c->ws)
 		feed_websocket(c, in);
 	else
-		derp_server_feed(s->derp, now, c->derp, in);
+		derp_server_feed(s->relay.derp, now, c->derp, in);
 }
 
 static void upgraded(struct conn *c)
@@ -274,7 +274,7 @@ static size_t on_room(void *ctx, struct iovec *v, size_t max)
 
 	(void)max;
 	if (c->mode != CONN_HTTP) {
-		if (c->mode == CONN_DERP && !derp_server_wants_read(c->s->derp, c->derp))
+		if (c->mode == CONN_DERP && !derp_server_wants_read(c->s->relay.derp, c->derp))
 			return 0;
 		v[0] = (struct iovec){ c->s->scratch, sizeof c->s->scratch };
 		return 1;
@@ -322,7 +322,7 @@ static void on_end(void *ctx)
 static void pull_websocket(struct conn *c)
 {
 	uint8_t head[WS_HEAD_MAX], *p = c->s->scratch;
-	size_t n = derp_server_pull(c->s->derp, loop_now(c->s->loop), c->derp, p,
+	size_t n = derp_server_pull(c->s->relay.derp, loop_now(c->s->loop), c->derp, p,
 				    CONN_CHUNK - WS_HEAD_MAX);
 
 	if (n > 0 &&
@@ -342,7 +342,7 @@ static void pull(struct conn *c)
 		return;
 	buf_commit(&c->out, c->mode == CONN_CONTROL
 				? tailnet_pull(c->s->t, now, c->session, p, CONN_CHUNK)
-				: derp_server_pull(c->s->derp, now, c->derp, p, CONN_CHUNK));
+				: derp_server_pull(c->s->relay.derp, now, c->derp, p, CONN_CHUNK));
 }
 
 static size_t on_data(void *ctx, struct iovec *v, size_t max)
@@ -391,7 +391,9 @@ static const struct stream_ops ops = { .room = on_room,
 
 /* --- accept --- */
 
-static void adopt(struct serve *s, int fd, const struct ipport *from, bool is_local)
+enum door { DOOR_TCP, DOOR_LOCAL, DOOR_METRICS };
+
+static void adopt(struct serve *s, int fd, const struct ipport *from, enum door door)
 {
 	struct conn *c = s->n_conns < s->max_conns ? calloc(1, sizeof *c) : NULL;
 
@@ -401,7 +403,8 @@ static void adopt(struct serve *s, int fd, const struct ipport *from, bool is_lo
 		return;
 	}
 	c->s = s;
-	c->is_local = is_local;
+	c->is_local = door == DOOR_LOCAL;
+	c->is_metrics = door == DOOR_METRICS;
 	if (from)
 		c->from = *from;
 	buf_init(&c->in, CONN_IN_MAX);
@@ -411,8 +414,9 @@ static void adopt(struct serve *s, int fd, const struct ipport *from, bool is_lo
 	http1_request_init(&c->h);
 	loop_timer_init(s->loop, &c->timer, on_timer, c);
 	loop_defer_init(&c->reap, on_reap, c);
-	c->stream = s->tls && !is_local ? stream_adopt_tls(s->loop, fd, s->tls, SPAN_S(10), &ops, c)
-					: stream_adopt(s->loop, fd, &ops, c);
+	c->stream = s->tls && door == DOOR_TCP
+			? stream_adopt_tls(s->loop, fd, s->tls, SPAN_S(10), &ops, c)
+			: stream_adopt(s->loop, fd, &ops, c);
 	if (!c->stream) {
 		s->count.refused_connections++;
 		loop_timer_fini(&c->timer);
@@ -430,10 +434,15 @@ static void adopt(struct serve *s, int fd, const struct ipport *from, bool is_lo
 
 void conn_accept(void *serve, int fd, const struct ipport *from)
 {
-	adopt(serve, fd, from, false);
+	adopt(serve, fd, from, DOOR_TCP);
 }
 
 void conn_accept_local(void *serve, int fd, const struct ipport *from)
 {
-	adopt(serve, fd, from, true);
+	adopt(serve, fd, from, DOOR_LOCAL);
+}
+
+void conn_accept_metrics(void *serve, int fd, const struct ipport *from)
+{
+	adopt(serve, fd, from, DOOR_METRICS);
 }

@@ -69,11 +69,11 @@ static void control(struct conn *c)
 
 static void relay(struct conn *c, bool fast_start, bool is_websocket)
 {
-	int ret =
-	    derp_server_open(c->s->derp, loop_now(c->s->loop), &c->from, fast_start, &c->derp);
+	int ret = derp_server_open(c->s->relay.derp, loop_now(c->s->loop), &c->from, fast_start,
+				   &c->derp);
 
 	if (is_websocket && ret == 0 && !(c->ws = calloc(1, sizeof *c->ws))) {
-		derp_server_close(c->s->derp, loop_now(c->s->loop), c->derp);
+		derp_server_close(c->s->relay.derp, loop_now(c->s->loop), c->derp);
 		ret = -ENOMEM;
 	}
 	c->s->count.websockets += is_websocket && ret == 0;
@@ -87,7 +87,7 @@ static void relay(struct conn *c, bool fast_start, bool is_websocket)
 		return;
 	}
 	if (!conn_index(&c->s->by_derp, &c->s->cap_derp, c->derp.index, c)) {
-		derp_server_close(c->s->derp, loop_now(c->s->loop), c->derp);
+		derp_server_close(c->s->relay.derp, loop_now(c->s->loop), c->derp);
 		conn_end(c);
 		return;
 	}
@@ -148,7 +148,7 @@ static void verify(struct conn *c, struct bytes body)
 
 static void health(struct conn *c)
 {
-	bool ok = store_ok(c->s->store);
+	bool ok = !c->s->store || store_ok(c->s->store);
 
 	answer(c, ok ? 200 : 500, "application/health+json",
 	       bytes_str(ok ? "{\"status\":\"pass\"}" : "{\"status\":\"fail\"}"));
@@ -243,6 +243,10 @@ static void register_page(struct conn *c, struct bytes id)
 
 static void index_page(struct conn *c)
 {
+	if (!c->s->t) {
+		answer_text(c, 200, "This is a Tailpod relay (DERP) of a tailnet.\n");
+		return;
+	}
 	answer_text(c, 200,
 		    "This is a Tailpod coordinator: the control server of a tailnet.\n"
 		    "Join it with: tailscale up --login-server=THIS-URL\n");
@@ -295,7 +299,7 @@ static void metrics(struct conn *c)
 {
 	struct buf out;
 
-	if (!c->is_local && !ip_is_loopback(&c->from.ip) && !authorized(c)) {
+	if (!c->is_metrics && !c->is_local && !ip_is_loopback(&c->from.ip) && !authorized(c)) {
 		answer_text(c, 401, "Unauthorized");
 		return;
 	}
@@ -319,12 +323,33 @@ static bool starts(struct bytes path, const char *prefix, struct bytes *rest)
 	return true;
 }
 
+/* What a relay alone has besides relaying, and what the door for metrics has at all. */
+static void few(struct conn *c, const struct http1_target *t, bool get)
+{
+	if (!get)
+		answer_text(c, 405, "method not allowed\n");
+	else if (bytes_eq_str(t->path, "/health"))
+		health(c);
+	else if (bytes_eq_str(t->path, "/metrics"))
+		metrics(c);
+	else if (!c->is_metrics && bytes_eq_str(t->path, "/version"))
+		version(c);
+	else if (!c->is_metrics && bytes_eq_str(t->path, "/bootstrap-dns"))
+		bootstrap_dns(c);
+	else if (!c->is_metrics && bytes_eq_str(t->path, "/"))
+		index_page(c);
+	else
+		answer_text(c, 404, "404 page not found\n");
+}
+
 static void dispatch(struct conn *c, const struct http1_target *t, struct bytes body)
 {
 	bool get = bytes_eq_str(c->h.method, "GET"), post = bytes_eq_str(c->h.method, "POST");
 	struct bytes rest;
 
-	if (starts(t->path, "/api/", &rest))
+	if (c->is_metrics || !c->s->t)
+		few(c, t, get);
+	else if (starts(t->path, "/api/", &rest))
 		api(c, t, body);
 	else if (post && bytes_eq_str(t->path, "/ts2021"))
 		control(c);
@@ -355,7 +380,7 @@ void http_request(struct conn *c, struct bytes body)
 	struct http1_target t;
 	bool fast_start;
 
-	if (c->s->derp) {
+	if (c->s->relay.derp && !c->is_metrics) {
 		switch (derp_http_request(&c->h, &c->out, &fast_start)) {
 		case DERP_HTTP_OTHER:
 			break;

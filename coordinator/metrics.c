@@ -14,15 +14,22 @@ struct figure {
 	uint64_t value;
 };
 
+/* What the relay asks and links to. */
+static const struct admission_stats no_questions;
+
 enum { FIGURES_MAX = 64 };
 
 static size_t collect(const struct serve *s, struct figure v[static FIGURES_MAX])
 {
 	static const struct derp_server_stats no_relay;
-	const struct derp_server_stats *d = s->derp ? derp_server_stats(s->derp) : &no_relay;
-	struct tailnet_stat t;
+	const struct derp_server_stats *d =
+	    s->relay.derp ? derp_server_stats(s->relay.derp) : &no_relay;
+	const struct admission_stats *q =
+	    s->relay.admission ? admission_stats(s->relay.admission) : &no_questions;
+	struct tailnet_stat t = { 0 };
 
-	tailnet_stat(s->t, &t);
+	if (s->t)
+		tailnet_stat(s->t, &t);
 	{
 		const struct figure all[] = {
 			{ "users", "Users", true, t.users },
@@ -53,7 +60,7 @@ static size_t collect(const struct serve *s, struct figure v[static FIGURES_MAX]
 			{ "stun_malformed_total", "Datagrams at the STUN port that are none", false,
 			  s->count.stun_bad },
 			{ "commits_total", "Database transactions", false,
-			  store_commits(s->store) },
+			  s->store ? store_commits(s->store) : 0 },
 			{ "derp_clients", "Node keys at the relay", true, d->clients },
 			{ "derp_accepts_total", "Relay connections accepted", false, d->accepts },
 			{ "derp_websockets_total", "Relay connections by WebSocket", false,
@@ -61,6 +68,20 @@ static size_t collect(const struct serve *s, struct figure v[static FIGURES_MAX]
 			{ "derp_websockets_malformed_total",
 			  "Of these, ended since the client broke the protocol", false,
 			  s->count.websockets_malformed },
+			{ "derp_links", "Other relays of the region that we are linked to", true,
+			  s->relay.mesh ? meshlinks_n_up(s->relay.mesh) : 0 },
+			{ "derp_forwarded_in_total", "Packets that came over such links", false,
+			  d->forwarded_in },
+			{ "derp_forwarded_out_total", "Packets handed to other relays", false,
+			  d->forwarded_out },
+			{ "derp_verify_allowed_total", "Nodes let in by verify_url", false,
+			  q->allowed },
+			{ "derp_verify_denied_total", "Nodes refused by verify_url", false,
+			  q->denied },
+			{ "derp_verify_failed_total", "Questions to verify_url without a verdict",
+			  false, q->failed },
+			{ "derp_verify_cached_total", "Verdicts that were still remembered", false,
+			  q->cached },
 			{ "derp_packets_in_total", "Packets received by the relay", false,
 			  d->packets_in },
 			{ "derp_bytes_in_total", "Bytes of packets received by the relay", false,
@@ -89,15 +110,15 @@ int metrics_emit(const struct serve *s, struct buf *out)
 		    "# HELP coordinator_%s %s.\n# TYPE coordinator_%s %s\ncoordinator_%s %llu\n",
 		    v[i].name, v[i].help, v[i].name, v[i].is_gauge ? "gauge" : "counter", v[i].name,
 		    (unsigned long long)v[i].value);
-	if (s->derp) {
+	if (s->relay.derp) {
 		ok &= buf_printf(
 		    out, "# HELP coordinator_derp_dropped_total Packets that the relay dropped.\n"
 			 "# TYPE coordinator_derp_dropped_total counter\n");
 		for (int i = 0; i < DERP_DROP_N; i++)
-			ok &=
-			    buf_printf(out, "coordinator_derp_dropped_total{reason=\"%s\"} %llu\n",
-				       derp_drop_name((enum derp_drop)i),
-				       (unsigned long long)derp_server_stats(s->derp)->dropped[i]);
+			ok &= buf_printf(
+			    out, "coordinator_derp_dropped_total{reason=\"%s\"} %llu\n",
+			    derp_drop_name((enum derp_drop)i),
+			    (unsigned long long)derp_server_stats(s->relay.derp)->dropped[i]);
 	}
 	return ok ? 0 : -ENOMEM;
 }

@@ -23,7 +23,6 @@
 #include "os/file.h"
 #include "os/privilege.h"
 #include "os/seccomp.h"
-#include "wire/stun.h"
 
 /* --- events --- */
 
@@ -77,33 +76,6 @@ static int tailnet_event(struct serve *s, const struct tailnet_event *ev)
 	}
 }
 
-static void relay_event(struct serve *s, const struct derp_server_event *ev)
-{
-	struct conn *c = ev->id.index < s->cap_derp ? s->by_derp[ev->id.index] : NULL;
-	const struct tailnet_node *n;
-
-	switch (ev->type) {
-	case DERP_SRV_OUTPUT:
-		if (c)
-			conn_kick(c);
-		break;
-	case DERP_SRV_READABLE:
-		if (c && c->stream)
-			stream_resume(c->stream);
-		break;
-	case DERP_SRV_HANGUP:
-		log_debug("relay: %s", ev->reason ? ev->reason : "closed");
-		if (c)
-			conn_end(c);
-		break;
-	case DERP_SRV_VERIFY:
-		n = tailnet_node_by_key(s->t, &ev->key);
-		derp_server_admit(s->derp, loop_now(s->loop), ev->id,
-				  n && n->approved && !tailnet_node_expired(n, loop_wall()));
-		break;
-	}
-}
-
 static bool stop(struct serve *s)
 {
 	if (!s->failed) {
@@ -118,16 +90,14 @@ static bool stop(struct serve *s)
 bool serve_settle(struct serve *s)
 {
 	struct tailnet_event ev;
-	struct derp_server_event rel;
 
 	if (s->failed)
 		return stop(s);
-	while (tailnet_next(s->t, &ev))
+	while (s->t && tailnet_next(s->t, &ev))
 		if (tailnet_event(s, &ev) != 0)
 			return stop(s);
-	while (s->derp && derp_server_next(s->derp, &rel))
-		relay_event(s, &rel);
-	if (store_commit(s->store, &s->why) != 0)
+	relay_settle(s);
+	if (s->store && store_commit(s->store, &s->why) != 0)
 		return stop(s);
 	return true;
 }
@@ -136,10 +106,10 @@ bool serve_settle(struct serve *s)
 
 static void arm(struct serve *s)
 {
-	mono_t at = tailnet_deadline(s->t);
+	mono_t at = s->t ? tailnet_deadline(s->t) : MONO_NEVER;
 
-	if (s->derp)
-		at = mono_min(at, derp_server_deadline(s->derp));
+	if (s->relay.derp)
+		at = mono_min(at, derp_server_deadline(s->relay.derp));
 	loop_timer_set(&s->wake, at);
 }
 
@@ -148,9 +118,10 @@ static void on_wake(void *ctx)
 	struct serve *s = ctx;
 	mono_t now = loop_now(s->loop);
 
-	tailnet_tick(s->t, now, loop_wall());
-	if (s->derp)
-		derp_server_tick(s->derp, now);
+	if (s->t)
+		tailnet_tick(s->t, now, loop_wall());
+	if (s->relay.derp)
+		derp_server_tick(s->relay.derp, now);
 }
 
 static void on_flush(void *ctx)
@@ -161,57 +132,9 @@ static void on_flush(void *ctx)
 		arm(s);
 }
 
-/* --- STUN --- */
-
-static void on_stun(void *ctx, const struct ipport *from, struct pkt *v, size_t n)
-{
-	struct serve *s = ctx;
-
-	for (size_t i = 0; i < n; i++) {
-		uint8_t txid[STUN_TXID], out[STUN_ANSWER_MAX];
-		struct pkt answer;
-
-		if (stun_request_parse(v[i].data, v[i].len, txid) != STUN_OK) {
-			s->count.stun_bad++;
-			continue;
-		}
-		s->count.stun++;
-		answer =
-		    (struct pkt){ .data = out, .len = (uint16_t)stun_answer_emit(txid, from, out) };
-		for (size_t k = 0; k < STUN_SOCKETS; k++)
-			if (s->stun[k] &&
-			    udp_family(s->stun[k]) == (ip_is_v4(&from->ip) ? AF_INET : AF_INET6))
-				(void)udp_send(s->stun[k], from, &answer, 1);
-	}
-}
-
-static const struct udp_ops stun_ops = { .recv = on_stun };
-
-static int open_stun(struct serve *s, struct err *e)
-{
-	struct listen_addr la;
-
-	if (!s->conf->derp_enabled || strcmp(s->conf->stun_listen, "off") == 0)
-		return 0;
-	if (listen_addr_parse(bytes_str(s->conf->stun_listen), &la, e) != 0)
-		return -EINVAL;
-	if (la.is_dual) {
-		s->stun[0] = udp_open(s->loop, AF_INET, la.v[0].port, &stun_ops, s, e);
-		s->stun[1] = udp_open(s->loop, AF_INET6, la.v[0].port, &stun_ops, s,
-				      e); /* a host without IPv6 has no such socket */
-		return s->stun[0] ? 0 : err_wrap(e, "STUN at %s", s->conf->stun_listen);
-	}
-	for (size_t i = 0; i < la.n && i < STUN_SOCKETS; i++) {
-		s->stun[i] = udp_open_at(s->loop, &la.v[i], &stun_ops, s, e);
-		if (!s->stun[i] && i == 0)
-			return err_wrap(e, "STUN at %s", s->conf->stun_listen);
-	}
-	return 0;
-}
-
 /* --- keys and certificate --- */
 
-static int private_key(const struct config *c, const char *name, struct key_priv *k, struct err *e)
+int serve_private_key(const struct config *c, const char *name, struct key_priv *k, struct err *e)
 {
 	char path[CONFIG_TEXT + 64], text[KEY_TEXT_MAX], *old = NULL;
 	size_t len = 0;
@@ -297,7 +220,7 @@ static int open_tailnet(struct serve *s, struct err *e)
 				     .key_expiry = c->key_expiry,
 				     .needs_approval = c->needs_approval };
 	struct buf map, dns;
-	int ret = private_key(c, "control.key", &conf.key, e);
+	int ret = serve_private_key(c, "control.key", &conf.key, e);
 
 	buf_init(&map, 2 * CONFIG_FILE_MAX);
 	buf_init(&dns, 2 * CONFIG_FILE_MAX);
@@ -321,25 +244,6 @@ static int open_tailnet(struct serve *s, struct err *e)
 	if (ret == 0)
 		ret = store_each(s->store, STORE_NODES, load_node, s, e);
 	return ret;
-}
-
-static int open_relay(struct serve *s, struct err *e)
-{
-	struct derp_server_conf conf = { .rng = &os_rng,
-					 .max_conns = s->max_conns,
-					 .verify = s->conf->derp_verify,
-					 .rate_bytes = (uint64_t)s->conf->derp_rate,
-					 .rate_burst = (uint64_t)s->conf->derp_rate };
-	int ret;
-
-	if (!s->conf->derp_enabled)
-		return 0;
-	ret = private_key(s->conf, "derp.key", &conf.key, e);
-	if (ret != 0)
-		return ret;
-	s->derp = derp_server_new(&conf);
-	key_wipe(&conf.key);
-	return s->derp ? 0 : err_set(e, ENOMEM, "start the relay");
 }
 
 static size_t descriptors(int64_t wanted)
@@ -372,10 +276,15 @@ static int open_ports(struct serve *s, struct err *e)
 	s->tcp = listen_tcp(s->loop, s->conf->listen, conn_accept, s, e);
 	if (!s->tcp)
 		return -(e->code ? e->code : EIO);
-	s->local = listen_unix(s->loop, s->conf->socket, 0600, conn_accept_local, s, e);
-	if (!s->local)
+	s->local = s->conf->relay_only
+		       ? NULL
+		       : listen_unix(s->loop, s->conf->socket, 0600, conn_accept_local, s, e);
+	if (!s->local && !s->conf->relay_only)
 		return -(e->code ? e->code : EIO);
-	return open_stun(s, e);
+	if (s->conf->metrics_listen[0] &&
+	    !(s->metrics = listen_tcp(s->loop, s->conf->metrics_listen, conn_accept_metrics, s, e)))
+		return err_wrap(e, "metrics_listen");
+	return relay_open_stun(s, e);
 }
 
 /* Another user, once ports and files are open. The state directory becomes his. */
@@ -426,14 +335,14 @@ static int start(struct serve *s, struct err *e)
 					 ? NULL
 					 : (const char *const[]){ "cap_net_bind_service", NULL },
 				     e);
-	if (ret == 0)
+	if (ret == 0 && !s->conf->relay_only)
 		ret = open_store(s, e);
 	if (ret == 0)
 		ret = open_tls(s, e);
-	if (ret == 0)
+	if (ret == 0 && !s->conf->relay_only)
 		ret = open_tailnet(s, e);
 	if (ret == 0)
-		ret = open_relay(s, e);
+		ret = relay_open(s, e);
 	if (ret != 0)
 		return ret;
 	admin_init(s);
@@ -453,15 +362,14 @@ static void finish(struct serve *s)
 {
 	listener_close(s->tcp);
 	listener_close(s->local);
-	for (size_t i = 0; i < STUN_SOCKETS; i++)
-		udp_close(s->stun[i]);
+	listener_close(s->metrics);
 	while (s->conns)
 		conn_end(s->conns);
 	if (s->t && s->store && !s->failed)
 		(void)serve_settle(s);
 	loop_timer_fini(&s->wake);
 	loop_flush_del(&s->flush);
-	derp_server_free(s->derp);
+	relay_close(s);
 	tailnet_free(s->t);
 	tls_server_free(s->tls);
 	apikeys_fini(&s->apikeys);
@@ -469,6 +377,25 @@ static void finish(struct serve *s)
 	loop_free(s->loop);
 	free(s->by_session);
 	free(s->by_derp);
+}
+
+static void started(const struct serve *s)
+{
+	const struct config *c = s->conf;
+	char pin[TLS_PIN_TEXT];
+
+	if (!c->relay_only) {
+		log_info("coordinator: serving %s at %s, commands at %s", c->server_url, c->listen,
+			 c->socket);
+		return;
+	}
+	log_info("coordinator: a relay, %s at %s", c->server_url, c->listen);
+	if (s->tls && strcmp(c->tls_mode, "self") == 0) {
+		tls_server_pin(s->tls, pin);
+		log_info("coordinator: CertName for the relay map: %s", pin);
+	}
+	if (!c->derp_verify)
+		log_warn("coordinator: everybody may use this relay (derp.verify_clients: false)");
 }
 
 int serve_run(const struct config *conf, struct err *e)
@@ -494,8 +421,7 @@ int serve_run(const struct config *conf, struct err *e)
 				   on_signal, s) != 0)
 			ret = err_say(e, EIO, "cannot wait for signals");
 	if (ret == 0) {
-		log_info("coordinator: serving %s at %s, commands at %s", conf->server_url,
-			 conf->listen, conf->socket);
+		started(s);
 		loop_run(s->loop);
 		if (s->failed) {
 			*e = s->why;

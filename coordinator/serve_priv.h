@@ -12,6 +12,7 @@
 #include "coordinator/apikeys.h"
 #include "coordinator/config.h"
 #include "coordinator/ratelimit.h"
+#include "coordinator/relay.h"
 #include "coordinator/serve.h"
 #include "coordinator/store.h"
 #include "coordinator/tailnet.h"
@@ -29,7 +30,6 @@ enum {
 	CONN_IDLE_S = 75, /* between requests, and for an answer to be taken */
 	CONN_CHUNK = 32768,
 	CONN_IN_MAX = HTTP1_HEAD_MAX + CONN_CHUNK,
-	STUN_SOCKETS = 2,
 };
 
 enum conn_mode { CONN_HTTP, CONN_CONTROL, CONN_DERP };
@@ -40,7 +40,7 @@ struct conn {
 	struct conn *next, *prev;
 	enum conn_mode mode;
 	struct ipport from;
-	bool is_local, must_close, has_head;
+	bool is_local, is_metrics, must_close, has_head;
 	struct buf in, head, body, out;
 	struct http1_head h; /* of the request; points into head once has_head */
 	struct http1_body framing;
@@ -59,12 +59,11 @@ struct serve_counters {
 struct serve {
 	const struct config *conf;
 	struct loop *loop;
-	struct store *store;
+	struct store *store; /* with t NULL for a relay alone */
 	struct tailnet *t;
-	struct derp_server *derp;
+	struct relay relay;
 	struct tls_server *tls;
-	struct listener *tcp, *local;
-	struct udp *stun[STUN_SOCKETS];
+	struct listener *tcp, *local, *metrics;
 	struct apikeys apikeys;
 	struct api api;
 	struct ratelimit handshakes, api_calls;
@@ -86,8 +85,14 @@ struct serve {
 bool serve_settle(
     struct serve *s); /* events carried out and stored; false: the database failed, send nothing */
 
+/* a key file in the state directory, made when it is not there */
+MUST_USE int serve_private_key(const struct config *c, const char *name, struct key_priv *k,
+			       struct err *e);
+
 /* conn.c */
 void conn_accept(void *serve, int fd, const struct ipport *from);
+void conn_accept_metrics(void *serve, int fd,
+			 const struct ipport *from); /* only /metrics and /health */
 void conn_accept_local(void *serve, int fd, const struct ipport *from);
 void conn_end(struct conn *c); /* its machine is told, the stream is closed, memory goes at the end
 				  of the turn */

@@ -383,6 +383,11 @@ static int healthcheck(struct cli *c)
 	return r;
 }
 
+static int nc(struct cli *c)
+{
+	return c->argc == 2 ? cli_nc(c->socket, c->argv[0], c->argv[1]) : 2;
+}
+
 static const struct command {
 	const char *name, *usage;
 	int (*fn)(struct cli *c);
@@ -393,6 +398,7 @@ static const struct command {
 	{ "whois", "whois [--json] ADDRESS[:PORT]", whois },
 	{ "netcheck", "netcheck [--json]", netcheck },
 	{ "metrics", "metrics", metrics },
+	{ "nc", "nc NODE PORT", nc },
 	{ "up", "up", up },
 	{ "down", "down", down },
 	{ "logout", "logout", logout },

@@ -17,6 +17,13 @@ enum { CLI_BODY_MAX = 64 << 20, CLI_TIMEOUT_S = 15, CLI_PEERS_MAX = 100000 };
 MUST_USE int cli_request(const char *socket, const char *method, const char *target,
 			 struct bytes body, int *status, struct buf *answer, struct err *e);
 
+/* The socket of the local API, with CLI_TIMEOUT_S for each read and write. A descriptor or -errno
+ * with one line. */
+MUST_USE int cli_dial(const char *socket, struct err *e);
+MUST_USE int cli_send(int fd, struct bytes b, struct err *e);
+/* nc.c: standard input and output joined with a port of a node; the exit code */
+int cli_nc(const char *socket, const char *host, const char *port);
+
 struct cli_node {
 	char name[256], dns_name[256], os[32], relay[32], addr[64];
 	struct ip ip4, ip6; /* zero: none */

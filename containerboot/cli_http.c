@@ -11,7 +11,7 @@
 #include "os/file.h"
 #include "wire/http1.h"
 
-static int dial(const char *path, struct err *e)
+int cli_dial(const char *path, struct err *e)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	struct timeval limit = { .tv_sec = CLI_TIMEOUT_S };
@@ -31,7 +31,7 @@ static int dial(const char *path, struct err *e)
 	return TAKE_FD(fd);
 }
 
-static int send_all(int fd, struct bytes b, struct err *e)
+int cli_send(int fd, struct bytes b, struct err *e)
 {
 	while (b.len > 0) {
 		ssize_t n = send(fd, b.data, b.len, MSG_NOSIGNAL);
@@ -99,7 +99,7 @@ static int parse(struct bytes in, const char *method, int *status, struct buf *a
 int cli_request(const char *socket, const char *method, const char *target, struct bytes body,
 		int *status, struct buf *answer, struct err *e)
 {
-	AUTO_FD int fd = dial(socket, e);
+	AUTO_FD int fd = cli_dial(socket, e);
 	struct http1_emit em;
 	struct buf out, in;
 	int r;
@@ -115,7 +115,7 @@ int cli_request(const char *socket, const char *method, const char *target, stru
 		? 0
 		: err_set(e, ENOMEM, "request");
 	if (r == 0)
-		r = send_all(fd, buf_bytes(&out), e);
+		r = cli_send(fd, buf_bytes(&out), e);
 	if (r == 0)
 		r = receive_all(fd, &in, e);
 	if (r == 0)

@@ -67,7 +67,7 @@ static void on_open(void *ctx)
 	size_t len = host_proxy_header(f->proxy_protocol, &f->remote, &f->local, head, sizeof head);
 
 	ns_tcp_accept(node_netstack(f->host->node), loop_now(f->host->loop), f->id);
-	if (host_splice_after(f->host, f->id, f->s, bytes_of(head, len)) != 0)
+	if (host_splice_after(f->host, f->id, f->s, bytes_of(NULL, 0), bytes_of(head, len)) != 0)
 		log_warn("host: out of memory for an inbound connection");
 	forward_free(f);
 }

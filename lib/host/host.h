@@ -39,7 +39,7 @@ struct host_conf {
 	struct node_conf node;
 	uint16_t port; /* UDP; 0: any */
 	bool no_udp4, no_udp6;
-	struct ip dest; /* TS_DEST_IP; zero: loopback; the port stays the same */
+	struct ip dest;      /* TS_DEST_IP; zero: loopback; the port stays the same */
 	bool exit_allow_lan; /* as host_set_exit_lan */
 	unsigned
 	    proxy_protocol; /* 1 or 2: a PROXY header before every inbound TCP forward; 0: none */
@@ -69,8 +69,8 @@ size_t host_send_packets(struct host *h, const struct pkt *v, size_t n);
 /* Another destination of new inbound flows; NULL: none is known, they are refused. */
 void host_set_dest(struct host *h, const struct ip *dest);
 
-/* Asked first about each new TCP flow to an own address: true: it has taken ev->id (accepted, refused
- * or waiting). fn NULL: nobody is asked. */
+/* Asked first about each new TCP flow to an own address: true: it has taken ev->id (accepted,
+ * refused or waiting). fn NULL: nobody is asked. */
 struct ns_event;
 typedef bool host_incoming_fn(void *ctx, const struct ns_event *ev);
 void host_set_incoming(struct host *h, host_incoming_fn *fn, void *ctx);
@@ -83,7 +83,8 @@ void host_forward(struct host *h, const struct ns_event *ev, const struct dial_c
 size_t host_proxy_header(unsigned version, const struct ipport *src, const struct ipport *dst,
 			 uint8_t *out, size_t cap);
 
-/* While an exit node is used: private addresses are dialled by the ordinary network all the same. */
+/* While an exit node is used: private addresses are dialled by the ordinary network all the same.
+ */
 void host_set_exit_lan(struct host *h, bool on);
 
 /* --- flows into the tailnet --- */
@@ -100,11 +101,11 @@ void host_connect_cancel(struct host_connect *c);
  * buffer in between; owns both from now on. `early`: bytes already read from the stream, which
  * enter the flow first. 0 or -ENOMEM (then both are closed) */
 MUST_USE int host_splice(struct host *h, struct ns_id id, struct stream *s, struct bytes early);
-/* A stream that carries `before` (copied, at most HOST_BEFORE_MAX) ahead of the flow's bytes: a
- * PROXY header. */
+/* The same with a stream that carries `before` (copied, at most HOST_BEFORE_MAX) ahead of the
+ * flow's bytes: a PROXY header, an answer. */
 enum { HOST_BEFORE_MAX = 128 };
 MUST_USE int host_splice_after(struct host *h, struct ns_id id, struct stream *s,
-			       struct bytes before);
+			       struct bytes early, struct bytes before);
 size_t host_n_splices(const struct host *h);
 
 /* Datagrams from an own tailnet port; recv is called for each answer. */

@@ -170,6 +170,19 @@ void httpd_end(struct httpd_call *c)
 	finish(c);
 }
 
+struct stream *httpd_detach(struct httpd_call *c, struct buf *early, bool *has_ended)
+{
+	struct bytes in = buf_bytes(&c->in);
+	struct stream *s = c->s;
+
+	assert(c->state == AT_WORK && !c->is_in_run);
+	if (c->out.len > 0 || !buf_append(early, in.data + c->consumed, in.len - c->consumed))
+		return NULL;
+	*has_ended = c->ended;
+	call_free(c);
+	return s;
+}
+
 void httpd_on_gone(struct httpd_call *c, void (*gone)(void *ctx), void *ctx)
 {
 	c->gone = gone;

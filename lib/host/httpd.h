@@ -16,6 +16,7 @@
 #include "wire/http1.h"
 
 struct loop;
+struct stream;
 struct httpd;
 struct httpd_call; /* one request; gone after the answer, httpd_end or the gone callback */
 
@@ -59,6 +60,12 @@ void httpd_begin(struct httpd_call *c, int status, const char *type,
 		 const struct httpd_field *extra, size_t n_extra);
 bool httpd_push(struct httpd_call *c, struct bytes data);
 void httpd_end(struct httpd_call *c);
+
+/* Instead of an answer: hands the connection over, which is the caller's to stream_set_ops at once;
+ * early: what the client sent behind the request (appended), has_ended: it will send no more. The
+ * call is over; NULL: it cannot be done (an interim answer is still on its way, no memory), and the
+ * call waits for an answer. */
+struct stream *httpd_detach(struct httpd_call *c, struct buf *early, bool *has_ended);
 
 /* Called when the client leaves before the answer is whole; the call is over then. */
 void httpd_on_gone(struct httpd_call *c, void (*gone)(void *ctx), void *ctx);

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "host/httpd.h"
+#include "host/localapi_dial.h"
 #include "os/file.h"
 #include "os/listen.h"
 #include "os/loop.h"
@@ -33,6 +34,7 @@ struct call_ping {
 struct localapi_server {
 	struct localapi_server_conf conf;
 	struct httpd *httpd;
+	struct host_pipes pipes; /* dialed to our own host */
 	struct watcher *watchers;
 	struct call_ping *pings;
 	size_t n_watchers, n_pings;
@@ -245,9 +247,14 @@ static void handle(void *ctx, struct httpd_call *c, const struct httpd_request *
 		.may_write = may_write(s, rq->fd),
 		.body = rq->body,
 	};
-	struct localapi_answer *a =
-	    malloc(sizeof *a); /* it holds preferences: too much for a stack */
+	struct localapi_answer *a;
 
+	if (bytes_eq_str(rq->target.path, "/localapi/v0/dial") && !request.has_origin &&
+	    bytes_eq_str(request.host, LOCALAPI_HOST)) {
+		localapi_dial(s->conf.host, &s->pipes, c, rq);
+		return;
+	}
+	a = malloc(sizeof *a); /* it holds preferences: too much for a stack */
 	if (!a) {
 		answer(s, c, 500, NULL, bytes_of(NULL, 0));
 		return;
@@ -303,6 +310,7 @@ void localapi_server_free(struct localapi_server *s)
 {
 	if (!s)
 		return;
-	httpd_free(s->httpd); /* watchers and pings go with their calls */
+	httpd_free(s->httpd); /* watchers, pings and dials go with their calls */
+	host_pipes_close(&s->pipes);
 	free(s);
 }

@@ -216,9 +216,10 @@ int host_splice(struct host *h, struct ns_id id, struct stream *s, struct bytes 
 	return join(h, id, s, early, bytes_of(NULL, 0));
 }
 
-int host_splice_after(struct host *h, struct ns_id id, struct stream *s, struct bytes before)
+int host_splice_after(struct host *h, struct ns_id id, struct stream *s, struct bytes early,
+		      struct bytes before)
 {
-	return join(h, id, s, bytes_of(NULL, 0), before);
+	return join(h, id, s, early, before);
 }
 
 /* --- connecting into the tailnet --- */

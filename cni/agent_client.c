@@ -10,57 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/json.h"
-
-const char *const agent_verdict_names[AGENT_VERDICTS] = {
-	[AGENT_AWAY] = "away",
-	[AGENT_READY] = "ready",
-	[AGENT_REFUSED] = "refused",
-	[AGENT_NOT_YET] = "not-yet",
-};
-
-bool agent_request_emit(const char *op, const struct attachment *a, struct buf *out)
-{
-	struct jsonw w;
-
-	jsonw_init(&w, out);
-	jsonw_obj(&w);
-	jsonw_ki64(&w, "version", 1);
-	jsonw_kstr(&w, "op", op);
-	if (a) {
-		jsonw_kstr(&w, "network", a->network);
-		jsonw_kstr(&w, "container", a->container);
-		jsonw_kstr(&w, "ifname", a->ifname);
-		jsonw_kstr(&w, "pod", a->pod);
-	}
-	jsonw_obj_end(&w);
-	return jsonw_ok(&w) && buf_append(out, "\n", 1);
-}
-
-bool agent_answer_parse(struct bytes line, struct agent_answer *out)
-{
-	struct json j = json_of(line);
-	struct bytes key;
-	char verdict[16] = "";
-
-	*out = (struct agent_answer){ .verdict = AGENT_AWAY };
-	json_obj(&j);
-	while (json_key(&j, &key)) {
-		if (json_key_is(key, "verdict"))
-			json_str(&j, verdict, sizeof verdict);
-		else if (json_key_is(key, "words"))
-			json_str(&j, out->words, sizeof out->words);
-		else
-			json_skip(&j);
-	}
-	if (!json_done(&j))
-		return false;
-	for (int i = AGENT_READY; i < AGENT_VERDICTS; i++)
-		if (strcmp(verdict, agent_verdict_names[i]) == 0)
-			out->verdict = (enum agent_verdict)i;
-	return out->verdict != AGENT_AWAY;
-}
-
 static int64_t now_ms(void)
 {
 	struct timespec t;
@@ -150,10 +99,11 @@ static ssize_t read_line(int fd, char *in, size_t cap, int64_t until)
 	}
 }
 
-static struct agent_answer ask(const char *socket, const char *op, const struct attachment *a)
+static struct agent_answer ask(const char *socket, enum words_op op, const struct attachment *a)
 {
 	const int64_t until = now_ms() + AGENT_TIMEOUT_MS;
-	struct agent_answer answer = { .verdict = AGENT_AWAY };
+	struct agent_answer answer = { .is_away = true };
+	struct words_answer said;
 	struct buf request;
 	char line[1024];
 	ssize_t n = -ENOMEM;
@@ -162,16 +112,19 @@ static struct agent_answer ask(const char *socket, const char *op, const struct 
 	buf_init(&request, AGENT_LINE_MAX);
 	if (fd < 0)
 		n = fd;
-	else if (agent_request_emit(op, a, &request))
+	else if (words_request_emit(op, a, &request))
 		n = send_all(fd, buf_bytes(&request), until);
 	if (n == 0)
 		n = read_line(fd, line, sizeof line, until);
-	if (n < 0)
-		snprintf(answer.words, sizeof answer.words, "the node agent at %s: %s", socket,
-			 strerror((int)-n));
-	else if (!agent_answer_parse(bytes_of(line, (size_t)n), &answer))
-		snprintf(answer.words, sizeof answer.words,
+	if (n < 0) {
+		snprintf(answer.said.words, sizeof answer.said.words, "the node agent at %s: %s",
+			 socket, strerror((int)-n));
+	} else if (words_answer_parse(bytes_of(line, (size_t)n), &said)) {
+		answer = (struct agent_answer){ .said = said };
+	} else {
+		snprintf(answer.said.words, sizeof answer.said.words,
 			 "the node agent at %s gave an answer that makes no sense", socket);
+	}
 	if (fd >= 0)
 		close(fd);
 	buf_fini(&request);
@@ -180,10 +133,10 @@ static struct agent_answer ask(const char *socket, const char *op, const struct 
 
 struct agent_answer agent_ask_add(const char *socket, const struct attachment *a)
 {
-	return ask(socket, "add", a);
+	return ask(socket, WORDS_ADD, a);
 }
 
 struct agent_answer agent_ask_status(const char *socket)
 {
-	return ask(socket, "status", NULL);
+	return ask(socket, WORDS_STATUS, NULL);
 }

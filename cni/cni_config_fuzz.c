@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	} else {
 		assert(config_version_index(c.version) >= 0 && c.n_ranges > 0 &&
 		       c.n_ranges <= CONFIG_RANGES_MAX && c.n_namespaces <= CONFIG_NAMESPACES_MAX);
-		assert(env_is_id(bytes_str(c.name), CONFIG_NAME_MAX) && !strchr(c.name, '/'));
+		assert(pod_is_id(bytes_str(c.name), POD_NETWORK_MAX) && !strchr(c.name, '/'));
 		assert(gc_parse(c.valid, valid, ARRAY_LEN(valid)) <= (int)ARRAY_LEN(valid));
 		if (c.prev.len > 0 && result_parse(c.prev, &prev, &f) == 0)
 			assert(prev.n_ips <= RESULT_IPS_MAX);

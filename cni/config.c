@@ -20,14 +20,9 @@ int config_version_index(const char *version)
 
 bool config_admits(const struct config *c, const char *pod_namespace)
 {
-	for (size_t i = 0; i < c->n_namespaces; i++) {
-		const char *p = c->namespaces[i];
-		const size_t n = strlen(p);
-
-		if (n > 0 && p[n - 1] == '*' ? strncmp(p, pod_namespace, n - 1) == 0
-					     : strcmp(p, pod_namespace) == 0)
+	for (size_t i = 0; i < c->n_namespaces; i++)
+		if (pod_namespace_matches(bytes_str(c->namespaces[i]), bytes_str(pod_namespace)))
 			return true;
-	}
 	return false;
 }
 
@@ -243,7 +238,7 @@ int config_parse(struct bytes text, struct config *out, struct fail *f)
 		out->valid.len = 0;
 	if (check_version(out, f) < 0)
 		return -1;
-	if (!env_is_id(bytes_str(out->name), CONFIG_NAME_MAX))
+	if (!pod_is_id(bytes_str(out->name), POD_NETWORK_MAX))
 		return fail_set(f, FAIL_CONFIG,
 				"network configuration: \"name\" is missing or not "
 				"alphanumeric with _ . - behind");

@@ -17,8 +17,6 @@ enum {
 	CONFIG_STDIN_MAX = 1 << 20,
 	CONFIG_NAMESPACES_MAX = 32,
 	CONFIG_RANGES_MAX = 8,
-	CONFIG_NAME_MAX = 200,
-	CONFIG_PATH_MAX = 256,
 	CONFIG_SOCKET_MAX = 108, /* sun_path */
 	CONFIG_TABLE = 5252,     /* ours */
 	/* lookup here, guard one behind; an upstream client on the same host has 5210-5270, its own
@@ -31,7 +29,7 @@ enum {
 enum config_opt_in { CONFIG_BY_ANNOTATION, CONFIG_ALL };
 
 struct config {
-	char version[16], name[CONFIG_NAME_MAX + 1];
+	char version[16], name[POD_NETWORK_MAX + 1];
 	enum config_opt_in opt_in;
 	char annotation[128];
 	char namespaces[CONFIG_NAMESPACES_MAX][64]; /* a trailing * matches the rest */
@@ -41,7 +39,7 @@ struct config {
 	size_t n_ranges;
 	uint32_t table, priority;
 	uint8_t protocol;
-	char socket[CONFIG_SOCKET_MAX], state_dir[CONFIG_PATH_MAX];
+	char socket[CONFIG_SOCKET_MAX], state_dir[POD_DIR_MAX + 1];
 
 	bool asks;          /* the pod's annotation says yes */
 	struct bytes prev;  /* prevResult as text, borrowed; len 0: none */

@@ -1,10 +1,11 @@
 /* cni/config_test.c - stdin, environment, prevResult, plan, lists: the pure parts */
 #include "cni/agent_client.h"
-#include "cni/attachment.h"
 #include "cni/config.h"
 #include "cni/conflist.h"
 #include "cni/gc.h"
+#include "cni/plan.h"
 #include "cni/result.h"
+#include "pod/attachment.h"
 #include "tests/harness.h"
 
 static const char asks[] =

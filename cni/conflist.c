@@ -7,7 +7,7 @@
 #include "cni/config.h"
 
 struct parts {
-	char version[16], name[CONFIG_NAME_MAX + 1], type[128];
+	char version[16], name[POD_NETWORK_MAX + 1], type[128];
 	struct bytes plugins;
 	bool has_ours;
 };

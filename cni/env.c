@@ -17,33 +17,6 @@ static const unsigned needs[VERB_N] = {
 	[VERB_DEL] = NEED_CONTAINER | NEED_IFNAME,
 };
 
-static bool is_alnum(uint8_t c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-bool env_is_id(struct bytes text, size_t max)
-{
-	if (text.len == 0 || text.len > max || !is_alnum(text.data[0]))
-		return false;
-	for (size_t i = 1; i < text.len; i++)
-		if (!is_alnum(text.data[i]) && !strchr("_.-", text.data[i]))
-			return false;
-	return memchr(text.data, 0, text.len) == NULL;
-}
-
-bool env_is_ifname(struct bytes text)
-{
-	if (text.len == 0 || text.len > ENV_IFNAME_MAX || bytes_eq_str(text, ".") ||
-	    bytes_eq_str(text, ".."))
-		return false;
-	for (size_t i = 0; i < text.len; i++) /* as the kernel's dev_valid_name */
-		if (text.data[i] <= ' ' || text.data[i] == '/' || text.data[i] == ':' ||
-		    text.data[i] == 0x7f)
-			return false;
-	return true;
-}
-
 static const char *get(char *const *environ, const char *name)
 {
 	const size_t n = strlen(name);
@@ -117,16 +90,16 @@ int env_parse(char *const *environ, struct env *out, struct fail *f)
 		return -1;
 	if (need == 0)
 		return 0;
-	if (!env_is_id(bytes_str(container), ENV_CONTAINER_MAX))
+	if (!pod_is_id(bytes_str(container), POD_CONTAINER_MAX))
 		return fail_set(f, FAIL_ENV,
 				"CNI_CONTAINERID is not alphanumeric with _ . - behind, or longer "
 				"than %d characters",
-				ENV_CONTAINER_MAX);
-	if (!env_is_ifname(bytes_str(ifname)))
+				POD_CONTAINER_MAX);
+	if (!pod_is_ifname(bytes_str(ifname)))
 		return fail_set(f, FAIL_ENV, "CNI_IFNAME is not an interface name");
 	if (!bytes_to_str(bytes_str(netns), out->netns, sizeof out->netns))
 		return fail_set(f, FAIL_ENV, "CNI_NETNS is longer than %d characters",
-				ENV_PATH_MAX - 1);
+				POD_NETNS_MAX);
 	(void)bytes_to_str(bytes_str(container), out->container, sizeof out->container);
 	(void)bytes_to_str(bytes_str(ifname), out->ifname, sizeof out->ifname);
 	out->netns_override = *get(environ, "CNI_NETNS_OVERRIDE") != 0;

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "cni/attachment.h"
-#include "cni/netlink.h"
 #include "cni/wiring.h"
+#include "pod/attachment.h"
+#include "pod/netlink.h"
 
 static struct bytes plain(struct json *j)
 {

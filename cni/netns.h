@@ -4,7 +4,7 @@
 
 #include "base/attr.h"
 #include "cni/fail.h"
-#include "cni/netlink.h"
+#include "pod/netlink.h"
 
 struct netns_id {
 	uint64_t dev, ino;

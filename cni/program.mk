@@ -1,12 +1,12 @@
 # The plugin is copied onto machines that have nothing: static, musl. A sanitizer build is an ordinary one.
 PROGRAMS += tailpod-cni
 PROG_tailpod-cni_DIR := cni
-PROG_tailpod-cni_MODULES := base
+PROG_tailpod-cni_MODULES := base pod
 PROG_tailpod-cni_STATIC := y
 PROG_tailpod-cni_RULE := own
 
 CNI_CC ?= $(if $(CROSS),$(CC) -specs /usr/lib/$(CROSS:%-gnu=%-musl)/musl-gcc.specs,musl-gcc)
-CNI_SRC := $(call srcs,cni) $(addprefix lib/base/,attr.c bytes.c err.c ip.c json.c json_write.c text.c)
+CNI_SRC := $(call srcs,cni) $(call srcs,lib/pod) $(addprefix lib/base/,attr.c bytes.c err.c ip.c json.c json_write.c text.c)
 ifeq ($(SAN),)
 CNI_OBJ := $(CNI_SRC:%.c=$(B)/musl/%.o)
 # musl has no kernel headers: those of the system come behind its own

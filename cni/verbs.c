@@ -15,6 +15,7 @@
 #include "cni/agent_client.h"
 #include "cni/gc.h"
 #include "cni/netns.h"
+#include "cni/plan.h"
 #include "cni/result.h"
 #include "cni/wiring.h"
 
@@ -47,7 +48,7 @@ static void find_cable(struct netlink *host, const struct result *prev, char out
 		const struct result_interface *f = &prev->interfaces[i];
 		struct netlink_link link;
 
-		if (f->in_pod || !env_is_ifname(bytes_str(f->name)) ||
+		if (f->in_pod || !pod_is_ifname(bytes_str(f->name)) ||
 		    !json_is_utf8(bytes_str(f->name)) || netlink_link(host, f->name, &link) < 0 ||
 		    !link.is_cable || link.is_port)
 			continue;
@@ -120,22 +121,23 @@ static int judge(const struct config *c, struct attachment *a, struct fail *f)
 {
 	const struct agent_answer answer = agent_ask_add(c->socket, a);
 
-	if (answer.verdict == AGENT_READY) {
+	if (!answer.is_away && answer.said.verdict == WORDS_READY) {
 		a->state = ATTACHMENT_GRANTED;
 		return 0;
 	}
-	if (answer.verdict == AGENT_REFUSED) {
+	if (!answer.is_away && answer.said.verdict == WORDS_REFUSED) {
 		a->state = ATTACHMENT_GUARDED;
-		fprintf(stderr, "tailpod-cni: %s has no tailnet: %s\n", a->pod, answer.words);
+		fprintf(stderr, "tailpod-cni: %s has no tailnet: %s\n", a->pod, answer.said.words);
 		return 0;
 	}
 	if (!c->fail_open)
 		return fail_set(f, FAIL_AGAIN,
 				"%s; the pod asked for the tailnet and waits (\"failOpen\": true "
 				"would start it)",
-				answer.words);
+				answer.said.words);
 	a->state = ATTACHMENT_PENDING;
-	fprintf(stderr, "tailpod-cni: %s starts without the tailnet: %s\n", a->pod, answer.words);
+	fprintf(stderr, "tailpod-cni: %s starts without the tailnet: %s\n", a->pod,
+		answer.said.words);
 	return 0;
 }
 
@@ -366,10 +368,10 @@ static int status(const struct config *c, struct fail *f)
 	if (!c->status_affects_node) /* a failure would take the whole node out (cni.md 9) */
 		return 0;
 	answer = agent_ask_status(c->socket);
-	if (answer.verdict == AGENT_READY || (answer.verdict == AGENT_AWAY && c->fail_open))
+	if (answer.is_away ? c->fail_open : answer.said.verdict == WORDS_READY)
 		return 0;
-	return fail_set(f, answer.verdict == AGENT_AWAY ? FAIL_UNAVAILABLE : FAIL_LIMITED, "%s",
-			answer.words);
+	return fail_set(f, answer.is_away ? FAIL_UNAVAILABLE : FAIL_LIMITED, "%s",
+			answer.said.words);
 }
 
 static int need_version(const struct env *env, const struct config *c, struct fail *f)

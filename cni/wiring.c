@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SWEEP_MAX = 1 << 16, ADVMSS4 = CONFIG_MTU - 40, ADVMSS6 = CONFIG_MTU - 60 };
+enum { ADVMSS4 = CONFIG_MTU - 40, ADVMSS6 = CONFIG_MTU - 60 };
 
 /* A host without IPv6 has no IPv6 traffic to guard. */
 static bool is_absent_family(const struct rule *r, int code)
 {
-	return r->is_v6 && (code == -EAFNOSUPPORT || code == -EOPNOTSUPP);
+	return !ip_is_v4(&r->to.ip) && (code == -EAFNOSUPPORT || code == -EOPNOTSUPP);
 }
 
 int wiring_put(struct netlink *nl, const struct attachment *a, const struct rule **bad)
@@ -73,30 +73,6 @@ int wiring_take(struct netlink *nl, const char *state_dir, const struct attachme
 	return first;
 }
 
-struct found {
-	struct rule *v;
-	size_t n, cap;
-	bool failed;
-};
-
-static void collect(void *ctx, const struct rule *r)
-{
-	struct found *f = ctx;
-
-	if (f->n == f->cap) {
-		const size_t cap = f->cap ? f->cap * 2 : 64;
-		struct rule *v = cap <= SWEEP_MAX ? realloc(f->v, cap * sizeof *v) : NULL;
-
-		if (!v) {
-			f->failed = true;
-			return;
-		}
-		f->v = v;
-		f->cap = cap;
-	}
-	f->v[f->n++] = *r;
-}
-
 struct presence {
 	const struct attachment *a;
 	bool here[RULE_MAX];
@@ -123,25 +99,25 @@ const struct rule *wiring_missing(struct netlink *nl, const struct attachment *a
 
 int wiring_sweep(struct netlink *nl, const char *state_dir, uint8_t protocol, size_t *n)
 {
-	struct found f = { 0 };
+	AUTO_FREE struct rule *have = NULL;
 	AUTO_FREE bool *claimed = NULL;
+	size_t n_have;
 	int r;
 
 	*n = 0;
 	/* rules first, files second: whatever was made in between has its file already */
-	r = netlink_rules(nl, protocol, collect, &f);
-	claimed = calloc(f.n ? f.n : 1, sizeof *claimed);
-	if (r == 0 && (f.failed || !claimed))
+	r = netlink_rules_all(nl, protocol, &have, &n_have);
+	claimed = calloc(n_have ? n_have : 1, sizeof *claimed);
+	if (r == 0 && !claimed)
 		r = -ENOMEM;
 	if (r == 0)
 		r = attachment_each(state_dir, NULL, note_claims,
-				    &(struct claims){ NULL, f.v, f.n, claimed });
-	for (size_t i = 0; r == 0 && i < f.n; i++)
+				    &(struct claims){ NULL, have, n_have, claimed });
+	for (size_t i = 0; r == 0 && i < n_have; i++)
 		if (!claimed[i]) {
-			r = netlink_rule_del(nl, &f.v[i], protocol);
+			r = netlink_rule_del(nl, &have[i], protocol);
 			*n += r == 0;
 		}
-	free(f.v);
 	return r;
 }
 

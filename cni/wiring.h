@@ -2,9 +2,10 @@
 #ifndef CNI_WIRING_H
 #define CNI_WIRING_H
 
-#include "cni/attachment.h"
-#include "cni/netlink.h"
+#include "cni/config.h"
 #include "cni/result.h"
+#include "pod/attachment.h"
+#include "pod/netlink.h"
 
 /* Rules of the host's side. put: guards before lookups, and no lookup of another that had the same
  * address before. 0 or -errno, `bad` then names the rule. */

@@ -11,15 +11,14 @@
 
 #include "base/log.h"
 #include "containerboot/agent_dns.h"
-#include "containerboot/agent_protocol.h"
 #include "containerboot/agent_rules.h"
 #include "os/file.h"
 #include "os/link.h"
 #include "os/listen.h"
 #include "os/masquerade.h"
-#include "os/netlink.h"
 #include "os/stream.h"
 #include "os/tun.h"
+#include "pod/words.h"
 
 enum {
 	TABLE = 5252, /* the plugin's defaults (cni/config.h) */
@@ -42,7 +41,7 @@ struct call {
 
 struct agent {
 	struct agent_conf conf;
-	struct rtnl *nl;
+	struct netlink nl; /* fd -1: not open */
 	struct tun *tun;
 	int link;
 	struct agent_dns *dns;
@@ -53,7 +52,7 @@ struct agent {
 	struct ip addr[2]; /* on the device; zero: none */
 	bool routed;
 	struct agent_rules_counts last;
-	uint64_t requests[AGENT_VERDICTS], bad_requests, put, swept, gone, rx, rx_dropped, tx,
+	uint64_t requests[WORDS_VERDICTS], bad_requests, put, swept, gone, rx, rx_dropped, tx,
 	    tx_dropped;
 };
 
@@ -128,13 +127,17 @@ static void set_sysctl(const char *family, const char *device, const char *name,
 static int open_device(struct agent *a, struct err *e)
 {
 	const char *name = a->conf.device;
+	struct netlink_link link;
 	int r;
 
 	a->tun = tun_open(a->conf.loop, name, from_device, a, e);
 	if (!a->tun)
 		return -EIO;
-	a->link = rtnl_link_index(a->nl, name);
-	r = a->link < 0 ? a->link : rtnl_link_up(a->nl, a->link, NODE_MTU);
+	r = netlink_link(&a->nl, name, &link);
+	if (r == 0) {
+		a->link = link.index;
+		r = netlink_link_up(&a->nl, a->link, NODE_MTU);
+	}
 	if (r < 0)
 		return err_set(e, -r, "bring the device %s up", name);
 	set_sysctl("ipv4", name, "ignore_routes_with_linkdown", "1");
@@ -157,12 +160,11 @@ static void set_routes(struct agent *a, bool want)
 	if (!ranges(v))
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
-		const struct rtnl_route route = {
-			.dst = v[i], .link = a->link, .table = TABLE, .protocol = PROTOCOL
-		};
+		const struct netlink_route route = { .dst = v[i], .link = a->link, .table = TABLE };
 		/* without an address of the family nothing can leave: the guard answers */
 		const bool can = want && !ip_is_zero(&a->addr[i]);
-		const int r = can ? rtnl_route_add(a->nl, &route) : rtnl_route_del(a->nl, &route);
+		const int r = can ? netlink_route_add(&a->nl, &route, PROTOCOL)
+				  : netlink_route_del(&a->nl, &route, PROTOCOL);
 
 		if (r < 0 && can)
 			log_warn("cni: the route of table %d cannot be set: %s", TABLE,
@@ -180,7 +182,7 @@ static void drop_other_addresses(struct agent *a)
 	for (int i = 0; i < n; i++)
 		if (strcmp(v[i].name, a->conf.device) == 0 && !ip_is_link_local(&v[i].ip) &&
 		    !ip_eq(&v[i].ip, &a->addr[0]) && !ip_eq(&v[i].ip, &a->addr[1]))
-			(void)!rtnl_addr_del(a->nl, a->link, &v[i].ip);
+			(void)!netlink_addr_del(&a->nl, a->link, &v[i].ip);
 }
 
 void agent_netmap(struct agent *a)
@@ -194,7 +196,7 @@ void agent_netmap(struct agent *a)
 
 		if (!node_ip(node, v6, &ip) || ip_eq(&ip, &a->addr[v6]))
 			continue;
-		r = rtnl_addr_add(a->nl, a->link, &ip);
+		r = netlink_addr_add(&a->nl, a->link, &ip);
 		if (r < 0) {
 			log_warn("cni: the node's address cannot be set on %s: %s", a->conf.device,
 				 strerrordesc_np(-r));
@@ -228,7 +230,7 @@ static void sweep(void *ctx)
 	struct agent *a = ctx;
 	struct err e = { 0 };
 
-	if (agent_rules_reconcile(a->nl, a->conf.state_dir, PROTOCOL, &a->last, &e) < 0)
+	if (agent_rules_reconcile(&a->nl, a->conf.state_dir, PROTOCOL, &a->last, &e) < 0)
 		log_warn("cni: %s", e.text);
 	a->put += a->last.put;
 	a->swept += a->last.swept;
@@ -264,40 +266,57 @@ static void hang_up(void *ctx)
 	forget(c);
 }
 
-static enum agent_verdict judge(struct agent *a, const struct agent_request *rq, const char **words)
+bool agent_admits(const char *namespaces, const char *pod)
+{
+	const struct bytes name = bytes_of(pod, strcspn(pod, "/"));
+
+	if (!namespaces)
+		return true;
+	while (*namespaces) {
+		const size_t n = strcspn(namespaces, ",");
+
+		if (pod_namespace_matches(bytes_of(namespaces, n), name))
+			return true;
+		namespaces += n;
+		namespaces += *namespaces == ',';
+	}
+	return false;
+}
+
+static enum words_verdict judge(struct agent *a, const struct words_request *rq, const char **words)
 {
 	const enum node_state state = node_state(host_node(a->conf.host));
 
 	*words = "";
-	if (rq->op == AGENT_ADD && !agent_admits(a->conf.namespaces, rq->pod)) {
+	if (rq->op == WORDS_ADD && !agent_admits(a->conf.namespaces, rq->pod)) {
 		*words = "TS_CNI_NAMESPACES does not name the pod's namespace";
-		return AGENT_REFUSED;
+		return WORDS_REFUSED;
 	}
 	if (state == NODE_RUNNING)
-		return AGENT_READY;
+		return WORDS_READY;
 	*words = state == NODE_NEEDS_LOGIN      ? "the node agent is not logged in to the tailnet"
 		 : state == NODE_NEEDS_APPROVAL ? "the node agent waits for approval in the tailnet"
 						: "the node agent is not on the tailnet yet";
-	return AGENT_NOT_YET;
+	return WORDS_NOT_YET;
 }
 
 static void answer(struct call *c, size_t len)
 {
-	struct agent_request rq;
-	enum agent_verdict verdict;
+	struct words_request rq;
+	enum words_verdict verdict;
 	const char *words;
 
-	if (!agent_request_parse(bytes_of(c->line, len), &rq)) {
+	if (!words_request_parse(bytes_of(c->line, len), &rq)) {
 		c->agent->bad_requests++;
 		hang_up(c);
 		return;
 	}
 	verdict = judge(c->agent, &rq, &words);
 	c->agent->requests[verdict]++;
-	if (rq.op == AGENT_ADD)
+	if (rq.op == WORDS_ADD)
 		log_info("cni: %s: %s", *rq.pod ? rq.pod : "a pod without a name",
-			 verdict == AGENT_READY ? "granted" : words);
-	if (!agent_answer_emit(verdict, words, &c->answer)) {
+			 verdict == WORDS_READY ? "granted" : words);
+	if (!words_answer_emit(verdict, words, &c->answer)) {
 		hang_up(c);
 		return;
 	}
@@ -399,6 +418,13 @@ static int make_directories(const struct agent_conf *conf, struct err *e)
 	return r < 0 ? r : file_mkdirs(conf->state_dir, 0700, e);
 }
 
+static int open_netlink(struct agent *a, struct err *e)
+{
+	const int r = netlink_open(&a->nl);
+
+	return r < 0 ? err_set(e, -r, "open a netlink socket") : 0;
+}
+
 static int open_dns(struct agent *a, struct err *e)
 {
 	const struct agent_dns_conf conf = { .loop = a->conf.loop,
@@ -420,8 +446,9 @@ struct agent *agent_new(const struct agent_conf *conf, struct err *e)
 		return NULL;
 	}
 	a->conf = *conf;
+	a->nl.fd = -1;
 	loop_timer_init(conf->loop, &a->sweep, sweep, a);
-	if (make_directories(conf, e) == 0 && (a->nl = rtnl_new(e)) && open_dns(a, e) == 0 &&
+	if (make_directories(conf, e) == 0 && open_netlink(a, e) == 0 && open_dns(a, e) == 0 &&
 	    open_device(a, e) == 0 &&
 	    (a->listener = listen_unix(conf->loop, conf->socket, 0600, on_call, a, e))) {
 		sweep(a);
@@ -441,7 +468,7 @@ void agent_free(struct agent *a)
 	loop_timer_fini(&a->sweep);
 	agent_dns_free(a->dns);
 	tun_close(a->tun);
-	rtnl_free(a->nl);
+	netlink_close(&a->nl);
 	free(a);
 }
 
@@ -450,7 +477,7 @@ void agent_remove(struct agent *a)
 	struct err e = { 0 };
 
 	set_routes(a, false);
-	if (agent_rules_remove(a->nl, a->conf.state_dir, PROTOCOL, &e) < 0)
+	if (agent_rules_remove(&a->nl, a->conf.state_dir, PROTOCOL, &e) < 0)
 		log_warn("cni: %s", e.text);
 	if (masquerade_del(a->conf.device, &e) < 0)
 		log_warn("cni: %s", e.text);
@@ -473,11 +500,11 @@ bool agent_metrics(const struct agent *a, struct buf *out)
 		{ "tailpod_cni_files_bad", "gauge", "Attachments' files that do not parse.",
 		  a->last.bad },
 		{ "tailpod_cni_requests_ready_total", "counter", "Requests answered: granted.",
-		  a->requests[AGENT_READY] },
+		  a->requests[WORDS_READY] },
 		{ "tailpod_cni_requests_refused_total", "counter", "Requests answered: refused.",
-		  a->requests[AGENT_REFUSED] },
+		  a->requests[WORDS_REFUSED] },
 		{ "tailpod_cni_requests_not_yet_total", "counter",
-		  "Requests answered: not on the tailnet.", a->requests[AGENT_NOT_YET] },
+		  "Requests answered: not on the tailnet.", a->requests[WORDS_NOT_YET] },
 		{ "tailpod_cni_requests_bad_total", "counter", "Requests that made no sense.",
 		  a->bad_requests },
 		{ "tailpod_cni_rules_put_total", "counter", "Rules that were missing and were put.",

@@ -32,6 +32,10 @@ void agent_free(struct agent *a); /* device, routes and rules stay; NULL is fine
  * device, files. Pods that run lose the tailnet and their guards. */
 void agent_remove(struct agent *a);
 
+/* Is a pod, namespace/name, of one of these? Comma-separated names, a trailing * matches the rest;
+ * NULL: all. */
+bool agent_admits(const char *namespaces, const char *pod);
+
 void agent_state(struct agent *a, enum node_state state);
 void agent_netmap(struct agent *a); /* own addresses may have changed */
 void agent_inner(struct agent *a, struct pkt *v, size_t n);

@@ -1,11 +1,8 @@
 /* containerboot/agent_rules.c - see agent_rules.h */
 #include "containerboot/agent_rules.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/magic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,45 +11,26 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "containerboot/agent_protocol.h"
-#include "os/file.h"
+#include "pod/attachment.h"
 
-enum { RULES_MAX = 1 << 16, GONE_S = 60, FILE_PATH_MAX = 1024 };
+enum { GONE_S = 60 };
 
 struct round {
-	struct rtnl *nl;
+	struct netlink *nl;
+	const char *state_dir;
 	uint8_t protocol;
-	struct rtnl_rule *have; /* of the kernel, listed before any file was read */
+	bool removing;
+	struct rule *have; /* of the kernel, listed before any file was read */
 	bool *claimed;
-	size_t n, cap;
-	bool failed, removing;
+	size_t n;
 	struct agent_rules_counts *counts;
-	struct agent_attachment one;
 };
-
-static void collect(void *ctx, const struct rtnl_rule *r)
-{
-	struct round *d = ctx;
-
-	if (d->n == d->cap) {
-		const size_t cap = d->cap ? d->cap * 2 : 64;
-		struct rtnl_rule *v = cap <= RULES_MAX ? realloc(d->have, cap * sizeof *v) : NULL;
-
-		if (!v) {
-			d->failed = true;
-			return;
-		}
-		d->have = v;
-		d->cap = cap;
-	}
-	d->have[d->n++] = *r;
-}
 
 /* Does the path still mean the pod's namespace? Only a clear no counts: where namespaces are not
  * mounted into the agent's view nothing can be said. */
-static bool is_gone(const struct agent_attachment *a)
+static bool is_gone(const struct attachment *a)
 {
-	char dir[AGENT_PATH_MAX];
+	char dir[POD_NETNS_MAX + 1];
 	struct statfs fs;
 	struct stat st;
 	char *slash;
@@ -75,24 +53,24 @@ static bool is_old(const char *path)
 	return stat(path, &st) == 0 && time(NULL) - st.st_mtime > GONE_S;
 }
 
-/* Claims the rules of one file and puts those that are missing. */
-static void settle(struct round *d, const char *path)
+/* Claims the rules of one attachment and puts those that are missing. */
+static void settle(struct round *d, const struct attachment *a, const char *path)
 {
 	size_t put = 0;
 
-	for (size_t i = 0; i < d->one.n_rules; i++) {
-		const struct rtnl_rule *r = &d->one.rules[i];
+	for (size_t i = 0; i < a->n_rules; i++) {
+		const struct rule *r = &a->rules[i];
 		bool here = false;
 		int ret;
 
-		if (r->is_lookup && d->one.is_guarded)
+		if (r->is_lookup && a->state == ATTACHMENT_GUARDED)
 			continue;
 		for (size_t k = 0; k < d->n; k++)
-			if (rtnl_rule_eq(&d->have[k], r))
+			if (rule_eq(&d->have[k], r))
 				here = d->claimed[k] = true;
 		if (here)
 			continue;
-		ret = rtnl_rule_add(d->nl, r);
+		ret = netlink_rule_add(d->nl, r, d->protocol);
 		if (ret == 0)
 			put++;
 		else if (ip_is_v4(&r->to.ip) || ret != -EAFNOSUPPORT)
@@ -102,106 +80,70 @@ static void settle(struct round *d, const char *path)
 	d->counts->put += put;
 	if (put > 0 &&
 	    access(path, F_OK) < 0) /* a DEL came in between: what was put has no owner now */
-		for (size_t i = 0; i < d->one.n_rules; i++)
-			(void)!rtnl_rule_del(d->nl, &d->one.rules[i]);
+		for (size_t i = 0; i < a->n_rules; i++)
+			(void)!netlink_rule_del(d->nl, &a->rules[i], d->protocol);
 }
 
-static void visit(struct round *d, const char *path)
+static bool visit(void *ctx, const struct attachment *a, bool ok)
 {
-	AUTO_FREE char *text = NULL;
-	struct err e = { 0 };
-	size_t len;
+	struct round *d = ctx;
+	char path[ATTACHMENT_FILE_MAX];
 
+	attachment_path(d->state_dir, a, path);
 	if (d->removing) {
 		d->counts->gone += unlink(path) == 0;
-		return;
-	}
-	if (file_read(path, AGENT_FILE_MAX, &text, &len, &e) < 0) {
-		d->counts->bad += access(path, F_OK) == 0;
-		return;
-	}
-	if (!agent_attachment_parse(bytes_of(text, len), &d->one)) {
+	} else if (!ok) {
 		log_warn("cni: %s does not parse", path);
 		d->counts->bad++;
-	} else if (is_gone(&d->one) && is_old(path)) {
+	} else if (is_gone(a) && is_old(path)) {
 		log_info("cni: the namespace of %s is gone: removed", path);
 		d->counts->gone += unlink(path) == 0;
 	} else {
 		d->counts->attachments++;
-		d->counts->granted += !d->one.is_guarded;
-		settle(d, path);
+		d->counts->granted += a->state != ATTACHMENT_GUARDED;
+		settle(d, a, path);
 	}
+	return true;
 }
 
-/* CONTAINER:IFNAME; two colons: a write that was cut off */
-static bool is_attachment(const char *name)
+static int round_run(struct round *d, struct err *e)
 {
-	const char *colon = strchr(name, ':');
-
-	return name[0] != '.' && colon && !strchr(colon + 1, ':');
-}
-
-static int each_file(struct round *d, const char *dir, int depth)
-{
-	DIR *v = opendir(dir);
-	struct dirent *one;
-	int r = 0;
-
-	if (!v)
-		return -errno;
-	while (r == 0 && (one = readdir(v))) {
-		char path[FILE_PATH_MAX];
-
-		if (one->d_name[0] == '.' ||
-		    snprintf(path, sizeof path, "%s/%s", dir, one->d_name) >= (int)sizeof path)
-			continue;
-		if (depth == 0) {
-			r = each_file(d, path, 1);
-			if (r == -ENOTDIR || r == -ENOENT)
-				r = 0;
-		} else if (is_attachment(one->d_name)) {
-			visit(d, path);
-		}
-	}
-	closedir(v);
-	return r;
-}
-
-static int round_run(struct round *d, const char *state_dir, struct err *e)
-{
+	const bool has_files = access(d->state_dir, F_OK) == 0;
 	int r;
 
 	memset(d->counts, 0, sizeof *d->counts);
-	r = rtnl_rules(d->nl, d->protocol, collect, d);
+	r = netlink_rules_all(d->nl, d->protocol, &d->have, &d->n);
 	d->claimed = calloc(d->n ? d->n : 1, sizeof *d->claimed);
-	if (r == 0 && (d->failed || !d->claimed))
+	if (r == 0 && !d->claimed)
 		r = -ENOMEM;
 	if (r == 0)
-		r = each_file(d, state_dir, 0);
-	if (r == -ENOENT && d->removing)
-		r = 0;
-	for (size_t i = 0; r == 0 && d->counts->bad == 0 && i < d->n; i++)
+		r = attachment_each(d->state_dir, NULL, visit, d);
+	/* no directory: no plugin has run since the boot, and nothing is known about the rules */
+	for (size_t i = 0; r == 0 && (has_files || d->removing) && d->counts->bad == 0 && i < d->n;
+	     i++)
 		if (!d->claimed[i])
-			d->counts->swept += rtnl_rule_del(d->nl, &d->have[i]) == 0;
+			d->counts->swept += netlink_rule_del(d->nl, &d->have[i], d->protocol) == 0;
 	free(d->have);
 	free(d->claimed);
-	/* no directory: no plugin has run since the boot, and nothing is known about the rules */
-	return r == 0 || r == -ENOENT ? 0
-				      : err_set(e, -r, "bring rules and %s together", state_dir);
+	return r == 0 ? 0 : err_set(e, -r, "bring rules and %s together", d->state_dir);
 }
 
-int agent_rules_reconcile(struct rtnl *nl, const char *state_dir, uint8_t protocol,
+int agent_rules_reconcile(struct netlink *nl, const char *state_dir, uint8_t protocol,
 			  struct agent_rules_counts *out, struct err *e)
 {
-	struct round d = { .nl = nl, .protocol = protocol, .counts = out };
+	struct round d = { .nl = nl, .state_dir = state_dir, .protocol = protocol, .counts = out };
 
-	return round_run(&d, state_dir, e);
+	return round_run(&d, e);
 }
 
-int agent_rules_remove(struct rtnl *nl, const char *state_dir, uint8_t protocol, struct err *e)
+int agent_rules_remove(struct netlink *nl, const char *state_dir, uint8_t protocol, struct err *e)
 {
 	struct agent_rules_counts counts;
-	struct round d = { .nl = nl, .protocol = protocol, .counts = &counts, .removing = true };
+	struct round d = { .nl = nl,
+			   .state_dir = state_dir,
+			   .protocol = protocol,
+			   .counts = &counts,
+			   .removing = true };
 
-	return round_run(&d, state_dir, e);
+	return round_run(&d, e);
 }

@@ -9,7 +9,7 @@
 #define CONTAINERBOOT_AGENT_RULES_H
 
 #include "base/err.h"
-#include "os/netlink.h"
+#include "pod/netlink.h"
 
 struct agent_rules_counts {
 	size_t attachments, granted; /* files; those of them with the tailnet */
@@ -18,10 +18,10 @@ struct agent_rules_counts {
 };
 /* 0 or -errno; out holds what was done either way. Nothing is swept when a file could not be read.
  */
-MUST_USE int agent_rules_reconcile(struct rtnl *nl, const char *state_dir, uint8_t protocol,
+MUST_USE int agent_rules_reconcile(struct netlink *nl, const char *state_dir, uint8_t protocol,
 				   struct agent_rules_counts *out, struct err *e);
 /* Removes every file and every rule. 0 or -errno */
-MUST_USE int agent_rules_remove(struct rtnl *nl, const char *state_dir, uint8_t protocol,
+MUST_USE int agent_rules_remove(struct netlink *nl, const char *state_dir, uint8_t protocol,
 				struct err *e);
 
 #endif

@@ -1,4 +1,5 @@
 /* containerboot/agent_test.c - the agent's words and its rounds over files and rules */
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
@@ -6,26 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "containerboot/agent_protocol.h"
+#include "containerboot/agent.h"
 #include "containerboot/agent_rules.h"
 #include "os/file.h"
+#include "os/tun.h"
+#include "pod/words.h"
 #include "tests/harness.h"
-
-TEST(a_request_needs_version_and_operation_and_is_refused_when_cut)
-{
-	static const char text[] = "{\"version\":1,\"op\":\"add\",\"pod\":\"apps/web\",\"new\":[]}";
-	struct agent_request rq;
-
-	ck_assert(agent_request_parse(bytes_str(text), &rq));
-	ck_assert_int_eq(rq.op, AGENT_ADD);
-	ck_assert_str_eq(rq.pod, "apps/web");
-	for (size_t n = 0; n + 1 < sizeof text; n++)
-		ck_assert(!agent_request_parse(bytes_of(text, n), &rq));
-	ck_assert(!agent_request_parse(bytes_str("{\"version\":2,\"op\":\"add\"}"), &rq));
-	ck_assert(!agent_request_parse(bytes_str("{\"version\":1,\"op\":\"drop\"}"), &rq));
-	ck_assert(!agent_request_parse(bytes_str("{\"op\":\"add\"}"), &rq));
-	ck_assert(!agent_request_parse(bytes_str("{\"version\":1}"), &rq));
-}
 
 TEST(namespaces_admit_whole_names_and_prefixes_with_a_star)
 {
@@ -70,21 +57,16 @@ static void write_file(const char *name, const char *state, const char *ip, cons
 	ck_assert_msg(file_replace(path, bytes_str(text), 0600, &e) == 0, "%s", e.text);
 }
 
-static void count(void *ctx, const struct rtnl_rule *r)
+static size_t rules(struct netlink *nl)
 {
-	(void)r;
-	++*(size_t *)ctx;
-}
+	AUTO_FREE struct rule *v = NULL;
+	size_t n;
 
-static size_t rules(struct rtnl *nl)
-{
-	size_t n = 0;
-
-	ck_assert_int_eq(rtnl_rules(nl, 116, count, &n), 0);
+	ck_assert_int_eq(netlink_rules_all(nl, 116, &v, &n), 0);
 	return n;
 }
 
-static struct agent_rules_counts go(struct rtnl *nl)
+static struct agent_rules_counts go(struct netlink *nl)
 {
 	struct agent_rules_counts c;
 	struct err e = { 0 };
@@ -95,87 +77,131 @@ static struct agent_rules_counts go(struct rtnl *nl)
 
 TEST(a_round_puts_what_files_want_and_removes_what_none_names)
 {
-	struct rtnl_rule stray = { .is_lookup = true,
-				   .has_from = true,
-				   .priority = 5258,
-				   .table = 5252,
-				   .protocol = 116 };
+	struct rule stray = {
+		.is_lookup = true, .has_from = true, .priority = 5258, .table = 5252
+	};
 	struct agent_rules_counts c;
-	struct rtnl *nl;
+	struct netlink nl;
 	char path[192];
 
 	if (!own_place())
 		SKIP("needs root for a network namespace");
-	nl = rtnl_new(NULL);
+	ck_assert_int_eq(netlink_open(&nl), 0);
 	ck_assert(ipprefix_parse(bytes_str("10.0.0.9"), &stray.from) &&
 		  ipprefix_parse(bytes_str("100.64.0.0/10"), &stray.to));
 	write_file("guarded", "guarded", "10.0.0.1", "/x/y", 0);
 	write_file("pending", "pending", "10.0.0.2", "/x/y", 0);
-	ck_assert_int_eq(rtnl_rule_add(nl, &stray), 0);
-	c = go(nl);
+	ck_assert_int_eq(netlink_rule_add(&nl, &stray, 116), 0);
+	c = go(&nl);
 	ck_assert_uint_eq(c.attachments, 2);
 	ck_assert_uint_eq(c.granted, 1);
 	ck_assert_uint_eq(c.put, 3); /* two guards and one lookup */
 	ck_assert_uint_eq(c.swept, 1);
-	ck_assert_uint_eq(rules(nl), 3);
-	c = go(nl);
+	ck_assert_uint_eq(rules(&nl), 3);
+	c = go(&nl);
 	ck_assert(c.put == 0 && c.swept == 0);
 	/* a lookup of a guarded pod is nobody's, though its file could name it */
 	ck_assert(ipprefix_parse(bytes_str("10.0.0.1"), &stray.from));
-	ck_assert_int_eq(rtnl_rule_add(nl, &stray), 0);
-	ck_assert_uint_eq(go(nl).swept, 1);
+	ck_assert_int_eq(netlink_rule_add(&nl, &stray, 116), 0);
+	ck_assert_uint_eq(go(&nl).swept, 1);
 	/* a file that does not parse may name any rule: nothing is swept */
 	snprintf(path, sizeof path, "%s/net/bad:eth0", dir);
 	ck_assert_int_eq(file_replace(path, bytes_str("{"), 0600, NULL), 0);
-	ck_assert_int_eq(rtnl_rule_add(nl, &stray), 0);
-	c = go(nl);
+	ck_assert_int_eq(netlink_rule_add(&nl, &stray, 116), 0);
+	c = go(&nl);
 	ck_assert(c.bad == 1 && c.swept == 0);
 	ck_assert_int_eq(unlink(path), 0);
-	ck_assert_uint_eq(go(nl).swept, 1);
-	rtnl_free(nl);
+	ck_assert_uint_eq(go(&nl).swept, 1);
+	netlink_close(&nl);
 }
 
 TEST(an_attachment_whose_namespace_is_gone_goes_after_a_minute)
 {
 	struct agent_rules_counts c;
 	struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
-	struct rtnl *nl;
+	struct netlink nl;
 	char path[192], gone[128];
 
 	if (!own_place())
 		SKIP("needs root for a network namespace");
-	nl = rtnl_new(NULL);
+	ck_assert_int_eq(netlink_open(&nl), 0);
 	snprintf(gone, sizeof gone, "%s/none", dir);
 	write_file("a", "granted", "10.0.0.1", gone, 7);
 	write_file("b", "granted", "10.0.0.2", "/no/such/place/n",
 		   7); /* not to be seen from here: says nothing */
-	c = go(nl);
+	c = go(&nl);
 	ck_assert(c.gone == 0 && c.attachments == 2);
 	snprintf(path, sizeof path, "%s/net/a:eth0", dir);
 	ck_assert_int_eq(utimensat(AT_FDCWD, path, old, 0), 0);
 	snprintf(path, sizeof path, "%s/net/b:eth0", dir);
 	ck_assert_int_eq(utimensat(AT_FDCWD, path, old, 0), 0);
-	c = go(nl);
+	c = go(&nl);
 	ck_assert_uint_eq(c.gone, 1);
 	ck_assert_uint_eq(c.attachments, 1);
 	ck_assert_uint_eq(c.swept, 2);
-	ck_assert_uint_eq(rules(nl), 2);
-	rtnl_free(nl);
+	ck_assert_uint_eq(rules(&nl), 2);
+	netlink_close(&nl);
 }
 
 TEST(without_a_state_directory_no_rule_is_touched)
 {
-	struct rtnl_rule guard = { .has_from = true, .priority = 5259, .protocol = 116 };
-	struct rtnl *nl;
+	struct rule guard = { .has_from = true, .priority = 5259 };
+	struct netlink nl;
 
 	if (!own_place())
 		SKIP("needs root for a network namespace");
-	nl = rtnl_new(NULL);
+	ck_assert_int_eq(netlink_open(&nl), 0);
 	ck_assert_int_eq(rmdir(dir), 0);
 	ck_assert(ipprefix_parse(bytes_str("10.0.0.9"), &guard.from) &&
 		  ipprefix_parse(bytes_str("100.64.0.0/10"), &guard.to));
-	ck_assert_int_eq(rtnl_rule_add(nl, &guard), 0);
-	ck_assert_uint_eq(go(nl).swept, 0);
-	ck_assert_uint_eq(rules(nl), 1);
-	rtnl_free(nl);
+	ck_assert_int_eq(netlink_rule_add(&nl, &guard, 116), 0);
+	ck_assert_uint_eq(go(&nl).swept, 0);
+	ck_assert_uint_eq(rules(&nl), 1);
+	netlink_close(&nl);
+}
+
+static size_t ignore(void *ctx, const struct pkt *v, size_t n)
+{
+	(void)ctx;
+	(void)v;
+	return n;
+}
+
+TEST(a_device_keeps_its_address_and_routes_when_its_owner_goes)
+{
+	const struct ip me = ip_v4(100, 64, 0, 7);
+	struct netlink_route route = { .table = 5252, .mtu = 1280 };
+	struct netlink_link link;
+	struct err e = { 0 };
+	struct loop *loop = loop_new();
+	struct netlink nl;
+	struct tun *t;
+
+	if (!own_place() || access("/dev/net/tun", W_OK) != 0)
+		SKIP("needs root and /dev/net/tun");
+	ck_assert_int_eq(netlink_open(&nl), 0);
+	ck_assert(ipprefix_parse(bytes_str("100.64.0.0/10"), &route.dst));
+	t = tun_open(loop, "tp0", ignore, NULL, &e);
+	ck_assert_msg(t != NULL, "%s", e.text);
+	ck_assert_int_eq(netlink_link(&nl, "tp0", &link), 0);
+	route.link = link.index;
+	ck_assert_int_eq(netlink_link_up(&nl, link.index, 1280), 0);
+	for (int twice = 0; twice < 2; twice++) {
+		ck_assert_int_eq(netlink_addr_add(&nl, link.index, &me), 0);
+		ck_assert_int_eq(netlink_route_add(&nl, &route, 116), 0);
+	}
+	tun_close(t);
+	ck_assert_int_eq(netlink_link(&nl, "tp0", &link), 0);
+	ck_assert_int_eq(link.index, route.link);
+	ck_assert_int_eq(netlink_route_has(&nl, &route, 116), 1);
+	t = tun_open(loop, "tp0", ignore, NULL, &e);
+	ck_assert_msg(t != NULL, "%s", e.text);
+	ck_assert_int_eq(netlink_route_del(&nl, &route, 116), 0);
+	ck_assert_int_eq(netlink_route_del(&nl, &route, 116), 0);
+	ck_assert_int_eq(netlink_addr_del(&nl, link.index, &me), 0);
+	ck_assert_int_eq(tun_remove(t, &e), 0);
+	tun_close(t);
+	ck_assert_int_eq(netlink_link(&nl, "tp0", &link), -ENODEV);
+	netlink_close(&nl);
+	loop_free(loop);
 }

@@ -1,10 +1,10 @@
 # mk/modules.mk - what there is: module groups, their libraries, the programs
 
 # lowest first; the order of the archives on a link line is the reverse
-MODULES := base crypto wire wg netstack path derp ts2021 model os kube node host
+MODULES := base pod crypto wire wg netstack path derp ts2021 model os kube node host
 # may have no undefined symbol outside mk/pure-symbols.txt and the libraries named there
 PURE := base crypto wire wg netstack path derp ts2021 model node
-CONV := base wire wg netstack
+CONV := base pod wire wg netstack
 
 # libraries by module (pkg-config names); a program or test needs those of what it links
 PKG_crypto := libsodium libcrypto

@@ -1,52 +1,12 @@
-/* cni/rule.c - see rule.h */
-#include "cni/rule.h"
+/* pod/rule.c - see rule.h */
+#include "pod/rule.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-static struct rule make(const struct plan_input *in, const struct ipprefix *to, bool is_lookup)
-{
-	return (struct rule){ .is_v6 = !ip_is_v4(&to->ip),
-			      .is_lookup = is_lookup,
-			      .priority = in->priority + !is_lookup,
-			      .table = is_lookup ? in->table : 0,
-			      .to = *to };
-}
-
-static size_t by_address(const struct plan_input *in, bool is_lookup, struct rule *out)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < in->n_ips; i++)
-		for (size_t k = 0; k < in->n_ranges; k++) {
-			if (ip_is_v4(&in->ips[i]) != ip_is_v4(&in->ranges[k].ip))
-				continue;
-			out[n] = make(in, &in->ranges[k], is_lookup);
-			out[n].has_from = true;
-			out[n].from = ipprefix_of(&in->ips[i], 128);
-			n++;
-		}
-	return n;
-}
-
-size_t plan_rules(const struct plan_input *in, struct rule out[static RULE_MAX])
-{
-	size_t n = 0;
-
-	assert(in->n_ips <= RULE_IPS_MAX && in->n_ranges <= RULE_RANGES_MAX);
-	for (size_t k = 0; *in->iif && k < in->n_ranges; k++) {
-		out[n] = make(in, &in->ranges[k], false);
-		(void)bytes_to_str(bytes_str(in->iif), out[n].iif, sizeof out[n].iif);
-		n++;
-	}
-	n += by_address(in, false, out + n);
-	return n + by_address(in, true, out + n);
-}
-
 bool rule_eq(const struct rule *a, const struct rule *b)
 {
-	return a->is_v6 == b->is_v6 && a->is_lookup == b->is_lookup && a->has_from == b->has_from &&
+	return a->is_lookup == b->is_lookup && a->has_from == b->has_from &&
 	       a->priority == b->priority && a->table == b->table &&
 	       (!a->has_from || ipprefix_eq(&a->from, &b->from)) && ipprefix_eq(&a->to, &b->to) &&
 	       strcmp(a->iif, b->iif) == 0;
@@ -124,9 +84,8 @@ void rule_parse(struct json *j, struct rule *out)
 		} else
 			json_skip(j);
 	}
-	out->is_v6 = !ip_is_v4(&out->to.ip);
 	if (!has_to || out->priority == 0 || !json_is_utf8(bytes_str(out->iif)) ||
 	    (!out->has_from && !*out->iif) ||
-	    (out->has_from && ip_is_v4(&out->from.ip) == out->is_v6))
+	    (out->has_from && ip_is_v4(&out->from.ip) != ip_is_v4(&out->to.ip)))
 		j->failed = true;
 }

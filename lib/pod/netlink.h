@@ -1,13 +1,14 @@
-/* cni/netlink.h - rules, routes and links by rtnetlink, one request at a time
+/* pod/netlink.h - rules, routes and links by rtnetlink, one request at a time
  *
  * Adding what is there and deleting what is gone are both 0. Everything made carries the protocol
  * number it was asked with, and only what carries it is deleted.
  */
-#ifndef CNI_NETLINK_H
-#define CNI_NETLINK_H
+#ifndef POD_NETLINK_H
+#define POD_NETLINK_H
 
 #include "base/attr.h"
-#include "cni/rule.h"
+#include "base/ip.h"
+#include "pod/rule.h"
 
 struct netlink {
 	int fd;
@@ -24,6 +25,10 @@ MUST_USE int netlink_rule_del(struct netlink *nl, const struct rule *r, uint8_t 
  * ours are left out. */
 typedef void netlink_rule_fn(void *ctx, const struct rule *r);
 MUST_USE int netlink_rules(struct netlink *nl, uint8_t protocol, netlink_rule_fn *fn, void *ctx);
+/* The same as a list; *v is the caller's to free, also after an error. -ENOMEM: more than
+ * NETLINK_RULES_MAX too */
+enum { NETLINK_RULES_MAX = 1 << 16 };
+MUST_USE int netlink_rules_all(struct netlink *nl, uint8_t protocol, struct rule **v, size_t *n);
 
 struct netlink_link {
 	int index;
@@ -32,10 +37,16 @@ struct netlink_link {
 };
 MUST_USE int netlink_link(struct netlink *nl, const char *name, struct netlink_link *out);
 
-struct netlink_route { /* in the main table */
+MUST_USE int netlink_link_up(struct netlink *nl, int link, uint32_t mtu);
+/* A single address, at once usable (no duplicate detection). */
+MUST_USE int netlink_addr_add(struct netlink *nl, int link, const struct ip *ip);
+MUST_USE int netlink_addr_del(struct netlink *nl, int link, const struct ip *ip);
+
+struct netlink_route {
 	struct ipprefix dst;
 	struct ip gw;         /* zero: none, the destination is on the link */
 	int link;             /* index */
+	uint32_t table;       /* 0: main */
 	unsigned mtu, advmss; /* 0: not set; mtu is locked */
 };
 /* Replaces a route of the same destination, metric and table that is ours; another's is -EEXIST. */

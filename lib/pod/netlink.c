@@ -1,15 +1,18 @@
-/* cni/netlink.c - see netlink.h
+/* pod/netlink.c - see netlink.h
  *
  * Answers come from the kernel, yet they are read through cursors like anybody's: a netlink socket
  * also hears other processes, so the sender is checked, and the sequence number.
  */
-#include "cni/netlink.h"
+#include "pod/netlink.h"
 
 #include <errno.h>
 #include <linux/fib_rules.h>
+#include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -46,6 +49,11 @@ static void put_ip(struct wr *w, uint16_t type, const struct ip *ip)
 		put_attr(w, type, ip->b + 12, 4);
 	else
 		put_attr(w, type, ip->b, 16);
+}
+
+static uint8_t family(const struct ip *ip)
+{
+	return ip_is_v4(ip) ? AF_INET : AF_INET6;
 }
 
 static uint8_t family_bits(const struct ipprefix *p)
@@ -168,7 +176,7 @@ void netlink_close(struct netlink *nl)
 static void rule_message(struct wr *w, uint8_t *buf, uint16_t type, uint16_t flags,
 			 const struct rule *r, uint8_t protocol)
 {
-	const struct fib_rule_hdr h = { .family = r->is_v6 ? AF_INET6 : AF_INET,
+	const struct fib_rule_hdr h = { .family = family(&r->to.ip),
 					.src_len = r->has_from ? family_bits(&r->from) : 0,
 					.dst_len = family_bits(&r->to),
 					.table = RT_TABLE_UNSPEC,
@@ -303,7 +311,6 @@ static void rule_found(void *ctx, uint16_t type, struct rd body)
 	if (x.protocol != d->protocol || base + h.src_len > 128 || base + h.dst_len > 128 ||
 	    (h.action != FR_ACT_TO_TBL && h.action != FR_ACT_UNREACHABLE) || h.dst_len == 0)
 		return;
-	x.rule.is_v6 = h.family == AF_INET6;
 	x.rule.is_lookup = h.action == FR_ACT_TO_TBL;
 	if (!x.rule.is_lookup)
 		x.rule.table = 0;
@@ -331,6 +338,40 @@ int netlink_rules(struct netlink *nl, uint8_t protocol, netlink_rule_fn *fn, voi
 			return r;
 	}
 	return 0;
+}
+
+struct rule_list {
+	struct rule *v;
+	size_t n, cap;
+	bool failed;
+};
+
+static void collect(void *ctx, const struct rule *r)
+{
+	struct rule_list *l = ctx;
+
+	if (l->n == l->cap) {
+		const size_t cap = l->cap ? l->cap * 2 : 64;
+		struct rule *v = cap <= NETLINK_RULES_MAX ? realloc(l->v, cap * sizeof *v) : NULL;
+
+		if (!v) {
+			l->failed = true;
+			return;
+		}
+		l->v = v;
+		l->cap = cap;
+	}
+	l->v[l->n++] = *r;
+}
+
+int netlink_rules_all(struct netlink *nl, uint8_t protocol, struct rule **v, size_t *n)
+{
+	struct rule_list l = { 0 };
+	const int r = netlink_rules(nl, protocol, collect, &l);
+
+	*v = l.v;
+	*n = l.n;
+	return r == 0 && l.failed ? -ENOMEM : r;
 }
 
 /* --- links --- */
@@ -368,16 +409,59 @@ int netlink_link(struct netlink *nl, const char *name, struct netlink_link *out)
 	return ask(nl, &w, &(struct answer){ link_found, out });
 }
 
+int netlink_link_up(struct netlink *nl, int link, uint32_t mtu)
+{
+	const struct ifinfomsg h = { .ifi_index = link, .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
+	uint8_t buf[REQUEST_MAX];
+	struct wr w;
+
+	begin(&w, buf, RTM_NEWLINK, NLM_F_ACK, &h, sizeof h);
+	put_u32(&w, IFLA_MTU, mtu);
+	return change(nl, &w);
+}
+
+static int address(struct netlink *nl, uint16_t type, uint16_t flags, int link, const struct ip *ip)
+{
+	const struct ifaddrmsg h = { .ifa_family = family(ip),
+				     .ifa_prefixlen = ip_is_v4(ip) ? 32 : 128,
+				     .ifa_index = (uint32_t)link,
+				     .ifa_flags = IFA_F_NODAD };
+	uint8_t buf[REQUEST_MAX];
+	struct wr w;
+
+	begin(&w, buf, type, NLM_F_ACK | flags, &h, sizeof h);
+	put_ip(&w, IFA_LOCAL, ip);
+	put_ip(&w, IFA_ADDRESS, ip);
+	return change(nl, &w);
+}
+
+int netlink_addr_add(struct netlink *nl, int link, const struct ip *ip)
+{
+	const int r = address(nl, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, link, ip);
+
+	return r == -EEXIST ? 0 : r;
+}
+
+int netlink_addr_del(struct netlink *nl, int link, const struct ip *ip)
+{
+	const int r = address(nl, RTM_DELADDR, 0, link, ip);
+
+	return r == -EADDRNOTAVAIL || r == -ENODEV ? 0 : r;
+}
+
 /* --- routes --- */
+
+static uint32_t table_of(const struct netlink_route *r)
+{
+	return r->table ? r->table : RT_TABLE_MAIN;
+}
 
 static void route_message(struct wr *w, uint8_t *buf, uint16_t type, uint16_t flags,
 			  const struct netlink_route *r, uint8_t protocol)
 {
-	const bool v6 = !ip_is_v4(&r->dst.ip);
 	const bool has_gw = !ip_is_zero(&r->gw);
-	const struct rtmsg h = { .rtm_family = v6 ? AF_INET6 : AF_INET,
+	const struct rtmsg h = { .rtm_family = family(&r->dst.ip),
 				 .rtm_dst_len = family_bits(&r->dst),
-				 .rtm_table = RT_TABLE_MAIN,
 				 .rtm_protocol = protocol,
 				 .rtm_scope = has_gw ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
 				 .rtm_type = RTN_UNICAST,
@@ -391,6 +475,7 @@ static void route_message(struct wr *w, uint8_t *buf, uint16_t type, uint16_t fl
 	begin(w, buf, type, flags, &h, sizeof h);
 	put_ip(w, RTA_DST, &r->dst.ip);
 	put_u32(w, RTA_OIF, (uint32_t)r->link);
+	put_u32(w, RTA_TABLE, table_of(r));
 	if (has_gw)
 		put_ip(w, RTA_GATEWAY, &r->gw);
 	if (r->mtu) {
@@ -438,6 +523,7 @@ int netlink_route_del(struct netlink *nl, const struct netlink_route *r, uint8_t
 struct route_search {
 	const struct netlink_route *want; /* NULL: the default route */
 	uint8_t protocol;
+	uint32_t table;
 	bool found;
 	uint32_t best;
 	struct netlink_route out;
@@ -484,7 +570,7 @@ static void route_found(void *ctx, uint16_t type, struct rd body)
 		return;
 	x.table = h.rtm_table;
 	each_attr(body, route_attr, &x);
-	if (x.table != RT_TABLE_MAIN || x.link == 0)
+	if (x.table != s->table || x.link == 0)
 		return;
 	if (s->want) {
 		s->found |= h.rtm_protocol == s->protocol && ip_eq(&x.dst, &s->want->dst.ip) &&
@@ -501,7 +587,8 @@ static void route_found(void *ctx, uint16_t type, struct rd body)
 static int search(struct netlink *nl, bool v6, struct route_search *s)
 {
 	const struct rtmsg h = { .rtm_family = v6 ? AF_INET6 : AF_INET,
-				 .rtm_table = RT_TABLE_MAIN };
+				 .rtm_table =
+				     s->table <= UINT8_MAX ? (uint8_t)s->table : RT_TABLE_COMPAT };
 	uint8_t buf[REQUEST_MAX];
 	struct wr w;
 
@@ -511,7 +598,7 @@ static int search(struct netlink *nl, bool v6, struct route_search *s)
 
 int netlink_route_has(struct netlink *nl, const struct netlink_route *r, uint8_t protocol)
 {
-	struct route_search s = { .want = r, .protocol = protocol };
+	struct route_search s = { .want = r, .protocol = protocol, .table = table_of(r) };
 	const int ret = search(nl, !ip_is_v4(&r->dst.ip), &s);
 
 	return ret < 0 ? ret : s.found;
@@ -519,7 +606,7 @@ int netlink_route_has(struct netlink *nl, const struct netlink_route *r, uint8_t
 
 int netlink_default(struct netlink *nl, bool v6, struct netlink_route *out)
 {
-	struct route_search s = { 0 };
+	struct route_search s = { .table = RT_TABLE_MAIN };
 	const int ret = search(nl, v6, &s);
 
 	if (ret < 0)

@@ -1,5 +1,5 @@
-/* cni/attachment.c - see attachment.h */
-#include "cni/attachment.h"
+/* pod/attachment.c - see attachment.h */
+#include "pod/attachment.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -103,9 +103,9 @@ bool attachment_parse(struct bytes text, struct attachment *out)
 	}
 	out->protocol = (uint8_t)protocol;
 	return json_done(&j) && protocol > 0 && protocol <= UINT8_MAX &&
-	       env_is_id(bytes_str(out->network), CONFIG_NAME_MAX) &&
-	       env_is_id(bytes_str(out->container), ENV_CONTAINER_MAX) &&
-	       env_is_ifname(bytes_str(out->ifname));
+	       pod_is_id(bytes_str(out->network), POD_NETWORK_MAX) &&
+	       pod_is_id(bytes_str(out->container), POD_CONTAINER_MAX) &&
+	       pod_is_ifname(bytes_str(out->ifname));
 }
 
 /* --- files --- */
@@ -165,13 +165,19 @@ static int replace(const char *path, struct bytes data)
 	return r;
 }
 
+void attachment_path(const char *state_dir, const struct attachment *a,
+		     char out[static ATTACHMENT_FILE_MAX])
+{
+	file_of(state_dir, a->network, a->container, a->ifname, out);
+}
+
 int attachment_save(const char *state_dir, const struct attachment *a)
 {
 	char path[ATTACHMENT_FILE_MAX];
 	struct buf text;
 	int r = -ENOMEM;
 
-	file_of(state_dir, a->network, a->container, a->ifname, path);
+	attachment_path(state_dir, a, path);
 	buf_init(&text, ATTACHMENT_TEXT_MAX);
 	if (attachment_emit(a, &text))
 		r = replace(path, buf_bytes(&text));
@@ -231,8 +237,8 @@ static bool split_name(const char *name, struct attachment *a)
 {
 	const char *colon = strchr(name, ':');
 
-	return colon && env_is_id(bytes_of(name, (size_t)(colon - name)), ENV_CONTAINER_MAX) &&
-	       env_is_ifname(bytes_str(colon + 1)) &&
+	return colon && pod_is_id(bytes_of(name, (size_t)(colon - name)), POD_CONTAINER_MAX) &&
+	       pod_is_ifname(bytes_str(colon + 1)) &&
 	       bytes_to_str(bytes_of(name, (size_t)(colon - name)), a->container,
 			    sizeof a->container) &&
 	       bytes_to_str(bytes_str(colon + 1), a->ifname, sizeof a->ifname);
@@ -243,7 +249,7 @@ static int each_of(const char *state_dir, const char *network, attachment_fn *fn
 {
 	AUTO_FREE struct attachment *a = malloc(sizeof *a),
 				    *named = calloc(1, sizeof *named); /* large */
-	char path[CONFIG_PATH_MAX + CONFIG_NAME_MAX + 2];
+	char path[POD_DIR_MAX + POD_NETWORK_MAX + 2];
 	struct dirent *d;
 	DIR *dir;
 
@@ -281,7 +287,7 @@ int attachment_each(const char *state_dir, const char *network, attachment_fn *f
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
 	while (go_on && r == 0 && (d = readdir(dir)))
-		if (env_is_id(bytes_str(d->d_name), CONFIG_NAME_MAX))
+		if (pod_is_id(bytes_str(d->d_name), POD_NETWORK_MAX))
 			r = each_of(state_dir, d->d_name, fn, ctx, &go_on);
 	closedir(dir);
 	return r == -ENOTDIR ? 0 : r;

@@ -1,0 +1,99 @@
+/* pod/netlink_test.c - in a network namespace of its own: rules and routes */
+#include "pod/netlink.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tests/harness.h"
+
+static bool own_namespace(void)
+{
+	return geteuid() == 0 && unshare(CLONE_NEWNET) == 0;
+}
+
+static struct ipprefix prefix(const char *s)
+{
+	struct ipprefix p;
+
+	ck_assert(ipprefix_parse(bytes_str(s), &p));
+	return p;
+}
+
+static size_t count(struct netlink *nl, struct rule *first, size_t max)
+{
+	AUTO_FREE struct rule *v = NULL;
+	size_t n;
+
+	ck_assert_int_eq(netlink_rules_all(nl, 116, &v, &n), 0);
+	for (size_t i = 0; i < n && i < max; i++)
+		first[i] = v[i];
+	return n;
+}
+
+TEST(rules_are_listed_as_they_were_made_and_only_those_of_our_protocol)
+{
+	const struct rule v[] = {
+		{ .is_lookup = true,
+		  .has_from = true,
+		  .priority = 500,
+		  .table = 5252,
+		  .from = prefix("10.0.0.2"),
+		  .to = prefix("100.64.0.0/10") },
+		{ .priority = 501, .to = prefix("fd7a:115c:a1e0::/48"), .iif = "cable7" },
+	};
+	struct rule other = v[0], seen[2];
+	struct netlink nl;
+
+	if (!own_namespace())
+		SKIP("needs root for a network namespace");
+	ck_assert_int_eq(netlink_open(&nl), 0);
+	other.priority = 7;
+	ck_assert_int_eq(netlink_rule_add(&nl, &other, 117), 0);
+	for (int twice = 0; twice < 2; twice++)
+		for (size_t i = 0; i < ARRAY_LEN(v); i++)
+			ck_assert_int_eq(netlink_rule_add(&nl, &v[i], 116), 0);
+	ck_assert_uint_eq(count(&nl, seen, 2), 2);
+	ck_assert(rule_eq(&seen[0], &v[0]) && rule_eq(&seen[1], &v[1]));
+	for (int twice = 0; twice < 2; twice++)
+		for (size_t i = 0; i < ARRAY_LEN(v); i++)
+			ck_assert_int_eq(netlink_rule_del(&nl, &v[i], 116), 0);
+	ck_assert_uint_eq(count(&nl, seen, 2), 0);
+	netlink_close(&nl);
+}
+
+TEST(a_route_is_put_once_into_its_table_and_anothers_is_not_replaced)
+{
+	const struct ip me = ip_v4(192, 0, 2, 7);
+	struct netlink_route route = { .dst = prefix("100.64.0.0/10"), .table = 5252, .mtu = 1280 };
+	struct netlink_route other;
+	struct netlink_link lo;
+	struct netlink nl;
+
+	if (!own_namespace())
+		SKIP("needs root for a network namespace");
+	ck_assert_int_eq(netlink_open(&nl), 0);
+	ck_assert_int_eq(netlink_link(&nl, "no-such", &lo), -ENODEV);
+	ck_assert_int_eq(netlink_link(&nl, "lo", &lo), 0);
+	ck_assert(!lo.is_port && !lo.is_cable);
+	ck_assert_int_eq(netlink_link_up(&nl, lo.index, 1500), 0);
+	for (int twice = 0; twice < 2; twice++)
+		ck_assert_int_eq(netlink_addr_add(&nl, lo.index, &me), 0);
+	route.link = lo.index;
+	ck_assert_int_eq(netlink_route_has(&nl, &route, 116), 0);
+	for (int twice = 0; twice < 2; twice++)
+		ck_assert_int_eq(netlink_route_add(&nl, &route, 116), 0);
+	ck_assert_int_eq(netlink_route_has(&nl, &route, 116), 1);
+	ck_assert_int_eq(netlink_route_add(&nl, &route, 117), -EEXIST);
+	other = route;
+	other.table = 0; /* main: nothing is there */
+	ck_assert_int_eq(netlink_route_has(&nl, &other, 116), 0);
+	for (int twice = 0; twice < 2; twice++)
+		ck_assert_int_eq(netlink_route_del(&nl, &route, 116), 0);
+	ck_assert_int_eq(netlink_route_has(&nl, &route, 116), 0);
+	for (int twice = 0; twice < 2; twice++)
+		ck_assert_int_eq(netlink_addr_del(&nl, lo.index, &me), 0);
+	ck_assert_int_eq(netlink_default(&nl, false, &other), -ENOENT);
+	netlink_close(&nl);
+}

@@ -318,31 +318,20 @@ static void on_end(void *ctx)
 		c->must_close = true;
 }
 
-/* A message of what the relay has; the scratch buffer is free between two reads. */
-static void pull_websocket(struct conn *c)
-{
-	uint8_t head[WS_HEAD_MAX], *p = c->s->scratch;
-	size_t n = derp_server_pull(c->s->relay.derp, loop_now(c->s->loop), c->derp, p,
-				    CONN_CHUNK - WS_HEAD_MAX);
-
-	if (n > 0 &&
-	    !(buf_append(&c->out, head, ws_head(WS_BINARY, n, head)) && buf_append(&c->out, p, n)))
-		conn_end(c);
-}
-
+/* What its machine has to send, by way of the scratch buffer, which is free between two reads: no
+ * more is allocated than there are bytes. */
 static void pull(struct conn *c)
 {
-	uint8_t *p = c->ws ? NULL : buf_reserve(&c->out, CONN_CHUNK);
 	mono_t now = loop_now(c->s->loop);
+	uint8_t head[WS_HEAD_MAX], *p = c->s->scratch;
+	size_t n = c->mode == CONN_CONTROL
+		       ? tailnet_pull(c->s->t, now, c->session, p, CONN_CHUNK)
+		       : derp_server_pull(c->s->relay.derp, now, c->derp, p,
+					  CONN_CHUNK - WS_HEAD_MAX);
 
-	if (c->ws)
-		pull_websocket(c);
-
-	if (!p)
-		return;
-	buf_commit(&c->out, c->mode == CONN_CONTROL
-				? tailnet_pull(c->s->t, now, c->session, p, CONN_CHUNK)
-				: derp_server_pull(c->s->relay.derp, now, c->derp, p, CONN_CHUNK));
+	if (n > 0 && ((c->ws && !buf_append(&c->out, head, ws_head(WS_BINARY, n, head))) ||
+		      !buf_append(&c->out, p, n)))
+		conn_end(c);
 }
 
 static size_t on_data(void *ctx, struct iovec *v, size_t max)
@@ -424,6 +413,7 @@ static void adopt(struct serve *s, int fd, const struct ipport *from, enum door 
 		return;
 	}
 	s->count.connections++;
+	serve_trim_later(s);
 	c->next = s->conns;
 	if (s->conns)
 		s->conns->prev = c;

@@ -18,7 +18,6 @@
 
 #include "base/text.h"
 #include "coordinator/tailnet_priv.h"
-#include "crypto/hash.h"
 
 /* --- which peers a stream knows --- */
 
@@ -300,7 +299,7 @@ static bool send_deltas(struct tailnet *t, struct stream *s, wall_t wall)
 static bool filter(struct tailnet *t, struct jsonw *w, struct stream *s)
 {
 	struct buf rules;
-	uint8_t hash[32];
+	uint64_t hash;
 	bool changed;
 
 	buf_init(&rules, TAILNET_FRAME_MAX);
@@ -309,10 +308,10 @@ static bool filter(struct tailnet *t, struct jsonw *w, struct stream *s)
 		w->failed = true;
 		return false;
 	}
-	hash256(hash, buf_bytes(&rules));
-	changed = memcmp(hash, s->filter_hash, sizeof hash) != 0;
+	hash = tailnet_hash(t, buf_bytes(&rules).data, rules.len);
+	changed = hash != s->filter_hash;
 	if (changed) {
-		memcpy(s->filter_hash, hash, sizeof hash);
+		s->filter_hash = hash;
 		jsonw_key(w, "PacketFilters");
 		jsonw_obj(w);
 		jsonw_key(w, "base");
@@ -326,7 +325,7 @@ static bool filter(struct tailnet *t, struct jsonw *w, struct stream *s)
 static bool ssh_policy(struct tailnet *t, struct jsonw *w, struct stream *s)
 {
 	struct buf out;
-	uint8_t hash[32];
+	uint64_t hash;
 	bool changed = false;
 
 	buf_init(&out, TAILNET_FRAME_MAX);
@@ -334,9 +333,9 @@ static bool ssh_policy(struct tailnet *t, struct jsonw *w, struct stream *s)
 		w->failed = true;
 	if (out.len == 0 && s->has_ssh && !buf_append(&out, "{\"rules\":[]}", 12))
 		w->failed = true; /* it had one */
-	hash256(hash, buf_bytes(&out));
-	if (out.len > 0 && memcmp(hash, s->ssh_hash, sizeof hash) != 0) {
-		memcpy(s->ssh_hash, hash, sizeof hash);
+	hash = out.len > 0 ? tailnet_hash(t, buf_bytes(&out).data, out.len) : 0;
+	if (out.len > 0 && hash != s->ssh_hash) {
+		s->ssh_hash = hash;
 		s->has_ssh = changed = true;
 		jsonw_key(w, "SSHPolicy");
 		jsonw_raw(w, buf_bytes(&out));

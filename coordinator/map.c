@@ -113,12 +113,30 @@ static bool take_endpoints(struct tailnet_node *p, const struct request *r)
 	return true;
 }
 
+/* What a node says of itself but its NetInfo, which changes with every measurement and of which
+ * only the home relay concerns others */
+static uint64_t lasting(const struct tailnet *t, struct bytes hostinfo)
+{
+	struct json j = json_of(hostinfo);
+	struct bytes key, value;
+	uint64_t sum = 0;
+
+	json_obj(&j);
+	while (json_key(&j, &key)) {
+		value = json_raw(&j);
+		if (!json_key_is(key, "NetInfo")) /* the value lies behind its key */
+			sum +=
+			    tailnet_hash(t, key.data, (size_t)(value.data + value.len - key.data));
+	}
+	return json_done(&j) ? sum : 0;
+}
+
 /* What the request says of the node; peers are told only when something moved. */
 static void update(struct tailnet *t, mono_t now, struct tnode *n, const struct request *r)
 {
 	struct tailnet_node *p = &n->pub;
 	uint16_t home = p->home;
-	bool patched = false, whole = p->cap != r->version;
+	bool patched = false, stored = false, whole = p->cap != r->version;
 
 	p->cap = r->version;
 	if (!key_is_zero(&r->disco) && !key_eq(&r->disco, &p->disco)) {
@@ -128,14 +146,18 @@ static void update(struct tailnet *t, mono_t now, struct tnode *n, const struct 
 	if (r->has_endpoints && !same_endpoints(p, r))
 		patched |= take_endpoints(p, r);
 	if (r->hostinfo.len > 0 && !(p->hostinfo && bytes_eq_str(r->hostinfo, p->hostinfo))) {
+		whole |=
+		    !p->hostinfo || lasting(t, r->hostinfo) != lasting(t, bytes_str(p->hostinfo));
 		node_set_hostinfo(t, n, r->hostinfo);
-		whole = true;
+		stored = true;
 	}
 	patched |= p->home != home;
 	if (whole)
 		node_changed(t, now, n);
 	else if (patched)
 		node_patched(t, now, n);
+	else if (stored)
+		node_store(t, n);
 	for (unsigned i = 0; (whole || patched) && i < n->n_streams; i++)
 		t->streams[n->stream[i]].self_dirty = true;
 }

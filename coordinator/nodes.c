@@ -11,7 +11,7 @@ bool tailnet_node_expired(const struct tailnet_node *n, wall_t wall)
 	return n->expiry.ns != 0 && n->expiry.ns <= wall.ns;
 }
 
-static void store(struct tailnet *t, struct tnode *n)
+void node_store(struct tailnet *t, struct tnode *n)
 {
 	if (!n->store_dirty) {
 		n->store_dirty = true;
@@ -37,7 +37,7 @@ void node_changed(struct tailnet *t, mono_t now, struct tnode *n)
 {
 	node_whole(t, n);
 	t->scan_at = mono_min(t->scan_at, mono_add(now, SPAN_S(1)));
-	store(t, n);
+	node_store(t, n);
 	soon(t, now);
 }
 
@@ -45,7 +45,7 @@ void node_patched(struct tailnet *t, mono_t now, struct tnode *n)
 {
 	n->patch_seq = ++t->seq;
 	node_note(t, n);
-	store(t, n);
+	node_store(t, n);
 	soon(t, now);
 }
 
@@ -327,7 +327,7 @@ void node_auto_approve(struct tailnet *t, struct tnode *n)
 			v[count++] = n->pub.routes[i];
 	if (count > n->pub.n_approved && set_approved(t, n, v, count)) {
 		node_whole(t, n);
-		store(t, n);
+		node_store(t, n);
 	}
 }
 

@@ -200,6 +200,18 @@ static void note_rule(const struct rule *r, size_t i, const struct policy_node *
 	}
 }
 
+static uint64_t routes_sum(const struct policy_node *n)
+{
+	uint64_t h = n->n_routes;
+
+	for (size_t i = 0; i < n->n_routes; i++) {
+		for (size_t k = 0; k < sizeof n->routes[i].ip.b; k++)
+			h = (h ^ n->routes[i].ip.b[k]) * UINT64_C(1099511628211); /* FNV-1a */
+		h = (h ^ n->routes[i].bits) * UINT64_C(1099511628211);
+	}
+	return h;
+}
+
 static bool note_node(const struct policy *p, const struct policy_node *n, struct pnode *out)
 {
 	uint64_t *block = n->id != 0 ? calloc(SETS * p->words, sizeof *block) : NULL;
@@ -209,6 +221,9 @@ static bool note_node(const struct policy *p, const struct policy_node *n, struc
 	for (size_t i = 0; i < SETS; i++)
 		out->set[i] = block ? block + i * p->words : NULL;
 	out->owner = n->n_tags == 0 ? n->owner : 0;
+	out->v4 = n->v4;
+	out->v6 = n->v6;
+	out->routes = routes_sum(n);
 	out->touched = p->turn;
 	for (size_t i = 0; block && i < p->n_rules; i++)
 		note_rule(&p->rules[i], i, n, out);
@@ -264,7 +279,7 @@ static void owner_stale(struct policy *p, int64_t owner)
 		p->stale_owners[p->n_stale_owners++] = owner;
 }
 
-/* Rules whose sources hold the node before or after the change: it may have other addresses and
+/* Rules whose sources hold the node before or after a change: it may have other addresses and
  * routes now, so also where both hold it. */
 static void sources_stale(struct policy *p, const uint64_t *set)
 {
@@ -273,6 +288,13 @@ static void sources_stale(struct policy *p, const uint64_t *set)
 		for (uint64_t left = set[w]; left != 0; left &= left - 1)
 			p->rules[w * 64 + (size_t)__builtin_ctzll(left)].src_stale = true;
 	}
+}
+
+static bool is_same(const struct policy *p, const struct pnode *a, const struct pnode *b)
+{
+	return a->set[0] && b->set[0] && a->owner == b->owner && ip_eq(&a->v4, &b->v4) &&
+	       ip_eq(&a->v6, &b->v6) && a->routes == b->routes &&
+	       memcmp(a->set[0], b->set[0], SETS * p->words * sizeof *a->set[0]) == 0;
 }
 
 int policy_update(struct policy *p, const struct policy_node *v, size_t n, size_t i)
@@ -290,6 +312,11 @@ int policy_update(struct policy *p, const struct policy_node *v, size_t n, size_
 	if (!note_node(p, &v[i], now)) {
 		*now = old;
 		return -ENOMEM;
+	}
+	if (is_same(p, &old, now)) {
+		now->touched = old.touched;
+		free(old.set[0]);
+		return 0;
 	}
 	sources_stale(p, old.set[SET_ADDS]);
 	sources_stale(p, now->set[SET_ADDS]);

@@ -117,7 +117,9 @@ enum rule_set {
 struct pnode {
 	uint64_t *set[SETS]; /* one block; NULL: no node in this place */
 	int64_t owner;       /* as it was when the sets were made; 0: tagged */
-	uint64_t touched;    /* policy.turn when it changed last */
+	struct ip v4, v6;
+	uint64_t routes;  /* a checksum of them */
+	uint64_t touched; /* policy.turn when it changed last */
 };
 enum { POLICY_STALE_OWNERS = 64 };
 

@@ -101,14 +101,15 @@ bool prefixes_overlap(const struct ipprefix *a, const struct ipprefix *b)
 /* the prefix length when the range is exactly one prefix, else -1 */
 static int as_prefix(const struct iprange *r)
 {
-	for (int bits = ip_is_v4(&r->first) ? 96 : 0; bits <= 128; bits++) {
-		struct ipprefix p = ipprefix_of(&r->first, (uint8_t)bits);
-		struct iprange whole = range_of(&p);
+	int bits = 0;
 
-		if (ip_eq(&whole.first, &r->first) && ip_eq(&whole.last, &r->last))
-			return bits;
-	}
-	return -1;
+	while (bits < 128 && !((r->first.b[bits / 8] ^ r->last.b[bits / 8]) >> (7 - bits % 8) & 1))
+		bits = r->first.b[bits / 8] == r->last.b[bits / 8] ? (bits / 8 + 1) * 8 : bits + 1;
+	for (int i = bits; i < 128; i++)
+		if ((r->first.b[i / 8] >> (7 - i % 8) & 1) ||
+		    !(r->last.b[i / 8] >> (7 - i % 8) & 1))
+			return -1;
+	return bits;
 }
 
 bool ipranges_emit(const struct ipranges *r, struct jsonw *w)

@@ -132,6 +132,18 @@ static void on_flush(void *ctx)
 		arm(s);
 }
 
+static void on_trim(void *ctx)
+{
+	(void)ctx;
+	memory_trim();
+}
+
+void serve_trim_later(struct serve *s)
+{
+	if (!loop_timer_is_set(&s->trim))
+		loop_timer_set(&s->trim, mono_add(loop_now(s->loop), SPAN_S(TRIM_S)));
+}
+
 /* --- keys and certificate --- */
 
 int serve_private_key(const struct config *c, const char *name, struct key_priv *k, struct err *e)
@@ -368,6 +380,7 @@ static void finish(struct serve *s)
 	if (s->t && s->store && !s->failed)
 		(void)serve_settle(s);
 	loop_timer_fini(&s->wake);
+	loop_timer_fini(&s->trim);
 	loop_flush_del(&s->flush);
 	relay_close(s);
 	tailnet_free(s->t);
@@ -414,6 +427,7 @@ int serve_run(const struct config *conf, struct err *e)
 	}
 	s->started = loop_now(s->loop);
 	loop_timer_init(s->loop, &s->wake, on_wake, s);
+	loop_timer_init(s->loop, &s->trim, on_trim, s);
 	loop_on_flush(s->loop, &s->flush, on_flush, s);
 	ret = start(s, e);
 	for (size_t i = 0; i < 3 && ret == 0; i++)
@@ -422,6 +436,7 @@ int serve_run(const struct config *conf, struct err *e)
 			ret = err_say(e, EIO, "cannot wait for signals");
 	if (ret == 0) {
 		started(s);
+		serve_trim_later(s);
 		loop_run(s->loop);
 		if (s->failed) {
 			*e = s->why;

@@ -30,6 +30,7 @@ enum {
 	CONN_IDLE_S = 75, /* between requests, and for an answer to be taken */
 	CONN_CHUNK = 32768,
 	CONN_IN_MAX = HTTP1_HEAD_MAX + CONN_CHUNK,
+	TRIM_S = 10, /* after starting and after connections came, what is not needed goes back */
 };
 
 enum conn_mode { CONN_HTTP, CONN_CONTROL, CONN_DERP };
@@ -71,7 +72,7 @@ struct serve {
 	size_t n_conns, max_conns;
 	struct conn **by_session, **by_derp;
 	size_t cap_session, cap_derp;
-	struct loop_timer wake;
+	struct loop_timer wake, trim;
 	struct loop_flush flush;
 	uint8_t scratch[CONN_CHUNK];
 	bool failed; /* the database: nothing leaves any more */
@@ -88,6 +89,7 @@ bool serve_settle(
 /* a key file in the state directory, made when it is not there */
 MUST_USE int serve_private_key(const struct config *c, const char *name, struct key_priv *k,
 			       struct err *e);
+void serve_trim_later(struct serve *s); /* memory of starting and joining goes back in a while */
 
 /* conn.c */
 void conn_accept(void *serve, int fd, const struct ipport *from);

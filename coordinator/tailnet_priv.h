@@ -42,7 +42,7 @@ struct stream { /* one open map stream */
 	mono_t keepalive_at;
 	uint8_t *sent; /* bitmap by slot: this stream knows that peer */
 	size_t sent_bits;
-	uint8_t filter_hash[32], ssh_hash[32];
+	uint64_t filter_hash, ssh_hash;
 	bool has_ssh;
 };
 
@@ -186,6 +186,7 @@ void node_changed(struct tailnet *t, mono_t now, struct tnode *n); /* whole: pee
 void node_patched(struct tailnet *t, mono_t now,
 		  struct tnode *n); /* endpoints, home, disco, online */
 bool node_set_tags(struct tnode *n, const char *const *tags, size_t count);
+void node_store(struct tailnet *t, struct tnode *n);
 void node_whole(struct tailnet *t, struct tnode *n); /* the same without storing it */
 void node_fini(struct tnode *n);
 bool node_is_primary(struct tailnet *t, const struct tnode *n, const struct ipprefix *route);

@@ -1,6 +1,6 @@
 /* coordinator/tailnet_test.c - the control server with real control clients: joining, leaving,
  * expiring, logging in */
-#include "coordinator/tailnet.h"
+#include "coordinator/tailnet_priv.h"
 
 #include "tests/tailnet_world.h"
 
@@ -466,5 +466,39 @@ TEST(machine_holds_a_bounded_number_of_connections)
 	}
 	ck_assert_int_eq(ret, -ENOBUFS);
 	ck_assert_uint_eq(opened, TAILNET_SESSIONS_PER_MACHINE);
+	fleet_fini(f);
+}
+
+TEST(a_new_home_relay_is_told_in_a_patch_and_latencies_not_at_all)
+{
+	struct fleet *f = begin(70);
+	struct control_netinfo ni = { .working_udp = 1, .home = 900 };
+	char key[AUTHKEY_TEXT_MAX];
+	struct party *a, *b;
+	struct tnode *n;
+	uint64_t full, patch;
+
+	fleet_key(f, KEY_REUSABLE, key);
+	a = fleet_join(f, "a", key);
+	b = fleet_join(f, "b", key);
+	control_set_netinfo(b->c, &ni);
+	fleet_pass(f, SPAN_S(2));
+	n = node_by_key(f->t, &b->current);
+	ck_assert_ptr_nonnull(n);
+	full = n->full_seq;
+	patch = n->patch_seq;
+	ni.home = 901;
+	control_set_netinfo(b->c, &ni);
+	fleet_pass(f, SPAN_S(2));
+	ck_assert_uint_eq(n->full_seq, full);
+	ck_assert_uint_gt(n->patch_seq, patch);
+	ck_assert_uint_eq(netmap_by_key(a->nm, &b->current)->home_derp, 901);
+	patch = n->patch_seq;
+	ni.have_portmap = ni.asked_gateway = ni.upnp = true;
+	control_set_netinfo(b->c, &ni);
+	fleet_pass(f, SPAN_S(2));
+	ck_assert(strstr(n->pub.hostinfo, "UPnP\":true") != NULL); /* kept */
+	ck_assert_uint_eq(n->full_seq, full);
+	ck_assert_uint_eq(n->patch_seq, patch);
 	fleet_fini(f);
 }

@@ -34,6 +34,9 @@ static void del_stream(struct h2_server *h, struct h2s_stream *s)
 	free(s);
 }
 
+static int send_data(nghttp2_session *ss, nghttp2_frame *frame, const uint8_t *head, size_t len,
+		     nghttp2_data_source *src, void *user);
+
 /* --- requests
  * ----------------------------------------------------------------------------------------------------
  */
@@ -154,6 +157,7 @@ int h2_server_init(struct h2_server *h)
 	if (nghttp2_option_new(&opt) != 0)
 		goto out;
 	nghttp2_option_set_no_closed_streams(opt, 1);
+	nghttp2_session_callbacks_set_send_data_callback(cb, send_data);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin);
 	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
@@ -232,23 +236,40 @@ static ssize_t read_send(nghttp2_session *ss, int32_t id, uint8_t *buf, size_t c
 	size_t n;
 
 	(void)ss;
+	(void)buf;
 	(void)src;
 	if (!s)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	if (s->send.len == 0 && !s->is_ended)
+		return NGHTTP2_ERR_DEFERRED;
 	n = s->send.len < cap ? s->send.len : cap;
 	if (n > 0)
-		memcpy(buf, buf_bytes(&s->send).data, n);
-	buf_consume(&s->send, n);
-	if (s->send.len > 0)
-		return (ssize_t)n;
-	buf_fini(&s->send); /* an idle stream holds nothing */
-	if (s->is_ended)
+		*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+	if (n == s->send.len && s->is_ended)
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
-	else if (n > 0)
-		s->drained_due = true;
-	else
-		return NGHTTP2_ERR_DEFERRED;
 	return (ssize_t)n;
+}
+
+/* The DATA frame that read_send announced; it ends nghttp2's turn, so that no more than one lies in
+ * the record. */
+static int send_data(nghttp2_session *ss, nghttp2_frame *frame, const uint8_t *head, size_t len,
+		     nghttp2_data_source *src, void *user)
+{
+	struct h2_server *h = user;
+	struct h2s_stream *s = h2_server_stream(h, frame->hd.stream_id);
+
+	(void)ss;
+	(void)src;
+	if (!s || s->send.len < len)
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	link_sink(&h->link, head, H2_FRAME_HEAD);
+	link_sink(&h->link, buf_bytes(&s->send).data, len);
+	buf_consume(&s->send, len);
+	if (s->send.len == 0) {
+		buf_fini(&s->send); /* an idle stream holds nothing */
+		s->drained_due = !s->is_ended;
+	}
+	return NGHTTP2_ERR_PAUSE;
 }
 
 static nghttp2_nv field(const char *name, const char *value)

@@ -16,6 +16,7 @@ enum { /* ours */
        H2S_WINDOW = 256 << 10,
        H2S_HEADERS_MAX = 16 << 10,
        H2S_METHOD_MAX = 16,
+       H2_FRAME_HEAD = 9, /* RFC 9113 4.1 */
 };
 
 struct h2s_stream {

@@ -1,6 +1,7 @@
 /* ts2021/link.c - see link.h */
 #include "ts2021/link.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/cursor.h"
@@ -78,7 +79,7 @@ static bool take_plain(struct link *l, struct bytes in)
 /* nghttp2 answers a fault of the other end by GOAWAY and is then done with it */
 static void look_for_end(struct link *l)
 {
-	if (l->h2 && !l->why && l->rest_len == 0 && !nghttp2_session_want_read(l->h2) &&
+	if (l->h2 && !l->why && !nghttp2_session_want_read(l->h2) &&
 	    !nghttp2_session_want_write(l->h2))
 		l->why = "the HTTP/2 session ended";
 }
@@ -108,28 +109,51 @@ bool link_feed(struct link *l, struct bytes in, bool *ready)
 	return !l->why;
 }
 
-/* Up to one record's worth of what HTTP/2 wants to send */
-static size_t from_h2(struct link *l, uint8_t *plain)
+void link_sink(struct link *l, const void *data, size_t len)
 {
-	size_t n = 0, k;
+	assert(l->sunk + len <= LINK_FRAME_MAX);
+	memcpy(l->sink + l->sunk, data, len);
+	l->sunk += len;
+}
+
+/* What HTTP/2 wants to send: a record's worth or what there is, and at most one frame more */
+static size_t from_h2(struct link *l, uint8_t plain[static NOISE_PLAIN_MAX + 2 * LINK_FRAME_MAX])
+{
+	const uint8_t *more = NULL;
+	size_t n = 0;
 	ssize_t got;
 
 	while (n < NOISE_PLAIN_MAX) {
-		if (l->rest_len == 0) {
-			got = nghttp2_session_mem_send(l->h2, &l->rest);
-			if (got < 0)
-				l->why = "out of memory";
-			if (got <= 0)
-				break;
-			l->rest_len = (size_t)got;
-		}
-		k = l->rest_len < NOISE_PLAIN_MAX - n ? l->rest_len : NOISE_PLAIN_MAX - n;
-		memcpy(plain + n, l->rest, k);
-		n += k;
-		l->rest += k;
-		l->rest_len -= k;
+		l->sink = plain + n;
+		l->sunk = 0;
+		got = nghttp2_session_mem_send(l->h2, &more);
+		n += l->sunk;
+		if (got < 0 || got > LINK_FRAME_MAX)
+			l->why = "out of memory";
+		if (l->why || (got == 0 && l->sunk == 0))
+			break;
+		if (got > 0)
+			memcpy(plain + n, more, (size_t)got);
+		n += (size_t)got;
 	}
+	l->sink = NULL;
 	return n;
+}
+
+static bool seal(struct link *l, const uint8_t *plain, size_t n)
+{
+	uint8_t frame[NOISE_FRAME_MAX];
+	size_t k, len;
+
+	for (; n > 0; plain += k, n -= k) {
+		k = n < NOISE_PLAIN_MAX ? n : NOISE_PLAIN_MAX;
+		len = channel_write(&l->ch, plain, k, frame);
+		if (len == 0 || !buf_append(&l->out, frame, len)) {
+			l->why = len == 0 ? l->ch.why : "out of memory";
+			return false;
+		}
+	}
+	return true;
 }
 
 static size_t take_out(struct link *l, uint8_t *buf, size_t cap)
@@ -144,22 +168,13 @@ static size_t take_out(struct link *l, uint8_t *buf, size_t cap)
 
 size_t link_pull(struct link *l, uint8_t *buf, size_t cap)
 {
-	uint8_t plain[NOISE_PLAIN_MAX], frame[NOISE_FRAME_MAX];
-	size_t done = take_out(l, buf, cap), n, len;
+	uint8_t plain[NOISE_PLAIN_MAX + 2 * LINK_FRAME_MAX];
+	size_t done = take_out(l, buf, cap), n;
 
 	while (done < cap && !l->why && l->h2 && l->ch.state == CHANNEL_OPEN) {
 		n = from_h2(l, plain);
-		if (n == 0)
+		if (n == 0 || !seal(l, plain, n))
 			break;
-		len = channel_write(&l->ch, plain, n, frame);
-		if (len == 0) {
-			l->why = l->ch.why;
-			break;
-		}
-		if (!buf_append(&l->out, frame, len)) {
-			l->why = "out of memory";
-			break;
-		}
 		done += take_out(l, buf + done, cap - done);
 	}
 	look_for_end(l);
@@ -170,6 +185,5 @@ bool link_has_output(const struct link *l)
 {
 	if (l->out.len > 0)
 		return true;
-	return !l->why && l->h2 && l->ch.state == CHANNEL_OPEN &&
-	       (l->rest_len > 0 || nghttp2_session_want_write(l->h2));
+	return !l->why && l->h2 && l->ch.state == CHANNEL_OPEN && nghttp2_session_want_write(l->h2);
 }

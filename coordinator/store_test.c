@@ -12,6 +12,11 @@
 
 #include "tests/harness.h"
 
+__attribute__((constructor)) static void longer(void)
+{
+	harness_timeout(120); /* hundreds of processes, each with its fsyncs */
+}
+
 struct dir {
 	char path[64], db[96];
 };

@@ -1,0 +1,84 @@
+#!/bin/bash
+# A whole tailnet at once: simulated clients (bench/fleet.c: real sockets, Noise, HTTP/2, zstd streams) join our coordinator and,
+# as far as it goes, Headscale. 1,000 nodes in full mesh (MESH), 5,000 that see 99 others each by policy (GROUPED); then one node
+# moves, then a new policy reaches every stream. Time, CPU of server and clients apart, memory a node with its stream.
+. "$(dirname "$0")/lib.sh"
+FLEET=$ROOT/build/gcc/bench/fleet
+make -s "${FLEET#"$ROOT/"}"
+MESH=${MESH:-1000} GROUPED=${GROUPED:-5000} SECONDS_MAX=${SECONDS_MAX:-60}
+ulimit -n "$(ulimit -Hn)"
+
+# policy GROUPS PORTS: each tag its own only
+policy() {
+	local i sep=
+	printf '{"tagOwners":{'
+	for i in $(seq "$1"); do printf '%s"tag:g%d":[]' "$sep" "$i"; sep=,; done
+	printf '},"acls":['; sep=
+	for i in $(seq "$1"); do printf '%s{"action":"accept","src":["tag:g%d"],"dst":["tag:g%d:%s"]}' "$sep" "$i" "$i" "$2"; sep=,; done
+	printf ']}\n'
+}
+coordinator_alone() { # NAME
+	local dir=$T/$1
+	port=$((20000 + RANDOM % 20000))
+	mkdir -p "$dir"
+	cat > "$dir/config.yaml" <<-END
+	state_directory: $dir/state
+	listen: "127.0.0.1:$port"
+	server_url: http://127.0.0.1:$port
+	base_domain: tail.test
+	derp: {region_id: 999, region_code: lab, region_name: Lab, stun_listen: "off"}
+	limits: {handshakes_per_second: 100000, api_per_second: 10000}
+	log_level: warn
+	END
+	"$BIN/coordinator" serve --config "$dir/config.yaml" > "$dir.log" 2>&1 & SERVER=$!
+	PIDS+=("$SERVER")
+	co="$BIN/coordinator --config $dir/config.yaml"
+	until_ok 10 $co users list
+	$co users create test > /dev/null
+}
+# run NAME URL KEYS COUNT PEERS [COMMAND]: the figures; memory is read when what was needed for joining is back
+run() {
+	local name=$1 before=$(rss_of "$SERVER") fleet rc=0; shift
+	mkfifo "$T/hold.$name"
+	"$FLEET" "$1" "$2" "$3" "$4" "$SECONDS_MAX" "$SERVER" ${5:+"$5"} < "$T/hold.$name" > "$T/$name.out" 2> "$T/$name.err" & fleet=$!
+	PIDS+=("$fleet")
+	exec 9> "$T/hold.$name"
+	until grep -q settled "$T/$name.out" || ! kill -0 "$fleet" 2> /dev/null; do sleep 0.2; done
+	sed "/^settled/d; s/^/$name: /" "$T/$name.out"
+	if kill -0 "$fleet" 2> /dev/null; then
+		sleep 12
+		echo "$name: memory: idle $before KiB, $((($(rss_of "$SERVER") - before) * 1024 / $3)) bytes more a node with its stream"
+	else
+		echo "$name: that is how far it goes in $SECONDS_MAX s ($(tail -n 1 "$T/$name.err"))"
+	fi
+	exec 9>&-
+	wait "$fleet" || rc=$?
+	stop "$SERVER"
+}
+
+coordinator_alone mesh
+sleep 12
+$co preauthkeys create --user test --reusable | tail -n 1 > "$T/mesh.key"
+echo '{"acls":[{"action":"accept","src":["*"],"dst":["*:1-60000"]}]}' > "$T/mesh.policy"
+run "mesh-$MESH" "http://127.0.0.1:$port" "$T/mesh.key" "$MESH" $((MESH - 1)) "$co policy set $T/mesh.policy > /dev/null"
+
+coordinator_alone grouped
+groups=$((GROUPED / 100))
+policy "$groups" '*' > "$T/grouped.policy"
+policy "$groups" '1-60000' > "$T/grouped.new"
+$co policy set "$T/grouped.policy" > /dev/null
+for i in $(seq "$groups"); do $co preauthkeys create --tags "tag:g$i" --reusable | tail -n 1; done > "$T/grouped.keys"
+sleep 12
+run "grouped-$GROUPED" "http://127.0.0.1:$port" "$T/grouped.keys" "$GROUPED" 99 "$co policy set $T/grouped.new > /dev/null"
+
+# Headscale, as it comes
+work=$T; . "$ROOT/e2e/headscale.sh"
+for n in ${HS_MESH:-100 300 1000}; do
+	rm -rf "$work/hs"
+	headscale_start
+	PIDS+=("$HS_PID")
+	SERVER=$(pgrep -P "$HS_PID" headscale || echo "$HS_PID") # below its timeout
+	headscale_key --reusable > "$T/hs.key"
+	run "headscale-$n" "$HS_URL" "$T/hs.key" "$n" $((n - 1))
+	headscale_stop || true
+done

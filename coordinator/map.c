@@ -194,6 +194,7 @@ static struct stream *stream_add(struct tailnet *t, mono_t now, struct session_i
 	n->stream[n->n_streams++] = (uint32_t)(t->n_streams - 1);
 	session_get(t, id)->n_streams++;
 	n->offline_at = n->remove_at = MONO_NEVER;
+	ha_alive(t, now, n);
 	if (!n->pub.online) {
 		n->pub.online = true;
 		t->routes_dirty |= n->pub.n_approved > 0;
@@ -331,6 +332,8 @@ mono_t map_scan(struct tailnet *t, mono_t now, wall_t wall)
 		if (mono_due(n->offline_at, now)) {
 			n->offline_at = MONO_NEVER;
 			n->pub.online = false;
+			n->pub.silent = false;
+			n->probe_by = MONO_NEVER;
 			n->pub.last_seen = wall;
 			t->routes_dirty |= n->pub.n_approved > 0; /* to another router */
 			node_patched(t, now, n);
@@ -355,6 +358,7 @@ mono_t map_scan(struct tailnet *t, mono_t now, wall_t wall)
 			n->expiry_told = false;
 		next = mono_min(next, mono_min(n->offline_at, n->remove_at));
 	}
+	next = mono_min(next, ha_scan(t, now));
 	keepalives(t, now, &next);
 	if (t->stat.sessions > 0)
 		next = mono_min(

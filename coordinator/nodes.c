@@ -227,7 +227,7 @@ bool node_set_tags(struct tnode *n, const char *const *tags, size_t count)
 
 /* --- routes --- */
 
-static bool has_route(const struct ipprefix *v, size_t n, const struct ipprefix *route)
+bool node_has_route(const struct ipprefix *v, size_t n, const struct ipprefix *route)
 {
 	for (size_t i = 0; i < n; i++)
 		if (ipprefix_eq(&v[i], route))
@@ -235,7 +235,7 @@ static bool has_route(const struct ipprefix *v, size_t n, const struct ipprefix 
 	return false;
 }
 
-static void find_routers(struct tailnet *t)
+void node_find_routers(struct tailnet *t)
 {
 	t->n_routers = 0;
 	for (size_t i = 0; i < t->n_slots; i++) {
@@ -247,18 +247,27 @@ static void find_routers(struct tailnet *t)
 	t->routers_stale = false;
 }
 
+/* Who serves a subnet that both may: online before offline, answering before silent, then the lower
+ * id. */
+static bool is_before(const struct tailnet_node *a, const struct tailnet_node *b)
+{
+	int x = a->online ? 2 - a->silent : 0, y = b->online ? 2 - b->silent : 0;
+
+	return x != y ? x > y : a->id < b->id;
+}
+
 bool node_is_primary(struct tailnet *t, const struct tnode *n, const struct ipprefix *route)
 {
-	if (!has_route(n->pub.routes, n->pub.n_routes, route))
+	if (!node_has_route(n->pub.routes, n->pub.n_routes, route))
 		return false;
 	if (t->routers_stale)
-		find_routers(t);
+		node_find_routers(t);
 	for (size_t i = 0; i < t->n_routers; i++) {
 		const struct tnode *o = &t->nodes[t->routers[i]];
 
-		if (o != n && o->pub.online && (!n->pub.online || o->pub.id < n->pub.id) &&
-		    has_route(o->pub.routes, o->pub.n_routes, route) &&
-		    has_route(o->pub.approved_routes, o->pub.n_approved, route))
+		if (o != n && o->pub.online && is_before(&o->pub, &n->pub) &&
+		    node_has_route(o->pub.routes, o->pub.n_routes, route) &&
+		    node_has_route(o->pub.approved_routes, o->pub.n_approved, route))
 			return false;
 	}
 	return true;
@@ -285,7 +294,7 @@ void node_routes_moved(struct tailnet *t)
 	if (!t->routes_dirty)
 		return;
 	t->routes_dirty = false;
-	find_routers(t);
+	node_find_routers(t);
 	for (size_t i = 0; i < t->n_routers; i++) {
 		struct tnode *n = &t->nodes[t->routers[i]];
 		uint64_t h = served_by(t, n);
@@ -322,7 +331,7 @@ void node_auto_approve(struct tailnet *t, struct tnode *n)
 	if (count > 0)
 		memcpy(v, n->pub.approved_routes, count * sizeof *v);
 	for (size_t i = 0; i < n->pub.n_routes && count < TAILNET_ROUTES_MAX; i++)
-		if (!has_route(v, count, &n->pub.routes[i]) &&
+		if (!node_has_route(v, count, &n->pub.routes[i]) &&
 		    policy_route_approved(t->policy, &pn, &n->pub.routes[i]))
 			v[count++] = n->pub.routes[i];
 	if (count > n->pub.n_approved && set_approved(t, n, v, count)) {
@@ -336,7 +345,9 @@ void node_auto_approve(struct tailnet *t, struct tnode *n)
 struct tnode *node_create(struct tailnet *t, wall_t wall, const struct key_pub *machine,
 			  const struct key_pub *node)
 {
-	struct tnode f = { .offline_at = MONO_NEVER, .remove_at = MONO_NEVER };
+	struct tnode f = { .offline_at = MONO_NEVER,
+			   .remove_at = MONO_NEVER,
+			   .probe_by = MONO_NEVER };
 
 	f.pub.id = t->next_node;
 	f.pub.machine = *machine;

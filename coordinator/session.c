@@ -181,6 +181,8 @@ static void request(struct tailnet *t, mono_t now, wall_t wall, struct session_i
 		register_request(t, now, wall, id, ev->stream, ev->body);
 	else if (is(ev->method, "POST") && is(ev->path, "/machine/map"))
 		map_request(t, now, wall, id, ev->stream, ev->body);
+	else if (ha_answer(t, now, &session_get(t, id)->machine, ev->path))
+		session_reply(t, id, ev->stream, 200, "text/plain", bytes_of(NULL, 0));
 	else
 		unsupported(t, id, ev->stream, ev->path);
 }

@@ -334,7 +334,10 @@ static void node_member(struct json *j, struct bytes key, struct tnode *n, struc
 int tailnet_node_load(struct tailnet *t, struct bytes text, struct err *e)
 {
 	struct json j = json_of(text);
-	struct tnode n = { .offline_at = MONO_NEVER, .remove_at = MONO_NEVER }, *made;
+	struct tnode n = { .offline_at = MONO_NEVER,
+			   .remove_at = MONO_NEVER,
+			   .probe_by = MONO_NEVER },
+		     *made;
 	struct bytes key, hostinfo = { 0 };
 
 	json_obj(&j);

@@ -39,6 +39,7 @@ struct tailnet *tailnet_new(const struct tailnet_conf *conf, struct err *e)
 	t->next_user = t->next_key = t->next_node = 1;
 	t->seq = 1;
 	t->flush_at = t->scan_at = MONO_NEVER;
+	t->probe_at = (mono_t){ INT64_MIN / 2 };
 	t->free_slot = t->free_session = t->ready_first = t->ready_last = NO_INDEX;
 	rng_fill(conf->rng, t->hash_key, sizeof t->hash_key);
 	buf_init(&t->kept.bytes, FRAMES_KEPT_BYTES);

@@ -45,6 +45,8 @@ enum {
 				     at 5,000 streams; one change in a quiet time waits for nothing */
 	TAILNET_KEEPALIVE_S = 50, /* plus up to 9 at random */
 	TAILNET_OFFLINE_S = 10,   /* a node without stream is told offline after this */
+	TAILNET_PROBE_S = 10,     /* routers that have a stand-in are asked this often */
+	TAILNET_PROBE_WAIT_S = 5, /* and are silent without an answer in so long */
 	TAILNET_CAP_MIN = 68,     /* older clients are told so */
 };
 
@@ -163,6 +165,7 @@ struct tailnet_node {
 	char os[32];
 	wall_t created, last_seen, expiry; /* expiry 0: never */
 	bool ephemeral, approved, online;
+	bool silent; /* a subnet router that is online and does not answer */
 	int cap;
 	uint16_t home;
 	size_t n_tags, n_endpoints, n_routes, n_approved;
@@ -212,6 +215,7 @@ MUST_USE int tailnet_set_derp_map(struct tailnet *t, mono_t now, struct bytes js
 struct tailnet_stat {
 	size_t users, keys, nodes, online, sessions, streams;
 	uint64_t registrations, refused, maps_sent, map_bytes;
+	uint64_t probes, failovers; /* of routers */
 };
 void tailnet_stat(const struct tailnet *t, struct tailnet_stat *st);
 

@@ -17,6 +17,7 @@ enum {
 	TAILNET_LOGIN_S = 900,
 	TAILNET_SCAN_S = 5, /* sessions are asked for their deadlines this often */
 	TAILNET_LOGIN_ID = 24,
+	TAILNET_PROBE_ID = 16, /* bytes at random; nobody else can answer */
 };
 
 /* A node in its slot. Slots of deleted nodes stay dead until every stream has been told. */
@@ -31,6 +32,8 @@ struct tnode {
 	uint64_t served;              /* hash of the routes it served at the last flush */
 	uint64_t full_seq, patch_seq; /* when it last changed, in steps of tailnet.seq */
 	mono_t offline_at, remove_at; /* MONO_NEVER: not pending */
+	mono_t probe_by;              /* an answer is waited for until then; MONO_NEVER: none */
+	uint8_t probe[TAILNET_PROBE_ID];
 };
 
 struct stream { /* one open map stream */
@@ -102,6 +105,7 @@ struct tailnet {
 	uint32_t *routers; /* slots of nodes with approved routes */
 	size_t n_routers;
 	bool routers_stale, routes_dirty;
+	mono_t probe_at; /* routers are asked again */
 	struct session *sessions;
 	size_t n_sessions, cap_sessions;
 	uint32_t free_session, ready_first, ready_last;
@@ -189,6 +193,8 @@ bool node_set_tags(struct tnode *n, const char *const *tags, size_t count);
 void node_store(struct tailnet *t, struct tnode *n);
 void node_whole(struct tailnet *t, struct tnode *n); /* the same without storing it */
 void node_fini(struct tnode *n);
+bool node_has_route(const struct ipprefix *v, size_t n, const struct ipprefix *route);
+void node_find_routers(struct tailnet *t);
 bool node_is_primary(struct tailnet *t, const struct tnode *n, const struct ipprefix *route);
 /* Nodes whose routes went to or came from another router, by whatever changed since the last flush,
  * are told anew. */
@@ -207,6 +213,12 @@ mono_t map_keepalive(struct tailnet *t, mono_t now); /* when a stream that was s
 void map_cut_off(struct tailnet *t, mono_t now, size_t stream, const char *why);
 mono_t map_scan(struct tailnet *t, mono_t now,
 		wall_t wall); /* keep-alives, offline, ephemeral, expiry; when next */
+/* ha.c: do routers of the same subnet live? */
+mono_t ha_scan(struct tailnet *t, mono_t now); /* when next */
+void ha_alive(struct tailnet *t, mono_t now, struct tnode *n);
+/* A request of a node over Noise; true: it proves that the node lives */
+bool ha_answer(struct tailnet *t, mono_t now, const struct key_pub *machine, const char *target);
+
 /* frames.c */
 void map_flush(struct tailnet *t, mono_t now, wall_t wall);
 bool frame_first(struct tailnet *t, mono_t now, wall_t wall, struct stream *s);

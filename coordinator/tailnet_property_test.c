@@ -250,8 +250,13 @@ static bool has_route(const struct ipprefix *v, size_t n, const struct ipprefix 
 	return false;
 }
 
-/* Who serves a subnet: approved, announced, online if any such is, then the lowest id. Exit routes:
- * everybody who may. */
+/* Who serves a subnet: approved, announced, online if any such is, answering if any such does, then
+ * the lowest id. Exit routes: everybody who may. */
+static int rank(const struct tailnet_node *n)
+{
+	return n->online ? 2 - n->silent : 0;
+}
+
 static bool serves(struct fleet *f, const struct tailnet_node *n, const struct ipprefix *r)
 {
 	const struct tailnet_node *best = NULL, *o;
@@ -264,8 +269,7 @@ static bool serves(struct fleet *f, const struct tailnet_node *n, const struct i
 	for (size_t i = 0; (o = tailnet_node_at(f->t, i)); i++)
 		if (has_route(o->routes, o->n_routes, r) &&
 		    has_route(o->approved_routes, o->n_approved, r) &&
-		    (!best || (o->online && !best->online) ||
-		     (o->online == best->online && o->id < best->id)))
+		    (!best || rank(o) > rank(best) || (rank(o) == rank(best) && o->id < best->id)))
 			best = o;
 	return best == n || !best->online;
 }

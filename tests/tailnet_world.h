@@ -408,7 +408,8 @@ static inline void fleet_client_event(struct fleet *f, struct party *p,
 	case CONTROL_MAP_END:
 		ck_assert_msg(netmap_end(p->nm, f->wall, &e) == 0, "%s", e.text);
 		while (netmap_next_change(p->nm, &ch))
-			;
+			if (ch.type == NETMAP_PING_REQUEST)
+				(void)control_ping_request(p->c, f->now, ch.text, NULL);
 		p->frames++;
 		control_map_applied(p->c, f->now);
 		break;

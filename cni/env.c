@@ -44,6 +44,9 @@ static void read_args(const char *args, struct env *out)
 			if (bytes_eq_str(key, "K8S_POD_NAME") &&
 			    !bytes_to_str(value, out->pod_name, sizeof out->pod_name))
 				out->pod_name[0] = 0;
+			if (bytes_eq_str(key, "K8S_POD_UID") &&
+			    !bytes_to_str(value, out->pod_uid, sizeof out->pod_uid))
+				out->pod_uid[0] = 0;
 		}
 		args += len;
 		args += *args == ';';

@@ -11,7 +11,8 @@ extern const char *const verb_names[VERB_N];
 struct env {
 	enum verb verb;
 	char container[POD_CONTAINER_MAX + 1], netns[POD_NETNS_MAX + 1], ifname[POD_IFNAME_MAX + 1];
-	char pod_namespace[64], pod_name[256]; /* of CNI_ARGS; "" when not said */
+	char pod_namespace[64], pod_name[256],
+	    pod_uid[POD_UID_MAX + 1]; /* of CNI_ARGS; "" when not said */
 	bool netns_override;
 };
 

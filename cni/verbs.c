@@ -98,6 +98,7 @@ static int describe(const struct env *env, const struct config *c, const struct 
 	(void)bytes_to_str(bytes_str(env->netns), a->netns, sizeof a->netns);
 	if (*env->pod_namespace)
 		snprintf(a->pod, sizeof a->pod, "%s/%s", env->pod_namespace, env->pod_name);
+	(void)bytes_to_str(bytes_str(env->pod_uid), a->uid, sizeof a->uid);
 	a->protocol = c->protocol;
 	find_cable(host, prev, cable);
 	in.iif = cable;

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "containerboot/agent_dns.h"
+#include "containerboot/agent_events.h"
 #include "containerboot/agent_rules.h"
 #include "os/file.h"
 #include "os/link.h"
@@ -50,7 +51,7 @@ struct agent {
 	size_t n_calls;
 	struct loop_timer sweep;
 	struct ip addr[2]; /* on the device; zero: none */
-	bool routed;
+	bool routed, lost;
 	struct agent_rules_counts last;
 	uint64_t requests[WORDS_VERDICTS], bad_requests, put, swept, gone, rx, rx_dropped, tx,
 	    tx_dropped;
@@ -217,9 +218,16 @@ void agent_state(struct agent *a, enum node_state state)
 	if (state == NODE_RUNNING) {
 		agent_netmap(a);
 		set_routes(a, true);
+		if (a->lost)
+			agent_events_node(a->conf.events, false, "TailnetReady",
+					  "the node agent is on the tailnet again");
+		a->lost = false;
 	} else if (a->routed && state != NODE_STARTING && state != NODE_NO_STATE) {
 		log_warn("cni: the node is %s: pods are refused", node_state_names[state]);
 		set_routes(a, false);
+		a->lost = true;
+		agent_events_node(a->conf.events, true, "TailnetLost",
+				  "the node agent left the tailnet: pods are refused");
 	}
 }
 
@@ -313,6 +321,10 @@ static void answer(struct call *c, size_t len)
 	}
 	verdict = judge(c->agent, &rq, &words);
 	c->agent->requests[verdict]++;
+	if (rq.op == WORDS_ADD && verdict != WORDS_READY)
+		agent_events_pod(c->agent->conf.events, rq.pod, rq.uid,
+				 verdict == WORDS_REFUSED ? "TailnetRefused" : "TailnetNotReady",
+				 words);
 	if (rq.op == WORDS_ADD)
 		log_info("cni: %s: %s", *rq.pod ? rq.pod : "a pod without a name",
 			 verdict == WORDS_READY ? "granted" : words);

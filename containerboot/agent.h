@@ -17,12 +17,14 @@
 #include "os/loop.h"
 
 struct agent;
+struct agent_events;
 
 struct agent_conf {
 	struct loop *loop;
 	struct host *host;
 	const char *socket, *state_dir, *device;
-	const char *namespaces; /* whose pods may; NULL: all */
+	const char *namespaces;      /* whose pods may; NULL: all */
+	struct agent_events *events; /* NULL: nowhere to tell them; the caller's */
 };
 
 /* Needs NET_ADMIN. conf's texts are borrowed for the agent's life. NULL: e says why. */

@@ -136,7 +136,7 @@ static void tell_event(struct kube_secret *s, bool is_warning, const char *reaso
 	snprintf(target, sizeof target, "/api/v1/namespaces/%s/events", s->ns);
 	buf_init(&out, 16 << 10);
 	if (kube_event_emit(&out, &(struct kube_event){ .ns = s->ns,
-							.pod = s->pod,
+							.name = s->pod,
 							.uid = s->pod_uid,
 							.reason = reason,
 							.words = words,

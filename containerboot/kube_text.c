@@ -472,7 +472,7 @@ bool kube_event_emit(struct buf *out, const struct kube_event *ev)
 	char name[KUBE_NAME_MAX + 1], time[WALL_TEXT];
 	struct jsonw w;
 
-	snprintf(name, sizeof name, "%.200s.%.48s", ev->pod, ev->instance);
+	snprintf(name, sizeof name, "%.200s.%.48s", ev->name, ev->instance);
 	/* metav1.Time has whole seconds */
 	wall_text((wall_t){ ev->at.ns / NS_PER_S * NS_PER_S }, time);
 	jsonw_init(&w, out);
@@ -487,10 +487,12 @@ bool kube_event_emit(struct buf *out, const struct kube_event *ev)
 	jsonw_key(&w, "involvedObject");
 	jsonw_obj(&w);
 	jsonw_kstr(&w, "apiVersion", "v1");
-	jsonw_kstr(&w, "kind", "Pod");
-	jsonw_kstr(&w, "name", ev->pod);
-	jsonw_kstr(&w, "namespace", ev->ns);
-	jsonw_kstr(&w, "uid", ev->uid);
+	jsonw_kstr(&w, "kind", ev->kind ? ev->kind : "Pod");
+	jsonw_kstr(&w, "name", ev->name);
+	if (!ev->kind || strcmp(ev->kind, "Node") != 0)
+		jsonw_kstr(&w, "namespace", ev->ns);
+	if (*ev->uid)
+		jsonw_kstr(&w, "uid", ev->uid);
 	jsonw_obj_end(&w);
 	jsonw_kstr(&w, "reason", ev->reason);
 	jsonw_kstr(&w, "message", ev->words);

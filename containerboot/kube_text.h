@@ -95,8 +95,10 @@ MUST_USE bool kube_post_emit(struct buf *out, const char *ns, const char *secret
 void kube_message(struct bytes body, char out[static KUBE_MESSAGE_MAX]);
 
 struct kube_event {
-	const char *ns, *pod, *uid, *reason, *words,
-	    *instance; /* instance: makes the name unique */
+	const char *kind;      /* of the object: NULL: Pod; Node: ns is where the Event lies */
+	const char *ns, *name; /* of the object */
+	const char *uid, *reason, *words;
+	const char *instance; /* makes the Event's own name unique */
 	bool is_warning;
 	wall_t at;
 };

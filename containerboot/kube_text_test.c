@@ -292,7 +292,7 @@ TEST(a_status_message_is_shown_without_control_characters)
 TEST(an_event_names_the_pod)
 {
 	struct kube_event ev = { .ns = "n",
-				 .pod = "p",
+				 .name = "p",
 				 .uid = "u",
 				 .reason = "R",
 				 .words = "w",

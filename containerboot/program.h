@@ -4,6 +4,7 @@
 #define CONTAINERBOOT_PROGRAM_H
 
 #include "containerboot/agent.h"
+#include "containerboot/agent_events.h"
 #include "containerboot/options.h"
 #include "containerboot/store.h"
 #include "host/egress.h"
@@ -41,7 +42,8 @@ struct program {
 	struct egress *egress;
 	struct dest_name *dest;
 	struct serve_config *serve;
-	struct agent *agent; /* of the CNI plugin; NULL: not asked for */
+	struct agent *agent;               /* of the CNI plugin; NULL: not asked for */
+	struct agent_events *agent_events; /* NULL: no cluster, or no account in it */
 	struct endpoints *endpoints, *old_health;
 	struct file_watch *key_watch;
 	char *key_file; /* of TS_AUTHKEY=file:PATH, or NULL */

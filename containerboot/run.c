@@ -563,16 +563,35 @@ static int open_egress(struct program *p, struct err *e)
 	return p->egress ? 0 : -EIO;
 }
 
+static struct agent_events *open_agent_events(const struct program *p)
+{
+	const struct options *o = &p->options;
+	const struct agent_events_conf conf = { .client = { .loop = p->loop,
+							    .resolver = p->resolver,
+							    .host = o->kubernetes_host,
+							    .port = (uint16_t)o->kubernetes_port },
+						.node = o->node_name };
+	struct agent_events *es;
+	struct err e = { 0 };
+
+	if (!o->kubernetes_host)
+		return NULL;
+	es = agent_events_new(&conf, &e);
+	if (!es)
+		log_info("containerboot: no Events are told to the cluster: %s", e.text);
+	return es;
+}
+
 /* The CNI plugin's node agent, when asked for. */
 static int open_agent(struct program *p, struct err *e)
 {
 	const struct options *o = &p->options;
-	const struct agent_conf conf = { .loop = p->loop,
-					 .host = p->host,
-					 .socket = o->cni_socket,
-					 .state_dir = o->cni_state_dir,
-					 .device = o->cni_device,
-					 .namespaces = o->cni_namespaces };
+	struct agent_conf conf = { .loop = p->loop,
+				   .host = p->host,
+				   .socket = o->cni_socket,
+				   .state_dir = o->cni_state_dir,
+				   .device = o->cni_device,
+				   .namespaces = o->cni_namespaces };
 
 	if (!o->cni_socket)
 		return 0;
@@ -581,6 +600,7 @@ static int open_agent(struct program *p, struct err *e)
 			       "TS_CNI_AGENT_SOCKET excludes TS_SOCKS5_SERVER, "
 			       "TS_OUTBOUND_HTTP_PROXY_LISTEN and TS_TAILNET_TARGET_*: the node's "
 			       "packets go to a device");
+	conf.events = p->agent_events = open_agent_events(p);
 	p->agent = agent_new(&conf, e);
 	return p->agent ? 0 : err_wrap(e, "TS_CNI_AGENT_SOCKET");
 }
@@ -709,6 +729,7 @@ static void finish(struct program *p)
 		store_remove(&p->store);
 	}
 	agent_free(p->agent);
+	agent_events_free(p->agent_events);
 	endpoints_free(p->endpoints);
 	endpoints_free(p->old_health);
 	proxy_server_free(p->proxy);

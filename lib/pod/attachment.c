@@ -33,6 +33,7 @@ bool attachment_emit(const struct attachment *a, struct buf *out)
 	jsonw_key(&w, "netnsIno");
 	jsonw_u64(&w, a->netns_ino);
 	jsonw_kstr(&w, "pod", a->pod);
+	jsonw_kstr(&w, "uid", a->uid);
 	jsonw_kstr(&w, "state", attachment_state_names[a->state]);
 	jsonw_ki64(&w, "protocol", a->protocol);
 	jsonw_key(&w, "rules");
@@ -92,6 +93,8 @@ bool attachment_parse(struct bytes text, struct attachment *out)
 			out->netns_ino = json_u64(&j);
 		else if (json_key_is(key, "pod"))
 			json_str(&j, out->pod, sizeof out->pod);
+		else if (json_key_is(key, "uid"))
+			json_str(&j, out->uid, sizeof out->uid);
 		else if (json_key_is(key, "state"))
 			read_state(&j, &out->state);
 		else if (json_key_is(key, "protocol"))

@@ -33,7 +33,8 @@ enum {
 
 struct attachment {
 	char network[POD_NETWORK_MAX + 1], container[POD_CONTAINER_MAX + 1],
-	    ifname[POD_IFNAME_MAX + 1], netns[POD_NETNS_MAX + 1], pod[POD_NAME_MAX + 1];
+	    ifname[POD_IFNAME_MAX + 1], netns[POD_NETNS_MAX + 1], pod[POD_NAME_MAX + 1],
+	    uid[POD_UID_MAX + 1];
 	uint64_t netns_dev, netns_ino; /* which namespace the path meant; 0: not known */
 	enum attachment_state state;
 	uint8_t protocol;

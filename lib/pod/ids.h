@@ -13,6 +13,7 @@ enum {
 	POD_IFNAME_MAX = 15,
 	POD_NETNS_MAX = 255,
 	POD_NAME_MAX = 319, /* namespace/name */
+	POD_UID_MAX = 63,   /* of the orchestrator */
 	POD_DIR_MAX = 255,  /* the state directory */
 };
 

@@ -38,6 +38,7 @@ bool words_request_emit(enum words_op op, const struct attachment *a, struct buf
 		jsonw_kstr(&w, "container", a->container);
 		jsonw_kstr(&w, "ifname", a->ifname);
 		jsonw_kstr(&w, "pod", a->pod);
+		jsonw_kstr(&w, "uid", a->uid);
 	}
 	jsonw_obj_end(&w);
 	return jsonw_ok(&w) && buf_append(out, "\n", 1);
@@ -60,6 +61,8 @@ bool words_request_parse(struct bytes line, struct words_request *out)
 			has_op = true;
 		} else if (json_key_is(key, "pod"))
 			json_str(&j, out->pod, sizeof out->pod);
+		else if (json_key_is(key, "uid"))
+			json_str(&j, out->uid, sizeof out->uid);
 		else
 			json_skip(&j);
 	}

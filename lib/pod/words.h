@@ -15,6 +15,7 @@ enum words_op { WORDS_STATUS, WORDS_ADD, WORDS_OPS };
 struct words_request {
 	enum words_op op;
 	char pod[POD_NAME_MAX + 1]; /* namespace/name; "" when the runtime did not say */
+	char uid[POD_UID_MAX + 1];  /* the pod's; "" likewise */
 };
 /* One line. a: of WORDS_ADD, its rules are not sent; else NULL. */
 MUST_USE bool words_request_emit(enum words_op op, const struct attachment *a, struct buf *out);

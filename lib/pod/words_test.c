@@ -24,9 +24,11 @@ TEST(a_request_needs_version_and_operation_and_is_refused_when_cut)
 
 TEST(what_one_end_says_the_other_reads)
 {
-	static const struct attachment a = {
-		.network = "net", .container = "c1", .ifname = "eth0", .pod = "apps/web \"1\""
-	};
+	static const struct attachment a = { .network = "net",
+					     .container = "c1",
+					     .ifname = "eth0",
+					     .pod = "apps/web \"1\"",
+					     .uid = "u-1" };
 	struct words_request rq;
 	struct words_answer answer;
 	struct buf out;
@@ -34,7 +36,7 @@ TEST(what_one_end_says_the_other_reads)
 	buf_init(&out, 4096);
 	ck_assert(words_request_emit(WORDS_ADD, &a, &out));
 	ck_assert(words_request_parse(buf_bytes(&out), &rq));
-	ck_assert(rq.op == WORDS_ADD && strcmp(rq.pod, a.pod) == 0);
+	ck_assert(rq.op == WORDS_ADD && strcmp(rq.pod, a.pod) == 0 && strcmp(rq.uid, "u-1") == 0);
 	buf_clear(&out);
 	ck_assert(words_request_emit(WORDS_STATUS, NULL, &out));
 	ck_assert(words_request_parse(buf_bytes(&out), &rq) && rq.op == WORDS_STATUS && !*rq.pod);

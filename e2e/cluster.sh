@@ -9,7 +9,8 @@
 #
 #   cluster                  starts all of it, waits until both nodes are Ready
 #   node N COMMAND...        runs a command inside node N
-#   load NAME:TAG            an image of ours, tailpod or tailpod-cluster, or busybox with curl, out of files, into both nodes' containerd
+#   load NAME:TAG...         images of ours, tailpod or tailpod-cluster, or busybox with curl, out of files, into both nodes' containerd;
+#                            in a cluster of somebody else's by the command $LOAD, which gets an archive
 #   app NAME                 a web server in the cluster as a Deployment and a Service on port 80; it answers "hello from NAME"
 #   client NS/NAME [ANNOTATIONS [SPEC]]   a pod with curl in it; its annotations and more of its spec as YAML
 #   helm ARGS...             with the cluster's credentials
@@ -17,6 +18,7 @@
 
 CG=/sys/fs/cgroup
 NODES="1 2"
+[ -z "${HERE:-}" ] || NODES= # a cluster of somebody else's
 trap 'RC=$?; set +e; trap - ERR; [ $RC = 0 ] || [ $RC = 77 ] || cluster_words; cluster_stop; (exit $RC); cleanup' EXIT
 
 cluster_words() { # what a failed test wants to know
@@ -176,21 +178,23 @@ node() { local n=$1; shift; nsenter -t "$(node_init "$n")" -m -p -n -u -i -- "$@
 # --- images ---
 
 load() { # NAME:TAG...
-	local image kind n
+	local image file n
 	for image in "$@"; do
-		kind=${image%%:*} kind=${kind##*/}
-		case $kind in
-		tailpod) kind=containerboot ;;
-		tailpod-cluster) kind=cluster ;;
-		esac
-		[ -e "$T/$kind.tar" ] || image_of "$kind" "$image"
-		for n in $NODES; do node "$n" ctr -n k8s.io images import - < "$T/$kind.tar" > /dev/null; done
+		file=$T/${image##*/}.tar
+		[ -e "$file" ] || image_of "$image" "$file"
+		for n in $NODES; do node "$n" ctr -n k8s.io images import - < "$file" > /dev/null; done
+		[ -z "${LOAD:-}" ] || $LOAD "$file"
 	done
 }
-image_of() { # KIND NAME:TAG: its archive, $T/KIND.tar
-	local root=$T/image-$1 file=Dockerfile p
-	case $1 in
-	containerboot | cluster) tools/image-root "$1" "$BIN" "$root" ;;
+image_of() { # NAME:TAG FILE: its archive
+	local root=$T/image file=Dockerfile p kind=${1##*/}
+	kind=${kind%%:*}
+	case $kind in
+	tailpod) kind=containerboot ;;
+	tailpod-cluster) kind=cluster ;;
+	esac
+	case $kind in
+	containerboot | cluster) tools/image-root "$kind" "$BIN" "$root" ;;
 	busybox)
 		mkdir -p "$root/bin" "$root/tmp" "$root/www" "$root/etc"
 		chmod 1777 "$root/tmp"
@@ -222,7 +226,7 @@ image_of() { # KIND NAME:TAG: its archive, $T/KIND.tar
 		file=$T/Dockerfile
 		;;
 	esac
-	tools/image-archive "$2" "$root" "$file" "$1" "$T/$1.tar"
+	tools/image-archive "$1" "$root" "$file" "$kind" "$2"
 	rm -rf "$root"
 }
 
@@ -270,7 +274,7 @@ cluster() {
 	for n in $NODES; do host "node$n"; done
 	for c in kube-controller-manager kube-scheduler kube-proxy; do KUBE_TOKENS+=("$c-token,system:$c,$c"); done
 	for n in $NODES; do KUBE_TOKENS+=("node$n-token,system:node:node$n,node$n,system:nodes"); done
-	image_of pause localhost/pause:e2e
+	image_of localhost/pause:e2e "$T/pause.tar"
 	mkdir -p "$T/pki"
 	kube_api --authorization-mode Node --allow-privileged=true --endpoint-reconciler-type lease \
 		--kubelet-client-certificate "$T/pki/kubelet-client.crt" --kubelet-client-key "$T/pki/kubelet-client.key" \

@@ -5,14 +5,15 @@
 #
 # Everything lives in $T (a temporary directory) and in namespaces named after it; a trap ends the processes that were
 # started here, by pid, and removes the namespaces. Needs root: without it a test says so and exits 77.
+# With HERE=ADDRESS there are no namespaces: every host is this machine, at that address, and no root is needed (e2e/kind/run).
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ROOT=$PWD
 unset SSL_CERT_FILE SSL_CERT_DIR # the laboratory's authority is the only one
 BIN=${BIN_DIR:-$ROOT/build/bin}
 PEERS=${PEERS_DIR:-$HOME/.cache/peers}/bin
-[ "$(id -u)" = 0 ] || { echo "needs root (network namespaces)"; exit 77; }
-ip netns list > /dev/null 2>&1 || { echo "needs ip netns"; exit 77; }
+[ -n "${HERE:-}" ] || [ "$(id -u)" = 0 ] || { echo "needs root (network namespaces)"; exit 77; }
+[ -n "${HERE:-}" ] || ip netns list > /dev/null 2>&1 || { echo "needs ip netns"; exit 77; }
 T=$(mktemp -d /tmp/tp-XXXXXX)
 ID=${T##*-}
 PIDS=()
@@ -71,6 +72,7 @@ hub() {
 # host NAME [4|6|46]: a namespace with an address on the hub; address in $IP_NAME and $IP6_NAME (_ for -)
 host() {
 	local name=$1 ns=tp$ID-$1 family=${2:-46}
+	[ -z "${HERE:-}" ] || { eval "IP_$name=$HERE IP6_$name="; return; }
 	hub
 	n_hosts=$((n_hosts + 1))
 	ip netns add "$ns"; NS+=("$ns")
@@ -84,12 +86,12 @@ host() {
 	case $family in *6*) ip -n "$ns" addr add "fd77::$n_hosts/64" dev eth0 nodad ;; *) in_ns "$name" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 ;; esac
 	eval "IP_${name//-/_}=10.77.0.$n_hosts IP6_${name//-/_}=fd77::$n_hosts"
 }
-in_ns() { local ns=tp$ID-$1; shift; ip netns exec "$ns" "$@"; }
+in_ns() { local ns=tp$ID-$1; shift; [ -z "${HERE:-}" ] || { "$@"; return; }; ip netns exec "$ns" "$@"; }
 # start HOST LOGNAME COMMAND...: in the background; its pid in $PID
 start() {
 	local ns=tp$ID-$1 log=$T/$2.log; shift 2
 	: > "$log"
-	ip netns exec "$ns" "$@" >> "$log" 2>&1 < /dev/null &
+	if [ -n "${HERE:-}" ]; then "$@" >> "$log" 2>&1 < /dev/null & else ip netns exec "$ns" "$@" >> "$log" 2>&1 < /dev/null & fi
 	PID=$!
 	PIDS+=("$PID")
 }
@@ -169,7 +171,7 @@ derp_region() {
 	    regioncode: $1
 	    regionname: "Region $1"
 	    nodes:
-	      - {name: ${2}a, regionid: $2, hostname: "${4:-$ip}", ipv4: "$ip", ipv6: "$ip6", stunport: 3478, derpport: $3}
+	      - {name: ${2}a, regionid: $2, hostname: "${4:-$ip}", ipv4: "$ip", ipv6: "${ip6:-none}", stunport: 3478, derpport: $3}
 	END
 }
 
@@ -184,7 +186,7 @@ headscale() {
 	host hs
 	HS_DIR=$T/hs; mkdir -p "$HS_DIR"
 	URL=https://$IP_hs:8443
-	certificate "$HS_DIR/tls" "IP:$IP_hs,IP:$IP6_hs,DNS:localhost"
+	certificate "$HS_DIR/tls" "IP:$IP_hs,${IP6_hs:+IP:$IP6_hs,}DNS:localhost"
 	echo regions: > "$HS_DIR/derp.yaml"
 	if [ ${#RELAYS[@]} = 0 ]; then
 		derp_region hs 999 8443 >> "$HS_DIR/derp.yaml"
@@ -291,7 +293,7 @@ tailscaled() {
 	until_ok 20 test -S "$T/$h.sock"
 }
 ts() { local h=$1; shift; in_ns "$h" env SSL_CERT_FILE="$CA" "$PEERS/tailscale" --socket="$T/$h.sock" "$@"; }
-ts_up() { local h=$1 key=$2; shift 2; timeout 60 ip netns exec "tp$ID-$h" env SSL_CERT_FILE="$CA" "$PEERS/tailscale" --socket="$T/$h.sock" up --login-server="$URL" --authkey="$key" --hostname="$h" --accept-dns=false "$@"; }
+ts_up() { local h=$1 key=$2; shift 2; in_ns "$h" timeout 60 env SSL_CERT_FILE="$CA" "$PEERS/tailscale" --socket="$T/$h.sock" up --login-server="$URL" --authkey="$key" --hostname="$h" --accept-dns=false "$@"; }
 # containerboot HOST KEY [VAR=VALUE...]: ours
 containerboot() {
 	local h=$1 key=$2; shift 2

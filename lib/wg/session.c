@@ -151,7 +151,7 @@ void wg_session_seal(struct wg *wg, struct live *l, mono_t now, struct pkt *v, s
 	p->tx_packets += n;
 	aead_seal_batch(k->send, jobs, n);
 	l->want_keepalive = false;
-	wg_timers_sent(l, now, wg->rng, data);
+	wg_timers_sent(l, now, data);
 	wg_timers_touch(wg, l);
 	if (k->send_n >= REKEY_AFTER_MESSAGES ||
 	    (k->is_initiator && is_older(k, now, REKEY_AFTER_S)))

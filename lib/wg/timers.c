@@ -65,6 +65,7 @@ bool wg_timers_add(struct wg *wg, struct live *l)
 		wg->heap = v;
 		wg->heap_cap = cap;
 	}
+	l->stale_jitter_ms = (uint16_t)rng_below(wg->rng, REKEY_JITTER_MS + 1);
 	l->heap_at = earliest(l);
 	put(wg, wg->n_heap++, l);
 	sift_up(wg, l);
@@ -92,23 +93,22 @@ void wg_timers_touch(struct wg *wg, struct live *l)
 	}
 }
 
-static mono_t jittered(mono_t from, int seconds, struct rng *rng)
+static mono_t later(mono_t from, int seconds, uint64_t jitter_ms)
 {
-	return mono_add(mono_add(from, SPAN_S(seconds)),
-			SPAN_MS(rng_below(rng, REKEY_JITTER_MS + 1)));
+	return mono_add(mono_add(from, SPAN_S(seconds)), SPAN_MS(jitter_ms));
 }
 
 void wg_timers_arm_retry(struct wg *wg, struct live *l, mono_t from)
 {
-	l->retry_at = jittered(from, REKEY_TIMEOUT_S, wg->rng);
+	l->retry_at = later(from, REKEY_TIMEOUT_S, rng_below(wg->rng, REKEY_JITTER_MS + 1));
 	wg_timers_touch(wg, l);
 }
 
-void wg_timers_sent(struct live *l, mono_t now, struct rng *rng, bool data)
+void wg_timers_sent(struct live *l, mono_t now, bool data)
 {
 	l->keepalive_at = MONO_NEVER;
 	if (data && mono_is_never(l->stale_at))
-		l->stale_at = jittered(now, STALE_S, rng);
+		l->stale_at = later(now, STALE_S, l->stale_jitter_ms);
 }
 
 void wg_timers_received(struct live *l, mono_t now, bool data)

@@ -52,6 +52,7 @@ struct live {
 
 	/* deadlines; MONO_NEVER when off */
 	mono_t retry_at, keepalive_at, stale_at, zero_at;
+	uint16_t stale_jitter_ms; /* drawn once: traffic sets stale_at thousands of times a second */
 	mono_t init_sent, init_taken; /* the last initiation sent to and accepted from the peer */
 	bool has_sent, has_taken;
 
@@ -152,7 +153,7 @@ MUST_USE bool wg_timers_add(struct wg *wg, struct live *l); /* false: out of mem
 void wg_timers_del(struct wg *wg, struct live *l);
 void wg_timers_touch(struct wg *wg, struct live *l); /* after a deadline changed */
 void wg_timers_arm_retry(struct wg *wg, struct live *l, mono_t from);
-void wg_timers_sent(struct live *l, mono_t now, struct rng *rng, bool data);
+void wg_timers_sent(struct live *l, mono_t now, bool data);
 void wg_timers_received(struct live *l, mono_t now, bool data);
 
 static inline void drop(struct wg *wg, enum wg_drop why)

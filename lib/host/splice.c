@@ -11,12 +11,17 @@
 
 #include "host/host_priv.h"
 
+/* What one read of the stream may bring: a request of some bytes shall not take chunks for a
+ * quarter of a megabyte, a download shall not make four calls where one does. */
+enum { WANT_LEAST = 16 * 1024, WANT_MOST = 256 * 1024 };
+
 struct splice {
 	struct flow flow;
 	struct host *host;
 	struct stream *s;
 	struct ns_id id;
-	bool shut; /* our end was sent to the stream */
+	bool shut;            /* our end was sent to the stream */
+	size_t want, offered; /* of the next read; of the last one */
 	uint8_t before[HOST_BEFORE_MAX];
 	size_t before_off, before_len;
 };
@@ -68,11 +73,14 @@ static size_t on_room(void *ctx, struct iovec *v, size_t max)
 {
 	struct splice *sp = ctx;
 	struct ns_piece pieces[STREAM_IOV_MAX];
-	size_t n = ns_tcp_reserve(stack(sp), sp->id, 64 * 1024, pieces,
+	size_t n = ns_tcp_reserve(stack(sp), sp->id, sp->want, pieces,
 				  max < STREAM_IOV_MAX ? max : STREAM_IOV_MAX);
 
-	for (size_t i = 0; i < n; i++)
+	sp->offered = 0;
+	for (size_t i = 0; i < n; i++) {
 		v[i] = (struct iovec){ pieces[i].data, pieces[i].len };
+		sp->offered += pieces[i].len;
+	}
 	return n;
 }
 
@@ -80,6 +88,10 @@ static void on_got(void *ctx, size_t n)
 {
 	struct splice *sp = ctx;
 
+	if (n == sp->offered && n >= sp->want && sp->want < WANT_MOST)
+		sp->want *= 2;
+	else if (n < sp->want / 4 && sp->want > WANT_LEAST)
+		sp->want /= 2;
 	ns_tcp_commit(stack(sp), now(sp), sp->id, n);
 	host_kick(sp->host);
 }
@@ -195,6 +207,7 @@ static int join(struct host *h, struct ns_id id, struct stream *s, struct bytes 
 	sp->host = h;
 	sp->s = s;
 	sp->id = id;
+	sp->want = WANT_LEAST;
 	if (before.len > 0)
 		memcpy(sp->before, before.data, before.len);
 	sp->before_len = before.len;

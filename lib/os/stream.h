@@ -26,7 +26,7 @@
 #include "os/loop.h"
 #include "os/tls.h"
 
-enum { STREAM_IOV_MAX = 16 }; /* the largest `max` that room and data see */
+enum { STREAM_IOV_MAX = 17 }; /* the largest `max` that room and data see */
 
 struct stream;
 

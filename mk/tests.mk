@@ -101,7 +101,13 @@ $(NETNSBIN): $(B)/tests/netns/%: $(B)/tests/netns/%.o $$(ALLAR)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALLC) -pie $(ALLLD) -o $@ $< $(ALLAR) $(TESTPKG) -lm
 
-check-netns: programs $(NETNSBIN) ## network-namespace tests (root)
+# the sidecar with counters in it (shared libraries: libuv is counted too)
+COUNTED := $(B)/tests/counted/containerboot
+$(COUNTED): $(B)/tests/counted/hooks.o $(PROG_containerboot_OBJ) $$(ALLAR)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALLC) -pie $(ALLLD) -o $@ $(B)/tests/counted/hooks.o $(PROG_containerboot_OBJ) $(ALLAR) $(TESTPKG) -lm
+
+check-netns: programs $(NETNSBIN) $(COUNTED) ## network-namespace tests (root)
 	$(Q)tools/run-suite tests/netns
 
 deps: ## install missing Debian packages (root or sudo)

@@ -26,6 +26,48 @@ TEST(pool_never_hands_out_more_than_its_budget_and_shows_pressure)
 	pool_tick(&p, (mono_t){ NS_PER_S });
 	pool_tick(&p, (mono_t){ 3 * NS_PER_S });
 	ck_assert(p.waiting_bytes == 0 && mono_is_never(pool_deadline(&p)));
+	ck_assert_uint_eq(p.freed, 64 << 10);
+	pool_fini(&p);
+}
+
+static void fill_and_empty(struct pool *p, size_t n)
+{
+	void *v[64];
+
+	for (size_t i = 0; i < n; i++)
+		ck_assert_ptr_nonnull(v[i] = pool_get(p, POOL_16K));
+	for (size_t i = 0; i < n; i++)
+		pool_put(p, POOL_16K, v[i]);
+}
+
+TEST(pool_keeps_what_a_running_transfer_needs_and_no_more)
+{
+	struct pool p;
+	void *small;
+
+	pool_init(&p, 1 << 20);
+	fill_and_empty(&p, 60);
+	pool_tick(&p, (mono_t){ NS_PER_S });
+	for (int i = 0; i < 20; i++) /* by megabytes, several times a second */
+		fill_and_empty(&p, 40 + (size_t)i);
+	ck_assert_uint_eq(p.n_malloc, 60);
+	pool_tick(&p, (mono_t){ 2 * NS_PER_S });
+	fill_and_empty(&p, 2);
+	pool_tick(&p, (mono_t){ 3 * NS_PER_S });
+	ck_assert_uint_le(p.waiting_bytes, 45 << 14); /* three quarters of the most there was */
+	ck_assert_uint_gt(p.waiting_bytes, 40 << 14);
+	for (int i = 4; i < 20; i++) {
+		fill_and_empty(&p, 2);
+		pool_tick(&p, (mono_t){ i * NS_PER_S });
+	}
+	ck_assert_uint_eq(p.waiting_bytes, 2 << 14);
+	pool_tick(&p, (mono_t){ 20 * NS_PER_S });
+	ck_assert(p.waiting_bytes == 0 && mono_is_never(pool_deadline(&p)));
+	fill_and_empty(&p, 64); /* all that there is, waiting: another size makes it go */
+	ck_assert_uint_eq(p.waiting_bytes, 1 << 20);
+	ck_assert_ptr_nonnull(small = pool_get(&p, POOL_1K));
+	ck_assert_uint_le(p.used + p.waiting_bytes, 1 << 20);
+	pool_put(&p, POOL_1K, small);
 	pool_fini(&p);
 }
 

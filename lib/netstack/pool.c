@@ -3,28 +3,31 @@
 
 #include <stdlib.h>
 
+#include "base/attr.h"
+
 void pool_init(struct pool *p, size_t limit)
 {
 	*p = (struct pool){ .limit = limit, .trim_at = MONO_NEVER };
 }
 
-static void drop_waiting(struct pool *p)
+/* The largest go first. */
+static void cut_waiting(struct pool *p, size_t bytes)
 {
-	for (int i = 0; i < POOL_SIZES; i++) {
-		while (p->waiting[i]) {
+	for (int i = POOL_SIZES - 1; i >= 0; i--) {
+		while (p->waiting[i] && p->waiting_bytes > bytes) {
 			struct pool_block *b = p->waiting[i];
 
 			p->waiting[i] = b->next;
+			p->waiting_bytes -= pool_bytes((enum pool_size)i);
 			p->freed += pool_bytes((enum pool_size)i);
 			free(b);
 		}
 	}
-	p->waiting_bytes = 0;
 }
 
 void pool_fini(struct pool *p)
 {
-	drop_waiting(p);
+	cut_waiting(p, 0);
 }
 
 void *pool_get(struct pool *p, enum pool_size size)
@@ -38,12 +41,15 @@ void *pool_get(struct pool *p, enum pool_size size)
 		p->waiting[size] = b->next;
 		p->waiting_bytes -= n;
 	} else {
+		cut_waiting(p, p->limit - p->used - n);
 		b = malloc(n);
 		if (!b)
 			return NULL;
 		p->n_malloc++;
 	}
 	p->used += n;
+	if (p->used > p->peak)
+		p->peak = p->used;
 	p->touched = true;
 	return b;
 }
@@ -55,11 +61,6 @@ void pool_put(struct pool *p, enum pool_size size, void *block)
 
 	p->used -= n;
 	p->touched = true;
-	if (p->waiting_bytes + n > POOL_WAITING_MAX) {
-		p->freed += n;
-		free(b);
-		return;
-	}
 	b->next = p->waiting[size];
 	p->waiting[size] = b;
 	p->waiting_bytes += n;
@@ -79,11 +80,12 @@ void pool_tick(struct pool *p, mono_t now)
 	}
 	if (!mono_due(p->trim_at, now))
 		return;
-	if (p->touched) {
-		p->touched = false;
-		p->trim_at = mono_add(now, POOL_IDLE);
-		return;
+	cut_waiting(p, p->touched ? p->peak - p->used : 0);
+	p->touched = false;
+	p->peak = MAX_OF(p->used, p->peak - p->peak / 4);
+	p->trim_at = mono_add(now, POOL_IDLE);
+	if (p->waiting_bytes == 0) {
+		p->trim_at = MONO_NEVER;
+		p->peak = p->used;
 	}
-	drop_waiting(p);
-	p->trim_at = MONO_NEVER;
 }

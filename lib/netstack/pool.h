@@ -1,8 +1,9 @@
 /* netstack/pool.h - all memory that traffic makes grow, in blocks of three sizes, under one budget
  *
- * Blocks that are given back wait in a short list, so that a running transfer does not call malloc;
- * the list is emptied when nothing has moved for POOL_IDLE. What counts against the budget are the
- * blocks in use, not the waiting ones, which have a limit of their own.
+ * Blocks that are given back wait in a list, so that a running transfer, whose buffers fill and
+ * empty by megabytes, does not call malloc. Every POOL_IDLE the list is cut to what was in use at
+ * the most lately, which fades by a quarter each time, and emptied when nothing has moved. Blocks
+ * in use and waiting ones together never exceed the budget.
  */
 #ifndef NETSTACK_POOL_H
 #define NETSTACK_POOL_H
@@ -14,7 +15,6 @@
 #include "base/mono.h"
 
 enum pool_size { POOL_1K, POOL_4K, POOL_16K, POOL_SIZES };
-enum { POOL_WAITING_MAX = 2 << 20 }; /* bytes, ours: a window of 100 Mb/s at 100 ms */
 #define POOL_IDLE SPAN_S(1)
 
 struct pool_block {
@@ -24,9 +24,10 @@ struct pool_block {
 struct pool {
 	struct pool_block *waiting[POOL_SIZES];
 	size_t used, waiting_bytes, limit;
+	size_t peak; /* of used, since the list was cut; or what the one before has faded to */
 	uint64_t n_malloc; /* a test holds a running transfer against this */
 	uint64_t freed;    /* bytes that went back to malloc, ever */
-	bool touched;      /* something moved since the last pool_idle */
+	bool touched;      /* something moved since the list was cut */
 	mono_t trim_at;
 };
 

@@ -1,9 +1,9 @@
 #!/bin/bash
-# A whole tailnet at once: simulated clients (bench/fleet.c: real sockets, Noise, HTTP/2, zstd streams) join our coordinator and,
+# A whole tailnet at once: simulated clients (e2e/fleet.c: real sockets, Noise, HTTP/2, zstd streams) join our coordinator and,
 # as far as it goes, Headscale. 1,000 nodes in full mesh (MESH), 5,000 that see 99 others each by policy (GROUPED); then one node
 # moves, then a new policy reaches every stream. Time, CPU of server and clients apart, memory a node with its stream.
 . "$(dirname "$0")/lib.sh"
-FLEET=$ROOT/build/gcc/bench/fleet
+FLEET=$ROOT/build/gcc/e2e/fleet
 make -s "${FLEET#"$ROOT/"}"
 MESH=${MESH:-1000} GROUPED=${GROUPED:-5000} SECONDS_MAX=${SECONDS_MAX:-60}
 ulimit -n "$(ulimit -Hn)"

@@ -218,8 +218,11 @@ static const struct {
 	{ "ah", 51 },  { "ipv6-icmp", 58 }, { "sctp", 132 }, { "fc", 133 },
 };
 
+/* A name or a number; a leading zero is refused but where the number has a name (as Headscale has
+ * it) */
 static bool proto_number(struct bytes s, uint8_t *out)
 {
+	bool named = false;
 	uint64_t v;
 
 	for (size_t i = 0; i < ARRAY_LEN(protos); i++)
@@ -227,10 +230,12 @@ static bool proto_number(struct bytes s, uint8_t *out)
 			*out = protos[i].number;
 			return true;
 		}
-	if (s.len == 0 || s.data[0] == '0' || !text_u64(s, &v) || v > 255)
+	if (s.len == 0 || !text_u64(s, &v) || v > 255)
 		return false;
+	for (size_t i = 0; i < ARRAY_LEN(protos); i++)
+		named |= protos[i].number == v;
 	*out = (uint8_t)v;
-	return true;
+	return named || s.data[0] != '0';
 }
 
 static void proto(struct reader *r, uint8_t *v, size_t *n)

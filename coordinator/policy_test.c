@@ -275,7 +275,8 @@ TEST(what_may_not_stand_where_is_refused)
 		  "internet" },
 		{ "{\"grants\":[{\"src\":[\"*\"],\"dst\":[\"*\"],\"app\":{\"https://a.b/c\":[]}}]}",
 		  "capability" },
-		{ "{\"acls\":[{\"action\":\"accept\",\"proto\":\"06\",\"src\":[\"*\"],\"dst\":[\"*:"
+		{ "{\"acls\":[{\"action\":\"accept\",\"proto\":\"088\",\"src\":[\"*\"],\"dst\":[\"*"
+		  ":"
 		  "*\"]}]}",
 		  "protocol" },
 		{ "{\"acls\":[],\"tests\":[{\"src\":\"a@\"}]}", "accept and deny" },

@@ -68,11 +68,12 @@ headscale_start() {
 		node: {expiry: 0, ephemeral: {inactivity_timeout: 66s}}
 		database: {type: sqlite, sqlite: {path: $work/hs/db.sqlite}}
 		log: {level: info, format: text}
-		policy: {mode: file, path: "${HS_POLICY:-}"}
+		policy: {mode: ${HS_POLICY_MODE:-file}, path: "${HS_POLICY:-}"}
 		dns: {magic_dns: true, base_domain: tail.test, override_local_dns: false, nameservers: {global: []}}
 		unix_socket: $work/hs/s
 		unix_socket_permission: "0700"
 		logtail: {enabled: false}
+		${HS_EXTRA:-}
 		END
 		HS_URL=http://127.0.0.1:$port
 		headscale_run && { hs users create test > /dev/null 2>&1; return 0; }

@@ -138,12 +138,7 @@ demo: ## a tailnet of two nodes on loopback, a page fetched across it; KEEP=1 le
 bench-nat: programs $(B)/e2e/natbox ## who meets whom behind NAT boxes, beside the stock client (TRIES=20)
 	$(Q)BENCH=b-50-nat TRIES=$${TRIES:-20} bench/run
 
-# bench/fleet.c: control clients by the thousand, over the libraries alone
-$(B)/bench/fleet: $(B)/bench/fleet.o $$(ALLAR)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALLC) -pie $(ALLLD) -o $@ $< $(ALLAR) $(TESTPKG) -lm
-
-bench: programs $(B)/e2e/natbox $(B)/bench/fleet ## figures, with the peer measured in the same run
+bench: programs $(B)/e2e/natbox $(B)/e2e/fleet ## figures, with the peer measured in the same run
 	$(Q)bench/run
 
 .PHONY: sim sim-faults check check-unit check-corpus check-san check-netns deps test demo e2e bench bench-nat fuzz-all $(FUZZNAMES:%=fuzz-%)

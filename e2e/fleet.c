@@ -1,13 +1,23 @@
-/* fleet.c - thousands of control clients in one process, against a control server over loopback
+/* fleet.c - many control clients in one process, against a control server over loopback
  *
  *      fleet URL KEYS COUNT PEERS SECONDS [SERVER_PID [COMMAND]]
+ *      fleet URL KEYS
  *
  * Each client is the control machine of lib/ts2021 on a socket of its own: key, Noise, HTTP/2,
- * registration, zstd map stream, lite updates. KEYS is a file with an auth key a line; client i
- * takes line i modulo their number. All join, WINDOW at a time, until each knows PEERS others or
- * SECONDS are over; then one of them moves to another endpoint, and all who know it have to hear of
- * it; then COMMAND runs, after which every stream has to bring a packet filter. Each line of output
- * is one figure; the CPU time of this process is told apart from the server's.
+ * registration, zstd map stream, lite updates. KEYS is a file with a line for each client, used
+ * again from its start when there are more: an auth key, then if wanted a host name and routes to
+ * announce.
+ *
+ * First form (bench): all join, WINDOW at a time, until each knows PEERS others or SECONDS are
+ * over; then one of them moves to another endpoint, and all who know it have to hear of it; then
+ * COMMAND runs, after which every stream has to bring a packet filter. Each line of output is one
+ * figure; the CPU time of this process is told apart from the server's. The streams stay until
+ * standard input ends.
+ *
+ * Second form: a client for each line, one after the other, so that ids and addresses go by the
+ * order of lines. A line "dump FILE" on standard input writes what each client knows now, a JSON
+ * object a line: name, id, peers, filters; then "dumped" is printed. The end of standard input ends
+ * it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,7 +46,9 @@ struct client {
 	struct buf out, frame;
 	uint8_t *known; /* bitmap by node id */
 	size_t n_known;
-	int64_t id; /* its own node */
+	int64_t id;          /* its own node */
+	char *name, *routes; /* as the line of KEYS has them */
+	struct buf filters;  /* PacketFilters or PacketFilter as it came last */
 	mono_t due;
 };
 
@@ -44,8 +56,9 @@ struct fleet {
 	struct client *v;
 	size_t n, started, streaming, complete, want, id_max;
 	int ep;
-	char *keys[KEYS_MAX];
-	size_t n_keys;
+	char *lines[KEYS_MAX];
+	size_t n_lines;
+	bool is_watched; /* second form */
 	uint64_t bytes, frames;
 	int64_t moved;      /* node whose change is waited for; 0: none */
 	bool wants_filters; /* a packet filter is waited for */
@@ -137,6 +150,15 @@ static void nodes(struct fleet *f, struct client *c, struct json *j, bool patch)
 	}
 }
 
+static void keep_filters(struct fleet *f, struct client *c, struct bytes json)
+{
+	if (!f->is_watched)
+		return;
+	buf_clear(&c->filters);
+	if (!buf_append(&c->filters, json.data, json.len))
+		die("filters");
+}
+
 static void read_frame(struct fleet *f, struct client *c)
 {
 	struct json j = json_of(buf_bytes(&c->frame));
@@ -154,10 +176,11 @@ static void read_frame(struct fleet *f, struct client *c)
 			json_arr(&j);
 			while (json_elem(&j))
 				know(f, c, json_i64(&j), false);
-		} else {
-			if (f->wants_filters &&
-			    (json_key_is(key, "PacketFilters") || json_key_is(key, "PacketFilter")))
+		} else if (json_key_is(key, "PacketFilters") || json_key_is(key, "PacketFilter")) {
+			if (f->wants_filters)
 				hear(f, c);
+			keep_filters(f, c, json_raw(&j));
+		} else {
 			json_skip(&j);
 		}
 	}
@@ -302,6 +325,35 @@ static void readable(struct fleet *f, struct client *c)
 	drain(f, c);
 }
 
+/* The words of its line: auth key, host name, routes with commas between */
+static void line_of(struct client *c, const char *line, size_t i, char key[static 512])
+{
+	char name[128] = "", routes[512] = "";
+
+	if (sscanf(line, "%511s %127s %511s", key, name, routes) < 2)
+		snprintf(name, sizeof name, "fleet-%zu", i);
+	c->name = strdup(name);
+	c->routes = strdup(routes);
+	if (!c->name || !c->routes)
+		die("memory");
+}
+
+static size_t routes_of(const struct client *c, struct ipprefix v[static 8])
+{
+	size_t n = 0;
+
+	for (const char *p = c->routes; *p && n < 8;) {
+		size_t len = strcspn(p, ",");
+
+		if (!ipprefix_parse(bytes_of(p, len), &v[n++])) {
+			fprintf(stderr, "%s is not a route\n", p);
+			exit(2);
+		}
+		p += len + (p[len] == ',');
+	}
+	return n;
+}
+
 static void begin(struct fleet *f, const char *url)
 {
 	size_t i = f->started++;
@@ -312,20 +364,23 @@ static void begin(struct fleet *f, const char *url)
 	struct ipport ep[2] = { { ip_v4(10, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i),
 				  41641 },
 				{ ip_v4(192, 0, 2, (uint8_t)i), (uint16_t)(1024 + i % 60000) } };
-	char name[32];
-	struct control_hostinfo hi = { .hostname = name,
-				       .os_version = "6.1.0",
+	struct ipprefix routes[8];
+	char key[512];
+	struct control_hostinfo hi = { .os_version = "6.1.0",
 				       .distro = "debian",
 				       .distro_version = "12.11",
 				       .distro_code = "bookworm",
 				       .machine = "x86_64",
 				       .container = true,
-				       .userspace = true };
+				       .userspace = true,
+				       .routes = routes };
 	struct key_priv disco;
 	struct key_pub pub;
 	struct err e = { 0 };
 
-	snprintf(name, sizeof name, "fleet-%zu", i);
+	line_of(c, f->lines[i % f->n_lines], i, key);
+	hi.hostname = c->name;
+	hi.n_routes = routes_of(c, routes);
 	key_gen(&conf.machine, &rng);
 	key_gen(&conf.node, &rng);
 	key_gen(&disco, &rng);
@@ -333,9 +388,10 @@ static void begin(struct fleet *f, const char *url)
 	c->fd = -1;
 	buf_init(&c->out, 1 << 20);
 	buf_init(&c->frame, FRAME_MAX);
+	buf_init(&c->filters, FRAME_MAX);
 	c->known = calloc(f->id_max / 8 + 1, 1);
 	c->c = control_new(&conf, &e);
-	if (!c->c || !c->known || control_set_auth_key(c->c, f->keys[i % f->n_keys]) != 0 ||
+	if (!c->c || !c->known || control_set_auth_key(c->c, key) != 0 ||
 	    control_set_hostinfo(c->c, &hi) != 0 ||
 	    control_set_endpoints(c->c, ep, types, 2) != 0) {
 		fprintf(stderr, "client %zu: %s\n", i, e.text);
@@ -349,6 +405,52 @@ static void begin(struct fleet *f, const char *url)
 
 /* --- all --- */
 
+static void dump(const struct fleet *f, const char *path)
+{
+	FILE *out = fopen(path, "we");
+
+	if (!out)
+		die(path);
+	for (size_t i = 0; i < f->n; i++) {
+		const struct client *c = &f->v[i];
+		const char *sep = "";
+
+		fprintf(out, "{\"name\":\"%s\",\"id\":%lld,\"peers\":[", c->name, (long long)c->id);
+		for (size_t k = 0; k < f->id_max; k++)
+			if (c->known[k / 8] >> (k % 8) & 1) {
+				fprintf(out, "%s%zu", sep, k);
+				sep = ",";
+			}
+		fprintf(out, "],\"filters\":%.*s}\n", (int)(c->filters.len ? c->filters.len : 4),
+			c->filters.len ? (const char *)buf_bytes(&c->filters).data : "null");
+	}
+	if (fclose(out) != 0)
+		die(path);
+	printf("dumped\n");
+	fflush(stdout);
+}
+
+/* Lines of standard input; its end is ours */
+static void commands(struct fleet *f)
+{
+	static char line[512];
+	static size_t len;
+	ssize_t n = read(STDIN_FILENO, line + len, sizeof line - 1 - len);
+	char *end;
+
+	if (n <= 0)
+		exit(0);
+	len += (size_t)n;
+	line[len] = 0;
+	while ((end = strchr(line, '\n'))) {
+		*end = 0;
+		if (f->is_watched && strncmp(line, "dump ", 5) == 0)
+			dump(f, line + 5);
+		len -= (size_t)(end + 1 - line);
+		memmove(line, end + 1, len + 1);
+	}
+}
+
 static void turn(struct fleet *f)
 {
 	struct epoll_event ev[256];
@@ -359,9 +461,11 @@ static void turn(struct fleet *f)
 	for (int i = 0; i < n; i++) {
 		struct client *c = ev[i].data.ptr;
 
-		if (c->fd >= 0 && ev[i].events & EPOLLOUT)
+		if (!c)
+			commands(f);
+		else if (c->fd >= 0 && ev[i].events & EPOLLOUT)
 			flush(f, c);
-		if (c->fd >= 0 && ev[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP))
+		if (c && c->fd >= 0 && ev[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP))
 			readable(f, c);
 	}
 	if (!mono_due(mono_add(scanned, SPAN_MS(20)), f->now))
@@ -462,23 +566,48 @@ static void command(struct fleet *f, const char *cmd)
 	}
 }
 
-static void read_keys(struct fleet *f, const char *path)
+static void read_lines(struct fleet *f, const char *path)
 {
 	char line[512];
 	FILE *p = fopen(path, "re");
 
 	if (!p)
 		die(path);
-	while (f->n_keys < KEYS_MAX && fgets(line, sizeof line, p)) {
+	while (f->n_lines < KEYS_MAX && fgets(line, sizeof line, p)) {
 		line[strcspn(line, "\r\n")] = 0;
-		if (line[0] && !(f->keys[f->n_keys++] = strdup(line)))
+		if (line[0] && !(f->lines[f->n_lines++] = strdup(line)))
 			die("keys");
 	}
 	fclose(p);
-	if (f->n_keys == 0) {
+	if (f->n_lines == 0) {
 		fprintf(stderr, "no keys in %s\n", path);
 		exit(2);
 	}
+}
+
+static void listen_to_stdin(const struct fleet *f)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	if (epoll_ctl(f->ep, EPOLL_CTL_ADD, STDIN_FILENO, &ev) != 0)
+		die("standard input");
+}
+
+/* Second form; ends with standard input */
+NORETURN static void watch_all(struct fleet *f, const char *url)
+{
+	mono_t end = mono_add(f->now, SPAN_S(60));
+
+	while (f->streaming < f->n && mono_before(f->now, end)) {
+		if (f->started == f->streaming)
+			begin(f, url);
+		turn(f);
+	}
+	printf(f->streaming == f->n ? "ready\n" : "failed\n");
+	fflush(stdout);
+	listen_to_stdin(f);
+	for (;;)
+		turn(f);
 }
 
 int main(int argc, char **argv)
@@ -489,14 +618,15 @@ int main(int argc, char **argv)
 	mono_t start, end;
 	int pid;
 
-	if (argc < 6) {
+	if (argc != 3 && argc < 6) {
 		fprintf(stderr,
-			"usage: fleet URL KEYS COUNT PEERS SECONDS [SERVER_PID [COMMAND]]\n");
+			"usage: fleet URL KEYS [COUNT PEERS SECONDS [SERVER_PID [COMMAND]]]\n");
 		return 2;
 	}
-	read_keys(&f, argv[2]);
-	f.n = strtoul(argv[3], NULL, 10);
-	f.want = strtoul(argv[4], NULL, 10);
+	read_lines(&f, argv[2]);
+	f.is_watched = argc == 3;
+	f.n = f.is_watched ? f.n_lines : strtoul(argv[3], NULL, 10);
+	f.want = f.is_watched ? 0 : strtoul(argv[4], NULL, 10);
 	f.id_max = 4 * f.n + 1024;
 	f.v = calloc(f.n, sizeof *f.v);
 	pid = argc > 6 ? (int)strtol(argv[6], NULL, 10) : 0;
@@ -505,6 +635,8 @@ int main(int argc, char **argv)
 		(void)setrlimit(RLIMIT_NOFILE, &lim);
 	}
 	f.now = start = mono_now();
+	if (f.is_watched)
+		watch_all(&f, argv[1]);
 	end = mono_add(start, SPAN_S(strtol(argv[5], NULL, 10)));
 	server = server_cpu(pid);
 	while (f.complete < f.n && mono_before(f.now, end)) {
@@ -528,7 +660,7 @@ int main(int argc, char **argv)
 	printf("settled\n");
 	fflush(stdout);
 	/* the streams stay until somebody has looked at the server's memory */
-	while (getchar() != EOF)
-		;
-	return 0;
+	listen_to_stdin(&f);
+	for (;;)
+		turn(&f);
 }

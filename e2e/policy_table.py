@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """policy_table.py - each policy into Headscale and into our coordinator; every node's packet filter must be the same
 
-usage: policy_table.py DIR      (t-41-policy-table.sh prepares DIR: hs, co: shell commands; nodes.json: what is there)
+usage: policy_table.py DIR      (t-44-policy-table.sh prepares DIR: hs, co: shell commands; nodes.json: what is there)
 
 Filters are compared in a normal form: sources, destinations and ports as merged ranges of addresses and ports; destinations cut to what
 can reach the node (its addresses, the networks it routes, everything for an exit node); rules with the same sources and protocols

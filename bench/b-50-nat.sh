@@ -52,6 +52,9 @@ for a in "${!kinds[@]}"; do
 		echo " |"
 	done
 done
+for who in ours,stock stock,ours stock,stock; do # a round of pings is five or six seconds
+	awk -v w="$who" '$1 ~ "," w "$" && $2 == "direct" {n++; if ($3 >= 4000) late++} END {printf "%s to %s: %d tries direct, %d of them after a second round\n", substr(w, 1, 5), substr(w, index(w, ",") + 1), n, late}' "$T/all"
+done | sed 's/ours, /ours /'
 # no cell worse: as often direct, and in the median not later (the sampling of two local APIs and a loaded machine left out of account)
 worse=$(awk -v slack="${SLACK:-150}" '
 	{split($1, c, ","); k = c[1] "," c[2] "," c[3] "," c[4]; n[k]++; if ($2 == "direct") {d[k]++; v[k, d[k]] = $3}}

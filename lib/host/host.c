@@ -190,8 +190,14 @@ static const struct udp_ops udp_ops = { .recv = udp_recv };
 static void send_udp(struct host *h, const struct node_effect *ef)
 {
 	struct udp *u = ip_is_v4(&ef->to.ip) ? h->udp4 : h->udp6;
-	int ret = u ? udp_send(u, &ef->to, ef->v, ef->count) : -ENETUNREACH;
+	int ret = -ENETUNREACH;
 
+	if (u && ef->whole) {
+		udp_send_whole(u, &ef->to, &ef->v[0]);
+		return;
+	}
+	if (u)
+		ret = udp_send(u, &ef->to, ef->v, ef->count);
 	if (ret < 0)
 		node_udp_failed(h->node, loop_now(h->loop), &ef->to, -ret);
 }

@@ -145,7 +145,7 @@ enum node_effect_type {
 		      cert_name, insecure */
 	NODE_STREAM_OUTPUT,  /* stream: there is something for node_stream_pull */
 	NODE_STREAM_CLOSE,   /* stream: close, feed nothing more of it */
-	NODE_UDP_SEND,       /* to, v, count */
+	NODE_UDP_SEND,       /* to, v, count, whole: must not be fragmented, may be lost */
 	NODE_RESOLVE,        /* host; answer with node_resolved */
 	NODE_INNER,          /* v, count: decrypted and accepted; only with raw_packets */
 	NODE_FLOW,           /* flow: an event of the IP stack */
@@ -177,7 +177,7 @@ struct node_effect {
 	uint32_t stream;
 	const char *host, *cert_name, *text;
 	uint16_t port;
-	bool tls, insecure;
+	bool tls, insecure, whole;
 	struct ip addr, addr2;
 	struct ipport to;
 	struct pkt *v;

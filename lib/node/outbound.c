@@ -159,6 +159,7 @@ static bool send_disco(struct node *n, mono_t now, struct node_effect *ef)
 			continue;
 		}
 		node_send_one(n, &s.udp, s.data, s.len, ef);
+		ef->whole = s.whole;
 		if (ef->count > 0)
 			return true;
 	}

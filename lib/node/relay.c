@@ -248,10 +248,13 @@ void node_relay_opened(struct node *n, mono_t now, struct relay *r)
 static void failed(struct node *n, mono_t now, struct relay *r, const char *why)
 {
 	bool was_ready = r->ready;
+	char text[ERR_TEXT_MAX];
 
 	if (r->failures == 0 || was_ready)
 		log_info("relay %u (%s): %s", r->region, r->host, why ? why : "connection closed");
-	drop_client(n, r);
+	snprintf(text, sizeof text, "The home relay (%s) cannot be reached: %s", r->host,
+		 why ? why : "it closes the connection");
+	drop_client(n, r); /* why may have been its */
 	path_derp_gone(n->path, now, r->region, NULL);
 	r->failures = was_ready ? 1 : r->failures + 1;
 	r->node_index++;
@@ -261,10 +264,6 @@ static void failed(struct node *n, mono_t now, struct relay *r, const char *why)
 	else
 		r->region = 0;
 	if (r->region != 0 && r->region == n->home && r->failures > 1) {
-		char text[ERR_TEXT_MAX];
-
-		snprintf(text, sizeof text, "The home relay (%s) cannot be reached: %s", r->host,
-			 why ? why : "it closes the connection");
 		node_health_set(n, "relay", text);
 		netcheck_start(n->netcheck, now);
 	}

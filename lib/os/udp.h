@@ -52,6 +52,11 @@ void udp_close(struct udp *u); /* NULL is fine; no callback after it, also from 
  * sent (-ENETUNREACH, -EPERM, ...). */
 int udp_send(struct udp *u, const struct ipport *to, const struct pkt *v, size_t n);
 
+/* Sends one as a kernel sends what it thinks fits: no router may fragment it, while the kernel
+ * itself does when it has been told that the path is narrow. For asking a path; failing is an
+ * answer too. */
+void udp_send_whole(struct udp *u, const struct ipport *to, const struct pkt *p);
+
 uint16_t udp_port(const struct udp *u);
 int udp_family(const struct udp *u);
 int udp_fd(const struct udp *u); /* for setting options such as marks */

@@ -156,3 +156,17 @@ int udp_send(struct udp *u, const struct ipport *to, const struct pkt *v, size_t
 	}
 	return sent > 0 || ret == 0 ? (int)sent : ret;
 }
+
+static void set_discovery(const struct udp *u, int how)
+{
+	/* IPv6 has no other routers, and the kernel's default is what is wanted */
+	if (u->family == AF_INET)
+		(void)setsockopt(u->fd, IPPROTO_IP, IP_MTU_DISCOVER, &how, sizeof how);
+}
+
+void udp_send_whole(struct udp *u, const struct ipport *to, const struct pkt *p)
+{
+	set_discovery(u, IP_PMTUDISC_WANT);
+	(void)!udp_send(u, to, p, 1);
+	set_discovery(u, IP_PMTUDISC_DONT);
+}

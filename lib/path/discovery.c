@@ -97,9 +97,14 @@ void discovery_round(struct path *p, mono_t now, struct live *l, bool call)
 	cand_prune(p, now, l);
 	for (size_t i = 0; i < l->n_cands; i++) {
 		struct cand *c = &l->cands[i];
-		mono_t may = mono_add(c->last_ping, SPAN_S(PING_GAP_S));
+		mono_t may = c->narrow ? mono_add(c->narrow_at, SPAN_S(NARROW_S))
+				       : mono_add(c->last_ping, SPAN_S(PING_GAP_S));
 
-		if (mono_due(may, now)) {
+		if (mono_due(may, now) && c->narrow) {
+			c->narrow_at = now;
+			sent += ping_send(p, now, l, &c->addr, 0, WHY_WHOLE, 0,
+					  ping_padding_whole(&c->addr));
+		} else if (mono_due(may, now)) {
 			c->repeated = false;
 			sent += ping_send(p, now, l, &c->addr, 0, WHY_DISCOVERY, 0, 0);
 		} else {
@@ -121,6 +126,7 @@ void discovery_beat(struct path *p, mono_t now, struct live *l)
 		return;
 	}
 	l->beat_at = mono_add(now, SPAN_S(HEARTBEAT_S));
+	whole_start(l, now);
 	/* The round comes first: a lone best address then counts as pinged by it, and the call
 	 * follows. */
 	if (discovery_wanted(l, now))
@@ -133,7 +139,8 @@ void discovery_beat(struct path *p, mono_t now, struct live *l)
 /* Ours waits for its answer still, and was sent once only. */
 static bool may_repeat(const struct live *l, const struct cand *c, mono_t now)
 {
-	return !c->repeated && !live_trusted(l, now) && !mono_before(c->last_ping, c->last_pong) &&
+	return !c->repeated && !c->narrow && !live_trusted(l, now) &&
+	       !mono_before(c->last_ping, c->last_pong) &&
 	       !mono_due(mono_add(c->last_ping, SPAN_S(PING_TIMEOUT_S)), now);
 }
 
@@ -160,6 +167,7 @@ void discovery_repeat(struct path *p, mono_t now, struct live *l)
 
 void discovery_called(struct path *p, mono_t now, struct live *l, struct rd endpoints, size_t n)
 {
+	bool was_trusted = live_trusted(l, now);
 	struct ipport addr;
 
 	for (size_t i = 0; i < l->n_cands; i++)
@@ -181,7 +189,8 @@ void discovery_called(struct path *p, mono_t now, struct live *l, struct rd endp
 	for (size_t i = 0; i < l->n_cands; i++)
 		l->cands[i].last_ping = LONG_AGO;
 	discovery_round(p, now, l, false); /* forgets what only an earlier call named */
-	if (live_active(l, now) && !live_trusted(l, now))
+	l->owes_call &= !was_trusted;
+	if (live_active(l, now))
 		discovery_round(p, now, l, true); /* nothing to ping, but perhaps to call back */
 	live_rearm(p, now, l);
 }

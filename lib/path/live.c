@@ -62,6 +62,7 @@ struct live *live_get(struct path *p, mono_t now, uint32_t peer)
 	l->trust_until = l->last_send = l->last_full = l->last_call = l->next_full = LONG_AGO;
 	l->last_heard = now;
 	l->beat_at = l->call_at = l->repeat_at = MONO_NEVER;
+	whole_renew(l);
 	l->due = mono_add(now, SPAN_S(FORGET_S));
 	k->live = l;
 	heap_put(p, p->n_heap++, l);
@@ -103,9 +104,9 @@ static mono_t forget_at(const struct live *l)
 
 void live_rearm(struct path *p, mono_t now, struct live *l)
 {
-	mono_t due =
-	    mono_min(mono_min(l->beat_at, forget_at(l)), mono_min(l->call_at, l->repeat_at));
+	mono_t due = mono_min(forget_at(l), l->beat_at);
 
+	due = mono_min(due, mono_min(l->whole_at, mono_min(l->call_at, l->repeat_at)));
 	if (l->announced && live_active(l, now)) /* trust_until is the last instant of trust */
 		due = mono_min(due, mono_max(mono_add(l->trust_until, SPAN_NS(1)), now));
 	l->due = due;
@@ -133,6 +134,8 @@ void live_trust(struct path *p, mono_t now, struct live *l, const struct path_qu
 {
 	bool is_new = !l->announced || !ipport_eq(&l->best.addr, &q->addr);
 
+	if (!ipport_eq(&l->best.addr, &q->addr))
+		whole_renew(l);
 	l->best = *q;
 	l->trust_until = mono_add(now, trust);
 	l->announced = true;
@@ -179,6 +182,8 @@ static void tick_one(struct path *p, mono_t now, struct live *l)
 		discovery_repeat(p, now, l);
 	if (mono_due(l->beat_at, now))
 		discovery_beat(p, now, l);
+	if (mono_due(l->whole_at, now))
+		whole_tick(p, now, l);
 	if (mono_due(forget_at(l), now) && l->n_pings == 0) {
 		live_free(p, l);
 		return;

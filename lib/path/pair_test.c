@@ -35,7 +35,7 @@ struct flight {
 	struct ipport src, dst;
 	bool relayed;
 	size_t len;
-	uint8_t data[512];
+	uint8_t data[1400];
 };
 struct net {
 	struct seed_rng rng;

@@ -101,8 +101,10 @@ void path_link_changed(struct path *p, mono_t now)
 		struct live *l = p->heap[i];
 
 		l->trust_until = LONG_AGO;
-		for (size_t j = 0; j < l->n_cands; j++)
+		for (size_t j = 0; j < l->n_cands; j++) {
 			l->cands[j].last_ping = LONG_AGO;
+			l->cands[j].narrow = false;
+		}
 		l->next_full = LONG_AGO;
 		if (live_active(l, now))
 			l->beat_at = now;
@@ -157,7 +159,7 @@ struct path_route path_route(struct path *p, mono_t now, uint32_t peer)
 	trusted = live_trusted(l, now);
 	r.udp = l->best.addr;
 	r.derp = trusted ? 0 : known_derp(k);
-	if (!trusted && (l->owes_call || mono_due(l->next_full, now)))
+	if (l->owes_call || (!trusted && mono_due(l->next_full, now)))
 		discovery_round(p, now, l, true);
 	if (mono_is_never(l->beat_at)) {
 		l->beat_at = mono_add(now, SPAN_S(HEARTBEAT_S));

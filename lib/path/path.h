@@ -80,6 +80,7 @@ struct path_send {
 	struct key_pub derp_to;
 	const uint8_t *data; /* borrowed until the next call into path */
 	size_t len;
+	bool whole; /* no router may fragment it; that it cannot be sent is no failure */
 };
 bool path_pull(struct path *p, mono_t now, struct path_send *s);
 

@@ -20,7 +20,8 @@ enum { /* data-plane.md 2.4, seconds */
        WG_ONLY_TRUST_S = 5, /* and in one that we hear from */
 };
 #define TRUST SPAN_MS(6500)
-#define CALL_AFTER SPAN_MS(10) /* ours: from pings to the call-me-maybe */
+#define WHOLE_WAIT SPAN_MS(500) /* ours: at least, for the answer to a large ping */
+#define CALL_AFTER SPAN_MS(10)  /* ours: from pings to the call-me-maybe */
 #define GOOD_LATENCY SPAN_MS(5)
 
 enum { /* ours: what strangers and peers can make us hold, each tested at its limit in limits_test.c
@@ -34,10 +35,14 @@ enum { /* ours: what strangers and peers can make us hold, each tested at its li
        EVENTS_MAX = 1024,
        OWN_MAX = 32,          /* own endpoints, in a call-me-maybe */
        SHARED_DISCO_MAX = 16, /* peers with one disco key that a ping concerns */
-       FORGET_S = 540, /* an idle peer's candidates are freed, as WireGuard forgets its keys */
-       REPEAT_S = 1,   /* after a call-me-maybe: it went through a relay, and its pings are back */
-       CALLED_TRUST_S = 1, /* left to the best address when the peer calls */
-       STUN_WAIT_S = 6,    /* a call-me-maybe goes out without fresh endpoints after this */
+       FORGET_S = 540,  /* an idle peer's candidates are freed, as WireGuard forgets its keys */
+       REPEAT_S = 1,    /* after a call-me-maybe: it went through a relay, and its pings are back */
+       WHOLE_S = 8,     /* between checks that full packets get through; see whole.c */
+       WHOLE_TRIES = 5, /* large pings lost in a row beside small ones that are answered */
+       NARROW_S = 30,   /* until an address that failed is tried again */
+       WHOLE_LEN = 1280 + 32, /* of a full WireGuard datagram */
+       CALLED_TRUST_S = 1,    /* left to the best address when the peer calls */
+       STUN_WAIT_S = 6,       /* a call-me-maybe goes out without fresh endpoints after this */
 };
 
 #define NO_PING UINT32_MAX
@@ -48,8 +53,9 @@ struct cand { /* an address where a peer may be */
 	bool netmap, called, learned; /* who says so: control, a call-me-maybe, its own ping */
 	bool bound;                   /* in by_addr: a disco exchange proved it */
 	bool repeated;                /* the last ping to it was sent twice */
+	bool narrow;                  /* full packets do not get through */
 	uint8_t got_txid[DISCO_TXID]; /* of the last ping from there */
-	mono_t last_ping, last_got_ping, last_pong, bound_at;
+	mono_t last_ping, last_got_ping, last_pong, bound_at, narrow_at;
 };
 
 struct live { /* a peer that is or was in use; freed FORGET_S after */
@@ -61,6 +67,10 @@ struct live { /* a peer that is or was in use; freed FORGET_S after */
 	mono_t last_send, last_heard, last_full, last_call;
 	mono_t next_full; /* no endpoint may be pinged again before */
 	mono_t beat_at;   /* MONO_NEVER: no heartbeat */
+	mono_t whole_at;  /* next step of the check in whole.c; MONO_NEVER: none */
+	mono_t whole_sent;
+	unsigned n_whole_lost;
+	bool whole_waits; /* for the answer to what was sent then */
 	mono_t call_at;   /* a call-me-maybe is due; MONO_NEVER: none */
 	mono_t repeat_at; /* unanswered pings once more; MONO_NEVER: no */
 	mono_t due;       /* key in the heap; never later than the real need */
@@ -83,7 +93,7 @@ struct known { /* a peer of the netmap: small, since there may be 10,000 */
 	struct live *live;  /* owned; NULL: idle */
 };
 
-enum why { WHY_DISCOVERY, WHY_HEARTBEAT, WHY_CLI };
+enum why { WHY_DISCOVERY, WHY_HEARTBEAT, WHY_CLI, WHY_WHOLE };
 
 struct ping { /* outstanding */
 	uint8_t txid[DISCO_TXID];
@@ -104,6 +114,7 @@ struct out {          /* a packet to be sealed when it is pulled */
 	uint8_t txid[DISCO_TXID];
 	struct ipport src;
 	size_t padding;
+	bool whole;
 };
 
 struct path {
@@ -186,7 +197,8 @@ struct ping ping_take(struct path *p, uint32_t slot); /* outstanding no more */
 uint32_t ping_find(const struct path *p, const uint8_t txid[static DISCO_TXID]); /* NO_PING */
 void ping_forget(struct path *p, uint32_t peer);
 void ping_settle(struct path *p, uint32_t peer,
-		 uint64_t token); /* answered: its twins become plain */
+		 uint64_t token);                   /* answered: its twins become plain */
+size_t ping_padding_whole(const struct ipport *to); /* as large as a full WireGuard datagram */
 void ping_tick(struct path *p, mono_t now);
 mono_t ping_deadline(const struct path *p);
 
@@ -202,6 +214,12 @@ void discovery_repeat(struct path *p, mono_t now, struct live *l);
 /* own endpoints are as fresh as they get: send what waits; changed: and tell those who were just
  * told others */
 void discovery_fresh(struct path *p, mono_t now, bool changed);
+
+/* whole.c - does an address carry full packets? */
+void whole_renew(struct live *l);             /* another best address, or nothing known */
+void whole_start(struct live *l, mono_t now); /* traffic goes on: check from time to time */
+void whole_tick(struct path *p, mono_t now, struct live *l);
+void whole_answered(struct live *l, struct cand *c);
 
 /* receive.c has path_feed_udp and path_feed_derp; send.c path_pull */
 bool out_push(struct path *p, const struct out *o);

@@ -108,6 +108,7 @@ bool ping_send(struct path *p, mono_t now, struct live *l, const struct ipport *
 
 	if (l->n_pings >= PINGS_PER_PEER || !known_shared(p, &p->peers[l->peer]))
 		return false;
+	o.whole = why == WHY_WHOLE;
 	if (to)
 		g.to = o.to = *to;
 	rng_fill(p->rng, g.txid, sizeof g.txid);
@@ -124,7 +125,7 @@ bool ping_send(struct path *p, mono_t now, struct live *l, const struct ipport *
 		slot_del(p, slot);
 		return false;
 	}
-	c = to && why != WHY_CLI ? cand_find(l, to) : NULL;
+	c = to && why != WHY_CLI && why != WHY_WHOLE ? cand_find(l, to) : NULL;
 	if (c)
 		c->last_ping = now;
 	return true;
@@ -238,6 +239,11 @@ static size_t padding_for(const struct ipport *to, size_t size)
 	if (size <= least)
 		return 0;
 	return MIN_OF(size - least, (size_t)DISCO_PLAIN_MAX - DISCO_PING_LEN);
+}
+
+size_t ping_padding_whole(const struct ipport *to)
+{
+	return padding_for(to, (ip_is_v4(&to->ip) ? 20 : 40) + 8 + WHOLE_LEN);
 }
 
 void path_ping(struct path *p, mono_t now, uint32_t peer, uint64_t token, size_t size)

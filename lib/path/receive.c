@@ -8,6 +8,7 @@
 #include <string.h>
 
 struct arrival {
+	size_t len;                /* of the datagram */
 	const struct ipport *from; /* NULL: through a relay */
 	uint16_t derp;
 	uint32_t
@@ -73,7 +74,7 @@ static void got_ping(struct path *p, mono_t now, const struct arrival *a, const 
 		if (c)
 			cand_bind(p, now, l, c);
 	}
-	if (seen)
+	if (seen || (c && c->narrow && a->len < WHOLE_LEN))
 		return;
 	memcpy(o.txid, m->txid, DISCO_TXID);
 	if (a->from)
@@ -90,7 +91,7 @@ static void got_ping(struct path *p, mono_t now, const struct arrival *a, const 
 static void proven(struct path *p, mono_t now, struct live *l, const struct arrival *a,
 		   const struct ping *g)
 {
-	const struct path_quality q = { g->to, mono_sub(now, g->at) };
+	struct path_quality q = { g->to, mono_sub(now, g->at) };
 	struct cand *c = cand_find(l, &g->to), *source = cand_find(l, a->from);
 
 	if (!c)
@@ -99,6 +100,13 @@ static void proven(struct path *p, mono_t now, struct live *l, const struct arri
 	cand_bind(p, now, l, c);
 	if (source && source != c)
 		cand_bind(p, now, l, source);
+	if (g->why == WHY_WHOLE) {
+		whole_answered(l, c);
+		if (ipport_eq(&l->best.addr, &g->to)) /* small ones are compared with small ones */
+			q.latency = l->best.latency;
+	}
+	if (c->narrow)
+		return;
 	if (ipport_eq(&l->best.addr, &g->to) || !live_trusted(l, now) || path_better(&q, &l->best))
 		live_trust(p, now, l, &q, TRUST);
 }
@@ -202,7 +210,7 @@ static void feed(struct path *p, mono_t now, const struct arrival *a, const uint
 void path_feed_udp(struct path *p, mono_t now, const struct ipport *from, const uint8_t *data,
 		   size_t len)
 {
-	struct arrival a = { .from = from };
+	struct arrival a = { .from = from, .len = len };
 	struct key_pub sender;
 
 	if (p->derp_only)

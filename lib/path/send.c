@@ -48,9 +48,11 @@ bool path_pull(struct path *p, mono_t now, struct path_send *s)
 		if (n == 0)
 			continue;
 		rng_fill(p->rng, nonce, sizeof nonce);
-		*s = (struct path_send){
-			.udp = o.to, .derp = o.derp, .derp_to = k->node, .data = p->buf
-		};
+		*s = (struct path_send){ .udp = o.to,
+					 .derp = o.derp,
+					 .derp_to = k->node,
+					 .data = p->buf,
+					 .whole = o.whole };
 		s->len = disco_seal(p->buf, &p->disco_pub, nonce, shared, plain, n);
 		return true;
 	}

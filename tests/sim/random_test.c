@@ -117,7 +117,7 @@ static void forbid(struct script *s)
 {
 	for (int i = 0; i < s->n; i++)
 		for (int j = 0; j < s->n; j++) {
-			if (s->denied && s->control && awake(s, j))
+			if (s->denied && s->control && !s->hangs[0] && awake(s, j))
 				world_forbid(s->w, i, j,
 					     SPAN_S(40)); /* a stream may be coming back */
 			else
@@ -186,6 +186,7 @@ static void mishap(struct script *s)
 	case 13:
 		r = (int)world_choice(s->w, WORLD_RELAYS + 1);
 		world_hang(s->w, r - 1, s->hangs[r] = !s->hangs[r]);
+		forbid(s);
 		break;
 	case 14:
 		if (one_in(s, 4))
@@ -217,8 +218,8 @@ static void heal(struct script *s)
 	world_control(s->w, true);
 	for (int r = 0; r < WORLD_RELAYS; r++)
 		world_relay(s->w, r, true);
-	for (int r = -1; r < WORLD_RELAYS; r++)
-		world_hang(s->w, r, false);
+	for (int r = 0; r < WORLD_RELAYS + 1; r++)
+		world_hang(s->w, r - 1, s->hangs[r] = false);
 	for (int i = 0; i < s->n; i++) {
 		world_udp(s->w, i, !s->no_udp[i]);
 		while (!awake(s, i))

@@ -281,6 +281,25 @@ TEST(a_relay_whose_dials_hang_is_left_for_another)
 	world_free(w);
 }
 
+TEST(when_no_relay_can_be_dialled_for_ten_minutes_all_goes_on_afterwards)
+{
+	struct world *w = pair(1, &(struct world_host){ .no_udp = true }, &easy_nat);
+	int f;
+
+	for (int r = 0; r < WORLD_RELAYS; r++) {
+		world_hang(w, r, true);
+		world_relay(w, r, false); /* what was open breaks */
+		world_relay(w, r, true);
+	}
+	world_run(w, SPAN_S(600));
+	for (int r = 0; r < WORLD_RELAYS; r++)
+		world_hang(w, r, false);
+	world_run(w, SPAN_S(120));
+	f = flow(w, 0, 1);
+	goes_on(w, f, SPAN_S(5));
+	world_free(w);
+}
+
 TEST(control_away_for_six_hours_hurts_no_flow_old_or_new)
 {
 	struct world *w = pair(1, &easy_nat, &v4_host);

@@ -14,27 +14,8 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "operator/operator.h"
 #include "operator/render.h"
-#include "os/file.h"
-
-enum { SECRET_FILE_MAX = 4096 };
-
-struct work {
-	struct operator *op;
-	char key[PARENT_KEY_MAX];
-	struct parent p; /* copy; has_parent says whether there is one */
-	bool has_parent, failed, told;
-	struct proxy_class class;
-	bool has_class;
-	struct want want;
-	struct plan plan;
-	size_t at;
-	/* of a key */
-	char new_key[KEYS_TEXT_MAX], new_id[KEYS_ID_MAX];
-	wall_t expires;
-	char device[64];
-};
+#include "operator/work_priv.h"
 
 static void next(struct work *w);
 
@@ -154,7 +135,7 @@ static void tell_notes(struct work *w)
 
 /* --- failure: into the condition, then again later --- */
 
-static void fail(struct work *w, const char *reason, const char *message)
+void work_fail(struct work *w, const char *reason, const char *message)
 {
 	const struct condition *seen = &w->p.condition;
 	struct condition *c = &w->plan.condition;
@@ -189,21 +170,21 @@ static void fail(struct work *w, const char *reason, const char *message)
 
 /* --- requests to the API server --- */
 
-static const struct step *step_of(const struct work *w)
+const struct step *work_step(const struct work *w)
 {
 	return &w->plan.step[w->at];
 }
 
-static void advance(struct work *w)
+void work_advance(struct work *w)
 {
-	w->op->stats.steps[step_of(w)->kind]++;
+	w->op->stats.steps[work_step(w)->kind]++;
 	w->at++;
 	next(w);
 }
 
 static void took(struct work *w, struct bytes body)
 {
-	const struct step *s = step_of(w);
+	const struct step *s = work_step(w);
 	struct kube_object o;
 	struct proxy *x;
 
@@ -235,7 +216,7 @@ static void took(struct work *w, struct bytes body)
 static void answered(void *ctx, const struct web_reply *r)
 {
 	struct work *w = ctx;
-	const struct step *s = step_of(w);
+	const struct step *s = work_step(w);
 	char words[256] = "", text[400];
 
 	kube_count(w->op->kube, r->status);
@@ -244,7 +225,7 @@ static void answered(void *ctx, const struct web_reply *r)
 		if (s->kind == STEP_STATUS && w->plan.condition.is_true && !w->p.condition.is_true)
 			operator_event(w->op, &w->p, false, w->plan.condition.reason,
 				       w->plan.condition.message);
-		advance(w);
+		work_advance(w);
 		return;
 	}
 	if (r->status == 404 && (s->kind == STEP_DELETE || s->kind == STEP_FINALIZER_DEL ||
@@ -252,7 +233,7 @@ static void answered(void *ctx, const struct web_reply *r)
 				 s->kind == STEP_EXTERNAL_NAME)) {
 		if (s->kind != STEP_DELETE)
 			w->plan.n = w->at + 1; /* the parent is gone: nothing more to do for it */
-		advance(w);
+		work_advance(w);
 		return;
 	}
 	if (r->status == 409) { /* somebody changed it meanwhile: look again soon */
@@ -269,24 +250,24 @@ static void answered(void *ctx, const struct web_reply *r)
 		       r->status, words);
 	if (s->kind == STEP_STATUS)
 		w->told = true;
-	fail(w, "SyncFailed", text);
+	work_fail(w, "SyncFailed", text);
 }
 
-static void send(struct work *w, const char *method, const char *path, const char *type,
-		 struct bytes body)
+void work_send(struct work *w, const char *method, const char *path, const char *type,
+	       struct bytes body)
 {
 	struct err e;
 
 	if (!kube_send(w->op->kube, method, path, type, body, answered, w, &e))
-		fail(w, "SyncFailed", e.text);
+		work_fail(w, "SyncFailed", e.text);
 }
 
-static bool child_path(const struct work *w, char path[static KUBE_PATH_MAX], enum child c,
-		       const char *query)
+bool work_child_path(const struct work *w, char path[static KUBE_PATH_MAX], enum child c,
+		     const char *query)
 {
 	char name[PROXY_NAME_MAX + 16];
 
-	(void)snprintf(name, sizeof name, "%s%s", step_of(w)->proxy, children[c].suffix);
+	(void)snprintf(name, sizeof name, "%s%s", work_step(w)->proxy, children[c].suffix);
 	if (!kube_path(path, KUBE_PATH_MAX - strlen(query), children[c].api_version,
 		       children[c].resource, w->op->settings.ns, name, NULL))
 		return false;
@@ -294,28 +275,28 @@ static bool child_path(const struct work *w, char path[static KUBE_PATH_MAX], en
 	return true;
 }
 
-static struct render render_of(const struct work *w)
+struct render work_render(const struct work *w)
 {
 	return (struct render){ &w->op->settings, &w->p, &w->want, w->has_class ? &w->class : NULL,
-				step_of(w)->proxy };
+				work_step(w)->proxy };
 }
 
 static void do_apply(struct work *w)
 {
-	const struct step *s = step_of(w);
-	const struct render r = render_of(w);
+	const struct step *s = work_step(w);
+	const struct render r = work_render(w);
 	char path[KUBE_PATH_MAX], hash[HASH_TEXT];
 	struct buf body;
 
 	buf_init(&body, RENDER_MAX);
 	if (render_hash(&r, s->child, hash) && render_child(&body, &r, s->child, hash) &&
-	    child_path(w, path, s->child, "?fieldManager=" MANAGER "&force=true")) {
+	    work_child_path(w, path, s->child, "?fieldManager=" MANAGER "&force=true")) {
 		if (s->child == CHILD_SET)
 			log_info("audit: proxy of %s is %s in %s: hostname %s", w->key, s->proxy,
 				 w->op->settings.ns, w->want.hostname);
-		send(w, "PATCH", path, KUBE_APPLY, buf_bytes(&body));
+		work_send(w, "PATCH", path, KUBE_APPLY, buf_bytes(&body));
 	} else {
-		fail(w, "SyncFailed", "the object cannot be made: no memory, or too large");
+		work_fail(w, "SyncFailed", "the object cannot be made: no memory, or too large");
 	}
 	buf_fini(&body);
 }
@@ -324,13 +305,13 @@ static void do_delete(struct work *w)
 {
 	char path[KUBE_PATH_MAX];
 
-	if (step_of(w)->child == CHILD_SET)
-		log_info("audit: proxy %s of %s is removed", step_of(w)->proxy, w->key);
-	if (child_path(w, path, step_of(w)->child, ""))
-		send(w, "DELETE", path, KUBE_JSON,
-		     bytes_str("{\"propagationPolicy\":\"Background\"}"));
+	if (work_step(w)->child == CHILD_SET)
+		log_info("audit: proxy %s of %s is removed", work_step(w)->proxy, w->key);
+	if (work_child_path(w, path, work_step(w)->child, ""))
+		work_send(w, "DELETE", path, KUBE_JSON,
+			  bytes_str("{\"propagationPolicy\":\"Background\"}"));
 	else
-		fail(w, "SyncFailed", "a name is too long");
+		work_fail(w, "SyncFailed", "a name is too long");
 }
 
 static void parent_request(struct work *w, const char *sub, const char *query, const char *type,
@@ -340,11 +321,11 @@ static void parent_request(struct work *w, const char *sub, const char *query, c
 
 	if (!kube_path(path, sizeof path - 64, kinds[w->p.kind].api_version,
 		       kinds[w->p.kind].resource, w->p.ns, w->p.name, sub)) {
-		fail(w, "SyncFailed", "a name is too long");
+		work_fail(w, "SyncFailed", "a name is too long");
 		return;
 	}
 	(void)snprintf(path + strlen(path), 64, "%s", query);
-	send(w, "PATCH", path, type, body);
+	work_send(w, "PATCH", path, type, body);
 }
 
 static void do_finalizer(struct work *w, bool want)
@@ -373,7 +354,7 @@ static void do_finalizer(struct work *w, bool want)
 	if (jsonw_ok(&o))
 		parent_request(w, NULL, "?fieldManager=" MANAGER, KUBE_MERGE, buf_bytes(&body));
 	else
-		fail(w, "SyncFailed", "no memory");
+		work_fail(w, "SyncFailed", "no memory");
 	buf_fini(&body);
 }
 
@@ -393,7 +374,7 @@ static void do_external_name(struct work *w)
 	if (jsonw_ok(&o))
 		parent_request(w, NULL, "?fieldManager=" MANAGER, KUBE_MERGE, buf_bytes(&body));
 	else
-		fail(w, "SyncFailed", "no memory");
+		work_fail(w, "SyncFailed", "no memory");
 	buf_fini(&body);
 }
 
@@ -409,300 +390,8 @@ static void do_status(struct work *w)
 		parent_request(w, "status", "?fieldManager=" MANAGER "&force=true", KUBE_APPLY,
 			       buf_bytes(&body));
 	else
-		fail(w, "SyncFailed", "no memory");
+		work_fail(w, "SyncFailed", "no memory");
 	buf_fini(&body);
-}
-
-/* --- the control server --- */
-
-static int secret_file(const char *path, char out[static KEYS_TEXT_MAX], struct err *e)
-{
-	char *text;
-	size_t len;
-	int r = file_read(path, SECRET_FILE_MAX, &text, &len, e);
-
-	if (r < 0)
-		return r;
-	text[strcspn(text, " \t\r\n")] = 0;
-	r = *text && bytes_to_str(bytes_str(text), out, KEYS_TEXT_MAX)
-		? 0
-		: err_say(e, EINVAL, "%s holds no key", path);
-	file_wipe(text, len);
-	return r;
-}
-
-static const char *api_server(const struct operator *op)
-{
-	return op->options->api_server[0]     ? op->options->api_server
-	       : op->options->login_server[0] ? op->options->login_server
-					      : "https://api.tailscale.com";
-}
-
-static int control(struct work *w, const struct keys_request *rq, const char *bearer,
-		   struct bytes body, web_done_fn *fn, struct err *e)
-{
-	struct operator *op = w->op;
-	char auth[KEYS_TEXT_MAX + 32], type[128];
-	const char *header[2];
-	struct web_request r = { .method = rq->method,
-				 .url = rq->url,
-				 .header = header,
-				 .body = body,
-				 .body_max = 1 << 16,
-				 .timeout = SPAN_S(20) };
-	struct web_call *c;
-
-	if (op->options->ca_file[0])
-		r.tls.ca_file = op->options->ca_file;
-	if (bearer) {
-		(void)snprintf(auth, sizeof auth, "Authorization: Bearer %s", bearer);
-		header[r.n_headers++] = auth;
-	}
-	if (rq->type) {
-		(void)snprintf(type, sizeof type, "Content-Type: %s", rq->type);
-		header[r.n_headers++] = type;
-	}
-	c = web_send(op->web, &r, fn, w, e);
-	explicit_bzero(auth, sizeof auth);
-	return c ? 0 : -EINVAL;
-}
-
-static void control_step(struct work *w);
-
-static void got_token(void *ctx, const struct web_reply *r)
-{
-	struct work *w = ctx;
-	struct operator *op = w->op;
-	span_t life;
-	struct err e;
-
-	if (keys_token_answer(r->status, r->body, op->token, &life, &e) < 0) {
-		op->stats.keys_failed++;
-		fail(w, "CredentialsFailed", e.text);
-		return;
-	}
-	op->token_until = mono_add(loop_now(op->loop), life);
-	control_step(w);
-}
-
-/* the bearer for the API: an API key from its file, or a token. 1: a token is being asked for. */
-static int bearer(struct work *w, char out[static KEYS_TEXT_MAX], struct err *e)
-{
-	struct operator *op = w->op;
-	struct keys_request rq;
-	struct buf body;
-	char id[KEYS_TEXT_MAX], secret[KEYS_TEXT_MAX];
-	int r;
-
-	if (op->keys != KEYS_OAUTH) {
-		if ((r = secret_file(op->options->api_key_file, out, e)) < 0)
-			return r;
-		op->keys = keys_kind_of(out); /* the file may have changed */
-		return 0;
-	}
-	if (mono_before(loop_now(op->loop), op->token_until)) {
-		memcpy(out, op->token, KEYS_TEXT_MAX);
-		return 0;
-	}
-	if ((r = secret_file(op->options->client_id_file, id, e)) < 0 ||
-	    (r = secret_file(op->options->client_secret_file, secret, e)) < 0)
-		return r;
-	buf_init(&body, 8192);
-	if (!keys_token(&rq, &body, api_server(op), id, secret))
-		r = err_say(e, EINVAL,
-			    "OAuth: the URL of the API or the client's secret is too long");
-	else
-		r = control(w, &rq, NULL, buf_bytes(&body), got_token, e);
-	if (body.data)
-		explicit_bzero(body.data, body.cap);
-	explicit_bzero(secret, sizeof secret);
-	buf_fini(&body);
-	return r < 0 ? r : 1;
-}
-
-static void store_key(struct work *w)
-{
-	const struct render r = render_of(w);
-	const struct proxy *x = operator_proxy(w->op, step_of(w)->proxy);
-	const bool drop = step_of(w)->kind == STEP_KEY_DROP;
-	char path[KUBE_PATH_MAX];
-	struct buf body;
-
-	buf_init(&body, 1 << 16);
-	if (render_key(&body, &r, w->new_key, drop && x ? x->key_id : w->new_id,
-		       drop && x ? x->key_expires : w->expires,
-		       drop && x ? x->key_tags : w->want.tags) &&
-	    child_path(w, path, CHILD_SECRET, "?fieldManager=" MANAGER_KEY "&force=true"))
-		send(w, "PATCH", path, KUBE_APPLY, buf_bytes(&body));
-	else
-		fail(w, "SyncFailed", "no memory");
-	if (body.data)
-		explicit_bzero(body.data, body.cap);
-	buf_fini(&body);
-	explicit_bzero(w->new_key, sizeof w->new_key);
-}
-
-static void has_key(struct work *w)
-{
-	struct proxy *x = operator_proxy(w->op, step_of(w)->proxy);
-	char time[WALL_TEXT];
-
-	w->op->stats.keys++;
-	if (x) {
-		x->minted = loop_now(w->op->loop);
-		x->device_gone = false;
-	}
-	log_info("audit: auth key %s for %s of %s: %s, tags %s, ends %s",
-		 w->new_id[0] ? w->new_id : "(fixed)", step_of(w)->proxy, w->key,
-		 keys_kind_names[w->op->keys],
-		 w->op->keys == KEYS_FIXED ? "of the key" : w->want.tags,
-		 w->expires.ns ? wall_text(w->expires, time) : "never");
-	store_key(w);
-}
-
-static void minted(void *ctx, const struct web_reply *r)
-{
-	struct work *w = ctx;
-	struct err e;
-	int rc = keys_mint_answer(w->op->keys, r->status, r->body, w->new_key, w->new_id, &e);
-
-	if (rc < 0) {
-		w->op->stats.keys_failed++;
-		if (rc == -EACCES)
-			w->op->token_until = (mono_t){ INT64_MIN };
-		fail(w, "KeyFailed", e.text);
-		return;
-	}
-	has_key(w);
-}
-
-static void left(struct work *w, const char *why)
-{
-	char text[400];
-
-	w->op->stats.devices_left++;
-	(void)snprintf(text, sizeof text,
-		       "device %s stays in the tailnet: %.200s; delete it there by hand", w->device,
-		       why);
-	log_warn("audit: %s: %s", w->key, text);
-	if (w->has_parent)
-		operator_event(w->op, &w->p, true, "DeviceLeft", text);
-}
-
-static bool cleanup_is_over(const struct work *w, struct proxy *x)
-{
-	const mono_t now = loop_now(w->op->loop);
-
-	if (x && mono_is_never(x->cleanup_since))
-		x->cleanup_since = now;
-	return (w->has_parent && w->p.is_deleting &&
-		loop_wall().ns - w->p.deleted.ns > SPAN_S(CLEANUP_MAX_S).ns) ||
-	       (x && mono_sub(now, x->cleanup_since).ns > SPAN_S(CLEANUP_MAX_S).ns);
-}
-
-static void device_failed(struct work *w, const struct err *e)
-{
-	struct proxy *x = operator_proxy(w->op, step_of(w)->proxy);
-
-	if (!cleanup_is_over(w, x)) {
-		fail(w, "CleanupFailed", e->text);
-		return;
-	}
-	left(w, e->text);
-	if (x)
-		x->device_gone = true;
-	advance(w);
-}
-
-static void device_deleted(void *ctx, const struct web_reply *r)
-{
-	struct work *w = ctx;
-	struct proxy *x = operator_proxy(w->op, step_of(w)->proxy);
-	struct err e;
-
-	if (keys_delete_answer(r->status, r->body, &e) < 0) {
-		if (r->status == 401)
-			w->op->token_until = (mono_t){ INT64_MIN };
-		device_failed(w, &e);
-		return;
-	}
-	if (x)
-		x->device_gone = true;
-	w->op->stats.devices_deleted++;
-	log_info("audit: device %s of %s is deleted", w->device, w->key);
-	advance(w);
-}
-
-/* STEP_MINT and STEP_DELETE_DEVICE, once more from the start when a token has come */
-static void control_step(struct work *w)
-{
-	struct operator *op = w->op;
-	const bool mint = step_of(w)->kind == STEP_MINT;
-	char token[KEYS_TEXT_MAX] = "";
-	struct keys_request rq;
-	struct buf body;
-	struct err e = { 0 };
-	int r = bearer(w, token, &e);
-
-	if (r == 1)
-		return;
-	buf_init(&body, 8192);
-	if (r == 0) {
-		w->expires = (wall_t){ loop_wall().ns + SPAN_S(KEY_LIFE_S).ns };
-		if (!(mint ? keys_mint(&rq, &body, op->keys, api_server(op),
-				       op->options->headscale_user, w->want.tags, loop_wall(),
-				       w->expires)
-			   : keys_delete_device(&rq, op->keys, api_server(op), w->device)))
-			r = err_say(&e, EINVAL,
-				    "the request to the control server is too long, or the device "
-				    "id no id");
-		else
-			r = control(w, &rq, token, buf_bytes(&body), mint ? minted : device_deleted,
-				    &e);
-	}
-	buf_fini(&body);
-	explicit_bzero(token, sizeof token);
-	if (r < 0 && mint) {
-		op->stats.keys_failed++;
-		fail(w, "KeyFailed", e.text);
-	} else if (r < 0) {
-		device_failed(w, &e);
-	}
-}
-
-static void do_mint(struct work *w)
-{
-	struct err e;
-
-	if (w->op->keys != KEYS_FIXED) {
-		control_step(w);
-		return;
-	}
-	if (secret_file(w->op->options->auth_key_file, w->new_key, &e) < 0) {
-		fail(w, "KeyFailed", e.text);
-		return;
-	}
-	w->new_id[0] = 0;
-	w->expires = WALL_ZERO;
-	has_key(w);
-}
-
-static void do_delete_device(struct work *w)
-{
-	struct proxy *x = operator_proxy(w->op, step_of(w)->proxy);
-
-	if (!x || !x->device_id[0] || x->device_gone) {
-		advance(w);
-		return;
-	}
-	memcpy(w->device, x->device_id, sizeof w->device);
-	if (w->op->keys == KEYS_FIXED) {
-		left(w, "the operator has a fixed auth key and no API");
-		x->device_gone = true;
-		advance(w);
-		return;
-	}
-	control_step(w);
 }
 
 /* --- the plan --- */
@@ -715,7 +404,7 @@ static void next(struct work *w)
 		finish(w);
 		return;
 	}
-	switch (step_of(w)->kind) {
+	switch (work_step(w)->kind) {
 	case STEP_FINALIZER_ADD:
 		do_finalizer(w, true);
 		break;
@@ -729,13 +418,13 @@ static void next(struct work *w)
 		do_delete(w);
 		break;
 	case STEP_MINT:
-		do_mint(w);
+		device_mint(w);
 		break;
 	case STEP_KEY_DROP:
-		store_key(w);
+		device_store_key(w);
 		break;
 	case STEP_DELETE_DEVICE:
-		do_delete_device(w);
+		device_delete(w);
 		break;
 	case STEP_EXTERNAL_NAME:
 		do_external_name(w);

@@ -1,0 +1,40 @@
+/* operator/work_priv.h - one plan on its way: what work.c (API server) and device.c (control
+ * server) share */
+#ifndef OPERATOR_WORK_PRIV_H
+#define OPERATOR_WORK_PRIV_H
+
+#include "operator/operator.h"
+#include "operator/render.h"
+
+struct work {
+	struct operator *op;
+	char key[PARENT_KEY_MAX];
+	struct parent p; /* copy; has_parent says whether there is one */
+	bool has_parent, failed, told;
+	struct proxy_class class;
+	bool has_class;
+	struct want want;
+	struct plan plan;
+	size_t at;
+	/* of a key */
+	char new_key[KEYS_TEXT_MAX], new_id[KEYS_ID_MAX];
+	wall_t expires;
+	char device[64];
+};
+
+/* work.c */
+void work_fail(struct work *w, const char *reason, const char *message); /* ends the plan */
+void work_advance(struct work *w);                                       /* the step is done */
+const struct step *work_step(const struct work *w);
+void work_send(struct work *w, const char *method, const char *path, const char *type,
+	       struct bytes body); /* the answer ends the step */
+MUST_USE bool work_child_path(const struct work *w, char path[static KUBE_PATH_MAX], enum child c,
+			      const char *query);
+struct render work_render(const struct work *w);
+
+/* device.c: steps */
+void device_mint(struct work *w);
+void device_delete(struct work *w);
+void device_store_key(struct work *w);
+
+#endif

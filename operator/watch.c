@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "operator/operator.h"
 
 #define SELECT_MANAGED "labelSelector=tailscale.com%2Fmanaged%3Dtrue"
@@ -49,6 +50,16 @@ static void record_drop(struct operator *op, const char *key)
 	operator_enqueue(op, copy);
 }
 
+/* The answer to a write of ours may come after the watch has told of a later change by somebody
+ * else. */
+static bool is_older(const struct parent *p, const struct parent *seen)
+{
+	uint64_t a, b;
+
+	return strcmp(p->uid, seen->uid) == 0 && text_u64(bytes_str(p->rv), &a) &&
+	       text_u64(bytes_str(seen->rv), &b) && a < b;
+}
+
 static void see_parent(struct operator *op, enum kind kind, struct bytes object, unsigned epoch)
 {
 	char key[PARENT_KEY_MAX];
@@ -63,6 +74,12 @@ static void see_parent(struct operator *op, enum kind kind, struct bytes object,
 	}
 	parent_key(key, kind, p->ns, p->name);
 	r = kube_table_get(op->parents, key);
+	if (r && is_older(p, &r->p)) {
+		r->epoch = epoch;
+		parent_fini(p);
+		free(p);
+		return;
+	}
 	if (!parent_matters(p, op->settings.class_name, op->settings.default_load_balancer)) {
 		parent_fini(p);
 		free(p);

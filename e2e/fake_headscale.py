@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """A control server's key and device API as Headscale's /api/v1 has it, for tests of the operator.
 
-fake_headscale.py PORT LOG: every request is one line in LOG; POST /fail N makes the next N requests fail with 500.
+fake_headscale.py PORT LOG: every request is one line in LOG; POST /fail N makes the next N requests fail with 500;
+POST /approve ["10.0.0.0/8"] says which routes of every node are approved.
 """
 import json, sys, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 port, log = int(sys.argv[1]), open(sys.argv[2], "a", buffering=1)
-lock, count, failing = threading.Lock(), 0, 0
+lock, count, failing, approved = threading.Lock(), 0, 0, []
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -32,6 +33,9 @@ class Handler(BaseHTTPRequestHandler):
             if self.path.startswith("/fail/"):
                 failing = int(self.path.split("/")[2])
                 return self.answer(200, {})
+            if self.path == "/approve":
+                approved[:] = json.loads(body)
+                return self.answer(200, {})
             log.write(f"{self.command} {self.path} {body}\n")
             if self.headers.get("Authorization") != "Bearer hskey-api-test":
                 return self.answer(401, {"code": 16, "message": "unauthorized"})
@@ -42,6 +46,8 @@ class Handler(BaseHTTPRequestHandler):
                 count += 1
                 return self.answer(200, {"preAuthKey": {"id": str(count), "key": f"hskey-auth-{count}",
                                                         "expiration": json.loads(body)["expiration"]}})
+            if self.command == "GET" and self.path.startswith("/api/v1/node/"):
+                return self.answer(200, {"node": {"id": self.path.split("/")[4], "approvedRoutes": approved}})
             if self.command == "DELETE" and self.path.startswith("/api/v1/node/"):
                 return self.answer(200, {})
         self.answer(404, {"code": 5, "message": "no such thing"})

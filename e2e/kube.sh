@@ -66,7 +66,7 @@ b64() { printf %s "$1" | base64 -w0; }
 # proxy_of KIND NAMESPACE NAME: name of its proxy, "" when there is none
 proxy_of() {
 	kc -n tailpod get secret -l "tailscale.com/parent-resource-type=$1,tailscale.com/parent-resource-ns=$2,tailscale.com/parent-resource=$3" \
-		-o jsonpath='{.items[*].metadata.name}' | sed 's/-0$//'
+		-o name | sed -n 's,^secret/\(.*\)-0$,\1,p'
 }
 # joins PROXY ID NAME IP: what a proxy writes into its Secret when it has joined
 joins() {

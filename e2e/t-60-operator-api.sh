@@ -122,7 +122,10 @@ until_ok 10 told wrong ProxyInvalid
 until_ok 10 told rec NotSupported
 [ -z "$(proxy_of svc default wrong)$(proxy_of svc default badclass)" ]
 joins "$(proxy_of connector "" cn)" 21 cn.tail.test 100.64.0.21
-until_ok 10 is_reason ConnectorCreated connector cn
+until_ok 10 is_reason RoutesNotApproved connector cn
+kc get connector cn -o jsonpath='{.status.conditions[0].message}' | grep -qx "headscale nodes approve-routes -i 21 -r 10.40.0.0/14"
+in_ns kube curl -s -X POST -d '["10.40.0.0/14"]' http://127.0.0.1:18080/approve > /dev/null
+until_ok 20 is_reason ConnectorCreated connector cn
 kc delete -f "$T/all.yaml" --timeout=30s > /dev/null
 until_ok 20 nothing_left
 say "every kind is answered, and goes again"

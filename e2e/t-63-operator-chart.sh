@@ -53,10 +53,10 @@ kc label ns tailpod pod-security.kubernetes.io/enforce=restricted > /dev/null
 n=0
 for values in "--set credentials.apiKey=x" "--set oauth.clientId=a,oauth.clientSecret=b" "--set credentials.kind=authKey,credentials.authKey=k" \
 	"--set credentials.existingSecret=mine,caSecret=ca,loginServer=https://hs.example.com,operatorConfig.replicas=1" \
-	"--set credentials.apiKey=x,networkPolicy.metricsFrom={monitoring},ingressClass.name=tailpod,proxyConfig.derpHTTP=true" \
 	"-f $T/stock.yaml" "--set coordinator.enabled=true" \
 	"--set coordinator.enabled=true,coordinator.host=hs.example.com,coordinator.service.type=NodePort,coordinator.service.nodePort=30443,coordinator.service.stunPort=30478,coordinator.persistence.enabled=false,coordinator.policy=x" \
 	"--set-json oauthSecretVolume={\"secret\":{\"secretName\":\"x\"}}" \
+	"--set credentials.apiKey=x,networkPolicy.metricsFrom={monitoring},ingressClass.name=tailpod,ingressClass.tlsSecrets=true,proxyConfig.derpHTTP=true" \
 	"--set credentials.apiKey=x,ingressClass.enabled=false,podDisruptionBudget.enabled=false,networkPolicy.enabled=false"; do
 	# shellcheck disable=SC2086
 	render $values > "$T/chart-$n.yaml"

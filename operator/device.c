@@ -97,6 +97,7 @@ static int bearer(struct work *w, char out[static KEYS_TEXT_MAX], struct err *e)
 		if ((r = secret_file(op->options->api_key_file, out, e)) < 0)
 			return r;
 		op->keys = keys_kind_of(out); /* the file may have changed */
+		op->settings.is_headscale = op->keys == KEYS_HEADSCALE;
 		return 0;
 	}
 	if (mono_before(loop_now(op->loop), op->token_until)) {
@@ -232,11 +233,31 @@ static void device_deleted(void *ctx, const struct web_reply *r)
 	work_advance(w);
 }
 
-/* STEP_MINT and STEP_DELETE_DEVICE, once more from the start when a token has come */
+static bool control_request(const struct work *w, struct keys_request *rq, struct buf *body)
+{
+	const struct operator *op = w->op;
+
+	switch (work_step(w)->kind) {
+	case STEP_MINT:
+		return keys_mint(rq, body, op->keys, api_server(op), op->options->headscale_user,
+				 w->want.tags, loop_wall(), w->expires);
+	case STEP_ROUTES:
+		return keys_routes(rq, op->keys, api_server(op), w->device);
+	default:
+		return keys_delete_device(rq, op->keys, api_server(op), w->device);
+	}
+}
+
+static void got_routes(void *ctx, const struct web_reply *r);
+
+/* STEP_MINT, STEP_DELETE_DEVICE and STEP_ROUTES, once more from the start when a token has come */
 static void control_step(struct work *w)
 {
 	struct operator *op = w->op;
-	const bool mint = work_step(w)->kind == STEP_MINT;
+	const enum step_kind kind = work_step(w)->kind;
+	web_done_fn *const done = kind == STEP_MINT     ? minted
+				  : kind == STEP_ROUTES ? got_routes
+							: device_deleted;
 	char token[KEYS_TEXT_MAX] = "";
 	struct keys_request rq;
 	struct buf body;
@@ -248,20 +269,18 @@ static void control_step(struct work *w)
 	buf_init(&body, 8192);
 	if (r == 0) {
 		w->expires = (wall_t){ loop_wall().ns + SPAN_S(KEY_LIFE_S).ns };
-		if (!(mint ? keys_mint(&rq, &body, op->keys, api_server(op),
-				       op->options->headscale_user, w->want.tags, loop_wall(),
-				       w->expires)
-			   : keys_delete_device(&rq, op->keys, api_server(op), w->device)))
+		if (!control_request(w, &rq, &body))
 			r = err_say(&e, EINVAL,
 				    "the request to the control server is too long, or the device "
 				    "id no id");
 		else
-			r = control(w, &rq, token, buf_bytes(&body), mint ? minted : device_deleted,
-				    &e);
+			r = control(w, &rq, token, buf_bytes(&body), done, &e);
 	}
 	buf_fini(&body);
 	explicit_bzero(token, sizeof token);
-	if (r < 0 && mint) {
+	if (r < 0 && kind == STEP_ROUTES) {
+		work_fail(w, "RoutesUnknown", e.text);
+	} else if (r < 0 && kind == STEP_MINT) {
 		op->stats.keys_failed++;
 		work_fail(w, "KeyFailed", e.text);
 	} else if (r < 0) {
@@ -301,5 +320,43 @@ void device_delete(struct work *w)
 		work_advance(w);
 		return;
 	}
+	control_step(w);
+}
+
+/* --- routes --- */
+
+static void got_routes(void *ctx, const struct web_reply *r)
+{
+	struct work *w = ctx;
+	struct proxy *x = operator_proxy(w->op, work_step(w)->proxy);
+	char approved[ROUTES_MAX];
+	struct err e;
+
+	if (keys_routes_answer(w->op->keys, r->status, r->body, approved, sizeof approved, &e) <
+	    0) {
+		if (r->status == 401)
+			w->op->token_until = (mono_t){ INT64_MIN };
+		work_fail(w, "RoutesUnknown", e.text);
+		return;
+	}
+	if (x) {
+		if (!x->routes_known || strcmp(x->approved, approved) != 0)
+			operator_enqueue(w->op, w->key); /* another condition */
+		x->routes_known = true;
+		x->routes_at = loop_now(w->op->loop);
+		memcpy(x->approved, approved, sizeof approved);
+	}
+	work_advance(w);
+}
+
+void device_routes(struct work *w)
+{
+	const struct proxy *x = operator_proxy(w->op, work_step(w)->proxy);
+
+	if (!x || !x->device_id[0]) {
+		work_advance(w);
+		return;
+	}
+	memcpy(w->device, x->device_id, sizeof w->device);
 	control_step(w);
 }

@@ -163,6 +163,48 @@ int keys_delete_answer(unsigned status, struct bytes body, struct err *e)
 		   : refuse(status, body, "device", e);
 }
 
+bool keys_routes(struct keys_request *rq, enum keys_kind kind, const char *server, const char *id)
+{
+	const bool v1 = kind == KEYS_HEADSCALE;
+	size_t n;
+
+	rq->method = "GET";
+	rq->type = NULL;
+	if (!url(rq, server, v1 ? "/api/v1/node/" : "/api/v2/device/", id))
+		return false;
+	n = strlen(rq->url);
+	return v1 ||
+	       (size_t)snprintf(rq->url + n, sizeof rq->url - n, "/routes") < sizeof rq->url - n;
+}
+
+int keys_routes_answer(enum keys_kind kind, unsigned status, struct bytes body, char *out,
+		       size_t cap, struct err *e)
+{
+	struct bytes list =
+	    kube_at(body, kind == KEYS_HEADSCALE ? "node.approvedRoutes" : "enabledRoutes");
+	struct json j = json_of(list);
+	char one[64];
+	size_t at = 0;
+
+	out[0] = 0;
+	if (status == 404)
+		return 0;
+	if (status < 200 || status > 299)
+		return refuse(status, body, "routes", e);
+	if (list.len == 0)
+		return 0;
+	json_arr(&j);
+	while (json_elem(&j)) {
+		json_str(&j, one, sizeof one);
+		if (!json_ok(&j) || at + strlen(one) + 2 > cap)
+			break;
+		at += (size_t)snprintf(out + at, cap - at, "%s%s", at ? "," : "", one);
+	}
+	return json_done(&j)
+		   ? 0
+		   : err_say(e, EAGAIN, "routes: the control server's answer makes no sense");
+}
+
 static bool form(struct buf *body, const char *name, const char *value)
 {
 	bool ok = buf_printf(body, "%s%s=", body->len ? "&" : "", name);

@@ -39,6 +39,12 @@ MUST_USE bool keys_delete_device(struct keys_request *rq, enum keys_kind kind, c
 				 const char *id);
 MUST_USE int keys_delete_answer(unsigned status, struct bytes body,
 				struct err *e); /* gone already is 0 */
+/* Which routes of a device are approved: comma-separated into out. A device that is gone has none.
+ */
+MUST_USE bool keys_routes(struct keys_request *rq, enum keys_kind kind, const char *server,
+			  const char *id);
+MUST_USE int keys_routes_answer(enum keys_kind kind, unsigned status, struct bytes body, char *out,
+				size_t cap, struct err *e);
 /* OAuth: client credentials for a bearer token. */
 MUST_USE bool keys_token(struct keys_request *rq, struct buf *body, const char *server,
 			 const char *id, const char *secret);

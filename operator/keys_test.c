@@ -116,11 +116,48 @@ TEST(oauth_tokens_are_read_and_a_server_without_them_is_told)
 	    -EAGAIN);
 }
 
+TEST(approved_routes_are_read_from_both_apis)
+{
+	struct keys_request rq;
+	char out[64];
+	struct err e;
+
+	ck_assert(keys_routes(&rq, KEYS_HEADSCALE, "http://h/", "7"));
+	ck_assert_str_eq(rq.url, "http://h/api/v1/node/7");
+	ck_assert(keys_routes(&rq, KEYS_OAUTH, "http://h", "n7"));
+	ck_assert_str_eq(rq.url, "http://h/api/v2/device/n7/routes");
+	ck_assert(!keys_routes(&rq, KEYS_HEADSCALE, "http://h", "7/../8"));
+	ck_assert_int_eq(
+	    keys_routes_answer(
+		KEYS_HEADSCALE, 200,
+		bytes_str("{\"node\":{\"id\":\"7\",\"approvedRoutes\":[\"10.0.0.0/8\",\"::/0\"]}}"),
+		out, sizeof out, &e),
+	    0);
+	ck_assert_str_eq(out, "10.0.0.0/8,::/0");
+	ck_assert_int_eq(keys_routes_answer(KEYS_TOKEN, 200,
+					    bytes_str("{\"enabledRoutes\":[\"10.0.0.0/8\"]}"), out,
+					    sizeof out, &e),
+			 0);
+	ck_assert_str_eq(out, "10.0.0.0/8");
+	ck_assert_int_eq(
+	    keys_routes_answer(KEYS_HEADSCALE, 404, bytes_str(""), out, sizeof out, &e), 0);
+	ck_assert_str_eq(out, "");
+	ck_assert_int_eq(keys_routes_answer(KEYS_HEADSCALE, 200, bytes_str("{\"node\":{}}"), out,
+					    sizeof out, &e),
+			 0);
+	ck_assert_int_lt(keys_routes_answer(KEYS_HEADSCALE, 200,
+					    bytes_str("{\"node\":{\"approvedRoutes\":[7]}}"), out,
+					    sizeof out, &e),
+			 0);
+	ck_assert_int_lt(
+	    keys_routes_answer(KEYS_HEADSCALE, 500, bytes_str("oops"), out, sizeof out, &e), 0);
+}
+
 /* --- rendering --- */
 
 static struct render render_of(struct parent *p, struct want *w, const struct proxy_class *c)
 {
-	want_make(w, p, &fixture_settings, c);
+	want_make(w, p, &fixture_settings, c, NULL);
 	return (struct render){ &fixture_settings, p, w, c, "ts-web-x" };
 }
 

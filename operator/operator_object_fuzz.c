@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "model/serve.h"
 #include "operator/render.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -19,20 +20,43 @@ static const struct settings settings = { .ns = "ns",
 					  .priority_class = "",
 					  .ca_secret = "" };
 
+/* The API server sees to that. */
+static bool ns_is_plain(const char *ns)
+{
+	return *ns && strspn(ns, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(ns);
+}
+
+/* What is rendered is what the sidecar takes. */
+static void is_served(struct bytes object)
+{
+	static char text[1 << 18];
+	struct serve *s;
+	struct err e;
+
+	if (!kube_member(kube_at(object, "data"), "serve.json", text, sizeof text, NULL))
+		return;
+	s = serve_parse(bytes_str(text), NULL, "web.tail.test", &e);
+	assert(s);
+	serve_free(s);
+}
+
 static void as_parent(enum kind kind, struct bytes text, const struct proxy_class *class)
 {
 	char hash[CHILD_N][HASH_TEXT] = { { 0 } }, name[PROXY_NAME_MAX + 1];
 	static struct plan a, b;
+	struct facts facts = { TLS_THERE, (char[]){ "YQ==" }, (char[]){ "YQ==" } };
 	struct parent p;
 	struct want w;
 
 	if (!parent_parse(&p, kind, text))
 		return;
-	want_make(&w, &p, &settings, class);
+	for (size_t i = 0; i < p.n_paths; i++) /* as if all were found */
+		p.path[i].port = p.path[i].port ? p.path[i].port : 80;
+	want_make(&w, &p, &settings, class, &facts);
 	proxy_name(name, p.name, p.uid);
 	assert(strlen(name) <= PROXY_NAME_MAX);
 	if (w.role != ROLE_NONE && w.role != ROLE_KEEP) {
-		const struct render r = { &settings, &p, &w, class, name };
+		const struct render r = { &settings, &p, &w, class, name, &facts };
 
 		for (int c = 0; c < CHILD_N; c++) {
 			struct kube_object o;
@@ -43,6 +67,8 @@ static void as_parent(enum kind kind, struct bytes text, const struct proxy_clas
 			    render_child(&out, &r, (enum child)c, "x")) {
 				assert(kube_object_parse(buf_bytes(&out), &o));
 				assert(render_hash(&r, (enum child)c, hash[c]));
+				if (c == CHILD_CONFIG && ns_is_plain(p.ns) && !p.too_long)
+					is_served(buf_bytes(&out));
 			}
 			buf_fini(&out);
 		}

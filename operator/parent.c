@@ -48,7 +48,7 @@ static bool is_known(enum kind kind, const char *name)
 					    "operator-last-set-dns-name",
 					    "operator-last-set-ts-tailnet-target-ip",
 					    "operator-last-set-ts-tailnet-target-fqdn" };
-	static const char *const ingress[] = { "tags", "proxy-class", "hostname" };
+	static const char *const ingress[] = { "tags", "proxy-class", "hostname", "http-redirect" };
 	const char *const *list = kind == KIND_INGRESS ? ingress : ours;
 	const size_t n = kind == KIND_INGRESS ? ARRAY_LEN(ingress) : ARRAY_LEN(ours);
 
@@ -101,6 +101,9 @@ static void annotations(struct parent *p, struct bytes text)
 		} else if (strcmp(name, "expose") == 0) {
 			text_of(p, &j, value, sizeof value);
 			p->expose = strcmp(value, "true") == 0;
+		} else if (strcmp(name, "http-redirect") == 0) {
+			text_of(p, &j, value, sizeof value);
+			p->http_redirect = strcmp(value, "true") == 0;
 		} else if (strcmp(name, "hostname") == 0) {
 			text_of(p, &j, p->hostname, sizeof p->hostname);
 		} else if (strcmp(name, "tags") == 0) {
@@ -131,7 +134,7 @@ static void opt(struct bytes object, const char *path, char *out, size_t cap)
 		out[0] = 0;
 }
 
-static uint16_t port_at(struct bytes object, const char *path)
+uint16_t parent_port_at(struct bytes object, const char *path)
 {
 	struct json j = json_of(kube_at(object, path));
 	const uint64_t v = json_type(&j) == JSON_NUMBER ? json_u64(&j) : 0;
@@ -156,7 +159,7 @@ static void service(struct parent *p, struct bytes spec)
 		return;
 	json_arr(&j);
 	while (json_elem(&j)) {
-		const uint16_t port = port_at(json_raw(&j), "port");
+		const uint16_t port = parent_port_at(json_raw(&j), "port");
 
 		if (port && at < sizeof p->ports - 8)
 			at += (size_t)snprintf(p->ports + at, sizeof p->ports - at, "%s%u",
@@ -164,26 +167,52 @@ static void service(struct parent *p, struct bytes spec)
 	}
 }
 
-static void backend(struct parent *p, const char *path, struct bytes b)
+/* A name that may stand in a URL, or "". */
+static bool name_is_plain(const char *name)
 {
-	struct parent_path *out;
+	const size_t n = strlen(name);
 
-	if (!p->path)
-		p->path = calloc(PARENT_PATHS_MAX, sizeof *p->path);
-	if (!p->path || p->n_paths == PARENT_PATHS_MAX) {
+	return n <= 253 && strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					"0123456789.-*") == n;
+}
+
+/* It goes into a URL as it is. */
+static bool path_is_plain(const char *path)
+{
+	if (*path != '/')
+		return false;
+	for (; *path; path++)
+		if (*path <= ' ' || *path == 0x7f || strchr("?#\\\"", *path))
+			return false;
+	return true;
+}
+
+static void backend(struct parent *p, const char *host, const char *path, struct bytes b)
+{
+	struct parent_path *v, *out;
+
+	v = p->n_paths < PARENT_PATHS_MAX ? reallocarray(p->path, p->n_paths + 1, sizeof *p->path)
+					  : NULL;
+	if (!v) {
 		p->too_many_paths = true;
 		return;
 	}
+	p->path = v;
 	out = &p->path[p->n_paths];
 	*out = (struct parent_path){ 0 };
+	(void)bytes_to_str(bytes_str(host), out->host, sizeof out->host);
 	(void)bytes_to_str(bytes_str(*path ? path : "/"), out->path, sizeof out->path);
 	opt(b, "service.name", out->service, sizeof out->service);
-	out->port = port_at(b, "service.port.number");
-	out->is_bad = !out->service[0] || !out->port || out->path[0] != '/';
+	out->port = parent_port_at(b, "service.port.number");
+	if (!out->port)
+		opt(b, "service.port.name", out->port_name, sizeof out->port_name);
+	out->is_bad = !out->service[0] || (!out->port && !out->port_name[0]) ||
+		      !path_is_plain(out->path) || !name_is_plain(out->service) ||
+		      !name_is_plain(out->host);
 	p->n_paths++;
 }
 
-static void rule_paths(struct parent *p, struct bytes paths)
+static void rule_paths(struct parent *p, const char *host, struct bytes paths)
 {
 	struct json j = json_of(paths);
 
@@ -192,10 +221,14 @@ static void rule_paths(struct parent *p, struct bytes paths)
 	json_arr(&j);
 	while (json_elem(&j)) {
 		struct bytes one = json_raw(&j);
-		char path[256];
+		char path[256], type[32];
+		const size_t before = p->n_paths;
 
 		opt(one, "path", path, sizeof path);
-		backend(p, path, kube_at(one, "backend"));
+		opt(one, "pathType", type, sizeof type);
+		backend(p, host, path, kube_at(one, "backend"));
+		if (p->n_paths > before)
+			p->path[before].is_exact = strcmp(type, "Exact") == 0;
 	}
 }
 
@@ -207,11 +240,16 @@ static void ingress(struct parent *p, struct bytes spec)
 
 	opt(spec, "ingressClassName", p->class_name, sizeof p->class_name);
 	if (def.len > 0)
-		backend(p, "/", def);
+		backend(p, "", "/", def);
 	if (rules.len > 0) {
 		json_arr(&j);
-		while (json_elem(&j))
-			rule_paths(p, kube_at(json_raw(&j), "http.paths"));
+		while (json_elem(&j)) {
+			struct bytes one = json_raw(&j);
+			char host[256];
+
+			opt(one, "host", host, sizeof host);
+			rule_paths(p, host, kube_at(one, "http.paths"));
+		}
 	}
 	j = json_of(tls);
 	if (tls.len == 0)
@@ -221,14 +259,15 @@ static void ingress(struct parent *p, struct bytes spec)
 		struct bytes one = json_raw(&j), hosts = kube_at(one, "hosts");
 		struct json h = json_of(hosts);
 
-		p->has_tls_secret = kube_has_member(one, "secretName");
+		opt(one, "secretName", p->tls_secret, sizeof p->tls_secret);
 		if (hosts.len > 0) {
 			json_arr(&h);
 			if (json_elem(&h))
 				json_str(&h, p->tls_host, sizeof p->tls_host);
-			if (!json_ok(&h))
+			if (!json_ok(&h) || !name_is_plain(p->tls_host))
 				p->too_long = true;
 		}
+		p->many_tls = json_elem(&j);
 	}
 }
 

@@ -54,9 +54,12 @@ struct condition {
 };
 
 struct parent_path {
+	char host[256]; /* "": any */
 	char path[256], service[64];
-	uint16_t port; /* 0: by name, or a backend that is no Service */
-	bool is_bad;
+	char port_name[64]; /* "": by number; else port is looked up */
+	uint16_t port;      /* 0: not known */
+	bool is_exact;      /* pathType */
+	bool is_bad;        /* what cannot be served: no Service, no path */
 };
 
 struct parent {
@@ -77,10 +80,10 @@ struct parent {
 	char lb_class[128], class_name[128];
 	char cluster_ip[64], external_name[256], ports[256]; /* ports: "80,443", or empty */
 	/* spec of an Ingress */
-	struct parent_path *path; /* PARENT_PATHS_MAX of them, or NULL */
+	struct parent_path *path; /* n_paths of them, or NULL */
 	size_t n_paths;
-	char tls_host[256];
-	bool has_tls_secret, too_many_paths;
+	char tls_host[256], tls_secret[KUBE_NAME_MAX + 1];
+	bool too_many_paths, many_tls, http_redirect;
 	/* spec of a Connector */
 	char routes[ROUTES_MAX], host_prefix[64];
 	bool exit_node, app_connector;
@@ -97,7 +100,8 @@ void parent_fini(struct parent *p);
 /* Whether to keep it: it asks for a proxy, or bears our finalizer or condition. */
 bool parent_matters(const struct parent *p, const char *class_name, bool default_load_balancer);
 void parent_key(char out[static PARENT_KEY_MAX], enum kind kind, const char *ns,
-		const char *name); /* "svc/ns/name" */
+		const char *name);                              /* "svc/ns/name" */
+uint16_t parent_port_at(struct bytes object, const char *path); /* a number there; 0: none */
 /* Back again; false: no such kind or malformed. */
 MUST_USE bool parent_key_parse(const char *key, enum kind *kind, char ns[static KUBE_NS_MAX + 1],
 			       char name[static KUBE_NAME_MAX + 1]);

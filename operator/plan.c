@@ -15,6 +15,7 @@ const char *const step_names[STEP_N] = {
 	[STEP_DELETE_DEVICE] = "delete device",
 	[STEP_DELETE] = "delete",
 	[STEP_EXTERNAL_NAME] = "set external name",
+	[STEP_ROUTES] = "ask for approved routes",
 	[STEP_STATUS] = "write status",
 	[STEP_FINALIZER_DEL] = "remove finalizer",
 };
@@ -39,7 +40,7 @@ static void cleanup(struct plan *out, const struct proxy *x)
 		add(out, STEP_DELETE, x->name, CHILD_SET);
 	if (x->device_id[0] && !x->device_gone)
 		add(out, STEP_DELETE_DEVICE, x->name, CHILD_SECRET);
-	for (int c = CHILD_CONFIG; c >= CHILD_SECRET; c--)
+	for (int c = CHILD_TLS; c >= CHILD_SECRET; c--)
 		if (x->child[c].exists && !x->child[c].is_deleting)
 			add(out, STEP_DELETE, x->name, (enum child)c);
 }
@@ -118,8 +119,92 @@ static void PRINTF(4, 5)
 	va_end(ap);
 }
 
+static bool is_among(const char *list, const char *one, size_t n)
+{
+	while (*list) {
+		const size_t len = strcspn(list, ",");
+
+		if (len == n && memcmp(list, one, n) == 0)
+			return true;
+		list += len + (list[len] == ',');
+	}
+	return false;
+}
+
+/* Are all elements of a among those of b? */
+static bool all_among(const char *a, const char *b)
+{
+	while (*a) {
+		const size_t n = strcspn(a, ",");
+
+		if (!is_among(b, a, n))
+			return false;
+		a += n + (a[n] == ',');
+	}
+	return true;
+}
+
+void plan_routes(const struct want *w, char out[static ROUTES_MAX + 32])
+{
+	(void)snprintf(out, ROUTES_MAX + 32, "%s%s%s", w->routes,
+		       w->routes[0] && w->exit_node ? "," : "",
+		       w->exit_node ? "0.0.0.0/0,::/0" : "");
+}
+
+/* What a router offers is of use once the control server's side has said yes. */
+static void router_condition(struct plan *out, const struct want *w, const struct proxy *x,
+			     const struct settings *s)
+{
+	char routes[ROUTES_MAX + 32];
+
+	plan_routes(w, routes);
+	if (s->fixed_key)
+		condition(out, true, "ConnectorCreated",
+			  "%s %s; approve its routes at the control server: the operator has no "
+			  "API to ask",
+			  x->device_fqdn, x->device_ip[0]);
+	else if (!x->routes_known)
+		condition(out, false, "ConnectorCreating",
+			  "the proxy has joined; the control server is asked about its routes");
+	else if (all_among(routes, x->approved))
+		condition(out, true, "ConnectorCreated", "%s %s", x->device_fqdn, x->device_ip[0]);
+	else if (s->is_headscale)
+		condition(out, false, "RoutesNotApproved",
+			  "headscale nodes approve-routes -i %s -r %.380s", x->device_id, routes);
+	else
+		condition(out, false, "RoutesNotApproved",
+			  "approve the routes of %s in the admin console, or by autoApprovers of "
+			  "the policy: %.300s",
+			  x->device_fqdn, routes);
+}
+
+static bool has_joined(const struct proxy *x)
+{
+	return x && x->device_id[0] && x->device_fqdn[0] && x->n_ips > 0;
+}
+
+static void ask_routes(struct plan *out, const struct want *w, const struct proxy *x,
+		       const struct settings *s, mono_t now)
+{
+	char routes[ROUTES_MAX + 32];
+	mono_t at;
+
+	if (w->role != ROLE_ROUTER || !has_joined(x) || s->fixed_key)
+		return;
+	plan_routes(w, routes);
+	at = !x->routes_known
+		 ? now
+		 : mono_add(x->routes_at, SPAN_S(all_among(routes, x->approved) ? ROUTES_LATER_S
+										: ROUTES_SOON_S));
+	if (mono_due(at, now)) {
+		add(out, STEP_ROUTES, x->name, CHILD_SECRET);
+		at = mono_add(now, SPAN_S(ROUTES_SOON_S));
+	}
+	out->again = mono_min(out->again, at);
+}
+
 static void ready_condition(struct plan *out, const struct parent *p, const struct want *w,
-			    const struct proxy *x)
+			    const struct proxy *x, const struct settings *s)
 {
 	const bool cn = p->kind == KIND_CONNECTOR;
 
@@ -127,9 +212,10 @@ static void ready_condition(struct plan *out, const struct parent *p, const stru
 		condition(out, false, w->reason, "%s", w->message);
 	else if (p->kind == KIND_PROXYCLASS)
 		condition(out, true, "ProxyClassValid", "in use by new and existing proxies");
-	else if (x && x->device_id[0] && x->device_fqdn[0] && x->n_ips > 0)
-		condition(out, true, cn ? "ConnectorCreated" : "ProxyCreated", "%s %s",
-			  x->device_fqdn, x->device_ip[0]);
+	else if (has_joined(x) && w->role == ROLE_ROUTER)
+		router_condition(out, w, x, s);
+	else if (has_joined(x))
+		condition(out, true, "ProxyCreated", "%s %s", x->device_fqdn, x->device_ip[0]);
 	else
 		condition(out, false, cn ? "ConnectorCreating" : "ProxyPending",
 			  "waiting for the proxy to join the tailnet");
@@ -163,7 +249,7 @@ static bool same_lb(const struct plan *out, const struct parent *p)
 }
 
 static void status(struct plan *out, const struct parent *p, const struct want *w,
-		   const struct proxy *x)
+		   const struct proxy *x, const struct settings *s)
 {
 	const struct condition *a = &p->condition, *b = &out->condition;
 	const bool has_lb =
@@ -171,7 +257,7 @@ static void status(struct plan *out, const struct parent *p, const struct want *
 	bool same = true;
 
 	if (kinds[p->kind].condition) {
-		ready_condition(out, p, w, x);
+		ready_condition(out, p, w, x, s);
 		out->condition.observed = p->generation;
 		same = a->exists && a->is_true == b->is_true && strcmp(a->reason, b->reason) == 0 &&
 		       strcmp(a->message, b->message) == 0 && a->observed == b->observed;
@@ -251,6 +337,8 @@ void plan_make(struct plan *out, const struct parent *p, const struct want *w,
 		end(out, p);
 		return;
 	}
+	if (w->polls)
+		out->again = mono_min(out->again, mono_add(now, SPAN_S(POLL_S)));
 	if (w->role != ROLE_KEEP) {
 		const struct child_seen *set = mine ? &mine->child[CHILD_SET] : NULL;
 
@@ -267,6 +355,7 @@ void plan_make(struct plan *out, const struct parent *p, const struct want *w,
 				add(out, STEP_EXTERNAL_NAME, NULL, CHILD_SERVICE);
 		}
 	}
-	status(out, p, w, mine);
+	status(out, p, w, mine, s);
+	ask_routes(out, w, mine, s, now);
 	notes(out, w, mine);
 }

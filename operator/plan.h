@@ -19,13 +19,22 @@ enum step_kind {
 	STEP_DELETE_DEVICE,
 	STEP_DELETE,        /* child of proxy */
 	STEP_EXTERNAL_NAME, /* of an egress Service */
+	STEP_ROUTES,        /* ask the control server which it has approved */
 	STEP_STATUS,
 	STEP_FINALIZER_DEL,
 	STEP_N,
 };
 extern const char *const step_names[STEP_N];
 
-enum { PLAN_STEPS_MAX = 64, KEY_LIFE_S = 3600, KEY_AGAIN_S = 30, CLEANUP_MAX_S = 300 };
+enum {
+	PLAN_STEPS_MAX = 64,
+	KEY_LIFE_S = 3600,
+	KEY_AGAIN_S = 30,
+	CLEANUP_MAX_S = 300,
+	ROUTES_SOON_S = 10,   /* ours: how often not yet approved routes are asked about, */
+	ROUTES_LATER_S = 300, /* and approved ones */
+	POLL_S = 60,          /* what is not watched: TLS Secrets, named ports */
+};
 
 struct step {
 	enum step_kind kind;
@@ -46,6 +55,8 @@ struct plan {
 	size_t n_notes;
 };
 
+/* All routes that a router offers, comma-separated. */
+void plan_routes(const struct want *w, char out[static ROUTES_MAX + 32]);
 /* p NULL: the parent is gone. x: all proxies that name it as parent; hash[c]: of the wished text of
  * child c, "" for a child that is not wished for. */
 void plan_make(struct plan *out, const struct parent *p, const struct want *w,

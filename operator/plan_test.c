@@ -2,7 +2,7 @@
  * out and cut off */
 #include "tests/operator_fixture.h"
 
-static const char hashes[CHILD_N][HASH_TEXT] = { "a", "b", "c", "d", "e", "", "g" };
+static const char hashes[CHILD_N][HASH_TEXT] = { "a", "b", "c", "d", "e", "", "", "g" };
 static const mono_t now = { 1000 * NS_PER_S };
 static const wall_t wall = { 1700000000 * NS_PER_S };
 
@@ -27,9 +27,9 @@ static struct proxy whole(const struct parent *p)
 /* "finalizer+ apply:Secret mint ..." */
 static void steps(const struct plan *plan, char *out, size_t cap)
 {
-	static const char *const names[STEP_N] = { "finalizer+", "apply",   "mint",
-						   "keydrop",    "device-", "delete",
-						   "external",   "status",  "finalizer-" };
+	static const char *const names[STEP_N] = { "finalizer+", "apply",     "mint",     "keydrop",
+						   "device-",    "delete",    "external", "routes",
+						   "status",     "finalizer-" };
 	size_t at = 0;
 
 	out[0] = 0;
@@ -47,7 +47,7 @@ static void plan_of(char out[static 1024], const struct parent *p, const struct 
 {
 	struct want w;
 
-	want_make(&w, p, s, NULL);
+	want_make(&w, p, s, NULL, NULL);
 	plan_make(plan, p, &w, &x, x ? 1 : 0, s, hashes, now, wall);
 	steps(plan, out, 1024);
 }
@@ -236,6 +236,61 @@ TEST(load_balancer_status_has_the_name_and_addresses_of_the_services_family)
 	ck_assert_str_eq(plan.lb_host, "web.tail.test");
 	ck_assert_uint_eq(plan.n_lb_ip, 1);
 	ck_assert_str_eq(plan.lb_ip[0], "100.64.0.7");
+	parent_fini(&p);
+}
+
+static struct parent fixture_connector(const char *spec)
+{
+	struct parent p;
+	char text[1024];
+
+	(void)snprintf(text, sizeof text,
+		       "{\"metadata\":{\"name\":\"cn\",\"uid\":\"u-2\",\"resourceVersion\":\"5\","
+		       "\"finalizers\":[\"tailscale.com/finalizer\"]},\"spec\":%s}",
+		       spec);
+	ck_assert(parent_parse(&p, KIND_CONNECTOR, bytes_str(text)));
+	return p;
+}
+
+TEST(routers_are_ready_when_the_control_server_has_approved_their_routes)
+{
+	struct parent p = fixture_connector(
+	    "{\"exitNode\":true,\"subnetRouter\":{\"advertiseRoutes\":[\"10.0.0.0/8\"]}}");
+	struct proxy x = whole(&p);
+	struct settings s = fixture_settings;
+	struct plan plan;
+	char got[1024];
+
+	s.is_headscale = true;
+	plan_of(got, &p, &x, &plan, &s);
+	ck_assert_str_eq(got, "status routes");
+	ck_assert_str_eq(plan.condition.reason, "ConnectorCreating");
+	x.routes_known = true;
+	x.routes_at = now;
+	plan_of(got, &p, &x, &plan, &s);
+	ck_assert_str_eq(got, "status"); /* just asked */
+	ck_assert(!plan.condition.is_true && plan.again.ns == now.ns + SPAN_S(ROUTES_SOON_S).ns);
+	ck_assert_str_eq(plan.condition.reason, "RoutesNotApproved");
+	ck_assert_str_eq(plan.condition.message,
+			 "headscale nodes approve-routes -i 7 -r 10.0.0.0/8,0.0.0.0/0,::/0");
+	memcpy(x.approved, "::/0,10.0.0.0/8", 16); /* not yet all */
+	plan_of(got, &p, &x, &plan, &s);
+	ck_assert_str_eq(plan.condition.reason, "RoutesNotApproved");
+	memcpy(x.approved, "::/0,10.0.0.0/8,1.0.0.0/8,0.0.0.0/0", 36);
+	plan_of(got, &p, &x, &plan, &s);
+	ck_assert_str_eq(plan.condition.reason, "ConnectorCreated");
+	ck_assert(plan.condition.is_true && plan.again.ns == now.ns + SPAN_S(ROUTES_LATER_S).ns);
+	x.routes_at = (mono_t){ now.ns - SPAN_S(ROUTES_LATER_S).ns };
+	plan_of(got, &p, &x, &plan, &s);
+	ck_assert_str_eq(got, "status routes"); /* they may be taken back */
+	s.is_headscale = false;
+	x.approved[0] = 0;
+	plan_of(got, &p, &x, &plan, &s);
+	ck_assert(strstr(plan.condition.message, "admin console"));
+	s.fixed_key = true; /* nobody to ask */
+	plan_of(got, &p, &x, &plan, &s);
+	ck_assert_str_eq(got, "status");
+	ck_assert(plan.condition.is_true && strstr(plan.condition.message, "approve its routes"));
 	parent_fini(&p);
 }
 

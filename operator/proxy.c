@@ -16,6 +16,7 @@ const struct child_row children[CHILD_N] = {
 	[CHILD_BINDING] = { "rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", "" },
 	[CHILD_SERVICE] = { "v1", "Service", "services", "" },
 	[CHILD_CONFIG] = { "v1", "ConfigMap", "configmaps", "-serve" },
+	[CHILD_TLS] = { "v1", "Secret", "secrets", "-tls" },
 	[CHILD_SET] = { "apps/v1", "StatefulSet", "statefulsets", "" },
 };
 
@@ -129,6 +130,7 @@ void proxy_lose(struct proxy *x, enum child c)
 		return;
 	x->device_id[0] = x->device_fqdn[0] = x->key_id[0] = x->key_tags[0] = 0;
 	x->n_ips = 0;
+	x->routes_known = false;
 	x->has_key = x->wants_key = false;
 	x->key_expires = WALL_ZERO;
 }

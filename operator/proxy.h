@@ -25,6 +25,8 @@ enum child { /* in the order of making; a row in children[] each */
 	     CHILD_BINDING,
 	     CHILD_SERVICE,
 	     CHILD_CONFIG,
+	     CHILD_TLS, /* a copy of the certificate that an Ingress names: pods mount their own
+			   namespace's */
 	     CHILD_SET,
 	     CHILD_N,
 };
@@ -56,6 +58,9 @@ struct proxy {
 	char key_id[64], key_tags[TAGS_MAX];
 	/* in memory only */
 	bool device_gone;             /* deleted by us */
+	bool routes_known;            /* approved is what the control server said */
+	mono_t routes_at;             /* when */
+	char approved[ROUTES_MAX];    /* comma-separated */
 	mono_t minted, cleanup_since; /* MONO_NEVER: not */
 };
 

@@ -178,54 +178,6 @@ static void headless(struct jsonw *w, const struct render *r)
 	jsonw_obj_end(w);
 }
 
-static void serve_config(struct jsonw *w, const struct render *r)
-{
-	struct buf text;
-	struct jsonw s;
-
-	buf_init(&text, 1 << 16);
-	jsonw_init(&s, &text);
-	jsonw_obj(&s);
-	jsonw_key(&s, "TCP");
-	jsonw_obj(&s);
-	jsonw_key(&s, "80");
-	jsonw_obj(&s);
-	jsonw_kbool(&s, "HTTP", true);
-	jsonw_obj_end(&s);
-	jsonw_obj_end(&s);
-	jsonw_key(&s, "Web");
-	jsonw_obj(&s);
-	jsonw_key(&s, "${TS_CERT_DOMAIN}:80");
-	jsonw_obj(&s);
-	jsonw_key(&s, "Handlers");
-	jsonw_obj(&s);
-	for (size_t i = 0; i < r->parent->n_paths; i++) {
-		const struct parent_path *p = &r->parent->path[i];
-		char url[512];
-
-		if (p->is_bad)
-			continue;
-		(void)snprintf(url, sizeof url, "http://%s.%s.svc.%s:%u", p->service, r->parent->ns,
-			       r->settings->cluster_domain, p->port);
-		jsonw_key(&s, p->path);
-		jsonw_obj(&s);
-		jsonw_kstr(&s, "Proxy", url);
-		jsonw_obj_end(&s);
-	}
-	jsonw_obj_end(&s);
-	jsonw_obj_end(&s);
-	jsonw_obj_end(&s);
-	jsonw_obj_end(&s);
-	jsonw_key(w, "data");
-	jsonw_obj(w);
-	jsonw_key(w, "serve.json");
-	jsonw_strn(w, buf_bytes(&text));
-	jsonw_obj_end(w);
-	if (!jsonw_ok(&s))
-		w->failed = true;
-	buf_fini(&text);
-}
-
 /* --- the StatefulSet --- */
 
 static void env(struct jsonw *w, const char *name, const char *value)
@@ -303,8 +255,12 @@ static void env_all(struct jsonw *w, const struct render *r)
 	}
 	if (x->role == ROLE_WEB)
 		env(w, "TS_SERVE_CONFIG", "/etc/tailpod/serve/serve.json");
-	if (x->role == ROLE_ROUTER)
+	if (x->role == ROLE_WEB && x->tls)
+		env(w, "TS_SERVE_TLS_DIR", "/etc/tailpod/tls");
+	if (x->role == ROLE_ROUTER) {
 		env(w, "TS_ROUTES", x->routes);
+		env(w, "TS_ADVERTISE_EXIT_NODE", x->exit_node ? "true" : "false");
+	}
 	if (bytes_eq_str(class_at(r, "tailscale.acceptRoutes"), "true"))
 		env(w, "TS_ACCEPT_ROUTES", "true");
 	if (more.len > 0 && json_type(&j) == JSON_ARRAY) {
@@ -392,9 +348,27 @@ static void container(struct jsonw *w, const struct render *r)
 	mount(w, "tmp", "/tmp", false);
 	if (r->want->role == ROLE_WEB)
 		mount(w, "serve", "/etc/tailpod/serve", true);
+	if (r->want->tls)
+		mount(w, "tls", "/etc/tailpod/tls", true);
 	if (*r->settings->ca_secret)
 		mount(w, "ca", "/etc/tailpod/ca", true);
 	jsonw_arr_end(w);
+	jsonw_obj_end(w);
+}
+
+static void volume(struct jsonw *w, const char *name, const char *kind, const char *key,
+		   const char *of, const char *items)
+{
+	jsonw_obj(w);
+	jsonw_kstr(w, "name", name);
+	jsonw_key(w, kind);
+	jsonw_obj(w);
+	jsonw_kstr(w, key, of);
+	if (items) {
+		jsonw_key(w, "items");
+		jsonw_raw(w, bytes_str(items));
+	}
+	jsonw_obj_end(w);
 	jsonw_obj_end(w);
 }
 
@@ -410,26 +384,16 @@ static void volumes(struct jsonw *w, const struct render *r)
 		"{\"name\":\"tmp\",\"emptyDir\":{\"medium\":\"Memory\",\"sizeLimit\":\"8Mi\"}}"));
 	if (r->want->role == ROLE_WEB) {
 		(void)snprintf(name, sizeof name, "%s%s", r->proxy, children[CHILD_CONFIG].suffix);
-		jsonw_obj(w);
-		jsonw_kstr(w, "name", "serve");
-		jsonw_key(w, "configMap");
-		jsonw_obj(w);
-		jsonw_kstr(w, "name", name);
-		jsonw_obj_end(w);
-		jsonw_obj_end(w);
+		volume(w, "serve", "configMap", "name", name, NULL);
 	}
-	if (*r->settings->ca_secret) {
-		jsonw_obj(w);
-		jsonw_kstr(w, "name", "ca");
-		jsonw_key(w, "secret");
-		jsonw_obj(w);
-		jsonw_kstr(w, "secretName", r->settings->ca_secret);
-		/* a Secret of cert-manager's also holds the server's own key */
-		jsonw_key(w, "items");
-		jsonw_raw(w, bytes_str("[{\"key\":\"ca.crt\",\"path\":\"ca.crt\"}]"));
-		jsonw_obj_end(w);
-		jsonw_obj_end(w);
+	if (r->want->tls) {
+		(void)snprintf(name, sizeof name, "%s%s", r->proxy, children[CHILD_TLS].suffix);
+		volume(w, "tls", "secret", "secretName", name, NULL);
 	}
+	if (*r->settings
+		 ->ca_secret) /* a Secret of cert-manager's also holds the server's own key */
+		volume(w, "ca", "secret", "secretName", r->settings->ca_secret,
+		       "[{\"key\":\"ca.crt\",\"path\":\"ca.crt\"}]");
 	jsonw_arr_end(w);
 }
 
@@ -465,17 +429,6 @@ static void pod(struct jsonw *w, const struct render *r)
 	jsonw_obj_end(w);
 }
 
-/* what only the start of a pod reads: another one means another pod */
-static void restart_note(struct jsonw *w, const struct render *r)
-{
-	if (r->want->role == ROLE_WEB) {
-		char hash[HASH_TEXT];
-
-		if (render_hash(r, CHILD_CONFIG, hash))
-			jsonw_kstr(w, "tailpod/serve-hash", hash);
-	}
-}
-
 static void set(struct jsonw *w, const struct render *r)
 {
 	jsonw_key(w, "spec");
@@ -500,7 +453,6 @@ static void set(struct jsonw *w, const struct render *r)
 	jsonw_obj_end(w);
 	jsonw_key(w, "annotations");
 	jsonw_obj(w);
-	restart_note(w, r);
 	class_members(w, r, "statefulSet.pod.annotations");
 	jsonw_obj_end(w);
 	jsonw_obj_end(w);
@@ -509,11 +461,30 @@ static void set(struct jsonw *w, const struct render *r)
 	jsonw_obj_end(w);
 }
 
+static void certificate(struct jsonw *w, const struct render *r)
+{
+	const struct facts *f = r->facts;
+
+	jsonw_kstr(w, "type", "kubernetes.io/tls");
+	jsonw_key(w, "data");
+	jsonw_obj(w);
+	jsonw_kstr(w, "tls.crt", f && f->tls_crt ? f->tls_crt : "");
+	jsonw_kstr(w, "tls.key", f && f->tls_key ? f->tls_key : "");
+	jsonw_obj_end(w);
+}
+
 /* --- the whole --- */
 
 bool render_wants(const struct render *r, enum child c)
 {
-	return c != CHILD_CONFIG || r->want->role == ROLE_WEB;
+	switch (c) {
+	case CHILD_CONFIG:
+		return r->want->role == ROLE_WEB;
+	case CHILD_TLS:
+		return r->want->tls && r->facts && r->facts->tls_crt && r->facts->tls_key;
+	default:
+		return true;
+	}
 }
 
 bool render_child(struct buf *out, const struct render *r, enum child c, const char *hash)
@@ -538,7 +509,10 @@ bool render_child(struct buf *out, const struct render *r, enum child c, const c
 		headless(&w, r);
 		break;
 	case CHILD_CONFIG:
-		serve_config(&w, r);
+		render_serve(&w, r);
+		break;
+	case CHILD_TLS:
+		certificate(&w, r);
 		break;
 	case CHILD_SET:
 		set(&w, r);
@@ -622,7 +596,7 @@ static void connector_status(struct jsonw *w, const struct want *x, const struct
 		return;
 	jsonw_kstr(w, "hostname", y->device_fqdn);
 	jsonw_kstr(w, "subnetRoutes", x->routes);
-	jsonw_kbool(w, "isExitNode", false);
+	jsonw_kbool(w, "isExitNode", x->exit_node);
 	jsonw_key(w, "tailnetIPs");
 	jsonw_arr(w);
 	for (size_t i = 0; i < y->n_ips; i++)

@@ -111,6 +111,15 @@ void proxy_class_fini(struct proxy_class *c)
 	c->spec = NULL;
 }
 
+void facts_fini(struct facts *f)
+{
+	if (f->tls_key)
+		explicit_bzero(f->tls_key, strlen(f->tls_key));
+	free(f->tls_crt);
+	free(f->tls_key);
+	*f = (struct facts){ 0 };
+}
+
 /* --- wishes --- */
 
 static void PRINTF(3, 4) invalid(struct want *w, const char *reason, const char *fmt, ...)
@@ -254,7 +263,80 @@ static void service(struct want *w, const struct parent *p, const struct setting
 	memcpy(w->dest_ip, p->cluster_ip, sizeof w->dest_ip);
 }
 
-static void ingress(struct want *w, const struct parent *p, const struct settings *s)
+/* The certificate: there, or words why not. */
+static void ingress_tls(struct want *w, const struct parent *p, const struct facts *f)
+{
+	const enum tls_state state = f ? f->tls : TLS_NONE;
+
+	if (!p->tls_secret[0]) {
+		if (p->tls_host[0])
+			note(w, "TLSNotSupported",
+			     "spec.tls names no Secret, and certificates of the tailnet are not "
+			     "issued: served over plain HTTP on port 80 (inside the encrypted "
+			     "tailnet)");
+		if (p->http_redirect)
+			note(w, "NotSupported",
+			     "tailscale.com/http-redirect has no effect without a TLS Secret");
+		return;
+	}
+	w->polls = true;
+	w->tls = state == TLS_THERE;
+	if (state == TLS_ABSENT)
+		note(w, "TLSSecretMissing",
+		     "the Secret %.100s does not exist: served over plain HTTP until it does",
+		     p->tls_secret);
+	else if (state == TLS_FORBIDDEN)
+		note(w, "TLSSecretForbidden",
+		     "the operator may not read the Secret %.100s: allow it (chart: "
+		     "ingressClass.tlsSecrets), or remove secretName; served over plain HTTP",
+		     p->tls_secret);
+	else if (state == TLS_BAD)
+		note(w, "TLSSecretInvalid",
+		     "the Secret %.100s has no tls.crt and tls.key: served over plain HTTP",
+		     p->tls_secret);
+	if (p->many_tls)
+		note(w, "NotSupported",
+		     "spec.tls: only the first certificate is used, a proxy has one");
+}
+
+bool path_is_served(const struct parent_path *x)
+{
+	return !x->is_bad && x->port != 0 && !strchr(x->host, '*');
+}
+
+static void ingress_paths(struct want *w, const struct parent *p)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < p->n_paths; i++) {
+		const struct parent_path *x = &p->path[i];
+
+		w->polls = w->polls || x->port_name[0];
+		any = any || path_is_served(x);
+		if (x->is_bad)
+			note(w, "InvalidIngressBackend",
+			     "path %.100s is left out: its backend must be a Service with a port, "
+			     "the path plain",
+			     x->path);
+		else if (strchr(x->host, '*'))
+			note(w, "InvalidIngressBackend",
+			     "host %.100s is left out: a name with * is not served", x->host);
+		else if (x->port == 0)
+			note(w, "InvalidIngressBackend",
+			     "path %.100s is left out: there is no Service %.63s with a port "
+			     "named %.63s",
+			     x->path, x->service, x->port_name);
+		else if (x->is_exact)
+			note(w, "NotSupported", "path %.100s: pathType Exact is served as Prefix",
+			     x->path);
+	}
+	if (!any)
+		invalid(w, "NoValidBackends",
+			"no path has a backend that is a Service with a port");
+}
+
+static void ingress(struct want *w, const struct parent *p, const struct settings *s,
+		    const struct facts *f)
 {
 	char name[400];
 
@@ -272,34 +354,25 @@ static void ingress(struct want *w, const struct parent *p, const struct setting
 	}
 	tags_of(w, p, s);
 	w->role = ROLE_WEB;
-	if (p->has_tls_secret || p->tls_host[0])
-		note(w, "TLSNotSupported",
-		     "this version serves the Ingress over plain HTTP on port 80 (inside the "
-		     "encrypted tailnet); spec.tls is not used");
+	ingress_tls(w, p, f);
 	if (p->too_many_paths)
 		invalid(w, "ProxyInvalid", "more than %d paths; split the Ingress",
 			PARENT_PATHS_MAX);
-	for (size_t i = 0; i < p->n_paths; i++)
-		if (p->path[i].is_bad)
-			note(w, "InvalidIngressBackend",
-			     "path %.100s is left out: its backend must be a Service with a port "
-			     "number",
-			     p->path[i].path);
-		else
-			w->ports[0] = '1';
-	if (!w->ports[0])
-		invalid(w, "NoValidBackends",
-			"no path has a backend that is a Service with a port number");
-	w->ports[0] = 0;
+	ingress_paths(w, p);
 }
 
 static bool routes_are_valid(const char *routes)
 {
 	while (*routes) {
 		const size_t n = strcspn(routes, ",");
+		const char *slash = memchr(routes, '/', n);
 		struct ipprefix net;
+		struct ip ip;
 
-		if (!memchr(routes, '/', n) || !ipprefix_parse(bytes_of(routes, n), &net))
+		if (!slash || !ipprefix_parse(bytes_of(routes, n), &net) ||
+		    !ip_parse(bytes_of(routes, (size_t)(slash - routes)), &ip) ||
+		    !ip_eq(&ip, &net.ip) || net.bits == 0 ||
+		    (net.bits == 96 && ip_is_v4(&net.ip))) /* those are spec.exitNode */
 			return false;
 		routes += n + (routes[n] == ',');
 	}
@@ -319,14 +392,15 @@ static void connector(struct want *w, const struct parent *p, const struct setti
 	if (p->app_connector)
 		invalid(w, "ConnectorInvalid",
 			"spec.appConnector is not supported by this version");
-	if (p->exit_node)
-		invalid(w, "ConnectorInvalid", "spec.exitNode is not supported by this version");
+	w->exit_node = p->exit_node;
 	if (p->replicas != 1)
 		invalid(w, "ConnectorInvalid",
 			"spec.replicas other than 1 is not supported by this version");
-	if (!p->routes[0])
-		invalid(w, "ConnectorInvalid", "spec.subnetRouter.advertiseRoutes names no subnet");
-	else if (!routes_are_valid(p->routes))
+	if (!p->routes[0] && !p->exit_node)
+		invalid(w, "ConnectorInvalid",
+			"spec.subnetRouter.advertiseRoutes names no subnet, and spec.exitNode is "
+			"not set");
+	else if (p->routes[0] && !routes_are_valid(p->routes))
 		invalid(w, "ConnectorInvalid",
 			"spec.subnetRouter.advertiseRoutes holds a text that is no subnet: %.200s",
 			p->routes);
@@ -340,7 +414,7 @@ const char *want_class(const struct parent *p, const struct settings *s)
 }
 
 void want_make(struct want *w, const struct parent *p, const struct settings *s,
-	       const struct proxy_class *c)
+	       const struct proxy_class *c, const struct facts *f)
 {
 	*w = (struct want){ .role = ROLE_NONE };
 	if (p->is_deleting)
@@ -364,7 +438,7 @@ void want_make(struct want *w, const struct parent *p, const struct settings *s,
 	    (p->expose || p->tailnet_ip[0] || p->tailnet_fqdn[0] || wants_load_balancer(p, s)))
 		service(w, p, s);
 	else if (p->kind == KIND_INGRESS && strcmp(p->class_name, s->class_name) == 0)
-		ingress(w, p, s);
+		ingress(w, p, s, f);
 	else if (p->kind == KIND_CONNECTOR)
 		connector(w, p, s);
 	else

@@ -57,7 +57,7 @@ TEST(wishes_of_services_become_roles_or_words_why_not)
 		struct parent p = fixture_service(rows[i].annotations, rows[i].meta, rows[i].spec);
 		struct want w;
 
-		want_make(&w, &p, &fixture_settings, NULL);
+		want_make(&w, &p, &fixture_settings, NULL, NULL);
 		ck_assert_msg(w.role == rows[i].role, "row %zu: role %d", i, w.role);
 		if (rows[i].role == ROLE_KEEP) {
 			ck_assert(w.is_invalid);
@@ -78,7 +78,7 @@ TEST(hostname_defaults_to_namespace_and_name_and_tags_to_the_operators)
 	struct parent p = fixture_service(EXPOSE, "", CLUSTER_IP);
 	struct want w;
 
-	want_make(&w, &p, &fixture_settings, NULL);
+	want_make(&w, &p, &fixture_settings, NULL, NULL);
 	ck_assert_str_eq(w.hostname, "shop-web");
 	ck_assert_str_eq(w.tags, "tag:k8s");
 	ck_assert_str_eq(w.dest_ip, "10.0.0.1");
@@ -86,7 +86,7 @@ TEST(hostname_defaults_to_namespace_and_name_and_tags_to_the_operators)
 	p = fixture_service(
 	    EXPOSE ",\"tailscale.com/hostname\":\"a-1\",\"tailscale.com/tags\":\"tag:x, tag:y\"",
 	    "", CLUSTER_IP);
-	want_make(&w, &p, &fixture_settings, NULL);
+	want_make(&w, &p, &fixture_settings, NULL, NULL);
 	ck_assert_str_eq(w.hostname, "a-1");
 	ck_assert_str_eq(w.tags, "tag:x,tag:y");
 	parent_fini(&p);
@@ -107,7 +107,12 @@ TEST(kinds_that_are_not_offered_are_answered_and_connectors_checked)
 		  ROLE_ROUTER, NULL },
 		{ KIND_CONNECTOR, "{\"subnetRouter\":{\"advertiseRoutes\":[\"10.0.0.0\"]}}",
 		  ROLE_KEEP, "no subnet" },
-		{ KIND_CONNECTOR, "{\"exitNode\":true}", ROLE_KEEP, "exitNode" },
+		{ KIND_CONNECTOR, "{\"exitNode\":true}", ROLE_ROUTER, NULL },
+		{ KIND_CONNECTOR, "{}", ROLE_KEEP, "names no subnet" },
+		{ KIND_CONNECTOR, "{\"subnetRouter\":{\"advertiseRoutes\":[\"10.0.0.1/8\"]}}",
+		  ROLE_KEEP, "no subnet" },
+		{ KIND_CONNECTOR, "{\"subnetRouter\":{\"advertiseRoutes\":[\"0.0.0.0/0\"]}}",
+		  ROLE_KEEP, "no subnet" },
 		{ KIND_CONNECTOR, "{\"appConnector\":{}}", ROLE_KEEP, "appConnector" },
 		{ KIND_CONNECTOR,
 		  "{\"replicas\":2,\"subnetRouter\":{\"advertiseRoutes\":[\"10.0.0.0/8\"]}}",
@@ -123,7 +128,7 @@ TEST(kinds_that_are_not_offered_are_answered_and_connectors_checked)
 			       "{\"metadata\":{\"name\":\"c\",\"uid\":\"u\"},\"spec\":%s}",
 			       all[i].spec);
 		ck_assert(parent_parse(&p, all[i].kind, bytes_str(text)));
-		want_make(&w, &p, &fixture_settings, NULL);
+		want_make(&w, &p, &fixture_settings, NULL, NULL);
 		ck_assert_int_eq(w.role, all[i].role);
 		if (all[i].words)
 			ck_assert_msg(strstr(w.message, all[i].words) != NULL, "%s", w.message);

@@ -29,12 +29,12 @@ static bool parent_copy(struct parent *out, const struct parent *p)
 	if (p->finalizers && !(out->finalizers = strdup(p->finalizers)))
 		return false;
 	if (p->path) {
-		out->path = malloc(PARENT_PATHS_MAX * sizeof *out->path);
+		out->path = malloc(p->n_paths * sizeof *out->path);
 		if (!out->path) {
 			parent_fini(out);
 			return false;
 		}
-		memcpy(out->path, p->path, PARENT_PATHS_MAX * sizeof *out->path);
+		memcpy(out->path, p->path, p->n_paths * sizeof *out->path);
 	}
 	return true;
 }
@@ -43,6 +43,7 @@ static void work_free(struct work *w)
 {
 	parent_fini(&w->p);
 	proxy_class_fini(&w->class);
+	facts_fini(&w->facts);
 	explicit_bzero(w->new_key, sizeof w->new_key);
 	free(w);
 }
@@ -208,6 +209,7 @@ static void took(struct work *w, struct bytes body)
 		break;
 	case STEP_FINALIZER_DEL:
 	case STEP_DELETE_DEVICE:
+	case STEP_ROUTES:
 	case STEP_N:
 		break;
 	}
@@ -275,10 +277,15 @@ bool work_child_path(const struct work *w, char path[static KUBE_PATH_MAX], enum
 	return true;
 }
 
+static const struct proxy_class *class_of(const struct work *w)
+{
+	return w->has_class && w->class.is_valid ? &w->class : NULL;
+}
+
 struct render work_render(const struct work *w)
 {
-	return (struct render){ &w->op->settings, &w->p, &w->want, w->has_class ? &w->class : NULL,
-				work_step(w)->proxy };
+	return (struct render){ &w->op->settings,    &w->p,    &w->want, class_of(w),
+				work_step(w)->proxy, &w->facts };
 }
 
 static void do_apply(struct work *w)
@@ -295,6 +302,8 @@ static void do_apply(struct work *w)
 			log_info("audit: proxy of %s is %s in %s: hostname %s", w->key, s->proxy,
 				 w->op->settings.ns, w->want.hostname);
 		work_send(w, "PATCH", path, KUBE_APPLY, buf_bytes(&body));
+		if (s->child == CHILD_TLS)
+			explicit_bzero(body.data, body.cap);
 	} else {
 		work_fail(w, "SyncFailed", "the object cannot be made: no memory, or too large");
 	}
@@ -429,6 +438,9 @@ static void next(struct work *w)
 	case STEP_EXTERNAL_NAME:
 		do_external_name(w);
 		break;
+	case STEP_ROUTES:
+		device_routes(w);
+		break;
 	case STEP_STATUS:
 		do_status(w);
 		break;
@@ -450,32 +462,41 @@ static size_t proxies_of(struct operator *op, const char *key, const struct prox
 	return n;
 }
 
-static bool make_plan(struct work *w)
+/* What was seen of the parent and its class, copied. */
+static bool load(struct work *w)
 {
 	struct operator *op = w->op;
 	const struct record *r = kube_table_get(op->parents, w->key);
-	const struct class_record *c = NULL;
+	const struct class_record *c;
+
+	if (!r)
+		return true;
+	if (!parent_copy(&w->p, &r->p))
+		return false;
+	w->has_parent = true;
+	c = kube_table_get(op->classes, want_class(&w->p, &op->settings));
+	if (!c)
+		return true;
+	w->class = c->c;
+	w->class.spec = c->c.spec ? strdup(c->c.spec) : NULL;
+	w->has_class = true;
+	return !c->c.spec || w->class.spec;
+}
+
+static bool make_plan(struct work *w)
+{
+	struct operator *op = w->op;
 	const struct proxy *x[PROXIES_OF_PARENT_MAX];
 	const size_t n = proxies_of(op, w->key, x);
 	char hash[CHILD_N][HASH_TEXT] = { { 0 } }, name[PROXY_NAME_MAX + 1];
 
-	if (r) {
-		if (!parent_copy(&w->p, &r->p))
-			return false;
-		w->has_parent = true;
-		c = kube_table_get(op->classes, want_class(&w->p, &op->settings));
-		want_make(&w->want, &w->p, &op->settings, c ? &c->c : NULL);
-		if (c && c->c.is_valid) {
-			w->class = c->c;
-			w->class.spec = strdup(c->c.spec);
-			w->has_class = w->class.spec != NULL;
-			if (!w->has_class)
-				return false;
-		}
+	if (w->has_parent) {
+		want_make(&w->want, &w->p, &op->settings, w->has_class ? &w->class : NULL,
+			  &w->facts);
 		proxy_name(name, w->p.name, w->p.uid);
 		if (w->want.role != ROLE_NONE && w->want.role != ROLE_KEEP) {
 			const struct render rd = { &op->settings, &w->p, &w->want,
-						   w->has_class ? &w->class : NULL, name };
+						   class_of(w),   name,  &w->facts };
 
 			for (int i = 0; i < CHILD_N; i++)
 				if (render_wants(&rd, (enum child)i) &&
@@ -486,6 +507,23 @@ static bool make_plan(struct work *w)
 	plan_make(&w->plan, w->has_parent ? &w->p : NULL, &w->want, x, n, &op->settings,
 		  (const char(*)[HASH_TEXT])hash, loop_now(op->loop), loop_wall());
 	return true;
+}
+
+void work_plan(struct work *w)
+{
+	if (make_plan(w)) {
+		next(w);
+		return;
+	}
+	log_error("operator: %s: no memory", w->key);
+	w->failed = true;
+	finish(w);
+}
+
+static bool needs_lookup(const struct work *w)
+{
+	return w->has_parent && w->p.kind == KIND_INGRESS && !w->p.is_deleting &&
+	       strcmp(w->p.class_name, w->op->settings.class_name) == 0;
 }
 
 void operator_work(struct operator *op)
@@ -511,12 +549,14 @@ void operator_work(struct operator *op)
 		} else if (!op->source[kind].synced) {
 			finish(w); /* not to be taken for gone; comes again when the list is
 				      complete */
-		} else if (!make_plan(w)) {
+		} else if (!load(w)) {
 			log_error("operator: %s: no memory", w->key);
 			w->failed = true;
 			finish(w);
+		} else if (needs_lookup(w)) {
+			lookup_start(w);
 		} else {
-			next(w);
+			work_plan(w);
 		}
 	}
 	if (op->leading && op->workers < WORKERS_MAX)

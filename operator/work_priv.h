@@ -13,6 +13,8 @@ struct work {
 	bool has_parent, failed, told;
 	struct proxy_class class;
 	bool has_class;
+	struct facts facts;
+	size_t lookup; /* lookup.c */
 	struct want want;
 	struct plan plan;
 	size_t at;
@@ -31,10 +33,15 @@ void work_send(struct work *w, const char *method, const char *path, const char 
 MUST_USE bool work_child_path(const struct work *w, char path[static KUBE_PATH_MAX], enum child c,
 			      const char *query);
 struct render work_render(const struct work *w);
+void work_plan(struct work *w); /* what was seen and looked up is complete: plan and begin */
+
+/* lookup.c: then work_plan, or work_fail */
+void lookup_start(struct work *w);
 
 /* device.c: steps */
 void device_mint(struct work *w);
 void device_delete(struct work *w);
 void device_store_key(struct work *w);
+void device_routes(struct work *w);
 
 #endif

@@ -1,0 +1,161 @@
+#!/bin/bash
+# Ingress and Connector end to end: the operator on a real API server mints keys at a real Headscale; the proxies' containers
+# are started by hand from what their pod templates say, and reached from a stock tailscaled: an Ingress page by MagicDNS name
+# over HTTP and HTTPS, a network behind a Connector once its routes are approved by the command in its condition.
+. "$(dirname "$0")/lib.sh"
+. e2e/kube.sh
+need_peer headscale tailscaled
+cat > "$T/policy.json" <<'END'
+{"tagOwners": {"tag:k8s": ["test@"]}, "acls": [{"action": "accept", "src": ["*"], "dst": ["*:*"]}]}
+END
+headscale --fast --policy "$T/policy.json"
+kube_api
+host b; host web; host r
+kc apply -f charts/tailpod-operator/crds > /dev/null
+kc create ns tailpod > /dev/null
+until_ok 20 kc get connectors
+hs_cli apikeys create --expiration 1h | tail -n 1 > "$T/api-key"
+start kube operator env KUBECONFIG="$T/kubeconfig" OPERATOR_NAMESPACE=tailpod PROXY_IMAGE=tailpod:test OPERATOR_LOGIN_SERVER="$URL" \
+	OPERATOR_CA_FILE="$CA" API_KEY_FILE="$T/api-key" POD_NAME=operator OPERATOR_LISTEN=- "$BIN/operator"
+
+# --- a kubelet by hand: the container of a StatefulSet's pod template, with its variables, ConfigMaps, Secrets and token
+mounts_of() { kc -n tailpod get sts "$1" -o json | jq -r '.spec.template.spec as $s | $s.containers[0].volumeMounts[] as $m | $s.volumes[] | select(.name == $m.name)
+	| if .configMap then "cm \(.configMap.name) \($m.mountPath)" elif .secret then "secret \(.secret.secretName) \($m.mountPath)" else empty end'; }
+# as the kubelet does: a new directory, and one link moved to it
+sync_volumes() {
+	local kind name path dir
+	mounts_of "$1" | while read -r kind name path; do
+		dir=$T/pods/$1$path
+		mkdir -p "$dir/..$(date +%s%N)"
+		dir=$(ls -d "$dir"/..[0-9]* | tail -n 1)
+		if [ "$kind" = cm ]; then
+			kc -n tailpod get cm "$name" -o json | jq -r '.data | keys[]' | while read -r k; do kc -n tailpod get cm "$name" -o json | jq -j --arg k "$k" '.data[$k]' > "$dir/$k"; done
+		else
+			kc -n tailpod get secret "$name" -o json | jq -r '.data | keys[]' | while read -r k; do kc -n tailpod get secret "$name" -o json | jq -j --arg k "$k" '.data[$k] | @base64d' > "$dir/$k"; done
+		fi
+		for k in "$dir"/*; do ln -sfn "..data/${k##*/}" "$T/pods/$1$path/${k##*/}"; done
+		ln -sfn "${dir##*/}" "$T/pods/$1$path/..data.new"; mv -T "$T/pods/$1$path/..data.new" "$T/pods/$1$path/..data"
+	done
+}
+# pod PROXY HOST: runs it there; its pid in $PID
+pod() {
+	local x=$1 h=$2 d=$T/pods/$1 sa ip env
+	mkdir -p "$d/account" "$d/tmp"
+	sync_volumes "$x"
+	sa=$(kc -n tailpod get sts "$x" -o jsonpath='{.spec.template.spec.serviceAccountName}')
+	kc -n tailpod create token "$sa" --duration=1h > "$d/account/token"
+	cp "$T/pki/ca.crt" "$d/account/ca.crt"; printf tailpod > "$d/account/namespace"
+	eval "ip=\$IP_$h"
+	kc -n tailpod get sts "$x" -o json | jq -r --arg pod "$x-0" --arg ip "$ip" --arg key "$(kc -n tailpod get secret "$x-0" -o json | jq -r '.data.authkey // "" | @base64d')" '
+		.spec.template.spec.containers[0].env[] | if .valueFrom.fieldRef.fieldPath == "metadata.name" then "\(.name)=\($pod)" elif .valueFrom.fieldRef.fieldPath == "metadata.uid" then "\(.name)=uid-1"
+		elif .valueFrom.fieldRef then "\(.name)=\($ip)" elif .valueFrom.secretKeyRef then (if $key == "" then empty else "\(.name)=\($key)" end)
+		else "\(.name)=\(.value // "" | gsub("\\$\\(POD_NAME\\)"; $pod))" end' > "$d/env"
+	printf '%s\n' "KUBERNETES_SERVICE_HOST=$IP_kube" KUBERNETES_SERVICE_PORT=6443 "TS_SOCKET=$d/tmp/s" "SSL_CERT_FILE=$CA" >> "$d/env"
+	sed -i "s,=/etc/tailpod,=$d/etc/tailpod," "$d/env" # where the volumes are here
+	printf '%s\n' "127.0.0.1 localhost" "$IP_web web.default.svc.cluster.local api.default.svc.cluster.local" > "$d/hosts"
+	readarray -t env < "$d/env"
+	start "$h" "pod-$x" unshare -m sh -c 'mount --bind "$0/hosts" /etc/hosts && mount -t tmpfs tmpfs /run && mkdir -p /run/secrets/kubernetes.io/serviceaccount &&
+		mount --bind "$0/account" /run/secrets/kubernetes.io/serviceaccount && exec "$@"' "$d" env -i "${env[@]}" "$BIN/containerboot"
+}
+
+# --- an Ingress: two Services, one port by name
+echo 'import http.server, json, sys
+class H(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *a): pass
+    def do_GET(self):
+        b = json.dumps({"who": sys.argv[2], "path": self.path, "head": {k.lower(): v for k, v in self.headers.items()}}).encode()
+        self.send_response(200); self.send_header("Content-Length", str(len(b))); self.end_headers(); self.wfile.write(b)
+http.server.ThreadingHTTPServer(("", int(sys.argv[1])), H).serve_forever()' > "$T/back.py"
+start web back-web python3 "$T/back.py" 8080 web
+start web back-api python3 "$T/back.py" 9090 api
+certificate "$T/shop" "DNS:shop.tail.test"
+cat > "$T/objects.yaml" <<'END'
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {ports: [{port: 8080}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: api}
+spec: {ports: [{name: http, port: 9090}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: shop}
+spec:
+  ingressClassName: tailscale
+  tls: [{hosts: [shop], secretName: shop-cert}]
+  rules:
+    - http:
+        paths:
+          - {path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 8080}}}}
+          - {path: /api, pathType: Prefix, backend: {service: {name: api, port: {name: http}}}}
+          - {path: /none, pathType: Prefix, backend: {service: {name: api, port: {name: nobody}}}}
+END
+kc apply -f "$T/objects.yaml" > /dev/null
+event() { kc get events -o json | jq -e --arg n "$1" --arg r "$2" 'any(.items[]; .involvedObject.name == $n and .reason == $r)' > /dev/null; }
+until_ok 20 event shop TLSSecretMissing
+until_ok 10 event shop InvalidIngressBackend
+kc create secret tls shop-cert --cert="$T/shop.crt" --key="$T/shop.key" > /dev/null
+kc annotate ingress shop touched=1 > /dev/null # looked at again at once, not in a minute
+W=$(proxy_of ingress default shop)
+until_ok 20 kc -n tailpod get secret "$W-tls"
+has_tls() { kc -n tailpod get sts "$W" -o json | grep -q TS_SERVE_TLS_DIR; }
+until_ok 10 has_tls
+has_key() { [ -n "$(kc -n tailpod get secret "$W-0" -o jsonpath='{.data.authkey}')" ]; }
+until_ok 20 has_key
+host pod1; host pod2
+pod "$W" pod1
+tailscaled b; ts_up b "$(authkey --reusable)"
+is_up() { kc get ingress shop -o jsonpath='{.status.loadBalancer.ingress[0].hostname}' | grep -qx shop.tail.test; }
+until_ok 30 is_up
+page() { via b "$1" --max-time 5 --cacert "$CA" | jq -r "$2"; }
+until_ok 20 eval '[ "$(page http://shop.tail.test/x .who)" = web ]'
+[ "$(page http://shop.tail.test/x .path)" = /x ] && [ "$(page "http://shop/api/v1?q" '.who + .path')" = "api/api/v1?q" ] || die "paths"
+[ "$(page https://shop.tail.test/api '.who + .head["x-forwarded-proto"]')" = apihttps ] || die "HTTPS"
+[ "$(page https://shop.tail.test/ '.head["x-forwarded-for"]')" = "$(addr b)" ] || die "who asks"
+page http://shop.tail.test/ '.head["tailscale-user-login"]' | grep -q '^test' || die "the peer's identity"
+say "an Ingress by MagicDNS name, HTTP and HTTPS; keys minted at a real Headscale"
+
+# --- renewed, and another rule: without a restart
+certificate "$T/new" "DNS:shop.tail.test,DNS:renewed.test"
+kc create secret tls shop-cert --cert="$T/new.crt" --key="$T/new.key" --dry-run=client -o yaml | kc apply -f - > /dev/null 2>&1
+kc patch ingress shop --type json -p '[{"op":"remove","path":"/spec/rules/0/http/paths/2"},{"op":"remove","path":"/spec/rules/0/http/paths/1"}]' > /dev/null
+renewed() { [ "$(kc -n tailpod get secret "$W-tls" -o jsonpath='{.data.tls\.crt}')" = "$(kc get secret shop-cert -o jsonpath='{.data.tls\.crt}')" ]; }
+until_ok 20 renewed
+sync_volumes "$W"
+until_ok 20 eval '[ "$(page http://shop.tail.test/api .who)" = web ]'
+until_ok 10 eval 'via b https://shop.tail.test/ --cacert "$CA" -v 2>&1 | grep -q renewed.test'
+say "renewed certificate and changed rules act without a restart"
+
+# --- a Connector
+in_ns pod2 ip addr add 10.50.0.1/24 dev eth0; in_ns r ip addr add 10.50.0.2/24 dev eth0
+start r back-r python3 "$T/back.py" 8000 r
+kc apply -f - > /dev/null <<'END'
+apiVersion: tailscale.com/v1alpha1
+kind: Connector
+metadata: {name: net}
+spec: {subnetRouter: {advertiseRoutes: [10.50.0.0/24]}}
+END
+C=
+made() { C=$(proxy_of connector "" net); [ -n "$C" ] && [ -n "$(kc -n tailpod get secret "$C-0" -o jsonpath='{.data.authkey}')" ] && kc -n tailpod get sts "$C" > /dev/null; }
+until_ok 20 made
+pod "$C" pod2
+until_ok 30 is_reason RoutesNotApproved connector net
+ts b set --accept-routes
+command=$(kc get connector net -o jsonpath='{.status.conditions[0].message}')
+case $command in "headscale nodes approve-routes -i "*" -r 10.50.0.0/24") ;; *) die "the condition says: $command" ;; esac
+# shellcheck disable=SC2086
+hs_cli ${command#headscale } > /dev/null
+until_ok 30 is_reason ConnectorCreated connector net
+until_ok 20 eval '[ "$(page http://10.50.0.2:8000/ .who)" = r ]'
+say "a Connector's network, once approved by the command in its condition"
+
+# --- and all is gone again, at the control server too
+kc delete ingress shop --timeout=20s > /dev/null
+kc delete connector net --timeout=20s > /dev/null
+until_ok 20 nothing_left
+only_b() { [ "$(hs_cli nodes list -o json | jq -r '[.[].name] | join(" ")')" = b ]; }
+until_ok 10 only_b
+say "nothing is left of them"

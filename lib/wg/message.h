@@ -41,8 +41,8 @@ enum { ATTEMPTS_MAX = 90 / REKEY_TIMEOUT_S }; /* retries before giving up, REKEY
 enum {                        /* ours; docs/limits.md */
        STAGED_PEER_MAX = 128, /* packets of one peer that wait for a session */
        COOKIES_MAX = 64,      /* cookie replies between two pulls */
-       NUDGE_SPACING_MS =
-	   100, /* between initiations when the owner says the peer may know us now */
+       NUDGE_SPACING_MS = 25, /* between initiations when the owner says the peer may know us now:
+				 peers count those within 20 ms as a flood */
 };
 
 static inline void le32_put(uint8_t p[static 4], uint32_t v)

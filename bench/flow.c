@@ -4,9 +4,10 @@
  *   flow serve PORT                     sends zeros to each connection, or echoes lines ("e" first)
  *   flow get SOCKS_PORT ADDR PORT S     downloads for S seconds: prints megabits per second
  *   flow put SOCKS_PORT ADDR PORT S     uploads for S seconds
- *   flow ping SOCKS_PORT ADDR PORT N    N one-byte requests on one connection: p50 and p99 in
- * microseconds flow connect SOCKS_PORT ADDR PORT N N connections with one request each: p50 and p99
- * in microseconds
+ *   flow ping SOCKS_PORT ADDR PORT N     N one-byte requests on one connection: p50 and p99 in us
+ *   flow connect SOCKS_PORT ADDR PORT N  N connections with one request each: p50 and p99 in us
+ *   flow start SOCKS_PORT ADDR PORT COMMAND...  runs it until a byte comes back: ms since exec, and
+ *                                        when exec was, in ms since 1970
  *
  * Blocking sockets, one process a connection: it must not be what is measured.
  */
@@ -233,7 +234,11 @@ static bool answers(uint16_t proxy, const char *addr, uint16_t port)
 static int start(uint16_t proxy, const char *addr, uint16_t port, char **command)
 {
 	double t = seconds();
-	pid_t pid = fork();
+	struct timespec wall;
+	pid_t pid;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	pid = fork();
 
 	if (pid == 0) {
 		setpgid(0, 0);
@@ -242,7 +247,8 @@ static int start(uint16_t proxy, const char *addr, uint16_t port, char **command
 	}
 	while (!answers(proxy, addr, port) && seconds() - t < 60)
 		usleep(1000);
-	printf("%.0f\n", (seconds() - t) * 1e3);
+	printf("%.0f %lld\n", (seconds() - t) * 1e3,
+	       (long long)wall.tv_sec * 1000 + wall.tv_nsec / 1000000);
 	kill(-pid, SIGTERM);
 	waitpid(pid, NULL, 0);
 	return 0;

@@ -126,7 +126,7 @@ static struct session *free_slot(struct tailnet *t)
 int tailnet_open(struct tailnet *t, mono_t now, const uint8_t init[static NOISE_INIT_LEN],
 		 const struct ipport *remote, struct session_id *id)
 {
-	struct ts2021_server *conn = ts2021_server_new(t->conf.rng, &t->conf.key, init, now);
+	struct ts2021_server *conn = ts2021_server_new(t->conf.rng, t->key, init, now);
 	struct session *s;
 
 	if (!conn)

@@ -27,6 +27,7 @@ struct tailnet *tailnet_new(const struct tailnet_conf *conf, struct err *e)
 		return NULL;
 	}
 	t->conf = *conf;
+	key_wipe(&t->conf.key);
 	snprintf(t->url, sizeof t->url, "%s", conf->server_url);
 	snprintf(t->domain, sizeof t->domain, "%s", conf->base_domain);
 	t->conf.server_url = t->url;
@@ -35,7 +36,6 @@ struct tailnet *tailnet_new(const struct tailnet_conf *conf, struct err *e)
 	buf_init(&t->dns, 1 << 20);
 	buf_init(&t->frame, TAILNET_FRAME_MAX);
 	buf_init(&t->packed, TAILNET_FRAME_MAX);
-	key_public(&t->pub, &t->conf.key);
 	t->next_user = t->next_key = t->next_node = 1;
 	t->seq = 1;
 	t->flush_at = t->scan_at = MONO_NEVER;
@@ -44,13 +44,16 @@ struct tailnet *tailnet_new(const struct tailnet_conf *conf, struct err *e)
 	rng_fill(conf->rng, t->hash_key, sizeof t->hash_key);
 	buf_init(&t->kept.bytes, FRAMES_KEPT_BYTES);
 	t->zstd = ZSTD_createCCtx();
-	if (!t->zstd || !set_compression(t->zstd) ||
+	t->key = secret_new(sizeof *t->key);
+	if (!t->key || !t->zstd || !set_compression(t->zstd) ||
 	    !buf_append(&t->derp_map, conf->derp_map.data, conf->derp_map.len) ||
 	    !buf_append(&t->dns, conf->dns.data, conf->dns.len)) {
 		tailnet_free(t);
 		err_set(e, ENOMEM, "start the control server");
 		return NULL;
 	}
+	*t->key = conf->key;
+	key_public(&t->pub, t->key);
 	return t;
 }
 
@@ -82,6 +85,7 @@ void tailnet_free(struct tailnet *t)
 	for (size_t i = 0; i < t->n_events; i++)
 		free(t->events[(t->ev_head + i) % t->cap_events].text);
 	policy_free(t->policy);
+	secret_free(t->key);
 	ZSTD_freeCCtx(t->zstd);
 	buf_fini(&t->derp_map);
 	buf_fini(&t->dns);

@@ -88,6 +88,7 @@ struct tailnet {
 	struct tailnet_conf conf;
 	char url[512], domain[TAILNET_NAME_MAX];
 	struct buf derp_map, dns;
+	struct key_priv *key; /* secret_new; conf has none */
 	struct key_pub pub;
 	struct policy *policy;
 

@@ -43,6 +43,19 @@ until_ok 20 via a "http://$(addr b):8000/"
 python3 e2e/memory_keys.py "$PID_a" $(keys a) || die "keys in ordinary memory after a restart"
 say "keys lie in locked memory only"
 
+# the control server's and the relay's key of our coordinator, with sessions of both kinds
+hs_url=$URL hs_ca=$CA
+coordinator
+host c; containerboot c "$(authkey --reusable)"; ready c
+until_ok 20 grep -q 'relay .*home' "$T/c.log"
+args="control=$(sed 's/^privkey://' "$CO_DIR/state/control.key") derp=$(sed 's/^privkey://' "$CO_DIR/state/derp.key")"
+python3 e2e/memory_keys.py "$CO_PID" $args || die "keys of the coordinator in ordinary memory"
+stop "$PID_c"
+stop "$CO_PID"; coordinator_start
+python3 e2e/memory_keys.py "$CO_PID" $args || die "keys of the coordinator in ordinary memory after a restart"
+unset CO_DIR; URL=$hs_url CA=$hs_ca
+say "so do the coordinator's"
+
 gcore -o "$T/plain" "$PID_a" > "$T/gcore.log" 2>&1 || die "gcore: $(tail -n 3 "$T/gcore.log")"
 absent "$T/plain.$PID_a" $(keys a) || die "a key in an ordinary core file"
 echo 0x7f > "/proc/$PID_a/coredump_filter"

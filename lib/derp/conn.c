@@ -187,7 +187,7 @@ static bool open_info(struct derp_server *s, struct conn *c, struct bytes body,
 	if (body.len < fixed + BOX_TAG)
 		return false;
 	memcpy(c->key.b, body.data, KEY_LEN);
-	if (!box_shared(c->shared, &s->conf.key, &c->key))
+	if (!box_shared(c->shared, s->key, &c->key))
 		return false;
 	sealed = bytes_of(body.data + fixed, body.len - fixed);
 	text = malloc(sealed.len);

@@ -110,9 +110,9 @@ struct derp_server *derp_server_new(const struct derp_server_conf *conf)
 	if (!s)
 		return NULL;
 	s->conf = *conf;
+	key_wipe(&s->conf.key);
 	if (s->conf.queue_bytes == 0)
 		s->conf.queue_bytes = QUEUE_BYTES;
-	key_public(&s->pub, &s->conf.key);
 	s->pool.max = total / DERP_BLOCK_SIZE;
 	s->pool.keep = SPARE_BLOCKS;
 	s->input_max = INPUT_TOTAL_MIN + conf->max_conns * INPUT_KEEP;
@@ -120,10 +120,14 @@ struct derp_server *derp_server_new(const struct derp_server_conf *conf)
 	s->heap = calloc(conf->max_conns, sizeof(struct conn *));
 	s->generations = calloc(conf->max_conns, sizeof *s->generations);
 	s->free_slots = calloc(conf->max_conns, sizeof *s->free_slots);
-	if (!s->slots || !s->heap || !s->generations || !s->free_slots || !peers_init(s)) {
+	s->key = secret_new(sizeof *s->key);
+	if (!s->key || !s->slots || !s->heap || !s->generations || !s->free_slots ||
+	    !peers_init(s)) {
 		derp_server_free(s);
 		return NULL;
 	}
+	*s->key = conf->key;
+	key_public(&s->pub, s->key);
 	while (s->n_free < conf->max_conns) { /* the lowest index is taken first */
 		s->free_slots[s->n_free] = (uint32_t)(conf->max_conns - 1 - s->n_free);
 		s->n_free++;
@@ -197,7 +201,7 @@ void derp_server_free(struct derp_server *s)
 	free(s->heap);
 	free(s->generations);
 	free(s->free_slots);
-	key_wipe(&s->conf.key);
+	secret_free(s->key);
 	secret_wipe(s->conf.mesh_key, sizeof s->conf.mesh_key);
 	free(s);
 }

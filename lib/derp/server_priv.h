@@ -96,6 +96,7 @@ struct conn {
 
 struct derp_server {
 	struct derp_server_conf conf;
+	struct key_priv *key; /* secret_new; conf has none */
 	struct key_pub pub;
 	struct derp_server_stats stats;
 	struct conn **slots; /* conf.max_conns */

@@ -1,49 +1,66 @@
 #!/bin/bash
-# Memory of one node (KiB resident and anonymous), ours beside tailscaled alone, control and relay over TLS: idle a minute after ready,
-# per idle proxied connection, with 100 stalled downloads and 4 that run, ten seconds after, after 1 GiB and a minute.
+# Memory of one node (KiB resident and anonymous), RUNS nodes of ours beside as many tailscaled alone, control and relay over TLS: idle a
+# minute after ready, per idle proxied connection, with 100 stalled downloads and 4 that run, ten seconds after, after about 1 GiB and a
+# minute. Every node is one sample; all fetch from one node of their kind.
 . "$(dirname "$0")/lib.sh"
 headscale
 key=$(authkey --reusable)
-for h in oa ob sa sb; do host $h; done
-containerboot oa "$key"; containerboot ob "$key"
-tailscaled sa; tailscaled sb; ts_up sa "$key"; ts_up sb "$key"
-ready oa; ready ob
+names() { for i in $(seq "$RUNS"); do echo "$1$i"; done; }
+for h in ob sb $(names o) $(names s); do host "$h"; done
+for h in ob $(names o); do containerboot "$h" "$key"; done
+for h in sb $(names s); do tailscaled "$h"; ts_up "$h" "$key"; done
+for h in ob $(names o); do ready "$h"; done
 for h in ob sb; do start $h flow-$h "$FLOW" serve 7000; done
 ip_o=$(addr ob); ip_s=$(addr sb)
-for w in o s; do eval "ip=\$ip_$w"; until_ok 20 in_ns ${w}a "$FLOW" ping 1055 "$ip" 7000 5; done
-figure() { # WHAT
-	local w p q
-	for w in o s; do
-		eval "p=\$PID_${w}a q=\$PID_${w}b"
-		echo "$1, $([ $w = o ] && echo ours || echo stock): out $(rss_of "$p") / $(anon_of "$p"), in $(rss_of "$q") / $(anon_of "$q")"
-	done
-}
+for w in o s; do eval "ip=\$ip_$w"; for h in $(names $w); do until_ok 20 in_ns "$h" "$FLOW" ping 1055 "$ip" 7000 5; done; done
+kind() { [ "$1" = o ] && echo ours || echo stock; }
+rss() { local h p; for h in $(names "$1"); do eval "p=\$PID_$h"; rss_of "$p"; done | spread; }
+anon() { local h p; for h in $(names "$1"); do eval "p=\$PID_$h"; anon_of "$p"; done | spread; }
+figure() { local w; for w in o s; do echo "$1, $(kind $w): KiB $(rss $w) / $(anon $w)"; done; }
 sleep "${IDLE:-60}"
-figure "idle, resident / anonymous KiB"
-N=${CONNS:-1000}
-for w in o s; do
-	eval "p=\$PID_${w}a q=\$PID_${w}b ip=\$ip_$w"
-	a0=$(anon_of "$p") b0=$(anon_of "$q")
-	start ${w}a idle-$w "$FLOW" idle 1055 "$ip" 7000 "$N"; h=$PID
-	until_ok 120 grep -q open "$T/idle-$w.log"
-	sleep 10
-	echo "idle proxied connections, $N, $w: bytes each $((($(anon_of "$p") - a0) * 1024 / N)) out, $((($(anon_of "$q") - b0) * 1024 / N)) in"
-	stop "$h"
+figure "idle with $((2 * RUNS + 1)) peers, resident / anonymous"
+
+N=${CONNS:-500}
+for i in $(seq "$RUNS"); do
+	held=()
+	for w in o s; do
+		eval "p=\$PID_$w$i ip=\$ip_$w"
+		eval "before_$w=$(anon_of "$p")"
+		start "$w$i" "idle-$w" "$FLOW" idle 1055 "$ip" 7000 "$N"; held+=("$PID")
+	done
+	for w in o s; do until_ok 120 grep -q open "$T/idle-$w.log"; done
+	sleep 8
+	for w in o s; do
+		eval "p=\$PID_$w$i before=\$before_$w"
+		echo $((($(anon_of "$p") - before) * 1024 / N)) >> "$T/conn.$w"
+	done
+	for p in "${held[@]}"; do stop "$p"; done
 done
-sleep 10
-for w in o s; do
-	eval "ip=\$ip_$w"
-	start ${w}a stall-$w "$FLOW" stall 1055 "$ip" 7000 100; eval "stall_$w=\$PID"
-	until_ok 60 grep -q open "$T/stall-$w.log"
-	run=()
-	for i in 1 2 3 4; do in_ns ${w}a "$FLOW" get 1055 "$ip" 7000 5 > "$T/run.$w.$i" & run+=("$!"); done
-	sleep 4; figure "100 stalled and 4 running downloads ($w)"
-	wait "${run[@]}"
+for w in o s; do echo "each of $N idle proxied connections, $(kind $w): bytes $(spread < "$T/conn.$w")"; done
+
+for i in $(seq "$RUNS"); do
+	held=()
+	for w in o s; do
+		eval "p=\$PID_$w$i ip=\$ip_$w"
+		start "$w$i" "stall-$w" "$FLOW" stall 1055 "$ip" 7000 100; held+=("$PID")
+		if until_ok 15 grep -q open "$T/stall-$w.log" > /dev/null; then echo all >> "$T/answered.$w"; fi
+		run=()
+		for _ in 1 2 3 4; do in_ns "$w$i" "$FLOW" get 1055 "$ip" 7000 4 > /dev/null & run+=("$!"); done
+		sleep 3; rss_of "$p" >> "$T/stalled.$w"; anon_of "$p" >> "$T/stalled-anon.$w"
+		wait "${run[@]}"
+	done
+	for p in "${held[@]}"; do stop "$p"; done
 done
-stop "$stall_o"; stop "$stall_s"
-sleep 10; figure "ten seconds after they are gone"
-for w in o s; do
-	eval "ip=\$ip_$w"
-	for m in get put; do in_ns ${w}a "$FLOW" $m 1055 "$ip" 7000 4 > /dev/null; done
+for w in o s; do echo "100 stalled downloads, $(kind $w): all had their first byte within 15 s in $(cat "$T/answered.$w" 2> /dev/null | wc -l) of $RUNS runs"; done
+for w in o s; do echo "100 stalled and 4 running downloads, resident / anonymous, $(kind $w): KiB $(spread < "$T/stalled.$w") / $(spread < "$T/stalled-anon.$w")"; done
+sleep 10; figure "ten seconds after they are gone, resident / anonymous"
+
+for i in $(seq "$RUNS"); do
+	for w in o s; do
+		eval "ip=\$ip_$w"
+		for m in get put; do in_ns "$w$i" "$FLOW" $m 1055 "$ip" 7000 4 >> "$T/bytes.$w"; done
+	done
 done
-sleep 60; figure "a minute after about 1 GiB each way"
+sleep 60
+for w in o s; do echo "bytes of one transfer, $(kind $w): $(cut -d' ' -f2 "$T/bytes.$w" | spread)"; done
+figure "a minute after two such transfers, resident / anonymous"

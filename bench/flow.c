@@ -194,16 +194,18 @@ static void latency(uint16_t proxy, const char *addr, uint16_t port, int n, bool
 	free(v);
 }
 
+/* n connections that are open and then rest: all are asked before the first has to answer */
 static void hold(uint16_t proxy, const char *addr, uint16_t port, int n, char first)
 {
+	int *fds = calloc((size_t)n, sizeof *fds);
 	char c = first;
 
 	for (int i = 0; i < n; i++) {
-		int fd = reach(proxy, addr, port);
-
-		give(fd, &first, 1);
-		need(fd, &c, 1);
+		fds[i] = reach(proxy, addr, port);
+		give(fds[i], &first, 1);
 	}
+	for (int i = 0; i < n; i++)
+		need(fds[i], &c, 1);
 	puts("open");
 	fflush(stdout);
 	pause();

@@ -8,11 +8,13 @@
 #include "crypto/aead.h"
 
 #include <assert.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <sodium.h>
 #include <stdlib.h>
 
 #include "crypto/key.h"
+#include "crypto/locked.h"
 
 enum { BATCH_LARGE = 96 }; /* plaintext bytes from which OpenSSL is faster (aead_bench) */
 
@@ -50,10 +52,51 @@ bool xaead_open(uint8_t *out, const uint8_t *in, size_t len, const uint8_t key[s
 							  nonce, key) == 0;
 }
 
+/* Lies in a slot of locked memory, and behind it what OpenSSL allocates while the key is installed:
+ * its context holds the key too. */
 struct aead_key {
 	uint8_t key[AEAD_KEY];
 	EVP_CIPHER_CTX *ctx; /* both directions, key installed; NULL: OpenSSL has no such cipher */
 };
+
+/* --- OpenSSL's memory: the heap, but for what a key that is being made ready needs --- */
+
+static struct {
+	uint8_t *at; /* NULL: no key is being made ready */
+	size_t left;
+} room;
+
+static void *openssl_malloc(size_t n, const char *file, int line)
+{
+	size_t padded = (n + 15) & ~(size_t)15;
+	void *p = room.at;
+
+	(void)file;
+	(void)line;
+	if (!p || n == 0 || padded < n || padded > room.left)
+		return malloc(n);
+	room.at += padded;
+	room.left -= padded;
+	return p;
+}
+
+static void openssl_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	if (!locked_is(p)) /* else it goes with its slot */
+		free(p);
+}
+
+static void *openssl_realloc(void *p, size_t n, const char *file, int line)
+{
+	assert(!p || !locked_is(p)); /* contexts do not grow */
+	(void)file;
+	(void)line;
+	return realloc(p, n);
+}
+
+enum { OWN_PART = (sizeof(struct aead_key) + 15) / 16 * 16 };
 
 /* Looked up once a process: a handle to the library's own table, not state. NULL when the library
  * has none. */
@@ -62,6 +105,9 @@ static const char *backend = "libsodium";
 
 __attribute__((constructor)) static void find_cipher(void)
 {
+	/* before OpenSSL's first allocation; where another library was earlier contexts stay in
+	 * the heap */
+	(void)!CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free);
 	cipher = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
 	if (cipher)
 		backend = "OpenSSL, libsodium below 96 bytes";
@@ -69,19 +115,25 @@ __attribute__((constructor)) static void find_cipher(void)
 
 struct aead_key *aead_key_new(const uint8_t key[static 32])
 {
-	struct aead_key *k = calloc(1, sizeof *k);
+	struct aead_key *k = locked_new(LOCKED_SIZE);
+	bool ok;
 
 	if (!k)
 		return NULL;
 	memcpy(k->key, key, sizeof k->key);
 	if (!cipher)
 		return k;
-	k->ctx = EVP_CIPHER_CTX_new();
-	if (!k->ctx || EVP_CipherInit_ex2(k->ctx, cipher, key, NULL, 1, NULL) != 1) {
-		aead_key_free(k);
-		return NULL;
+	if (locked_is(k)) {
+		room.at = (uint8_t *)k + OWN_PART;
+		room.left = LOCKED_SIZE - OWN_PART;
 	}
-	return k;
+	k->ctx = EVP_CIPHER_CTX_new();
+	ok = k->ctx && EVP_CipherInit_ex2(k->ctx, cipher, key, NULL, 1, NULL) == 1;
+	room.at = NULL;
+	if (ok)
+		return k;
+	aead_key_free(k);
+	return NULL;
 }
 
 void aead_key_free(struct aead_key *k)
@@ -89,8 +141,7 @@ void aead_key_free(struct aead_key *k)
 	if (!k)
 		return;
 	EVP_CIPHER_CTX_free(k->ctx); /* wipes its key schedule */
-	secret_wipe(k, sizeof *k);
-	free(k);
+	locked_free(k, LOCKED_SIZE);
 }
 
 static void nonce_of(uint8_t nonce[static AEAD_NONCE], uint64_t counter)

@@ -127,7 +127,7 @@ TEST(any_allocation_of_ours_may_fail_and_the_next_try_succeeds)
 		run_for(t, SPAN_S(1));
 		ck_assert_msg(t->seen[B][t->next_seq[A] - 1] == 1, "allocation %lu", k);
 	}
-	ck_assert_int_ge(failures, 8);
+	ck_assert_int_ge(failures, 7); /* keys are not of the heap */
 	ck_assert_uint_lt(last, 40); /* all of them were tried */
 	net_free(t);
 }

@@ -171,15 +171,14 @@ struct live *wg_live_get(struct wg *wg, uint32_t peer)
 	assert(p);
 	if (p->live)
 		return p->live;
-	l = calloc(1, sizeof *l);
+	l = locked_new(sizeof *l); /* holds secrets of handshakes */
 	if (!l)
 		return NULL;
 	l->peer = peer;
 	l->staged_end = &l->staged;
 	l->retry_at = l->keepalive_at = l->stale_at = l->zero_at = MONO_NEVER;
 	if (!key_dh(l->ss, &wg->me->priv, &p->key) || !wg_timers_add(wg, l)) {
-		secret_wipe(l, sizeof *l);
-		free(l);
+		locked_free(l, sizeof *l);
 		return NULL;
 	}
 	wg_identity_mac_keys(&p->key, l->mac1_key, l->cookie_key);
@@ -198,8 +197,7 @@ void wg_live_free(struct wg *wg, struct live *l)
 	wg_ready_del(wg, l);
 	wg_timers_del(wg, l);
 	wg->peers[l->peer].live = NULL;
-	secret_wipe(l, sizeof *l);
-	free(l);
+	locked_free(l, sizeof *l);
 }
 
 void wg_ready_add(struct wg *wg, struct live *l)

@@ -10,6 +10,7 @@
 #define WG_PRIV_H
 
 #include "crypto/aead.h"
+#include "crypto/locked.h"
 #include "wg/allowedips.h"
 #include "wg/cookie.h"
 #include "wg/handshake.h"

@@ -1,0 +1,144 @@
+/* crypto/locked_test.c - slots come from locked pages, are wiped, and end at their limit; an AEAD
+ * key lies nowhere else */
+#include "crypto/locked.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "crypto/aead.h"
+#include "crypto/key.h"
+#include "tests/harness.h"
+
+enum { MANY = LOCKED_SLABS_MAX * 56 };
+
+TEST(slots_are_zeroed_apart_and_wiped_when_freed)
+{
+	uint8_t *v[100];
+
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		v[i] = locked_new(LOCKED_SIZE);
+		ck_assert(locked_is(v[i]) && locked_is(v[i] + LOCKED_SIZE - 1));
+		ck_assert_uint_eq((uintptr_t)v[i] % 16, 0);
+		for (size_t k = 0; k < LOCKED_SIZE; k++)
+			ck_assert_uint_eq(v[i][k], 0);
+		memset(v[i], (int)i + 1, LOCKED_SIZE);
+	}
+	ck_assert_uint_eq(locked_count(), ARRAY_LEN(v));
+	for (size_t i = 0; i < ARRAY_LEN(v); i++)
+		ck_assert(v[i][0] == i + 1 && v[i][LOCKED_SIZE - 1] == i + 1);
+	locked_free(v[3], LOCKED_SIZE);
+	ck_assert_uint_eq(v[3][0], 0); /* its page is still there: another slot is in use */
+	ck_assert_uint_eq(v[3][LOCKED_SIZE - 1], 0);
+	ck_assert_ptr_eq(locked_new(1), v[3]);
+	for (size_t i = 0; i < ARRAY_LEN(v); i++)
+		locked_free(v[i], LOCKED_SIZE);
+	ck_assert_uint_eq(locked_count(), 0);
+	ck_assert(!locked_is(v[0]));
+	locked_free(NULL, 1);
+}
+
+TEST(beyond_the_limit_memory_comes_from_the_heap)
+{
+	uint8_t **v = calloc(MANY, sizeof *v), *more;
+	size_t n = 0;
+
+	while (n < MANY && locked_is(v[n] = locked_new(32)))
+		n++;
+	ck_assert_uint_eq(n, 7 + (LOCKED_SLABS_MAX - 1) * 56);
+	more = v[n];
+	ck_assert_ptr_nonnull(more);
+	ck_assert_uint_eq(more[31], 0);
+	locked_free(more, 32);
+	locked_free(v[100], 32);
+	v[100] = locked_new(32); /* room again */
+	ck_assert(locked_is(v[100]));
+	for (size_t i = 0; i < n; i++)
+		locked_free(v[i], 32);
+	ck_assert_uint_eq(locked_count(), 0);
+	free(v);
+}
+
+#if !defined(__SANITIZE_ADDRESS__) /* which makes mlock do nothing, and memory endless */
+
+/* RLIMIT_MEMLOCK may allow nothing: then outside core dumps is all that can be had. */
+static bool can_lock(void)
+{
+	static uint8_t page[2 * 4096];
+	bool ok = mlock(page, sizeof page) == 0;
+
+	munlock(page, sizeof page);
+	return ok;
+}
+
+/* Places of the 32 bytes (given inverted, so that this is none) in ordinary memory of this process;
+ * *all: anywhere. */
+static size_t search(const uint8_t inverted[static 32], size_t *all)
+{
+	FILE *maps = fopen("/proc/self/smaps", "r");
+	int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	unsigned long from = 0, to = 0;
+	size_t ordinary = 0, hits = 0;
+	bool lock = can_lock();
+	char line[512], perms[8];
+
+	*all = 0;
+	while (fgets(line, sizeof line, maps)) {
+		if (sscanf(line, "%lx-%lx %7s", &from, &to, perms) == 3) {
+			uint8_t page[4096 + 31] = { 0 };
+
+			hits = 0;
+			for (unsigned long at = from; perms[1] == 'w' && at < to; at += 4096) {
+				ssize_t n = pread(mem, page, sizeof page, (off_t)at);
+
+				for (ssize_t i = 0; i + 32 <= n && i < 4096; i++) {
+					size_t k = 0;
+
+					while (k < 32 && page[i + (ssize_t)k] + inverted[k] == 0xff)
+						k++;
+					hits += k == 32;
+				}
+				memset(page, 0, sizeof page);
+			}
+		} else if (strncmp(line, "VmFlags:", 8) == 0) {
+			*all += hits;
+			if (!strstr(line, " dd") || (lock && !strstr(line, " lo")))
+				ordinary += hits;
+			hits = 0;
+		}
+	}
+	fclose(maps);
+	close(mem);
+	return ordinary;
+}
+
+TEST(a_key_made_ready_lies_in_locked_memory_only)
+{
+	uint8_t key[32], inverted[32], data[1400 + AEAD_TAG];
+	struct aead_job job = { .data = data, .len = 1400, .counter = 1 };
+	struct seed_rng rng;
+	struct aead_key *k;
+	size_t all;
+
+	seed_rng_init(&rng, 7);
+	rng_fill(&rng.rng, key, sizeof key);
+	for (size_t i = 0; i < sizeof key; i++)
+		inverted[i] = (uint8_t)~key[i];
+	k = aead_key_new(key);
+	ck_assert(locked_is(k));
+	ck_assert_uint_ge(search(inverted, &all), 1); /* ours on the stack */
+	secret_wipe(key, sizeof key);
+	aead_seal_batch(k, &job, 1); /* large: OpenSSL */
+	job.len = 1400 + AEAD_TAG;
+	aead_open_batch(k, &job, 1);
+	ck_assert(job.ok);
+	ck_assert_uint_eq(search(inverted, &all), 0);
+	ck_assert_uint_ge(all, 1);
+	aead_key_free(k);
+	ck_assert_uint_eq(locked_count(), 0);
+	search(inverted, &all);
+	ck_assert_uint_eq(all, 0);
+}
+
+#endif

@@ -412,7 +412,6 @@ static bool output_data(struct netstack *ns, mono_t now, struct tcp_conn *c, str
 bool tcp_output(struct netstack *ns, mono_t now, struct tcp_conn *c, struct burst *out, size_t max)
 {
 	size_t until = out->n + max;
-	bool more = false;
 
 	switch (c->state) {
 	case TCP_CLOSED:
@@ -430,9 +429,9 @@ bool tcp_output(struct netstack *ns, mono_t now, struct tcp_conn *c, struct burs
 	default:
 		if (c->ack_now && c->has_sack && (c->ooo.n > 0 || c->has_dsack))
 			emit_ack(ns, now, c, out);
-		if (out->n < until)
-			more = output_data(ns, now, c, out, until);
-		if (more)
+		if (out->n == until)
+			return true; /* data and timers have not had their turn */
+		if (output_data(ns, now, c, out, until))
 			return true;
 	}
 	if (out->n == until)

@@ -23,8 +23,7 @@ static bool in_wg;
 		result_;                                                                           \
 	})
 
-/* --- two nodes and a link
- * ------------------------------------------------------------------------------------- */
+/* --- two nodes and a link --- */
 
 enum { A, B, NODES, FLIGHT = 4096, SEQS = 100000, WIRE = 512 };
 

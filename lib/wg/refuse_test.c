@@ -1,8 +1,7 @@
 /* wg/refuse_test.c - what must be refused: cuts, changes, replays, strangers, removed peers */
 #include "tests/wg_pair.h"
 
-/* --- what must be refused
- * ------------------------------------------------------------------------------------- */
+/* --- what must be refused --- */
 
 /* every cut and every changed byte of a message is dropped with a reason, and the true one still
  * works afterwards */

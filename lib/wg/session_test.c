@@ -1,9 +1,7 @@
 /* wg/session_test.c - sessions and timers of two interfaces over a bad link */
 #include "tests/wg_pair.h"
 
-/* --- sessions
- * -------------------------------------------------------------------------------------------------
- */
+/* --- sessions --- */
 
 TEST(a_first_packet_is_staged_and_arrives_after_one_handshake)
 {
@@ -211,9 +209,7 @@ TEST(packets_staged_behind_a_session_that_dies_still_go_out)
 	net_free(t);
 }
 
-/* --- timers
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- timers --- */
 
 TEST(unanswered_initiations_come_at_least_five_seconds_apart_and_end)
 {

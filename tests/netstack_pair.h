@@ -18,6 +18,12 @@
 
 enum { PAIR_PORT = 80 }; /* of the first flow; the others follow */
 
+/* The link's own memory; a test that lets malloc fail takes it from elsewhere. */
+#ifndef PAIR_MALLOC
+#define PAIR_MALLOC malloc
+#define PAIR_REALLOC realloc
+#endif
+
 struct link {
 	uint64_t rate;                     /* bits a second */
 	span_t delay;                      /* one way */
@@ -58,7 +64,7 @@ static inline void heap_push(struct world *w, struct flying *f)
 
 	if (w->n > w->cap) {
 		w->cap = w->cap ? w->cap * 2 : 1024;
-		w->heap = realloc(w->heap, w->cap * sizeof *w->heap);
+		w->heap = PAIR_REALLOC(w->heap, w->cap * sizeof *w->heap);
 	}
 	for (; i > 0 && sooner(f, w->heap[(i - 1) / 2]); i = (i - 1) / 2)
 		w->heap[i] = w->heap[(i - 1) / 2];
@@ -93,7 +99,7 @@ static inline bool chance(struct world *w, unsigned per_10000)
 
 static inline void fly(struct world *w, int from, const struct pkt *p, mono_t at)
 {
-	struct flying *f = malloc(sizeof *f);
+	struct flying *f = PAIR_MALLOC(sizeof *f);
 
 	f->at = at;
 	f->order = w->order++;

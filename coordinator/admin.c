@@ -16,8 +16,8 @@ static bool from_file(const struct serve *s)
 	return s->conf->policy_path[0];
 }
 
-/* Parsed and tried against the nodes there are, or NULL: the old one stays in force. */
-static int policy_put_in_force(struct serve *s, struct bytes text, struct err *e)
+/* Parsed and tried against the nodes there are; out NULL: an empty text, which allows all. */
+static int policy_try(struct serve *s, struct bytes text, struct policy **out, struct err *e)
 {
 	struct policy *p = NULL;
 
@@ -27,8 +27,28 @@ static int policy_put_in_force(struct serve *s, struct bytes text, struct err *e
 		policy_free(p);
 		return -EINVAL;
 	}
-	tailnet_set_policy(s->t, loop_now(s->loop), p);
+	*out = p;
 	return 0;
+}
+
+/* After a failure the old one stays in force. */
+static int policy_put_in_force(struct serve *s, struct bytes text, struct err *e)
+{
+	struct policy *p;
+	int ret = policy_try(s, text, &p, e);
+
+	if (ret == 0)
+		tailnet_set_policy(s->t, loop_now(s->loop), p);
+	return ret;
+}
+
+static int api_check_policy(void *ctx, struct bytes text, struct err *e)
+{
+	struct policy *p = NULL;
+	int ret = policy_try(ctx, text, &p, e);
+
+	policy_free(p);
+	return ret == 0 ? 0 : -EINVAL;
 }
 
 static int load_file(struct serve *s, struct err *e)
@@ -142,6 +162,7 @@ void admin_init(struct serve *s)
 			       .apikey_changed = api_key_changed,
 			       .policy = api_policy,
 			       .set_policy = api_set_policy,
+			       .check_policy = api_check_policy,
 			       .backup = api_backup,
 			       .debug = api_debug };
 }

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "coordinator/api_priv.h"
+#include "crypto/key.h"
 #include "wire/http1.h"
 
 int api_done(struct call *c, const struct jsonw *w)
@@ -66,12 +68,12 @@ static int policy_get(struct call *c)
 	return policy_answer(c, text, when);
 }
 
-static int policy_put(struct call *c)
+/* The text of the policy in the body; the caller frees it. NULL: malformed */
+static char *policy_of(struct call *c)
 {
 	struct json j = json_of(c->r->body);
 	struct bytes key;
-	AUTO_FREE char *text = NULL;
-	int ret;
+	char *text = NULL;
 
 	json_obj(&j);
 	while (json_key(&j, &key)) {
@@ -80,10 +82,26 @@ static int policy_put(struct call *c)
 		else
 			json_skip(&j);
 	}
-	if (!json_done(&j) || !text)
-		return api_malformed(c);
-	ret = c->a->set_policy(c->a->ctx, bytes_str(text), &c->e);
+	if (json_done(&j))
+		return text;
+	free(text);
+	return NULL;
+}
+
+static int policy_put(struct call *c)
+{
+	AUTO_FREE char *text = policy_of(c);
+	int ret = text ? c->a->set_policy(c->a->ctx, bytes_str(text), &c->e) : api_malformed(c);
+
 	return ret == 0 ? policy_answer(c, bytes_str(text), c->r->wall) : ret;
+}
+
+static int policy_check(struct call *c)
+{
+	AUTO_FREE char *text = policy_of(c);
+	int ret = text ? c->a->check_policy(c->a->ctx, bytes_str(text), &c->e) : api_malformed(c);
+
+	return ret == 0 ? api_empty(c) : ret;
 }
 
 static int backup(struct call *c)
@@ -122,6 +140,7 @@ static const struct route {
 	{ "GET", "health", health },
 	{ "GET", "policy", policy_get },
 	{ "PUT", "policy", policy_put },
+	{ "POST", "policy/check", policy_check },
 	{ "GET", "user", api_users_list },
 	{ "POST", "user", api_users_create },
 	{ "DELETE", "user/*", api_users_delete },
@@ -159,7 +178,7 @@ static struct bytes segment(struct bytes *rest)
 	return s;
 }
 
-static bool matches(struct call *c, const char *pattern, struct bytes path)
+bool api_matches(struct call *c, const char *pattern, struct bytes path)
 {
 	struct bytes p = bytes_str(pattern);
 	int n = 0;
@@ -211,11 +230,52 @@ static unsigned answer_error(struct call *c, int code)
 	return jsonw_ok(&w) ? status : 500;
 }
 
+/* --- who may --- */
+
+static bool begins(struct bytes text, const char *with, struct bytes *rest)
+{
+	size_t n = strlen(with);
+
+	if (text.len < n || !bytes_caseeq(bytes_of(text.data, n), bytes_str(with)))
+		return false;
+	*rest = bytes_of(text.data + n, text.len - n);
+	return true;
+}
+
+bool api_authorized(struct api *a, const struct api_request *r)
+{
+	struct apikey *k = NULL;
+	struct bytes secret;
+	uint8_t basic[APIKEY_TEXT_MAX + 2];
+	size_t n = 0;
+
+	if (r->is_local || (begins(r->path, "/api/v2/", &secret) && api_v2_is_token(secret)))
+		return true;
+	if (begins(r->authorization, "Basic ", &secret) &&
+	    base64_parse(secret, BASE64_STD, basic, sizeof basic, &n)) {
+		const uint8_t *colon = memchr(basic, ':', n);
+
+		secret = bytes_of(basic, colon ? (size_t)(colon - basic) : n);
+	} else if (!begins(r->authorization, "Bearer ", &secret)) {
+		return false;
+	}
+	k = apikeys_match(a->keys, r->wall, secret);
+	if (!k)
+		k = apikeys_match_token(a->keys, r->wall, secret);
+	if (k)
+		k->last_seen = r->wall;
+	secret_wipe(basic, sizeof basic);
+	return k;
+}
+
 unsigned api_handle(struct api *a, const struct api_request *r, struct buf *out)
 {
 	struct call c = { .a = a, .r = r, .out = out };
-	struct bytes base = bytes_str("/api/v1/"), path = r->path;
+	struct bytes base = bytes_str("/api/v1/"), path = r->path, v2;
 	size_t before = out->len;
+
+	if (begins(path, "/api/v2/", &v2))
+		return api_v2_handle(&c, v2);
 
 	if (path.len > base.len && memcmp(path.data, base.data, base.len) == 0) {
 		bool other_method = false;
@@ -224,7 +284,7 @@ unsigned api_handle(struct api *a, const struct api_request *r, struct buf *out)
 		for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 			int ret;
 
-			if (!matches(&c, routes[i].path, path))
+			if (!api_matches(&c, routes[i].path, path))
 				continue;
 			if (!bytes_eq_str(r->method, routes[i].method)) {
 				other_method = true;

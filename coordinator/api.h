@@ -2,7 +2,8 @@
  * one answer out; no sockets
  *
  * control-protocol.md 6.2: camelCase, ids as strings, errors
- * {"code":5,"message":"...","details":[]} with gRPC's numbers.
+ * {"code":5,"message":"...","details":[]} with gRPC's numbers. Below /api/v2 (api_v2.c) the OAuth,
+ * keys and devices endpoints of the Tailscale API (6.1).
  */
 #ifndef COORDINATOR_API_H
 #define COORDINATOR_API_H
@@ -27,12 +28,15 @@ struct api {
 	 * from a file, -EINVAL when it is refused. */
 	struct bytes (*policy)(void *ctx, wall_t *when);
 	int (*set_policy)(void *ctx, struct bytes text, struct err *e);
+	int (*check_policy)(void *ctx, struct bytes text,
+			    struct err *e); /* the same without effect */
 	int (*backup)(void *ctx, const char *path, struct err *e);
 	int (*debug)(void *ctx, struct buf *out); /* a JSON object */
 };
 
 struct api_request {
 	struct bytes method, path, query, body; /* path without a prefix: "/api/v1/node" */
+	struct bytes authorization;             /* the header's value */
 	mono_t now;
 	wall_t wall;
 	bool is_local; /* over the unix socket: may also write files */
@@ -40,6 +44,9 @@ struct api_request {
 
 enum { API_BODY_MAX = (1 << 20) + (1 << 16), API_ANSWER_MAX = 128 << 20 };
 
+/* Does it come from who may? Locally always, else with an API key or an access token as bearer, or
+ * as the user name of Basic. */
+bool api_authorized(struct api *a, const struct api_request *r);
 /* HTTP status; the JSON is appended to out. */
 unsigned api_handle(struct api *a, const struct api_request *r, struct buf *out);
 

@@ -14,6 +14,7 @@ int api_nodes_list(struct call *c)
 	bool by_user = http1_query_get(c->r->query, "user", name, sizeof name) && name[0];
 	const struct tailnet_user *u = by_user ? tailnet_user_named(c->a->t, name) : NULL;
 	const struct tailnet_node *n;
+	size_t cursor = 0;
 	struct jsonw w;
 
 	if (by_user && !u)
@@ -22,7 +23,7 @@ int api_nodes_list(struct call *c)
 	jsonw_obj(&w);
 	jsonw_key(&w, "nodes");
 	jsonw_arr(&w);
-	for (size_t i = 0; (n = tailnet_node_at(c->a->t, i)); i++)
+	while ((n = tailnet_node_each(c->a->t, &cursor)))
 		if (!u || (n->n_tags == 0 && n->user == u->id))
 			api_node(c->a->t, &w, n);
 	jsonw_arr_end(&w);
@@ -93,18 +94,14 @@ int api_nodes_approve(struct call *c)
 	return ret == 0 ? answer_node(c, id) : ret;
 }
 
-int api_nodes_tags(struct call *c)
+int api_set_tags(struct call *c, int64_t id)
 {
 	char tags[TAILNET_TAGS_MAX][TAILNET_LABEL_MAX];
 	const char *v[TAILNET_TAGS_MAX];
 	struct json j = json_of(c->r->body);
 	struct bytes key;
 	size_t n = 0;
-	int64_t id;
-	int ret = api_arg_id(c, 0, &id);
 
-	if (ret != 0)
-		return ret;
 	json_obj(&j);
 	while (json_key(&j, &key)) {
 		if (!json_key_is(key, "tags")) {
@@ -123,22 +120,27 @@ int api_nodes_tags(struct call *c)
 	}
 	if (!json_done(&j))
 		return api_malformed(c);
-	ret = tailnet_node_set_tags(c->a->t, c->r->now, c->r->wall, id, v, n, &c->e);
+	return tailnet_node_set_tags(c->a->t, c->r->now, c->r->wall, id, v, n, &c->e);
+}
+
+int api_nodes_tags(struct call *c)
+{
+	int64_t id;
+	int ret = api_arg_id(c, 0, &id);
+
+	if (ret == 0)
+		ret = api_set_tags(c, id);
 	return ret == 0 ? answer_node(c, id) : ret;
 }
 
-int api_nodes_routes(struct call *c)
+int api_set_routes(struct call *c, int64_t id)
 {
 	struct ipprefix v[TAILNET_ROUTES_MAX];
 	struct json j = json_of(c->r->body);
 	char text[64];
 	struct bytes key;
 	size_t n = 0;
-	int64_t id;
-	int ret = api_arg_id(c, 0, &id);
 
-	if (ret != 0)
-		return ret;
 	json_obj(&j);
 	while (json_key(&j, &key)) {
 		if (!json_key_is(key, "routes")) {
@@ -157,7 +159,16 @@ int api_nodes_routes(struct call *c)
 	}
 	if (!json_done(&j))
 		return api_malformed(c);
-	ret = tailnet_node_approve_routes(c->a->t, c->r->now, c->r->wall, id, v, n, &c->e);
+	return tailnet_node_approve_routes(c->a->t, c->r->now, c->r->wall, id, v, n, &c->e);
+}
+
+int api_nodes_routes(struct call *c)
+{
+	int64_t id;
+	int ret = api_arg_id(c, 0, &id);
+
+	if (ret == 0)
+		ret = api_set_routes(c, id);
 	return ret == 0 ? answer_node(c, id) : ret;
 }
 

@@ -33,7 +33,17 @@ api_fn api_apikeys_list, api_apikeys_create, api_apikeys_expire, api_apikeys_del
 api_fn api_nodes_list, api_nodes_get, api_nodes_delete, api_nodes_expire, api_nodes_rename,
     api_nodes_tags, api_nodes_routes, api_nodes_approve, api_login_register, api_login_reject;
 
+/* Tags or routes out of the body, put in force; shared by both versions */
+int api_set_tags(struct call *c, int64_t id);
+int api_set_routes(struct call *c, int64_t id);
+
+/* api_v2.c */
+unsigned api_v2_handle(struct call *c, struct bytes path); /* behind /api/v2/ */
+bool api_v2_is_token(struct bytes path);                   /* asks for one: needs no key yet */
+
 /* api.c */
+/* Does the path fit the pattern? A star stands for a segment, which is put into c->arg. */
+bool api_matches(struct call *c, const char *pattern, struct bytes path);
 int api_done(struct call *c, const struct jsonw *w);
 int api_empty(struct call *c); /* {} */
 int api_malformed(struct call *c);

@@ -62,6 +62,7 @@ static void begin(uint64_t seed)
 			    .apikey_changed = apikey_changed,
 			    .policy = get_policy,
 			    .set_policy = set_policy,
+			    .check_policy = set_policy,
 			    .backup = backup,
 			    .debug = debug };
 }
@@ -73,6 +74,9 @@ static void end(void)
 	buf_fini(&out);
 }
 
+static const char *authorization; /* NULL: nobody asks for it */
+// /* of the calls that follow */
+
 /* "GET /api/v1/user?name=x" and a body; the answer lies in out, NUL-terminated */
 static unsigned call_as(bool is_local, const char *method, const char *target, const char *body)
 {
@@ -82,6 +86,7 @@ static unsigned call_as(bool is_local, const char *method, const char *target, c
 				     bytes_of(target, q ? (size_t)(q - target) : strlen(target)),
 				 .query = bytes_str(q ? q + 1 : ""),
 				 .body = bytes_str(body),
+				 .authorization = bytes_str(authorization ? authorization : ""),
 				 .now = fleet.now,
 				 .wall = fleet.wall,
 				 .is_local = is_local };
@@ -89,6 +94,8 @@ static unsigned call_as(bool is_local, const char *method, const char *target, c
 	unsigned status;
 
 	buf_clear(&out);
+	if (authorization && !api_authorized(&api, &r))
+		return 401;
 	status = api_handle(&api, &r, &out);
 	j = json_of(buf_bytes(&out));
 	json_skip(&j);
@@ -364,4 +371,147 @@ TEST(ipv6_hosts_of_one_network_share_their_rate)
 	ck_assert(!ratelimit_take(r, now, &b));
 	ck_assert(ratelimit_take(r, now, &c));
 	free(r);
+}
+
+/* --- the Tailscale API: shapes of control-protocol.md 6.1 --- */
+
+static char field_text[512];
+static const char *field(const char *name) /* of the answer's top level */
+{
+	struct json j = json_of(bytes_str((const char *)buf_bytes(&out).data));
+	struct bytes key;
+
+	field_text[0] = 0;
+	json_obj(&j);
+	while (json_key(&j, &key)) {
+		if (json_key_is(key, name))
+			json_str(&j, field_text, sizeof field_text);
+		else
+			json_skip(&j);
+	}
+	return field_text;
+}
+
+TEST(an_oauth_client_gets_a_token_that_lives_for_an_hour)
+{
+	struct err e = { 0 };
+	char key[APIKEY_TEXT_MAX], body[512], bearer[600], basic[300], b64[256];
+	struct apikey *k;
+
+	begin(41);
+	k = apikeys_add(&keys, &fleet.rng.rng, fleet.wall, (wall_t){ 0 }, key, &e);
+	ck_assert_ptr_nonnull(k);
+	authorization = "";
+	ck_assert_uint_eq(call_as(false, "GET", "/api/v2/tailnet/-/devices", ""), 401);
+	ck_assert_uint_eq(call_as(false, "POST", "/api/v2/oauth/token",
+				  "grant_type=client_credentials&client_id=x&client_secret=y"),
+			  401);
+	has("\"error\":\"invalid_client\"");
+	snprintf(body, sizeof body,
+		 "grant_type=client_credentials&client_id=%s&client_secret=%s&scope=auth_keys",
+		 k->prefix, key);
+	ck_assert_uint_eq(call_as(false, "POST", "/api/v2/oauth/token", body), 200);
+	has("\"token_type\":\"Bearer\",\"expires_in\":3600");
+	snprintf(bearer, sizeof bearer, "Bearer %s", field("access_token"));
+	authorization = bearer;
+	ck_assert_uint_eq(call_as(false, "GET", "/api/v2/tailnet/-/devices", ""), 200);
+	ck_assert_uint_eq(call_as(false, "GET", "/api/v1/node", ""), 200);
+	/* the same by Basic, as the Go library tries first */
+	snprintf(body, sizeof body, "%s:%s", k->prefix, key);
+	base64_emit((const uint8_t *)body, strlen(body), BASE64_STD, b64);
+	snprintf(basic, sizeof basic, "Basic %s", b64);
+	authorization = basic;
+	ck_assert_uint_eq(
+	    call_as(false, "POST", "/api/v2/oauth/token", "grant_type=client_credentials"), 200);
+	ck_assert_uint_eq(call_as(false, "POST", "/api/v2/oauth/token", "grant_type=password"),
+			  400);
+	/* an API key as user name of Basic */
+	snprintf(body, sizeof body, "%s:", key);
+	base64_emit((const uint8_t *)body, strlen(body), BASE64_STD, b64);
+	snprintf(basic, sizeof basic, "Basic %s", b64);
+	ck_assert_uint_eq(call_as(false, "GET", "/api/v2/tailnet/-/keys", ""), 200);
+	authorization = bearer;
+	fleet.wall.ns += 3601 * NS_PER_S;
+	ck_assert_uint_eq(call_as(false, "GET", "/api/v2/tailnet/-/devices", ""), 401);
+	fleet.wall.ns -= 3601 * NS_PER_S;
+	apikeys_del(&keys, k->id); /* its tokens go with it */
+	ck_assert_uint_eq(call_as(false, "GET", "/api/v2/tailnet/-/devices", ""), 401);
+	authorization = NULL;
+	end();
+}
+
+TEST(tokens_do_not_grow_without_limit)
+{
+	struct err e = { 0 };
+	char key[APIKEY_TEXT_MAX], first[APIKEY_TEXT_MAX], text[APIKEY_TEXT_MAX];
+	struct apikey *k;
+
+	begin(42);
+	k = apikeys_add(&keys, &fleet.rng.rng, fleet.wall, (wall_t){ 0 }, key, &e);
+	ck_assert_int_eq(apikeys_token(&keys, &fleet.rng.rng, fleet.wall, k, first), 0);
+	ck_assert_ptr_eq(apikeys_match_token(&keys, fleet.wall, bytes_str(first)), k);
+	for (int i = 0; i < APITOKENS_MAX; i++)
+		ck_assert_int_eq(apikeys_token(&keys, &fleet.rng.rng, fleet.wall, k, text), 0);
+	ck_assert_ptr_null(apikeys_match_token(&keys, fleet.wall, bytes_str(first)));
+	ck_assert_ptr_eq(apikeys_match_token(&keys, fleet.wall, bytes_str(text)), k);
+	end();
+}
+
+TEST(keys_and_devices_of_the_tailscale_api)
+{
+	char target[96], key[AUTHKEY_TEXT_MAX];
+	struct party *p;
+
+	begin(43);
+	ck_assert_uint_eq(
+	    call("POST", "/api/v2/tailnet/-/keys",
+		 "{\"capabilities\":{\"devices\":{\"create\":{\"reusable\":false,"
+		 "\"ephemeral\":true,\"preauthorized\":true,\"tags\":[\"tag:k8s\"]}}},"
+		 "\"expirySeconds\":3600,\"description\":\"a proxy\"}"),
+	    200);
+	has("\"capabilities\":{\"devices\":{\"create\":{\"reusable\":false,\"ephemeral\":true,"
+	    "\"preauthorized\":true,\"tags\":[\"tag:k8s\"]}}}");
+	snprintf(key, sizeof key, "%s", field("key"));
+	snprintf(target, sizeof target, "/api/v2/tailnet/-/keys/%s", field("id"));
+	ck_assert_uint_eq(call("GET", target, ""), 200);
+	ck_assert_ptr_null(strstr((const char *)buf_bytes(&out).data, "\"key\":")); /* once only */
+	ck_assert_uint_eq(call("POST", "/api/v2/tailnet/-/keys",
+			       "{\"capabilities\":{\"devices\":{\"create\":{}}}}"),
+			  400);
+	has("{\"message\":");
+	p = fleet_join(&fleet, "web", key);
+	fleet_pass(&fleet, SPAN_S(1));
+	ck_assert_uint_eq(p->registered, 1);
+	ck_assert_uint_eq(call("GET", "/api/v2/tailnet/-/devices?fields=all", ""), 200);
+	has("{\"devices\":[{\"addresses\":[\"100.64.0.1\",\"fd7a:115c:a1e0::1\"],\"id\":\"1\","
+	    "\"nodeId\":\"1\",\"name\":\"web.tail.test\",\"hostname\":\"web\","
+	    "\"user\":\"tagged-devices\",\"tags\":[\"tag:k8s\"],\"authorized\":true,"
+	    "\"isEphemeral\":true,\"keyExpiryDisabled\":true");
+	has("\"enabledRoutes\":[]");
+	ck_assert_uint_eq(call("POST", "/api/v2/device/1/tags", "{\"tags\":[\"tag:a\"]}"), 200);
+	ck_assert_uint_eq(call("POST", "/api/v2/device/1/name", "{\"name\":\"api.tail.test\"}"),
+			  200);
+	ck_assert_uint_eq(call("POST", "/api/v2/device/1/routes", "{\"routes\":[\"10.0.0.0/8\"]}"),
+			  200);
+	has("\"enabledRoutes\":[\"10.0.0.0/8\"]");
+	ck_assert_uint_eq(call("POST", "/api/v2/device/1/authorized", "{\"authorized\":true}"),
+			  200);
+	ck_assert_uint_eq(call("GET", "/api/v2/device/1", ""), 200);
+	has("\"name\":\"api.tail.test\"");
+	has("\"tags\":[\"tag:a\"]");
+	ck_assert_uint_eq(call("DELETE", "/api/v2/device/1", ""), 200);
+	ck_assert_uint_eq(call("DELETE", "/api/v2/device/1", ""), 404);
+	ck_assert_uint_eq(call("GET", "/api/v2/nothing", ""), 404);
+	ck_assert_uint_eq(call("DELETE", target, ""), 200);
+	ck_assert_uint_eq(call("GET", target, ""), 404);
+	end();
+}
+
+TEST(a_policy_is_checked_without_being_put_in_force)
+{
+	begin(44);
+	ck_assert_uint_eq(call("POST", "/api/v1/policy/check", "{\"policy\":\"{}\"}"), 200);
+	has("{}");
+	ck_assert_uint_eq(call("POST", "/api/v1/policy/check", "{\"policy\":\"x\"}"), 400);
+	end();
 }

@@ -18,6 +18,7 @@ void apikeys_init(struct apikeys *k)
 void apikeys_fini(struct apikeys *k)
 {
 	free(k->v);
+	free(k->tokens);
 	*k = (struct apikeys){ 0 };
 }
 
@@ -35,28 +36,37 @@ static struct apikey *room(struct apikeys *k)
 	return &k->v[k->n];
 }
 
-struct apikey *apikeys_add(struct apikeys *k, struct rng *rng, wall_t wall, wall_t expires,
-			   char text[static APIKEY_TEXT_MAX], struct err *e)
+/* prefix-PUBLIC-SECRET; prefix gets the public part */
+static void new_text(struct rng *rng, const char *kind, char prefix[static 16],
+		     char text[static APIKEY_TEXT_MAX])
 {
 	uint8_t secret[32], public[9];
-	struct apikey *key = room(k);
-	char body[48], prefix[16];
+	char body[48];
 
-	if (!key) {
-		err_say(e, ENOBUFS, "no room for another API key (limit %d)", APIKEYS_MAX);
-		return NULL;
-	}
 	rng_fill(rng, secret, sizeof secret);
 	rng_fill(rng, public, sizeof public);
 	base64_emit(secret, sizeof secret, BASE64_URL, body);
 	base64_emit(public, sizeof public, BASE64_URL, prefix);
 	body[43] = 0; /* without its padding */
-	snprintf(text, APIKEY_TEXT_MAX, "hskey-api-%.12s-%s", prefix, body);
+	snprintf(text, APIKEY_TEXT_MAX, "%s-%.12s-%s", kind, prefix, body);
+	secret_wipe(secret, sizeof secret);
+	secret_wipe(body, sizeof body);
+}
+
+struct apikey *apikeys_add(struct apikeys *k, struct rng *rng, wall_t wall, wall_t expires,
+			   char text[static APIKEY_TEXT_MAX], struct err *e)
+{
+	struct apikey *key = room(k);
+	char prefix[16];
+
+	if (!key) {
+		err_say(e, ENOBUFS, "no room for another API key (limit %d)", APIKEYS_MAX);
+		return NULL;
+	}
+	new_text(rng, "hskey-api", prefix, text);
 	*key = (struct apikey){ .id = k->next++, .created = wall, .expires = expires };
 	memcpy(key->prefix, prefix, APIKEY_PREFIX);
 	hash256(key->hash, bytes_str(text));
-	secret_wipe(secret, sizeof secret);
-	secret_wipe(body, sizeof body);
 	k->n++;
 	return key;
 }
@@ -157,4 +167,43 @@ int apikeys_load(struct apikeys *k, struct bytes text, struct err *e)
 	if (key.id >= k->next)
 		k->next = key.id + 1;
 	return 0;
+}
+
+/* --- tokens --- */
+
+int apikeys_token(struct apikeys *k, struct rng *rng, wall_t wall, const struct apikey *key,
+		  char text[static APIKEY_TEXT_MAX])
+{
+	struct apitoken *t;
+	char prefix[16];
+
+	if (!k->tokens && !(k->tokens = calloc(APITOKENS_MAX, sizeof *k->tokens)))
+		return -ENOMEM;
+	t = &k->tokens[k->next_token];
+	k->next_token = (k->next_token + 1) % APITOKENS_MAX;
+	k->n_tokens += k->n_tokens < APITOKENS_MAX;
+	new_text(rng, "hskey-oauthtok", prefix, text);
+	*t = (struct apitoken){ .key = key->id,
+				.expires = { wall.ns + APITOKEN_LIFE_S * NS_PER_S } };
+	hash256(t->hash, bytes_str(text));
+	return 0;
+}
+
+struct apikey *apikeys_match_token(struct apikeys *k, wall_t wall, struct bytes text)
+{
+	const struct apitoken *found = NULL;
+	uint8_t hash[HASH_LEN];
+	struct apikey *key;
+
+	hash256(hash, text);
+	for (size_t i = 0; i < k->n_tokens; i++)
+		if (secret_eq(hash, k->tokens[i].hash, sizeof hash) &&
+		    k->tokens[i].expires.ns > wall.ns)
+			found = &k->tokens[i];
+	if (!found)
+		return NULL;
+	if (found->key == 0)
+		return k->has_given ? &k->given : NULL;
+	key = apikeys_find(k, found->key, "");
+	return key && (key->expires.ns == 0 || key->expires.ns > wall.ns) ? key : NULL;
 }

@@ -462,36 +462,48 @@ static int read_policy(const struct cli *c, char **text, size_t *len)
 	return 0;
 }
 
+static int policy_send(struct cli *c, const char *method, const char *path, struct bytes text,
+		       const char *done)
+{
+	struct buf body;
+	struct jsonw w;
+	int ret;
+
+	buf_init(&body, 8 << 20);
+	jsonw_init(&w, &body);
+	jsonw_obj(&w);
+	jsonw_key(&w, "policy");
+	jsonw_strn(&w, text);
+	jsonw_obj_end(&w);
+	ret = ask(c, method, path, buf_bytes(&body), done);
+	buf_fini(&body);
+	return ret;
+}
+
 static int policy_check(struct cli *c)
 {
 	AUTO_FREE char *text = NULL;
 	size_t len = 0;
 	int ret = read_policy(c, &text, &len);
 
-	if (ret == 0)
-		puts("the policy is well formed; its tests are run by `policy set`");
-	return ret;
+	if (ret == 0 && !cli_has_server(c)) {
+		puts("the policy is well formed; no server is there to run its tests with");
+		return 0;
+	}
+	return ret == 0 ? policy_send(c, "POST", "/api/v1/policy/check", bytes_of(text, len),
+				      "the policy is well formed, and its tests hold")
+			: ret;
 }
 
 static int policy_set(struct cli *c)
 {
 	AUTO_FREE char *text = NULL;
-	struct buf body;
-	struct jsonw w;
 	size_t len = 0;
 	int ret = read_policy(c, &text, &len);
 
-	if (ret != 0)
-		return ret;
-	buf_init(&body, 8 << 20);
-	jsonw_init(&w, &body);
-	jsonw_obj(&w);
-	jsonw_key(&w, "policy");
-	jsonw_strn(&w, bytes_of(text, len));
-	jsonw_obj_end(&w);
-	ret = ask(c, "PUT", "/api/v1/policy", buf_bytes(&body), "the policy is in force");
-	buf_fini(&body);
-	return ret;
+	return ret == 0 ? policy_send(c, "PUT", "/api/v1/policy", bytes_of(text, len),
+				      "the policy is in force")
+			: ret;
 }
 
 static int policy_get(struct cli *c)
@@ -620,7 +632,10 @@ static const struct command {
 	  0, apikeys_create },
 	{ "apikeys", "expire", "ID|PREFIX", "", 1, apikeys_expire },
 	{ "apikeys", "delete", "ID|PREFIX", "", 1, apikeys_delete },
-	{ "policy", "check", "FILE", "is the file a policy? needs no server", 1, policy_check },
+	{ "policy", "check", "FILE",
+	  "is the file a policy, and do its tests hold with the nodes of the server, if one is "
+	  "there?",
+	  1, policy_check },
 	{ "policy", "get", "", "the policy in force", 0, policy_get },
 	{ "policy", "set", "FILE", "run its tests, then put it in force at once", 1, policy_set },
 	{ "backup", "", "FILE", "a copy of the database while it is in use", 1, backup },

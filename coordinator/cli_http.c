@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "coordinator/api.h"
 #include "coordinator/cli_priv.h"
@@ -124,6 +125,13 @@ static int over_url(const struct cli *c, struct http_conf *conf, struct exchange
 	tls_client_free(conf->stream.tls);
 	resolver_free(resolver);
 	return ret;
+}
+
+bool cli_has_server(const struct cli *c)
+{
+	char path[CONFIG_TEXT];
+
+	return c->url || (find_socket(c, path) == 0 && access(path, F_OK) == 0);
 }
 
 int cli_call(const struct cli *c, const char *method, const char *path, struct bytes body,

@@ -23,6 +23,8 @@ struct cli {
 int cli_call(const struct cli *c, const char *method, const char *path, struct bytes body,
 	     struct buf *answer);
 
+bool cli_has_server(const struct cli *c); /* named by URL, or its socket is there */
+
 /* cli_table.c */
 struct cli_column {
 	const char *title, *key; /* "user.name" looks into an object */

@@ -324,10 +324,9 @@ static void pull(struct conn *c)
 {
 	mono_t now = loop_now(c->s->loop);
 	uint8_t head[WS_HEAD_MAX], *p = c->s->scratch;
-	size_t n = c->mode == CONN_CONTROL
-		       ? tailnet_pull(c->s->t, now, c->session, p, CONN_CHUNK)
-		       : derp_server_pull(c->s->relay.derp, now, c->derp, p,
-					  CONN_CHUNK - WS_HEAD_MAX);
+	size_t n = c->mode == CONN_CONTROL ? tailnet_pull(c->s->t, now, c->session, p, CONN_CHUNK)
+					   : derp_server_pull(c->s->relay.derp, now, c->derp, p,
+							      CONN_CHUNK - WS_HEAD_MAX);
 
 	if (n > 0 && ((c->ws && !buf_append(&c->out, head, ws_head(WS_BINARY, n, head))) ||
 		      !buf_append(&c->out, p, n)))

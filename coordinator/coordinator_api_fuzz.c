@@ -58,6 +58,7 @@ static void one(struct api *a, struct bytes in)
 	struct api_request r = { .method = method,
 				 .path = path,
 				 .query = target,
+				 .authorization = bytes_str("Bearer x"),
 				 .body = in,
 				 .now = { 9 },
 				 .wall = { 1800000000 * NS_PER_S },
@@ -67,6 +68,9 @@ static void one(struct api *a, struct bytes in)
 	struct json j;
 
 	buf_init(&out, 1 << 22);
+	r.is_local = false;
+	(void)api_authorized(a, &r);
+	r.is_local = true;
 	(void)api_handle(a, &r, &out);
 	j = json_of(buf_bytes(&out));
 	json_skip(&j);
@@ -92,6 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 			 .apikey_changed = apikey_changed,
 			 .policy = get_policy,
 			 .set_policy = set_policy,
+			 .check_policy = set_policy,
 			 .backup = backup,
 			 .debug = debug };
 	static const char node[] =

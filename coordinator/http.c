@@ -156,9 +156,9 @@ static void health(struct conn *c)
 
 static void version(struct conn *c)
 {
-	answer(c, 200, "application/json",
-	       bytes_str("{\"version\":\"" TAILPOD_VERSION
-			 "\",\"server\":\"tailpod coordinator\"}"));
+	answer(
+	    c, 200, "application/json",
+	    bytes_str("{\"version\":\"" TAILPOD_VERSION "\",\"server\":\"tailpod coordinator\"}"));
 }
 
 static void bootstrap_dns(struct conn *c)
@@ -254,37 +254,28 @@ static void index_page(struct conn *c)
 
 /* --- API --- */
 
-static bool authorized(struct conn *c)
+static struct api_request request_of(struct conn *c, const struct http1_target *t,
+				     struct bytes body)
 {
-	struct bytes text = http1_get(&c->h, "Authorization"), prefix = bytes_str("Bearer ");
-	struct apikey *k;
-
-	if (c->is_local)
-		return true;
-	if (text.len <= prefix.len || !bytes_caseeq(bytes_of(text.data, prefix.len), prefix))
-		return false;
-	k = apikeys_match(&c->s->apikeys, loop_wall(),
-			  bytes_of(text.data + prefix.len, text.len - prefix.len));
-	if (k)
-		k->last_seen = loop_wall();
-	return k;
+	return (struct api_request){ .method = c->h.method,
+				     .path = t->path,
+				     .query = t->query,
+				     .authorization = http1_get(&c->h, "Authorization"),
+				     .body = body,
+				     .now = loop_now(c->s->loop),
+				     .wall = loop_wall(),
+				     .is_local = c->is_local };
 }
 
 static void api(struct conn *c, const struct http1_target *t, struct bytes body)
 {
-	struct api_request r = { .method = c->h.method,
-				 .path = t->path,
-				 .query = t->query,
-				 .body = body,
-				 .now = loop_now(c->s->loop),
-				 .wall = loop_wall(),
-				 .is_local = c->is_local };
+	struct api_request r = request_of(c, t, body);
 	struct buf out;
 	unsigned status;
 
 	if (limited(c, &c->s->api_calls))
 		return;
-	if (!authorized(c)) {
+	if (!api_authorized(&c->s->api, &r)) {
 		c->s->count.unauthorized++;
 		answer_text(c, 401, "Unauthorized");
 		return;
@@ -295,11 +286,13 @@ static void api(struct conn *c, const struct http1_target *t, struct bytes body)
 	buf_fini(&out);
 }
 
-static void metrics(struct conn *c)
+static void metrics(struct conn *c, const struct http1_target *t)
 {
+	const struct api_request r = request_of(c, t, bytes_of(NULL, 0));
 	struct buf out;
 
-	if (!c->is_metrics && !c->is_local && !ip_is_loopback(&c->from.ip) && !authorized(c)) {
+	if (!c->is_metrics && !c->is_local && !ip_is_loopback(&c->from.ip) &&
+	    !api_authorized(&c->s->api, &r)) {
 		answer_text(c, 401, "Unauthorized");
 		return;
 	}
@@ -331,7 +324,7 @@ static void few(struct conn *c, const struct http1_target *t, bool get)
 	else if (bytes_eq_str(t->path, "/health"))
 		health(c);
 	else if (bytes_eq_str(t->path, "/metrics"))
-		metrics(c);
+		metrics(c, t);
 	else if (!c->is_metrics && bytes_eq_str(t->path, "/version"))
 		version(c);
 	else if (!c->is_metrics && bytes_eq_str(t->path, "/bootstrap-dns"))
@@ -366,7 +359,7 @@ static void dispatch(struct conn *c, const struct http1_target *t, struct bytes 
 	else if (bytes_eq_str(t->path, "/bootstrap-dns"))
 		bootstrap_dns(c);
 	else if (bytes_eq_str(t->path, "/metrics"))
-		metrics(c);
+		metrics(c, t);
 	else if (starts(t->path, "/register/", &rest))
 		register_page(c, rest);
 	else if (bytes_eq_str(t->path, "/"))

@@ -120,6 +120,11 @@ const struct key_pub *tailnet_key(const struct tailnet *t)
 	return &t->pub;
 }
 
+const char *tailnet_domain(const struct tailnet *t)
+{
+	return t->domain;
+}
+
 int tailnet_key_answer(const struct tailnet *t, struct buf *out)
 {
 	char text[KEY_TEXT_MAX];

@@ -67,6 +67,7 @@ struct tailnet_conf {
 struct tailnet *tailnet_new(const struct tailnet_conf *conf, struct err *e); /* NULL: e */
 void tailnet_free(struct tailnet *t);
 const struct key_pub *tailnet_key(const struct tailnet *t);
+const char *tailnet_domain(const struct tailnet *t); /* the MagicDNS suffix */
 /* GET /key?v=N: appends the JSON answer; version 0: none given */
 MUST_USE int tailnet_key_answer(const struct tailnet *t, struct buf *out);
 

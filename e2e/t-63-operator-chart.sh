@@ -147,3 +147,18 @@ kc delete -f "$T/all.yaml" --timeout=30s > /dev/null
 until_ok 20 nothing_left
 never grep -E 'status 40[13]' "$T/op.log"
 say "at work with the chart's rights"
+
+# the image trusts authorities by hash alone, without a bundle
+certificate "$T/web" IP:127.0.0.1
+tools/image-root cluster "$BIN" "$T/image"
+cp "$CA" "$T/image/etc/ssl/certs/$(openssl x509 -in "$CA" -noout -subject_hash).0"
+start kube web python3 -c 'import http.server, ssl, sys
+s = http.server.HTTPServer(("127.0.0.1", 18443), http.server.SimpleHTTPRequestHandler)
+c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); c.load_cert_chain(sys.argv[1] + ".crt", sys.argv[1] + ".key")
+s.socket = c.wrap_socket(s.socket, server_side=True); s.serve_forever()' "$T/web"
+until_ok 10 in_ns kube curl -sk -o /dev/null https://127.0.0.1:18443/
+in_ns kube chroot "$T/image" /usr/local/bin/operator check https://127.0.0.1:18443/
+rm "$T/image/etc/ssl/certs/$(openssl x509 -in "$CA" -noout -subject_hash).0"
+never in_ns kube timeout 3 chroot "$T/image" /usr/local/bin/operator check https://127.0.0.1:18443/
+grep -q "certificate" "$T/never.out" || die "refused for another reason: $(cat "$T/never.out")"
+say "certificates by hash"

@@ -1,15 +1,18 @@
 #!/bin/bash
 # The chart on a real cluster of two nodes with its own coordinator, and the CNI plugin: a stock tailscaled outside joins through a
-# node port and fetches a Service; an opted-in pod reaches it by address and name, another pod is refused at once; a stream
+# node port and fetches Services, pods fetch from it, policy, drained node as in t-80; an opted-in pod reaches it by address and name, another pod is refused at once; a stream
 # outlives the agent's restart; coordinator and nodes keep their state; removal leaves nothing on the machines.
 . "$(dirname "$0")/lib.sh"
 . e2e/kube.sh
 . e2e/cluster.sh
+. e2e/cluster_steps.sh
 need_peer helm tailscaled
 [ -c /dev/net/tun ] || { echo "needs /dev/net/tun"; exit 77; }
+APPS=default
 CO=tailpod-tailpod-operator-coordinator
 CO_DIR=$T # authkey and addr ask our coordinator
 co_cli() { kc -n tailpod exec $CO-0 -- coordinator "$@"; }
+devices() { co_cli nodes list -o json | jq -r '.nodes[] | "\(.id) \(.givenName) \(.ipAddresses[0])"' | sort; }
 
 cluster
 say "two nodes are ready"
@@ -37,8 +40,9 @@ coordinator:
   service: {type: NodePort, nodePort: 30443, stunPort: 30478}
   baseDomain: tail.test
   policy: |
-    {"tagOwners": {"tag:k8s": ["test@"], "tag:pods": ["test@"]},
-     "acls": [{"action": "accept", "src": ["test@"], "dst": ["tag:k8s:*"]}, {"action": "accept", "src": ["tag:pods"], "dst": ["test@:8000"]}]}
+    {"tagOwners": {"tag:k8s": ["test@"], "tag:open": ["test@"], "tag:shut": ["test@"], "tag:pods": ["test@"]},
+     "acls": [{"action": "accept", "src": ["test@"], "dst": ["tag:k8s:*", "tag:open:*"]},
+              {"action": "accept", "src": ["tag:k8s", "tag:pods"], "dst": ["test@:8000"]}]}
   persistence: {retain: false}
 END
 helm install tailpod $CHART -n tailpod -f "$T/values.yaml" --wait --timeout 90s > "$T/helm.log"
@@ -49,12 +53,12 @@ kc -n tailpod get secret $CO-ca -o jsonpath='{.data.ca\.crt}' | base64 -d > "$CA
 co_cli users create test > /dev/null
 tailscaled out; ts_up out "$(authkey)"; web out 8000
 say "a stock node joins from outside"
-app web
-kc annotate svc web tailscale.com/expose=true > /dev/null
-until_ok 60 is_reason ProxyCreated svc web
-page() { via out "http://$1/" --max-time 5 | grep -q "hello from $2"; }
-until_ok 30 page default-web.tail.test web
-say "a Service is reached from outside"
+steps_apps
+kc cordon node1 > /dev/null # the coordinator's volume is there: the proxies' node is drained
+steps_in
+steps_out
+kc uncordon node1 > /dev/null
+steps_drain
 
 # --- the plugin comes: its agents join, opted-in pods have the tailnet
 for n in $NODES; do node "$n" find /etc/cni /opt/cni/bin -type f | sort > "$T/files-$n"; done
@@ -110,15 +114,14 @@ until_ok 30 page default-web.tail.test web
 say "the coordinator came back with its state"
 
 # --- everything goes again
-kc delete svc web --timeout=60s > /dev/null
-until_ok 60 nothing_left
+steps_end
 kc delete pod -n apps named asks silent --wait=false > /dev/null
 helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --set cni.remove=true --wait --timeout 90s > "$T/helm.log"
 kc -n tailpod rollout status daemonset tailpod-tailpod-operator-cni --timeout=15s > /dev/null
-devices() { co_cli nodes list -o json | jq -r '.nodes[].givenName' | sort | paste -sd' '; }
-[ "$(devices)" = "out tailpod-node1 tailpod-node2" ] || die "devices: $(devices)"
+names() { devices | cut -d' ' -f2 | sort | paste -sd' '; }
+[ "$(names)" = "out tailpod-node1 tailpod-node2" ] || die "devices: $(devices)"
 helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --set cni.enabled=false --wait --timeout 90s > "$T/helm.log"
-no_agents() { [ -z "$(agent_on)" ] && [ "$(devices)" = out ]; }
+no_agents() { [ -z "$(agent_on)" ] && [ "$(names)" = out ]; }
 until_ok 60 no_agents
 for n in $NODES; do
 	node "$n" find /etc/cni /opt/cni/bin -type f | sort | diff "$T/files-$n" - || die "files of node$n"

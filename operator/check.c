@@ -16,7 +16,7 @@ struct check {
 	struct web_request rq;
 	struct loop_timer again;
 	mono_t until;
-	bool ok;
+	bool ok, told;
 };
 
 static int line_len(struct bytes body)
@@ -28,19 +28,27 @@ static int line_len(struct bytes body)
 	return n;
 }
 
+static void tell(const struct check *c, const struct web_reply *r, const char *end)
+{
+	printf("%s: %u %.*s%s\n", c->rq.url, r->status,
+	       r->ok ? line_len(r->body) : (int)strlen(r->why),
+	       r->ok ? (const char *)r->body.data : r->why, end);
+	fflush(stdout);
+}
+
 static void answered(void *ctx, const struct web_reply *r)
 {
 	struct check *c = ctx;
 
 	c->ok = r->ok && r->status == 200;
 	if (!c->ok && !mono_due(c->until, loop_now(c->loop))) { /* a Service may be young */
+		if (!c->told)
+			tell(c, r, "; is tried again");
+		c->told = true;
 		loop_timer_set(&c->again, mono_add(loop_now(c->loop), SPAN_S(AGAIN_S)));
 		return;
 	}
-	printf("%s: %u %.*s\n", c->rq.url, r->status,
-	       r->ok ? line_len(r->body) : (int)strlen(r->why),
-	       r->ok ? (const char *)r->body.data : r->why);
-	fflush(stdout);
+	tell(c, r, "");
 	loop_stop(c->loop);
 }
 
@@ -69,7 +77,7 @@ int operator_check(char *const *url, int n, const char *ca_file)
 	}
 	loop_timer_init(c.loop, &c.again, ask, &c);
 	for (int i = 0; i < n; i++) {
-		c.ok = false;
+		c.ok = c.told = false;
 		c.until = mono_add(loop_now(c.loop), SPAN_S(LIMIT_S));
 		c.rq = (struct web_request){ .method = "GET",
 					     .url = url[i],

@@ -1,0 +1,63 @@
+# e2e/cluster_steps.sh - what holds in any cluster with the chart and any control server; sourced after e2e/cluster.sh
+#
+# Services live in the namespace $APPS, which is that of the kubeconfig; a stock node "out" of user test, outside, serves port 8000; the
+# policy lets test@ reach tag:k8s and tag:open, and tag:k8s reach port 8000 of test@. devices prints a line for each node of the tailnet.
+
+page() { via out "http://$1/" --max-time 5 | grep -q "hello from $2"; }
+from_pod() { in_pod $APPS/pod curl -sS --max-time 5 "http://$1/" | grep -q "hello from $2"; }
+where() { kc -n tailpod get pod "$1" -o jsonpath='{.spec.nodeName}'; }
+elsewhere() { [ -n "$(where "$1")" ] && [ "$(where "$1")" != "$2" ] && kc -n tailpod wait pod "$1" --for=condition=Ready --timeout=1s; }
+
+steps_apps() {
+	app web; app lb; app open; app shut
+	client $APPS/pod
+}
+steps_in() { # from outside into the cluster: by annotation, by class, by tag
+	local s lb
+	kc annotate svc web tailscale.com/expose=true > /dev/null
+	kc annotate svc open tailscale.com/expose=true tailscale.com/tags=tag:open tailscale.com/hostname=open > /dev/null
+	kc annotate svc shut tailscale.com/expose=true tailscale.com/tags=tag:shut tailscale.com/hostname=shut > /dev/null
+	kc patch svc lb --type merge -p '{"spec":{"type":"LoadBalancer","loadBalancerClass":"tailscale"}}' > /dev/null
+	for s in web lb open shut; do until_ok 60 is_reason ProxyCreated svc $s; done
+	say "proxies have joined"
+	until_ok 30 page $APPS-web web
+	until_ok 30 page $APPS-web.tail.test web
+	lb=$(kc get svc lb -o jsonpath='{.status.loadBalancer.ingress[?(@.ip)].ip}')
+	lb=${lb%% *}
+	[ "$lb" = "$(addr $APPS-lb)" ] || die "the Service's status says $lb"
+	until_ok 30 page "$lb" lb
+	until_ok 30 page open open
+	never page shut shut
+	[ -n "$(addr shut)" ] || die "shut has not joined"
+	say "pages from outside; the policy opens one tag and not the other"
+}
+steps_out() { # from a pod to a node outside
+	kc apply -f - > /dev/null <<-END
+	apiVersion: v1
+	kind: Service
+	metadata: {name: db, annotations: {tailscale.com/tailnet-ip: "$(addr out)"}}
+	spec: {type: ExternalName, externalName: placeholder, ports: [{port: 8000}]}
+	END
+	until_ok 60 is_reason ProxyCreated svc db
+	until_ok 30 from_pod db.$APPS.svc.cluster.local:8000 out
+	say "a pod reaches a server on the tailnet"
+}
+steps_drain() { # a node is drained: the proxy goes on elsewhere, as the same node of the tailnet
+	local p was
+	devices > "$T/devices"
+	p=$(proxy_of svc $APPS web)-0
+	was=$(where "$p")
+	kc drain "$was" --ignore-daemonsets --delete-emptydir-data --force --timeout=60s > "$T/drain.log" 2>&1 || die "drain: $(cat "$T/drain.log")"
+	until_ok 90 elsewhere "$p" "$was"
+	until_ok 30 page $APPS-web web
+	devices | diff "$T/devices" - || die "other devices than before"
+	kc uncordon "$was" > /dev/null
+	say "$was is drained: the same address elsewhere"
+}
+steps_end() { # what asked for proxies goes, and with it proxies, devices and finalizers
+	local s
+	for s in web open shut; do kc annotate svc $s tailscale.com/expose- > /dev/null; done
+	kc delete svc lb db --timeout=60s > /dev/null
+	until_ok 60 nothing_left
+	[ -z "$(kc get svc -A -o json | jq -r '.items[].metadata.finalizers // [] | .[] | select(startswith("tailscale.com"))')" ] || die "finalizers are left"
+}

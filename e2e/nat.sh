@@ -1,4 +1,4 @@
-# e2e/nat.sh - hosts behind NAT boxes; sourced after lib.sh by t-55-nat and bench/b-50-nat
+# e2e/nat.sh - hosts behind NAT boxes; sourced after lib.sh by t-55-nat and bench/b-55-nat
 #
 #   host: wan0 [ e2e/natbox ] box-N in the hub: bridge 10.77.0.254 -- servers, hosts without a box
 #   192.168.N.2               198.51.100.N

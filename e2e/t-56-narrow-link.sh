@@ -4,7 +4,7 @@
 # relay passes the link because its routers lower the segment size, as such routers do.)
 #
 #   hs, s (stock), o (ours) -- hub -- r2 == narrow == r1 -- so (stock), oo (ours)
-# waits: 90
+# waits: 110
 . "$(dirname "$0")/lib.sh"
 . e2e/core.sh
 headscale --fast
@@ -95,3 +95,19 @@ for p in "${pairs[@]}"; do
 	until_ok 100 straight_at "$x" "$ip_y"
 done
 say "wide again, and direct again"
+
+# the link of our own host narrows, and nobody on the way says so: connections are kept to what fits, new and old
+RATE=8000000
+stream oo oo "$ip_s"; stream s s "$ip_oo"
+sleep 1
+since=$(date +%s%N)
+ip -n "tp$ID-oo" link set eth0 mtu 1280
+fetch_ten oo "$ip_s" || die "oo cannot fetch over its narrow link"
+fetch_ten s "$ip_oo" || die "s cannot fetch from oo over its narrow link"
+straight_at oo "$ip_s" || die "no direct path any more"
+for w in oo s; do
+	eval "pid=\$STREAM_$w"
+	timeout 120 tail --pid="$pid" -f /dev/null || die "the download of $w stands still"
+	arrived "$w"
+	echo "figure: t-56-narrow-link: own link, download of $w: longest silence $(silence "$w") ms"
+done

@@ -136,7 +136,7 @@ demo: ## a tailnet of two nodes on loopback, a page fetched across it; KEEP=1 le
 	$(Q)tools/demo
 
 bench-nat: programs $(B)/e2e/natbox ## who meets whom behind NAT boxes, beside the stock client (TRIES=20)
-	$(Q)BENCH=b-50-nat TRIES=$${TRIES:-20} bench/run
+	$(Q)BENCH=b-55-nat TRIES=$${TRIES:-20} bench/run
 
 bench: programs $(B)/e2e/natbox $(B)/e2e/fleet ## figures, with the peer measured in the same run
 	$(Q)bench/run

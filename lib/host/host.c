@@ -217,6 +217,7 @@ static void publish_addresses(struct host *h)
 		a[i] = v[i].ip;
 	node_set_addresses(h->node, loop_now(h->loop), a, (size_t)n,
 			   h->udp4 ? udp_port(h->udp4) : 0, h->udp6 ? udp_port(h->udp6) : 0);
+	node_set_link_mtu(h->node, loop_now(h->loop), link_mtu());
 	if (h->gateway)
 		host_gateway_find(h->gateway, v, (size_t)n);
 	h->dirty = true;

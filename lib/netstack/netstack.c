@@ -43,6 +43,7 @@ struct netstack *netstack_new(const struct netstack_conf *conf)
 	if (!ns)
 		return NULL;
 	ns->conf = *conf;
+	ns->conf_mtu = conf->mtu;
 	if (ns->conf.max_conns == 0)
 		ns->conf.max_conns = NS_CONNS_DEFAULT;
 	if (ns->conf.max_pending == 0)

@@ -239,3 +239,41 @@ TEST(data_is_not_forgotten_when_an_acknowledgement_takes_the_last_place_of_a_bur
 	ck_assert(read && memcmp(got, "sixteen letters.", 16) == 0);
 	world_fini(&w);
 }
+
+static const struct tcp_conn *conn_of(const struct world *w, int side, const struct flow *f)
+{
+	return conn_table_get(&w->ns[side]->table, f->id[side].index, f->id[side].generation);
+}
+
+TEST(a_link_that_narrows_is_told_to_senders_and_offered_to_new_ones)
+{
+	struct flow f[2] = { { .want = 4 << 20 }, { .want = 1 << 20 } };
+	struct world w;
+	mono_t until;
+
+	world_init(&w, 1, &wan20, (struct netstack_conf){ 0 });
+	f[0].shut = f[1].shut = true; /* stay open */
+	open_flow(&w, f, 0);
+	until = mono_add(w.now, SPAN_MS(150));
+	while (step(&w, until))
+		events(&w, f, 1);
+	ck_assert(f[0].read > 0 && f[0].read < f[0].want);
+	w.link.mtu = 1000; /* and nobody else says so */
+	netstack_set_mtu(w.ns[1], w.now, 1000);
+	drain(&w, 1);
+	until = mono_add(w.now, SPAN_S(10));
+	while (step(&w, until))
+		events(&w, f, 1);
+	ck_assert_uint_eq(f[0].read, f[0].want);
+	ck_assert_uint_eq(conn_of(&w, 0, &f[0])->mss_path,
+			  960); /* it was told, and did not guess */
+	open_flow(&w, f, 1);
+	until = mono_add(w.now, SPAN_S(10));
+	while (step(&w, until))
+		events(&w, f, 2);
+	ck_assert_uint_eq(f[1].read, f[1].want);
+	ck_assert_uint_eq(conn_of(&w, 0, &f[1])->mss_peer, 960);
+	ck_assert_uint_eq(conn_of(&w, 0, &f[1])->n_retries, 0);
+	netstack_set_mtu(w.ns[1], w.now, 1280); /* wide again: for those that come */
+	world_fini(&w);
+}

@@ -49,7 +49,7 @@ struct netstack {
 	size_t n_pending, n_woken;
 	struct limiter challenge, resets, errors;
 	uint32_t ip_id;
-	uint16_t next_port;
+	uint16_t next_port, conf_mtu; /* conf_mtu: as configured, conf.mtu: at present */
 	bool udp_turn; /* datagrams and connections take turns in netstack_next */
 	struct netstack_stat stat;
 };

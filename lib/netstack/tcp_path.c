@@ -1,8 +1,12 @@
 /* netstack/tcp_path.c - what the path says about itself: ICMP errors, packets that are too big (RFC
  * 1191, 8201, 5927) */
+#include <assert.h>
+
 #include "base/cursor.h"
 #include "netstack/seq.h"
 #include "netstack/stack.h"
+#include "wire/icmp.h"
+#include "wire/ip4.h"
 
 void tcp_path_mtu(struct netstack *ns, mono_t now, struct tcp_conn *c, uint32_t mtu)
 {
@@ -57,5 +61,47 @@ void tcp_icmp_error(struct netstack *ns, mono_t now, const struct packet *quoted
 			tcp_path_mtu(ns, now, c, mtu);
 	} else if (is_hard && (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED)) {
 		tcp_end(ns, c, NS_END_UNREACHABLE); /* RFC 5927 5.2: only while opening */
+	}
+}
+
+/* "Too big" in the words of a router on the way, about the segment that we expect next: so a sender
+ * believes it (RFC 5927 4.1). */
+static void tell_too_big(struct netstack *ns, const struct tcp_conn *c, uint16_t mtu)
+{
+	const struct ip4_head quoted = { .src = c->remote.ip,
+					 .dst = c->local.ip,
+					 .total_len = ns->conf_mtu,
+					 .dont_fragment = true,
+					 .ttl = NS_TTL,
+					 .proto = PROTO_TCP };
+	const struct icmp_head h = { .type = ICMP_UNREACHABLE,
+				     .code = ICMP_CODE_TOO_BIG,
+				     .lo = mtu };
+	uint8_t head[ICMP_HEAD_LEN], packet[IP4_HEAD_LEN + 8];
+	struct wr w = wr_of(packet + IP4_HEAD_LEN, 8);
+
+	icmp_emit(head, &h);
+	ip4_emit(packet, &quoted);
+	wr_be16(&w, c->remote.port);
+	wr_be16(&w, c->local.port);
+	wr_be32(&w, c->rcv_nxt);
+	(void)!ip_queue(ns, &c->local.ip, &c->remote.ip, PROTO_ICMP, bytes_of(head, sizeof head),
+			bytes_of(packet, sizeof packet), 2);
+}
+
+void netstack_set_mtu(struct netstack *ns, mono_t now, uint16_t mtu)
+{
+	bool narrower = mtu < ns->conf.mtu;
+
+	assert(mtu >= 576 && mtu <= ns->conf_mtu);
+	ns->conf.mtu = mtu;
+	for (uint32_t i = 0; narrower && i < ns->table.cap; i++) {
+		struct tcp_conn *c = ns->table.slots[i].conn;
+
+		if (!c || !tcp_is_synchronized(c))
+			continue;
+		tcp_path_mtu(ns, now, c, mtu);
+		if (ip_is_v4(&c->remote.ip))
+			tell_too_big(ns, c, mtu);
 	}
 }

@@ -636,6 +636,18 @@ void node_link_changed(struct node *n, mono_t now)
 	netcheck_start(n->netcheck, now);
 }
 
+void node_set_link_mtu(struct node *n, mono_t now, size_t mtu)
+{
+	/* outside: IPv6, UDP, WireGuard, which pads to 16 bytes */
+	enum { AROUND = 40 + 8 + 32, PAD = 16, LEAST = 576 };
+	size_t inner = mtu == 0 || mtu >= NODE_MTU + AROUND ? NODE_MTU
+		       : mtu > LEAST + AROUND ? (mtu - AROUND) / PAD * PAD
+					      : LEAST;
+
+	if (n->netstack)
+		netstack_set_mtu(n->netstack, now, (uint16_t)inner);
+}
+
 void node_load_begin(struct node *n)
 {
 	netmap_stream_start(n->netmap);

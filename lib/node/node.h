@@ -94,6 +94,9 @@ void node_udp_failed(struct node *n, mono_t now, const struct ipport *to,
 void node_set_addresses(struct node *n, mono_t now, const struct ip *v, size_t count,
 			uint16_t port4, uint16_t port6);
 void node_link_changed(struct node *n, mono_t now);
+/* The host's own link carries IP packets of this size; 0: unknown. What is too large for it need
+ * not be told to us by anybody, so connections are kept to what fits. */
+void node_set_link_mtu(struct node *n, mono_t now, size_t mtu);
 /* The IPv4 gateway and our address towards it; zero: there is none. Without port_mapping nothing
  * happens. */
 void node_set_gateway(struct node *n, mono_t now, const struct ip *gateway, const struct ip *own);

@@ -121,6 +121,35 @@ bool link_gateway(struct ip *out)
 	return found;
 }
 
+/* A socket that is connected knows its route; the addresses are those of documents. */
+static size_t mtu_to(const char *address)
+{
+	struct sockaddr_storage ss;
+	struct ipport at = { .port = 9 };
+	AUTO_FD int fd = -1;
+	socklen_t len, size;
+	bool v4;
+	int mtu = 0;
+
+	if (!ip_parse(bytes_str(address), &at.ip))
+		return 0;
+	v4 = ip_is_v4(&at.ip);
+	len = sockaddr_from(&at, &ss);
+	size = sizeof mtu;
+	fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&ss, len) < 0 ||
+	    getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU : IPV6_MTU, &mtu, &size) < 0)
+		return 0;
+	return mtu > 0 ? (size_t)mtu : 0;
+}
+
+size_t link_mtu(void)
+{
+	size_t v4 = mtu_to("192.0.2.1"), v6 = mtu_to("2001:db8::1");
+
+	return v4 && v6 ? MIN_OF(v4, v6) : v4 + v6;
+}
+
 /* --- changes
  * -------------------------------------------------------------------------------------------------
  */

@@ -26,6 +26,9 @@ MUST_USE int link_addrs(struct link_addr *v, size_t max, struct err *err);
 /* The gateway of the default IPv4 route, for port mapping; false: none. */
 bool link_gateway(struct ip *out);
 
+/* The smallest MTU of the links that have the default routes; 0: there is none. Sends nothing. */
+size_t link_mtu(void);
+
 /* Calls fn when addresses, links or routes changed, at most once in `quiet` (0: 250 ms). */
 struct link_watch;
 struct link_watch *link_watch_new(struct loop *loop, span_t quiet, void (*fn)(void *ctx), void *ctx,

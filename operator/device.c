@@ -51,6 +51,8 @@ static int control(struct work *w, const struct keys_request *rq, const char *be
 				 .timeout = SPAN_S(20) };
 	struct web_call *c;
 
+	if (strcmp(rq->method, "GET") != 0)
+		work_writes(op);
 	if (op->options->ca_file[0])
 		r.tls.ca_file = op->options->ca_file;
 	if (bearer) {
@@ -166,6 +168,7 @@ static void minted(void *ctx, const struct web_reply *r)
 	struct err e;
 	int rc = keys_mint_answer(w->op->keys, r->status, r->body, w->new_key, w->new_id, &e);
 
+	work_wrote(w->op);
 	if (rc < 0) {
 		w->op->stats.keys_failed++;
 		if (rc == -EACCES)
@@ -220,6 +223,7 @@ static void device_deleted(void *ctx, const struct web_reply *r)
 	struct proxy *x = operator_proxy(w->op, work_step(w)->proxy);
 	struct err e;
 
+	work_wrote(w->op);
 	if (keys_delete_answer(r->status, r->body, &e) < 0) {
 		if (r->status == 401)
 			w->op->token_until = (mono_t){ INT64_MIN };

@@ -109,20 +109,21 @@ TEST(the_path_that_was_asked_for_reaches_the_service)
 
 TEST(hosts_of_rules_are_sites_and_rules_without_one_belong_to_all)
 {
-	ingress("",
-		"\"tls\":[{\"hosts\":[\"shop.example.com\"],\"secretName\":\"c\"}],\"rules\":"
-		"[" RULE("\"host\":\"shop.example.com\",", PATH("/", "main", "\"number\":80")) "," RULE(
-		    "\"host\":\"other.example.com\",",
-		    PATH(
-			"/", "other",
-			"\"number\":80")) "," RULE("\"host\":\"*.example.com\",",
-						   PATH(
-						       "/w", "wild",
-						       "\"number\":80")) "," RULE("",
-										  PATH("/", "any", "\"number\":80") "," PATH(
-										      "/all", "all",
-										      "\"number\":"
-										      "80")) "]");
+	ingress(
+	    "",
+	    "\"tls\":[{\"hosts\":[\"shop.example.com\"],\"secretName\":\"c\"}],\"rules\":"
+	    "[" RULE("\"host\":\"shop.example.com\",", PATH("/", "main", "\"number\":80")) "," RULE(
+		"\"host\":\"other.example.com\",",
+		PATH(
+		    "/", "other",
+		    "\"number\":80")) "," RULE("\"host\":\"*.example.com\",",
+					       PATH(
+						   "/w", "wild",
+						   "\"number\":80")) "," RULE("",
+									      PATH("/", "any", "\"number\":80") "," PATH(
+										  "/all", "all",
+										  "\"number\":"
+										  "80")) "]");
 	facts = (struct facts){ TLS_THERE, (char[]){ "YQ==" }, (char[]){ "Yg==" } };
 	serve();
 	ck_assert_str_eq(w.hostname, "shop");

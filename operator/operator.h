@@ -18,7 +18,6 @@
 #include "operator/plan.h"
 #include "os/loop.h"
 
-
 enum {
 	WORKERS_MAX = 16,
 	EVENTS_IN_FLIGHT_MAX = 64,
@@ -74,6 +73,8 @@ struct operator
 	char token[KEYS_TEXT_MAX]; /* of an OAuth client */
 	mono_t token_until;
 	struct operator_stats stats;
+	unsigned kill_at, n_writes, n_answers; /* OPERATOR_TEST_KILL_AT; 0: never */
+	bool kill_after;
 	int exit_code;
 };
 

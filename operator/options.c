@@ -5,9 +5,10 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "operator/want.h"
 
-enum check { ANY, REQUIRED, BOOLEAN, TAGS, URL };
+enum check { ANY, REQUIRED, BOOLEAN, TAGS, URL, KILL };
 
 struct row {
 	const char *name, *fallback;
@@ -67,6 +68,10 @@ static const struct row rows[] = {
 	ROW("OPERATOR_LISTEN", ":9003", listen, ANY,
 	    "Listener of /healthz, /readyz and /metrics; - for none."),
 	ROW("OPERATOR_LOGGING", "info", logging, ANY, "error, warn, info, debug or trace."),
+	ROW("OPERATOR_TEST_KILL_AT", "", kill_at, KILL,
+	    "For tests: the program kills itself before its Nth write (3), or once that is "
+	    "answered "
+	    "(3+)."),
 	ROW("POD_NAME", "", pod_name, ANY,
 	    "Name of this replica in the Lease; default: the host name."),
 	ROW("KUBECONFIG", "", kubeconfig, ANY,
@@ -89,7 +94,21 @@ static int check(const struct row *r, const char *v, struct err *e)
 	    strncmp(v, "http://", 7) != 0)
 		return err_say(e, EINVAL, "%s=%.80s: give a URL that begins with https://", r->name,
 			       v);
+	if (r->check == KILL && *v && !options_kill_at(v, &(unsigned){ 0 }, &(bool){ false }))
+		return err_say(e, EINVAL, "%s=%.20s: give a number such as 3 or 3+", r->name, v);
 	return 0;
+}
+
+bool options_kill_at(const char *text, unsigned *n, bool *after)
+{
+	size_t len = strlen(text);
+	uint16_t v;
+
+	*after = len > 1 && text[len - 1] == '+';
+	if (!text_u16(bytes_of(text, len - *after), &v) || v == 0)
+		return false;
+	*n = v;
+	return true;
 }
 
 int options_read(struct options *o, const char *(*env)(const char *name), struct err *e)

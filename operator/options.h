@@ -14,11 +14,14 @@ struct options { /* texts of the environment or of the defaults; "" when not giv
 	const char *cluster_domain, *pull_policy, *priority_class, *proxy_ca, *derp_http;
 	const char *client_id_file, *client_secret_file, *api_key_file, *auth_key_file,
 	    *headscale_user, *ca_file;
-	const char *kubeconfig, *context, *host, *port, *pod_name, *lease, *listen, *logging;
+	const char *kubeconfig, *context, *host, *port, *pod_name, *kill_at, *lease, *listen,
+	    *logging;
 };
 
 /* 0, or -EINVAL and one line. env: getenv or a test's. */
 MUST_USE int options_read(struct options *o, const char *(*env)(const char *name), struct err *e);
+/* OPERATOR_TEST_KILL_AT: "3", "3+" (after); false: malformed. */
+MUST_USE bool options_kill_at(const char *text, unsigned *n, bool *after);
 MUST_USE bool options_help(struct buf *out);
 MUST_USE bool options_markdown(struct buf *out);
 

@@ -142,6 +142,33 @@ uint16_t parent_port_at(struct bytes object, const char *path)
 	return json_ok(&j) && v <= UINT16_MAX ? (uint16_t)v : 0;
 }
 
+/* One of spec.ports, as an egress proxy is told of it. */
+static void service_port(struct parent *p, struct bytes one, size_t *at)
+{
+	const uint16_t port = parent_port_at(one, "port"), to = parent_port_at(one, "targetPort");
+	const size_t room = sizeof p->ports - *at;
+	char protocol[16], target[64], text[32];
+	size_t n;
+
+	opt(one, "protocol", protocol, sizeof protocol);
+	opt(one, "targetPort", target, sizeof target);
+	n = (size_t)snprintf(text, sizeof text, "%s%u", *at ? "," : "", port);
+	if (to && to != port)
+		n += (size_t)snprintf(text + n, sizeof text - n, ":%u", to);
+	if (strcmp(protocol, "UDP") == 0)
+		n += (size_t)snprintf(text + n, sizeof text - n, "/udp");
+	if (!port || target[0] || n >= room ||
+	    (protocol[0] && strcmp(protocol, "TCP") != 0 && strcmp(protocol, "UDP") != 0)) {
+		if (!p->port_left_out[0])
+			(void)snprintf(p->port_left_out, sizeof p->port_left_out,
+				       "%u%s%.15s%s%.30s", port, protocol[0] ? "/" : "", protocol,
+				       target[0] ? " to " : "", target);
+		return;
+	}
+	memcpy(p->ports + *at, text, n + 1);
+	*at += n;
+}
+
 static void service(struct parent *p, struct bytes spec)
 {
 	struct bytes ports = kube_at(spec, "ports");
@@ -158,13 +185,8 @@ static void service(struct parent *p, struct bytes spec)
 	if (ports.len == 0)
 		return;
 	json_arr(&j);
-	while (json_elem(&j)) {
-		const uint16_t port = parent_port_at(json_raw(&j), "port");
-
-		if (port && at < sizeof p->ports - 8)
-			at += (size_t)snprintf(p->ports + at, sizeof p->ports - at, "%s%u",
-					       at ? "," : "", port);
-	}
+	while (json_elem(&j))
+		service_port(p, json_raw(&j), &at);
 }
 
 /* A name that may stand in a URL, or "". */
@@ -404,6 +426,9 @@ bool parent_parse(struct parent *p, enum kind kind, struct bytes json)
 	p->is_deleting = o.is_deleting;
 	p->deleted = o.deleted;
 	annotations(p, o.annotations);
+	if (!kube_member(o.annotations, NOTE_EXTERNAL, p->external_saved, sizeof p->external_saved,
+			 NULL))
+		p->external_saved[0] = 0;
 	if (kube_has_member(o.labels, PREFIX "proxy-class") &&
 	    !kube_member(o.labels, PREFIX "proxy-class", p->proxy_class, sizeof p->proxy_class,
 			 NULL))

@@ -15,6 +15,7 @@
 #include "kube/object.h"
 
 #define FINALIZER "tailscale.com/finalizer"
+#define NOTE_EXTERNAL "tailpod/external-name" /* of an egress Service: spec.externalName before */
 
 enum kind { /* a row in kinds[] each */
 	    KIND_SERVICE,
@@ -78,7 +79,10 @@ struct parent {
 	/* spec of a Service */
 	bool is_load_balancer, is_external_name;
 	char lb_class[128], class_name[128];
-	char cluster_ip[64], external_name[256], ports[256]; /* ports: "80,443", or empty */
+	char cluster_ip[64], external_name[256];
+	char ports[512];          /* "80,8443:443,53/udp" (here:there), or empty */
+	char port_left_out[64];   /* the first that cannot be forwarded; "" none */
+	char external_saved[256]; /* what external_name was before it was ours */
 	/* spec of an Ingress */
 	struct parent_path *path; /* n_paths of them, or NULL */
 	size_t n_paths;

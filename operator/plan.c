@@ -211,7 +211,8 @@ static void ready_condition(struct plan *out, const struct parent *p, const stru
 	if (w->is_invalid)
 		condition(out, false, w->reason, "%s", w->message);
 	else if (p->kind == KIND_PROXYCLASS)
-		condition(out, true, "ProxyClassValid", "in use by new and existing proxies");
+		condition(out, true, "ProxyClassValid", "%s",
+			  w->message[0] ? w->message : "in use by new and existing proxies");
 	else if (has_joined(x) && w->role == ROLE_ROUTER)
 		router_condition(out, w, x, s);
 	else if (has_joined(x))
@@ -309,6 +310,10 @@ static void end(struct plan *out, const struct parent *p)
 		out->clear_status = true;
 		add(out, STEP_STATUS, NULL, CHILD_SECRET);
 	}
+	if (p->external_saved[0] && p->is_external_name && !p->is_deleting) {
+		memcpy(out->external_name, p->external_saved, sizeof out->external_name);
+		add(out, STEP_EXTERNAL_NAME, NULL, CHILD_SERVICE);
+	}
 	if (p->has_finalizer)
 		add(out, STEP_FINALIZER_DEL, NULL, CHILD_SECRET);
 }
@@ -351,6 +356,9 @@ void plan_make(struct plan *out, const struct parent *p, const struct want *w,
 		if (w->role == ROLE_EGRESS) {
 			(void)snprintf(out->external_name, sizeof out->external_name,
 				       "%s.%s.svc.%s", name, s->ns, s->cluster_domain);
+			memcpy(out->external_saved,
+			       p->external_saved[0] ? p->external_saved : p->external_name,
+			       sizeof out->external_saved);
 			if (strcmp(out->external_name, p->external_name) != 0)
 				add(out, STEP_EXTERNAL_NAME, NULL, CHILD_SERVICE);
 		}

@@ -50,7 +50,8 @@ struct plan {
 	char lb_host[256], lb_ip[DEVICE_IPS_MAX][46];
 	size_t n_lb_ip;
 	char external_name[256];
-	mono_t again; /* look again then, whatever happens; MONO_NEVER */
+	char external_saved[256]; /* noted beside it; "": the note goes */
+	mono_t again;             /* look again then, whatever happens; MONO_NEVER */
 	struct note note[NOTES_MAX + 2];
 	size_t n_notes;
 };

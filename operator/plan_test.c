@@ -239,6 +239,47 @@ TEST(load_balancer_status_has_the_name_and_addresses_of_the_services_family)
 	parent_fini(&p);
 }
 
+TEST(an_egress_service_gets_its_name_back_when_the_wish_is_taken_back)
+{
+	static const char fqdn[] = "\"tailscale.com/tailnet-fqdn\":\"db.tail.test\"",
+			  saved[] = "\"tailpod/external-name\":\"before\"",
+			  finalizer[] = ",\"finalizers\":[\"tailscale.com/finalizer\"]";
+	char both[256], ours[256], spec[512], got[1024];
+	struct parent p = fixture_service(fqdn, finalizer, EXTERNAL);
+	struct proxy x = whole(&p);
+	struct plan plan;
+
+	plan_of(got, &p, &x, &plan, &fixture_settings);
+	ck_assert_str_eq(got, "external status");
+	ck_assert_str_eq(plan.external_saved, "x");
+	(void)snprintf(ours, sizeof ours, "%s", plan.external_name);
+	parent_fini(&p);
+
+	(void)snprintf(both, sizeof both, "%s,%s", fqdn, saved);
+	(void)snprintf(spec, sizeof spec,
+		       "\"type\":\"ExternalName\",\"externalName\":\"%s\",\"ports\":[{\"port\":1}]",
+		       ours);
+	p = fixture_service(both, finalizer, spec);
+	plan_of(got, &p, &x, &plan, &fixture_settings);
+	ck_assert_str_eq(got, "status"); /* ours already */
+	parent_fini(&p);
+	p = fixture_service(both, finalizer, EXTERNAL); /* changed by somebody */
+	plan_of(got, &p, &x, &plan, &fixture_settings);
+	ck_assert_str_eq(got, "external status");
+	ck_assert_str_eq(plan.external_saved, "before");
+	parent_fini(&p);
+
+	p = fixture_service(saved, finalizer, spec);
+	plan_of(got, &p, NULL, &plan, &fixture_settings);
+	ck_assert_str_eq(got, "external finalizer-");
+	ck_assert_str_eq(plan.external_name, "before");
+	ck_assert_str_eq(plan.external_saved, "");
+	p.is_deleting = true;
+	plan_of(got, &p, NULL, &plan, &fixture_settings);
+	ck_assert_str_eq(got, "finalizer-");
+	parent_fini(&p);
+}
+
 static struct parent fixture_connector(const char *spec)
 {
 	struct parent p;

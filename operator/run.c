@@ -25,7 +25,7 @@ static void lease_due(void *ctx)
 
 static void stop_due(void *ctx)
 {
-	loop_stop(((struct operator*)ctx)->loop);
+	loop_stop(((struct operator *)ctx)->loop);
 }
 
 /* what is under way ends, then the lease is given away, then the loop; all within STOP_S */
@@ -57,6 +57,8 @@ static void settings(struct operator *op)
 {
 	const struct options *o = op->options;
 
+	if (!options_kill_at(o->kill_at, &op->kill_at, &op->kill_after))
+		op->kill_at = 0;
 	op->keys = o->client_id_file[0] ? KEYS_OAUTH
 		   : o->api_key_file[0] ? KEYS_HEADSCALE
 					: KEYS_FIXED;

@@ -70,6 +70,96 @@ static bool fqdn_is_valid(const char *name)
 
 /* --- ProxyClass --- */
 
+/* What render.c reads of a class; what lies below these is handed on as it is. */
+static const char *const class_fields[] = {
+	"statefulSet.labels",
+	"statefulSet.annotations",
+	"statefulSet.pod.labels",
+	"statefulSet.pod.annotations",
+	"statefulSet.pod.affinity",
+	"statefulSet.pod.imagePullSecrets",
+	"statefulSet.pod.nodeName",
+	"statefulSet.pod.nodeSelector",
+	"statefulSet.pod.tolerations",
+	"statefulSet.pod.topologySpreadConstraints",
+	"statefulSet.pod.dnsPolicy",
+	"statefulSet.pod.dnsConfig",
+	"statefulSet.pod.securityContext",
+	"statefulSet.pod.priorityClassName",
+	"statefulSet.pod.tailscaleContainer.image",
+	"statefulSet.pod.tailscaleContainer.imagePullPolicy",
+	"statefulSet.pod.tailscaleContainer.resources",
+	"statefulSet.pod.tailscaleContainer.securityContext",
+	"statefulSet.pod.tailscaleContainer.env.name",
+	"statefulSet.pod.tailscaleContainer.env.value",
+	"tailscale.acceptRoutes",
+};
+enum { CLASS_DEPTH_MAX = 6, CLASS_PATH_MAX = 192 };
+
+/* 2: read as a whole, 1: something below it is, 0: nothing. */
+static int class_field(const char *path)
+{
+	const size_t n = strlen(path);
+	int best = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(class_fields); i++) {
+		if (strcmp(class_fields[i], path) == 0)
+			return 2;
+		if (strncmp(class_fields[i], path, n) == 0 && class_fields[i][n] == '.')
+			best = 1;
+	}
+	return best;
+}
+
+static void class_unknown(struct proxy_class *c, const char *path)
+{
+	const size_t have = strlen(c->unknown);
+	char field[CLASS_PATH_MAX + 8];
+	const char *seen;
+
+	(void)snprintf(field, sizeof field, "spec.%s", path);
+	seen = strstr(c->unknown, field);
+	if (seen && (seen[strlen(field)] == 0 || seen[strlen(field)] == ','))
+		return; /* of an element before */
+	(void)snprintf(c->unknown + have, sizeof c->unknown - have, "%s%s", have ? ", " : "",
+		       field);
+}
+
+/* Notes members that nothing reads. Elements of an array are looked at as if they were in its
+ * place. */
+static void class_walk(struct proxy_class *c, const char *path, struct bytes value, unsigned depth)
+{
+	struct json j = json_of(value);
+	char below[CLASS_PATH_MAX], name[64];
+	struct bytes key;
+
+	if (depth == CLASS_DEPTH_MAX)
+		return;
+	if (json_type(&j) == JSON_ARRAY) {
+		json_arr(&j);
+		while (json_elem(&j))
+			class_walk(c, path, json_raw(&j), depth + 1);
+		return;
+	}
+	if (json_type(&j) != JSON_OBJECT)
+		return;
+	json_obj(&j);
+	while (json_key(&j, &key)) {
+		struct bytes raw = json_raw(&j);
+		int kind;
+
+		if (!json_unescape(key, name, sizeof name) ||
+		    (size_t)snprintf(below, sizeof below, "%s%s%s", path, *path ? "." : "", name) >=
+			sizeof below)
+			(void)snprintf(below, sizeof below, "%s.(...)", *path ? path : "");
+		kind = class_field(below);
+		if (kind == 0)
+			class_unknown(c, below);
+		else if (kind == 1)
+			class_walk(c, below, raw, depth + 1);
+	}
+}
+
 void proxy_class_parse(struct proxy_class *c, struct bytes object)
 {
 	static const char *const not_offered[] = { "staticEndpoints", "metrics.serviceMonitor",
@@ -103,6 +193,7 @@ void proxy_class_parse(struct proxy_class *c, struct bytes object)
 	c->spec =
 	    strndup(o.spec.len ? (const char *)o.spec.data : "{}", o.spec.len ? o.spec.len : 2);
 	c->is_valid = c->spec != NULL;
+	class_walk(c, "", o.spec, 0);
 }
 
 void proxy_class_fini(struct proxy_class *c)
@@ -234,6 +325,11 @@ static void egress(struct want *w, const struct parent *p)
 		invalid(w, "ProxyInvalid",
 			"a Service with a tailnet target must name its ports in spec.ports: the "
 			"proxy listens on those");
+	if (p->port_left_out[0])
+		note(w, "InvalidPort",
+		     "port %.60s is left out: egress carries TCP and UDP ports by number, of which "
+		     "%zu bytes of list fit",
+		     p->port_left_out, sizeof p->ports);
 	memcpy(w->target_ip, p->tailnet_ip, sizeof w->target_ip);
 	memcpy(w->target_fqdn, p->tailnet_fqdn, sizeof w->target_fqdn);
 	memcpy(w->ports, p->ports, sizeof w->ports);
@@ -432,6 +528,15 @@ void want_make(struct want *w, const struct parent *p, const struct settings *s,
 		w->role = ROLE_KEEP;
 		if (c && !c->is_valid)
 			invalid(w, "ProxyClassInvalid", "%s", c->why);
+		else if (c && c->unknown[0]) {
+			(void)snprintf(
+			    w->message, sizeof w->message,
+			    "in use, but not supported by this version and without effect: %.250s",
+			    c->unknown);
+			note(w, "NotSupported",
+			     "not supported by this version and without effect: %.250s",
+			     c->unknown);
+		}
 		return;
 	}
 	if (p->kind == KIND_SERVICE &&

@@ -22,7 +22,8 @@ struct proxy_class {
 	char name[64];
 	bool is_valid;
 	char why[256];
-	char *spec; /* JSON, owned */
+	char unknown[256]; /* fields that nothing reads, ", " between; "" none */
+	char *spec;        /* JSON, owned */
 };
 void proxy_class_parse(struct proxy_class *c, struct bytes object);
 void proxy_class_fini(struct proxy_class *c);
@@ -59,7 +60,7 @@ struct want {
 	bool exit_node; /* of a router */
 	bool polls;     /* what it depends on is not watched */
 	char hostname[64], tags[TAGS_MAX];
-	char dest_ip[64], target_ip[64], target_fqdn[256], ports[256], routes[ROUTES_MAX];
+	char dest_ip[64], target_ip[64], target_fqdn[256], ports[512], routes[ROUTES_MAX];
 	struct note note[NOTES_MAX];
 	size_t n_notes;
 };

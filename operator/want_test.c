@@ -73,6 +73,101 @@ TEST(wishes_of_services_become_roles_or_words_why_not)
 	}
 }
 
+TEST(ports_of_an_egress_service_keep_protocol_and_target_or_are_told)
+{
+	static const struct {
+		const char *ports, *want, *left_out;
+	} cases[] = {
+		{ "{\"port\":80}", "80", "" },
+		{ "{\"port\":80,\"targetPort\":8080},{\"port\":443,\"targetPort\":443}",
+		  "80:8080,443", "" },
+		{ "{\"port\":53,\"protocol\":\"UDP\"},{\"port\":53,\"protocol\":\"TCP\"}",
+		  "53/udp,53", "" },
+		{ "{\"port\":53,\"targetPort\":5353,\"protocol\":\"UDP\"}", "53:5353/udp", "" },
+		{ "{\"port\":80},{\"port\":81,\"targetPort\":\"web\"}", "80", "81 to web" },
+		{ "{\"port\":80},{\"port\":9,\"protocol\":\"SCTP\"}", "80", "9/SCTP" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char spec[512];
+		struct parent p;
+		struct want w;
+
+		(void)snprintf(spec, sizeof spec,
+			       "\"type\":\"ExternalName\",\"externalName\":\"x\",\"ports\":[%s]",
+			       cases[i].ports);
+		p = fixture_service("\"tailscale.com/tailnet-ip\":\"100.64.0.9\"", "", spec);
+		want_make(&w, &p, &fixture_settings, NULL, NULL);
+		ck_assert_int_eq(w.role, ROLE_EGRESS);
+		ck_assert_str_eq(w.ports, cases[i].want);
+		ck_assert_str_eq(p.port_left_out, cases[i].left_out);
+		ck_assert_uint_eq(w.n_notes, cases[i].left_out[0] ? 1 : 0);
+		parent_fini(&p);
+	}
+}
+
+static struct proxy_class class_of(const char *spec)
+{
+	char text[2048];
+	struct proxy_class c;
+
+	(void)snprintf(text, sizeof text,
+		       "{\"metadata\":{\"name\":\"c\",\"uid\":\"u\"},\"spec\":%s}", spec);
+	proxy_class_parse(&c, bytes_str(text));
+	return c;
+}
+
+TEST(fields_of_a_class_that_nothing_reads_are_told_and_the_rest_is_used)
+{
+	static const struct {
+		const char *spec, *unknown;
+	} cases[] = {
+		{ "{}", "" },
+		{ "{\"statefulSet\":{\"labels\":{\"a\":\"b\"},\"pod\":{\"nodeSelector\":{\"x\":"
+		  "\"y\"},"
+		  "\"affinity\":{\"anything\":{\"below\":1}}}}}",
+		  "" },
+		{ "{\"statefulSet\":{\"replicas\":2},\"color\":\"red\"}",
+		  "spec.statefulSet.replicas, spec.color" },
+		{ "{\"statefulSet\":{\"pod\":{\"hostNetwork\":true,\"tailscaleContainer\":{\"env\":"
+		  "["
+		  "{\"name\":\"A\",\"value\":\"1\"},{\"name\":\"B\",\"valueFrom\":{}},{\"name\":"
+		  "\"C\",\"valueFrom\":{}}]}}}}",
+		  "spec.statefulSet.pod.hostNetwork, "
+		  "spec.statefulSet.pod.tailscaleContainer.env.valueFrom" },
+		{ "{\"tailscale\":{\"acceptRoutes\":true,\"x\":{}}}", "spec.tailscale.x" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct proxy_class c = class_of(cases[i].spec);
+		struct parent p = { .kind = KIND_PROXYCLASS };
+		struct want w;
+
+		ck_assert(c.is_valid);
+		ck_assert_str_eq(c.unknown, cases[i].unknown);
+		want_make(&w, &p, &fixture_settings, &c, NULL);
+		ck_assert(!w.is_invalid && w.n_notes == (cases[i].unknown[0] != 0));
+		if (cases[i].unknown[0])
+			ck_assert(strstr(w.message, cases[i].unknown));
+		proxy_class_fini(&c);
+	}
+}
+
+TEST(a_class_with_more_unknown_fields_than_fit_is_told_of_the_first)
+{
+	char spec[2000] = "{\"a\":1";
+	struct proxy_class c;
+
+	for (int i = 0; i < 60; i++)
+		(void)snprintf(spec + strlen(spec), sizeof spec - strlen(spec),
+			       ",\"another-field-%d\":{}", i);
+	(void)snprintf(spec + strlen(spec), sizeof spec - strlen(spec), "}");
+	c = class_of(spec);
+	ck_assert(c.is_valid && strlen(c.unknown) == sizeof c.unknown - 1);
+	ck_assert_int_eq(strncmp(c.unknown, "spec.a, spec.another-field-0", 28), 0);
+	proxy_class_fini(&c);
+}
+
 TEST(hostname_defaults_to_namespace_and_name_and_tags_to_the_operators)
 {
 	struct parent p = fixture_service(EXPOSE, "", CLUSTER_IP);

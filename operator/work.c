@@ -7,6 +7,7 @@
  * condition.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,6 +222,7 @@ static void answered(void *ctx, const struct web_reply *r)
 	const struct step *s = work_step(w);
 	char words[256] = "", text[400];
 
+	work_wrote(w->op);
 	kube_count(w->op->kube, r->status);
 	if (r->status >= 200 && r->status <= 299) {
 		took(w, r->body);
@@ -255,11 +257,24 @@ static void answered(void *ctx, const struct web_reply *r)
 	work_fail(w, "SyncFailed", text);
 }
 
+void work_writes(struct operator *op)
+{
+	if (++op->n_writes == op->kill_at && !op->kill_after)
+		(void)raise(SIGKILL);
+}
+
+void work_wrote(struct operator *op)
+{
+	if (++op->n_answers == op->kill_at && op->kill_after)
+		(void)raise(SIGKILL);
+}
+
 void work_send(struct work *w, const char *method, const char *path, const char *type,
 	       struct bytes body)
 {
 	struct err e;
 
+	work_writes(w->op);
 	if (!kube_send(w->op->kube, method, path, type, body, answered, w, &e))
 		work_fail(w, "SyncFailed", e.text);
 }
@@ -375,6 +390,14 @@ static void do_external_name(struct work *w)
 	buf_init(&body, 4096);
 	jsonw_init(&o, &body);
 	jsonw_obj(&o);
+	jsonw_key(&o, "metadata");
+	jsonw_obj(&o);
+	jsonw_key(&o, "annotations");
+	jsonw_obj(&o);
+	jsonw_kstr(&o, NOTE_EXTERNAL,
+		   w->plan.external_saved[0] ? w->plan.external_saved : NULL); /* null: away */
+	jsonw_obj_end(&o);
+	jsonw_obj_end(&o);
 	jsonw_key(&o, "spec");
 	jsonw_obj(&o);
 	jsonw_kstr(&o, "externalName", w->plan.external_name);

@@ -32,6 +32,9 @@ void work_send(struct work *w, const char *method, const char *path, const char 
 	       struct bytes body); /* the answer ends the step */
 MUST_USE bool work_child_path(const struct work *w, char path[static KUBE_PATH_MAX], enum child c,
 			      const char *query);
+/* Around each write to either server: a fault point. */
+void work_writes(struct operator *op);
+void work_wrote(struct operator *op);
 struct render work_render(const struct work *w);
 void work_plan(struct work *w); /* what was seen and looked up is complete: plan and begin */
 

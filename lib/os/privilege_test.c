@@ -145,11 +145,12 @@ TEST(trimming_gives_code_pages_back_and_the_program_goes_on)
 {
 	static const char *const relocated[] = { "one", "two" };
 	const volatile char *middle = constants + sizeof constants / 2;
-	size_t n;
+	size_t n = 0;
 
 	ck_assert_int_eq(*middle, 0);
 	ck_assert(is_resident(middle));
-	n = memory_trim();
+	for (int tries = 0; tries < 10 && is_resident(middle); tries++)
+		n = memory_trim(); /* the kernel may map it again beside a page that is read */
 	ck_assert_uint_gt(n, 0);
 	ck_assert(!is_resident(middle));
 	ck_assert_int_eq(*middle, 0);

@@ -25,7 +25,7 @@ kinds=(o b s k)
 declare -A names=([o]="ours, CUBIC" [b]="ours, BBR" [s]=stock [k]="kernel, CUBIC")
 failures=0
 for c in "${picked[@]}"; do
-	name=${c%%:*} spec=${c#*:} each=${SECONDS_EACH:-8}
+	name=${c%%:*} spec=${c#*:} each=${SECONDS_EACH:-4}
 	[ "$name" != "long fat" ] || each=$((4 * each))
 	rm -f "$T"/impaired.*
 	for i in $(seq "$RUNS"); do

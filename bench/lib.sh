@@ -14,7 +14,7 @@ rss_of() { awk '/^VmRSS/ {print $2}' "/proc/$1/status"; }
 anon_of() { awk '/^RssAnon/ {print $2}' "/proc/$1/status"; }
 # "min median max" of numbers, one a line
 spread() { sort -g | awk '{v[NR] = $1} END {printf "%s (%s-%s)", v[int((NR + 1) / 2)], v[1], v[NR]}'; }
-RUNS=${RUNS:-3}
+RUNS=${RUNS:-7}
 
 # --- bad links (bench/impair.c) ---
 

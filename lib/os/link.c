@@ -150,6 +150,88 @@ size_t link_mtu(void)
 	return v4 && v6 ? MIN_OF(v4, v6) : v4 + v6;
 }
 
+/* --- what of it matters
+ * ------------------------------------------------------------------------------------------- */
+
+static uint64_t mixed(uint64_t h, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+/* "interface\tdestination\tgateway\t..." of /proc/net/route; 0: not a default route */
+static uint64_t route4(const char *line)
+{
+	unsigned destination, gateway, mask;
+	char name[16];
+
+	if (sscanf(line, "%15s %x %x %*x %*d %*d %*u %x", name, &destination, &gateway, &mask) !=
+		4 ||
+	    destination != 0 || mask != 0)
+		return 0;
+	return mixed(mixed(4, name, strlen(name)), &gateway, sizeof gateway);
+}
+
+/* "destination bits source bits gateway metric references uses flags interface" of
+ * /proc/net/ipv6_route; the entry of the loopback interface stands for none */
+static uint64_t route6(const char *line)
+{
+	char destination[33], gateway[33], name[16];
+	unsigned bits;
+
+	if (sscanf(line, "%32s %x %*s %*x %32s %*x %*x %*x %*x %15s", destination, &bits, gateway,
+		   name) != 4 ||
+	    bits != 0 || strspn(destination, "0") != 32 || strcmp(name, "lo") == 0)
+		return 0;
+	return mixed(mixed(6, name, strlen(name)), gateway, strlen(gateway));
+}
+
+static uint64_t routes(const char *path, uint64_t (*of)(const char *line))
+{
+	AUTO_FREE char *text = NULL;
+	uint64_t sum = 0;
+	size_t len;
+
+	if (file_read(path, ROUTES_MAX, &text, &len, NULL) < 0)
+		return 0;
+	for (char *line = text; line && *line;) {
+		sum += of(line);
+		line = strchr(line, '\n');
+		line = line ? line + 1 : NULL;
+	}
+	return sum;
+}
+
+/* The same sum means the same usable addresses, default routes and MTU, whatever else happened:
+ * routers repeat themselves, other containers come and go on the host. */
+static uint64_t fingerprint(void)
+{
+	struct ifaddrs *list = NULL;
+	uint64_t sum = routes("/proc/net/route", route4) + routes("/proc/net/ipv6_route", route6);
+	size_t mtu = link_mtu();
+
+	sum += mixed(2, &mtu, sizeof mtu);
+	if (getifaddrs(&list) < 0)
+		return sum;
+	for (const struct ifaddrs *a = list; a; a = a->ifa_next) {
+		struct link_addr at;
+		bool runs = a->ifa_flags & IFF_RUNNING;
+		uint64_t h;
+
+		if (!take(a, &at) || ip_is_loopback(&at.ip) || ip_is_link_local(&at.ip))
+			continue;
+		h = mixed(1, at.name, strlen(at.name));
+		h = mixed(h, at.ip.b, sizeof at.ip.b);
+		h = mixed(h, &at.bits, sizeof at.bits);
+		sum += mixed(h, &runs, sizeof runs);
+	}
+	freeifaddrs(list);
+	return sum;
+}
+
 /* --- changes
  * -------------------------------------------------------------------------------------------------
  */
@@ -159,6 +241,7 @@ struct link_watch {
 	void (*fn)(void *ctx);
 	void *ctx;
 	span_t quiet;
+	uint64_t seen; /* fingerprint when it was last told, or at the start */
 	int fd;
 	struct loop_poll poll;
 	struct loop_timer timer;
@@ -183,7 +266,11 @@ static void on_readable(void *ctx, int events)
 static void quiet_over(void *ctx)
 {
 	struct link_watch *w = ctx;
+	uint64_t now = fingerprint();
 
+	if (now == w->seen)
+		return;
+	w->seen = now;
 	w->fn(w->ctx);
 }
 
@@ -198,6 +285,7 @@ static int start(struct link_watch *w)
 	w->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 	if (w->fd < 0 || bind(w->fd, (struct sockaddr *)&nl, sizeof nl) < 0)
 		return -errno;
+	w->seen = fingerprint(); /* from here on nothing is missed */
 	ret = loop_poll_open(w->loop, &w->poll, w->fd, on_readable, w);
 	if (ret == 0)
 		loop_poll_set(&w->poll, LOOP_READ);

@@ -29,7 +29,8 @@ bool link_gateway(struct ip *out);
 /* The smallest MTU of the links that have the default routes; 0: there is none. Sends nothing. */
 size_t link_mtu(void);
 
-/* Calls fn when addresses, links or routes changed, at most once in `quiet` (0: 250 ms). */
+/* Calls fn when usable addresses (none of loopback, none link-local), their interfaces' state,
+ * default routes or the MTU changed, at most once in `quiet` (0: 250 ms). */
 struct link_watch;
 struct link_watch *link_watch_new(struct loop *loop, span_t quiet, void (*fn)(void *ctx), void *ctx,
 				  struct err *err);

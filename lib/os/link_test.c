@@ -95,3 +95,37 @@ TEST(changes_are_told_once_for_several_and_addresses_and_gateway_are_seen)
 	link_watch_free(w);
 	loop_free(loop);
 }
+
+TEST(what_leaves_addresses_and_default_routes_alone_is_not_told)
+{
+	struct link_watch *w;
+	struct err err;
+
+	if (!enter_netns())
+		SKIP("no network namespace for this user, or no ip command");
+	ck_assert_int_eq(system("ip addr add 192.0.2.1/24 dev lo && "
+				"ip route add default via 192.0.2.9 dev lo"),
+			 0);
+	loop = loop_new();
+	w = link_watch_new(loop, SPAN_MS(20), told, NULL, &err);
+	ck_assert_msg(w != NULL, "%s", err.text);
+	/* somebody's capture, a route elsewhere, another container's interface, a link-local
+	 * address */
+	ck_assert_int_eq(system("ip link set lo promisc on; ip route add 198.51.100.0/24 dev lo; "
+				"ip link add other type veth peer name far; ip link set other up; "
+				"ip addr add 169.254.1.1/16 dev lo"),
+			 0);
+	for (int i = 0; i < 20; i++)
+		loop_turn(loop, SPAN_MS(10));
+	ck_assert_int_eq(n_told, 0);
+	ck_assert_int_eq(system("ip route replace default via 192.0.2.8 dev lo"), 0);
+	for (int i = 0; i < 100 && n_told == 0; i++)
+		loop_turn(loop, SPAN_MS(50));
+	ck_assert_int_eq(n_told, 1);
+	ck_assert_int_eq(system("ip addr del 192.0.2.1/24 dev lo"), 0);
+	for (int i = 0; i < 100 && n_told == 1; i++)
+		loop_turn(loop, SPAN_MS(50));
+	ck_assert_int_eq(n_told, 2);
+	link_watch_free(w);
+	loop_free(loop);
+}

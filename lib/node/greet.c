@@ -3,8 +3,9 @@
  * Control tells two nodes of each other at different moments. The first handshake often reaches a
  * peer that does not know us yet and is dropped, and WireGuard repeats it only after 5 s. A disco
  * ping is answered as soon as the peer has our keys, so while a handshake waits the peer is pinged
- * every 250 ms for some seconds, and the first sign of it repeats the handshake at once. Ours; the
- * stock client waits.
+ * every 250 ms for some seconds, and a sign of it repeats the handshake at once. That one may be
+ * lost too, with a relay that the peer does not see us at yet, so it goes on until there is a
+ * session, in pauses that double with each sign. Ours; the stock client waits.
  */
 #include "node/node_priv.h"
 
@@ -24,6 +25,7 @@ void node_greet_start(struct node *n, mono_t now, uint32_t peer)
 	    st.has_session)
 		return;
 	n->greets[n->n_greets++] = (struct greet){ .peer = peer,
+						   .gap = SPAN_MS(NODE_GREET_MS),
 						   .next = mono_add(now, SPAN_MS(NODE_GREET_MS)),
 						   .end = mono_add(now, SPAN_S(NODE_GREET_S)) };
 }
@@ -38,10 +40,13 @@ void node_greet_stop(struct node *n, uint32_t peer)
 
 void node_greet_heard(struct node *n, mono_t now, uint32_t peer)
 {
-	if (!find(n, peer))
+	struct greet *g = find(n, peer);
+
+	if (!g)
 		return;
 	wg_peer_nudge(n->wg, now, peer);
-	node_greet_stop(n, peer);
+	g->next = mono_add(now, g->gap);
+	g->gap.ns *= 2;
 }
 
 void node_greet_tick(struct node *n, mono_t now)
@@ -56,7 +61,7 @@ void node_greet_tick(struct node *n, mono_t now)
 			continue;
 		}
 		path_ping(n->path, now, g->peer, GREET_TOKEN, 0);
-		g->next = mono_add(now, SPAN_MS(NODE_GREET_MS));
+		g->next = mono_add(now, g->gap);
 	}
 }
 

@@ -49,6 +49,7 @@ struct relay {
 
 struct greet { /* a peer without a session to which something waits */
 	uint32_t peer;
+	span_t gap; /* to the ping after next */
 	mono_t next, end;
 };
 

@@ -1,7 +1,8 @@
 # e2e/cluster_steps.sh - what holds in any cluster with the chart and any control server; sourced after e2e/cluster.sh
 #
 # Services live in the namespace $APPS, which is that of the kubeconfig; a stock node "out" of user test, outside, serves port 8000; the
-# policy lets test@ reach tag:k8s and tag:open, and tag:k8s reach port 8000 of test@. devices prints a line for each node of the tailnet.
+# policy lets test@ reach tag:k8s, tag:open and the cluster's addresses, and tag:k8s reach port 8000 of test@. devices prints a line for each
+# node of the tailnet.
 
 page() { via out "http://$1/" --max-time 5 | grep -q "hello from $2"; }
 from_pod() { in_pod $APPS/pod curl -sS --max-time 5 "http://$1/" | grep -q "hello from $2"; }
@@ -42,6 +43,46 @@ steps_out() { # from a pod to a node outside
 	until_ok 30 from_pod db.$APPS.svc.cluster.local:8000 out
 	say "a pod reaches a server on the tailnet"
 }
+steps_web() { # an Ingress by HTTP and HTTPS
+	(certificate "$T/site" DNS:site.tail.test)
+	kc create secret tls site --cert="$T/site.crt" --key="$T/site.key" > /dev/null
+	kc apply -f - > /dev/null <<-END
+	apiVersion: networking.k8s.io/v1
+	kind: Ingress
+	metadata: {name: site, annotations: {tailscale.com/hostname: site}}
+	spec:
+	  ingressClassName: tailscale
+	  tls: [{secretName: site}]
+	  rules:
+	    - http:
+	        paths:
+	          - {path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}
+	          - {path: /index.html, pathType: Prefix, backend: {service: {name: open, port: {number: 80}}}}
+	END
+	until_ok 60 site_told
+	until_ok 30 page site.tail.test web
+	via out http://site.tail.test/index.html | grep -q "hello from open"
+	until_ok 30 page_tls site.tail.test web
+	say "an Ingress serves two Services, by HTTP and HTTPS"
+}
+site_told() { [ "$(kc get ingress site -o jsonpath='{.status.loadBalancer.ingress[0].hostname}')" = site.tail.test ]; }
+page_tls() { via out "https://$1/" --max-time 5 --cacert "$T/ca.crt" | grep -q "hello from $2"; }
+steps_router() { # a Connector announces a Service's address; approve NODE ROUTE is the control server's
+	local ip
+	ip=$(kc get svc web -o jsonpath='{.spec.clusterIP}')
+	kc apply -f - > /dev/null <<-END
+	apiVersion: tailscale.com/v1alpha1
+	kind: Connector
+	metadata: {name: router}
+	spec: {hostname: router, subnetRouter: {advertiseRoutes: [$ip/32]}}
+	END
+	until_ok 60 is_reason RoutesNotApproved connector router
+	approve router "$ip/32"
+	until_ok 60 is_reason ConnectorCreated connector router
+	ts out set --accept-routes=true
+	until_ok 60 page "$ip" web
+	say "a Connector routes to the cluster's address once it is approved"
+}
 steps_drain() { # a node is drained: the proxy goes on elsewhere, as the same node of the tailnet
 	local p was
 	devices > "$T/devices"
@@ -58,6 +99,8 @@ steps_end() { # what asked for proxies goes, and with it proxies, devices and fi
 	local s
 	for s in web open shut; do kc annotate svc $s tailscale.com/expose- > /dev/null; done
 	kc delete svc lb db --timeout=60s > /dev/null
+	kc delete ingress site --timeout=60s > /dev/null
+	kc delete connector router --timeout=60s > /dev/null
 	until_ok 60 nothing_left
 	[ -z "$(kc get svc -A -o json | jq -r '.items[].metadata.finalizers // [] | .[] | select(startswith("tailscale.com"))')" ] || die "finalizers are left"
 }

@@ -34,6 +34,7 @@ END
 cat > "$T/values.yaml" <<END
 operatorConfig: {image: {repository: localhost/tailpod-cluster, tag: e2e}}
 proxyConfig: {image: {repository: localhost/tailpod, tag: e2e}}
+ingressClass: {tlsSecrets: true}
 coordinator:
   enabled: true
   host: $IP_node1
@@ -41,7 +42,7 @@ coordinator:
   baseDomain: tail.test
   policy: |
     {"tagOwners": {"tag:k8s": ["test@"], "tag:open": ["test@"], "tag:shut": ["test@"], "tag:pods": ["test@"]},
-     "acls": [{"action": "accept", "src": ["test@"], "dst": ["tag:k8s:*", "tag:open:*"]},
+     "acls": [{"action": "accept", "src": ["test@"], "dst": ["tag:k8s:*", "tag:open:*", "10.0.0.0/8:*"]},
               {"action": "accept", "src": ["tag:k8s", "tag:pods"], "dst": ["test@:8000"]}]}
   persistence: {retain: false}
 END
@@ -55,7 +56,10 @@ tailscaled out; ts_up out "$(authkey)"; web out 8000
 say "a stock node joins from outside"
 steps_apps
 kc cordon node1 > /dev/null # the coordinator's volume is there: the proxies' node is drained
+approve() { co_cli nodes approve-routes "$1" --routes "$2" > /dev/null; }
 steps_in
+steps_web
+steps_router
 steps_out
 kc uncordon node1 > /dev/null
 steps_drain

@@ -96,6 +96,14 @@ static void on_got(void *ctx, size_t n)
 	host_kick(sp->host);
 }
 
+/* An idle connection holds no room. */
+static void on_none(void *ctx)
+{
+	struct splice *sp = ctx;
+
+	ns_tcp_commit(stack(sp), now(sp), sp->id, 0);
+}
+
 static void on_end(void *ctx)
 {
 	struct splice *sp = ctx;
@@ -151,6 +159,7 @@ static void on_closed(void *ctx, const struct err *why)
 static const struct stream_ops splice_ops = {
 	.room = on_room,
 	.got = on_got,
+	.none = on_none,
 	.end = on_end,
 	.data = on_data,
 	.sent = on_sent,

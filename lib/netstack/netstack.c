@@ -282,5 +282,5 @@ void netstack_stat(const struct netstack *ns, struct netstack_stat *st)
 
 uint64_t netstack_freed(const struct netstack *ns)
 {
-	return ns->pool.freed;
+	return ns->pool.freed + ns->conns_freed;
 }

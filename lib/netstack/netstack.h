@@ -195,7 +195,8 @@ struct netstack_stat {
 	size_t conns, pending, memory; /* now */
 };
 void netstack_stat(const struct netstack *ns, struct netstack_stat *st);
-/* Bytes of buffers that went back to malloc, ever: when they grow, trimming the heap is worth it.
+/* Bytes of buffers and connections that went back to malloc, ever: when they grow, trimming the
+ * heap is worth it.
  */
 uint64_t netstack_freed(const struct netstack *ns);
 

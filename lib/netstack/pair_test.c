@@ -277,3 +277,27 @@ TEST(a_link_that_narrows_is_told_to_senders_and_offered_to_new_ones)
 	netstack_set_mtu(w.ns[1], w.now, 1280); /* wide again: for those that come */
 	world_fini(&w);
 }
+
+/* A reader of a local socket reserves room, and then hears of its end: with thousands at once that
+ * room was all memory there is, and no FIN found any. */
+TEST(room_that_was_reserved_goes_back_when_the_end_comes_instead_of_data)
+{
+	struct world w;
+	struct flow f = { .want = 0 };
+	struct ns_piece v[4];
+
+	world_init(&w, 1, &wan20, (struct netstack_conf){ 0 });
+	f.shut = true;
+	open_flow(&w, &f, 0);
+	while (!f.connected && step(&w, mono_add(w.now, SPAN_S(1))))
+		events(&w, &f, 1);
+	ck_assert_uint_eq(w.ns[0]->pool.used, 0);
+	ck_assert_uint_gt(ns_tcp_reserve(w.ns[0], f.id[0], 16384, v, 4), 0);
+	ck_assert_uint_ge(w.ns[0]->pool.used, 16384);
+	ns_tcp_shutdown(w.ns[0], w.now, f.id[0]);
+	ck_assert_uint_eq(w.ns[0]->pool.used, 0);
+	for (mono_t until = mono_add(w.now, SPAN_S(2)); !f.at_end && step(&w, until);)
+		events(&w, &f, 1);
+	ck_assert(f.at_end);
+	world_fini(&w);
+}

@@ -36,6 +36,7 @@ struct netstack {
 	struct pool pool;
 	struct timers timers;
 	struct conn_table table;
+	uint64_t conns_freed;                  /* bytes */
 	struct tcp_conn *out_first, *out_last; /* may have something to send, round robin */
 	struct tcp_conn *ev_first, *ev_last;   /* have events */
 	struct tcp_conn *aged_first,

@@ -334,6 +334,7 @@ void tcp_free(struct netstack *ns, struct tcp_conn *c)
 	if (ns->last_conn == c)
 		ns->last_conn = NULL;
 	conn_table_del(&ns->table, c);
+	ns->conns_freed += sizeof *c;
 	free(c);
 }
 

@@ -233,6 +233,8 @@ static void want_fin(struct netstack *ns, struct tcp_conn *c)
 	if (c->fin_wanted || c->state == TCP_CLOSED || c->state == TCP_PENDING)
 		return;
 	c->fin_wanted = true;
+	if (c->snd_len == 0) /* room that was reserved for what did not come */
+		chunkq_clear(&c->snd, &ns->pool);
 	tcp_want_out(ns, c);
 }
 

@@ -241,6 +241,8 @@ static bool read_once(struct stream *s)
 	k = do_read(s, v, n, &err);
 	if (k == -EAGAIN) {
 		s->read_waits = s->tls && tls_conn_wants(s->tls) == LOOP_WRITE;
+		if (s->ops->none)
+			s->ops->none(s->ctx);
 		return false;
 	}
 	if (k == -EINTR)

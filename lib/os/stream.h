@@ -35,6 +35,8 @@ struct stream_ops {
 	/* Where to read into: fills v, returns how many; 0: pause until stream_resume. */
 	size_t (*room)(void *ctx, struct iovec *v, size_t max);
 	void (*got)(void *ctx, size_t n); /* n > 0 bytes lie in the room just named */
+	/* Nothing lies in it: what was put aside for it can go back. May be NULL. */
+	void (*none)(void *ctx);
 	/* The peer sent its end; our direction stays open until stream_shutdown. NULL: answered by
 	 * stream_shutdown. */
 	void (*end)(void *ctx);

@@ -94,9 +94,13 @@ static void on_closed(void *ctx, const struct err *why)
 		p->why = *why;
 }
 
-static const struct stream_ops ops = {
-	on_open, on_room, on_got, on_end, on_data, on_sent, on_closed
-};
+static const struct stream_ops ops = { .open = on_open,
+				       .room = on_room,
+				       .got = on_got,
+				       .end = on_end,
+				       .data = on_data,
+				       .sent = on_sent,
+				       .closed = on_closed };
 
 static void peer_init(struct peer *p)
 {

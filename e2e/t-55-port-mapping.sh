@@ -1,12 +1,14 @@
 #!/bin/bash
 # A port mapped at a real gateway (miniupnpd) by UPnP, NAT-PMP and PCP: it appears, a peer behind the worst kind of NAT reaches us
-# through it directly where without it both stay on the relay, netcheck tells which service is there, SIGTERM gives it back.
+# through it directly where without it both stay on the relay, netcheck tells which service is there, a gateway that restarts and
+# has forgotten the port is asked again while there is traffic, SIGTERM gives it back.
 # Without the switch not one packet goes to the gateway's services.
 #
 #   a (ours) -- lan 192.168.7.0/24 -- gwa (masquerade, miniupnpd) --+-- hub: headscale, relay
 #   b (stock) -- lan 192.168.8.0/24 -- gwb (masquerade, a random port for each destination) --+
 #
 # miniupnpd does not map to addresses from private or reserved ranges: gwa's outside is in 11.0.0.0/8, which is nobody's here.
+# waits: 110
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/core.sh"
 command -v miniupnpd > /dev/null || die "miniupnpd is not there: make deps"
@@ -152,10 +154,20 @@ for service in upnp pmp pcp; do
 	found "$name at the gateway: yes" || die "netcheck does not show $name"
 	for o in $others; do found "$o at the gateway: no" || die "netcheck shows $o"; done
 	found "port mapped at the gateway: $OUT:$(port)" || die "netcheck does not show the port"
+	say "$service: direct through the port"
+	before=$(port)
+	stop "$PID_upnpd"
+	for chain in ports in_ports out_ports; do in_ns gwa nft flush chain inet upnp $chain; done
+	gateway
+	unmapped || die "the restarted gateway still knows the port"
+	again() { fetch b "http://$ip_a:8000/" a || true; mapped; }
+	until_ok 90 again || die "$service: nobody asked the restarted gateway"
+	[ "$(port)" = "$before" ] || die "$service: another port after the restart"
+	say "$service: the same port again from a gateway that had forgotten it"
 	stop "$PID_a"
 	rc=0; wait "$PID_a" || rc=$?
 	[ "$rc" = 0 ] || die "$service: exit code $rc after SIGTERM"
 	until_ok 5 unmapped || die "$service: the port is still mapped after SIGTERM"
 	! grep -q 'leaving anyway' "$T/a.log" || die "$service: the gateway did not confirm"
-	say "$service: direct through the port, given back at SIGTERM"
+	say "$service: given back at SIGTERM"
 done

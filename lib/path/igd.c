@@ -77,20 +77,25 @@ static bool place_parse(struct bytes url, const struct igd_place *base, struct i
 	return true;
 }
 
-bool igd_answer_parse(struct bytes datagram, struct igd_place *out, bool *is_gateway)
+bool igd_answer_parse(struct bytes datagram, struct igd_answer *out)
 {
 	static const char name[] = "InternetGatewayDevice";
 	struct http1_head h;
 	struct bytes st, location;
+	uint64_t boot;
 
 	http1_response_init(&h, "M-SEARCH");
 	if (http1_head_feed(&h, datagram) != HTTP1_OK || h.status != 200)
 		return false;
 	st = http1_get(&h, "ST");
 	location = http1_get(&h, "Location");
-	if (location.len == 0 || location.len > URL_MAX || !place_parse(location, NULL, out))
+	if (location.len == 0 || location.len > URL_MAX ||
+	    !place_parse(location, NULL, &out->place))
 		return false;
-	*is_gateway = st.len > 0 && memmem(st.data, st.len, name, sizeof name - 1);
+	out->is_gateway = st.len > 0 && memmem(st.data, st.len, name, sizeof name - 1);
+	out->boot = text_u64(http1_get(&h, "BOOTID.UPNP.ORG"), &boot) && boot <= INT32_MAX
+			? (uint32_t)boot
+			: 0;
 	return true;
 }
 

@@ -34,9 +34,13 @@ struct igd_place { /* at the gateway */
 	uint16_t port;
 	char path[IGD_PATH_MAX];
 };
-/* An answer: where the description is, and whether it is a gateway's that answers. false: none of
- * both */
-MUST_USE bool igd_answer_parse(struct bytes datagram, struct igd_place *out, bool *is_gateway);
+struct igd_answer {
+	struct igd_place place; /* of the description */
+	bool is_gateway;        /* says that it is one */
+	uint32_t boot;          /* BOOTID.UPNP.ORG: another after each start; 0: not said */
+};
+/* false: no answer to a search */
+MUST_USE bool igd_answer_parse(struct bytes datagram, struct igd_answer *out);
 
 /* --- description --- */
 

@@ -21,15 +21,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	const struct bytes in = bytes_of(data + 1, len ? len - 1 : 0);
 	enum igd_service s;
 	struct igd_place p;
+	struct igd_answer a;
 	struct igd_reply r;
-	bool is_gateway;
 
 	if (len == 0)
 		return 0;
 	switch (data[0] % 3) {
 	case 0:
-		if (igd_answer_parse(in, &p, &is_gateway))
-			is_place(&p);
+		if (igd_answer_parse(in, &a))
+			is_place(&a.place);
 		break;
 	case 1:
 		if (igd_description_parse(in, &at, &s, &p)) {

@@ -8,9 +8,9 @@
 #include "wire/http1.h"
 #include "wire/xml.h"
 
-static bool answer(const char *text, struct igd_place *p, bool *is_gateway)
+static bool answer(const char *text, struct igd_answer *a)
 {
-	return igd_answer_parse(bytes_str(text), p, is_gateway);
+	return igd_answer_parse(bytes_str(text), a);
 }
 
 TEST(igd_search_is_the_documented_request)
@@ -35,20 +35,28 @@ TEST(igd_search_is_the_documented_request)
 
 TEST(igd_answer_gives_port_and_path_and_never_the_host)
 {
-	struct igd_place p;
-	bool is_gateway;
+	struct igd_answer a;
 
 	ck_assert(answer("HTTP/1.1 200 OK\r\nCACHE-CONTROL: max-age=120\r\n"
 			 "ST: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\nEXT:\r\n"
 			 "LOCATION: http://192.0.2.66:5000/rootDesc.xml?a=b\r\n\r\n",
-			 &p, &is_gateway));
-	ck_assert(is_gateway);
-	ck_assert_uint_eq(p.port, 5000);
-	ck_assert_str_eq(p.path, "/rootDesc.xml?a=b");
-	ck_assert(answer("HTTP/1.1 200 OK\r\nST: upnp:rootdevice\r\nLocation: http://h/\r\n\r\n",
-			 &p, &is_gateway));
-	ck_assert(!is_gateway);
-	ck_assert_uint_eq(p.port, 80);
+			 &a));
+	ck_assert(a.is_gateway);
+	ck_assert_uint_eq(a.place.port, 5000);
+	ck_assert_str_eq(a.place.path, "/rootDesc.xml?a=b");
+	ck_assert(
+	    answer("HTTP/1.1 200 OK\r\nST: upnp:rootdevice\r\nLocation: http://h/\r\n\r\n", &a));
+	ck_assert(!a.is_gateway);
+	ck_assert_uint_eq(a.place.port, 80);
+	ck_assert_uint_eq(a.boot, 0);
+	ck_assert(answer("HTTP/1.1 200 OK\r\nLocation: http://h/\r\n"
+			 "BOOTID.UPNP.ORG: 1795332467\r\n\r\n",
+			 &a));
+	ck_assert_uint_eq(a.boot, 1795332467);
+	ck_assert(answer("HTTP/1.1 200 OK\r\nLocation: http://h/\r\n"
+			 "BOOTID.UPNP.ORG: 99999999999\r\n\r\n",
+			 &a));
+	ck_assert_uint_eq(a.boot, 0);
 }
 
 TEST(igd_answer_refuses_what_is_none)
@@ -67,17 +75,15 @@ TEST(igd_answer_refuses_what_is_none)
 		"HTTP/1.1 200 OK\r\nLocation: http://h/a b\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nLocation: http://h/",
 	};
-	struct igd_place p;
-	bool is_gateway;
+	struct igd_answer a;
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		ck_assert_msg(!answer(bad[i], &p, &is_gateway), "%s", bad[i]);
+		ck_assert_msg(!answer(bad[i], &a), "%s", bad[i]);
 }
 
 TEST(igd_answer_takes_a_path_up_to_its_limit)
 {
-	struct igd_place p;
-	bool is_gateway;
+	struct igd_answer a;
 
 	for (size_t n = IGD_PATH_MAX - 1; n <= IGD_PATH_MAX; n++) {
 		char text[512];
@@ -85,7 +91,7 @@ TEST(igd_answer_takes_a_path_up_to_its_limit)
 
 		memset(text + k, 'x', n - 1);
 		memcpy(text + k + n - 1, "\r\n\r\n", 5);
-		ck_assert_int_eq(answer(text, &p, &is_gateway), n < IGD_PATH_MAX);
+		ck_assert_int_eq(answer(text, &a), n < IGD_PATH_MAX);
 	}
 }
 

@@ -6,7 +6,8 @@
  * gets its turn, then there is quiet for five minutes. A mapping is renewed at half its life; one
  * that is not renewed ends with its life. An epoch that does not go on as our clock does says that
  * the gateway restarted and forgot us: the mapping is dropped and everything starts anew, with a
- * wish for the same port. A gateway that does not tell (UPnP) is found out at the renewal.
+ * wish for the same port. UPnP has a number of the boot instead, if anything: another one brings
+ * the renewal forward.
  */
 #include "path/portmap.h"
 
@@ -25,7 +26,7 @@ enum {                        /* ours */
        QUIET_MS = 300 * 1000, /* until the next probe when nobody maps */
        UPNP_MS = 20 * 1000,   /* for all requests that a mapping takes */
        RENEW_LEAST_S = 30,    /* a gateway that gives shorter lives is not asked more often */
-       CHECK_S = 60,
+       CHECK_S = 15,          /* probes while held: with every round of netcheck, not more often */
 };
 
 const char *const portmap_service_names[PORTMAP_SERVICES] = {

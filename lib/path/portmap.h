@@ -33,7 +33,7 @@ void portmap_free(struct portmap *pm);
 void portmap_set(struct portmap *pm, mono_t now, const struct ip *gateway,
 		 const struct ipport *inside);
 /* Asks the gateway again whether it is still the same; for a moment when others are probed too.
- * At most once a minute does something. */
+ * Every 15 s at most it does something. */
 void portmap_check(struct portmap *pm, mono_t now);
 void portmap_feed(struct portmap *pm, mono_t now, const struct ipport *from, const uint8_t *data,
 		  size_t len);

@@ -33,6 +33,7 @@ struct portmap_upnp {
 	bool for_ever, same_port;
 	unsigned conflicts;
 	uint16_t port; /* asked for */
+	uint32_t boot; /* of the gateway; 0: not said */
 	uint32_t request;
 	mono_t give_up_at; /* of the request */
 };

@@ -299,7 +299,7 @@ TEST(portmap_check_finds_a_gateway_that_restarted_long_ago)
 	drain();
 	portmap_check(w.pm, w.now);
 	drain();
-	ck_assert_uint_eq(w.n, 0); /* once a minute is enough */
+	ck_assert_uint_eq(w.n, 0); /* it has just been asked */
 	w.now = mono_add(w.now, SPAN_S(1600));
 	portmap_check(w.pm, w.now);
 	drain();

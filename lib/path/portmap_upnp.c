@@ -33,27 +33,44 @@ void portmap_upnp_search(struct portmap *pm)
 		}
 }
 
+/* The gateway has started anew: the mapping is asked for again. */
+static void note_boot(struct portmap *pm, mono_t now, uint32_t boot)
+{
+	struct portmap_upnp *u = &pm->upnp;
+
+	if (boot == 0)
+		return;
+	if (u->boot != 0 && u->boot != boot && pm->state == PORTMAP_HELD &&
+	    pm->service == PORTMAP_UPNP) {
+		pm->drops[PORTMAP_DROP_EPOCH]++;
+		pm->due = now;
+	}
+	u->boot = boot;
+}
+
 void portmap_upnp_found(struct portmap *pm, mono_t now, struct bytes datagram)
 {
 	struct portmap_upnp *u = &pm->upnp;
-	struct igd_place place;
-	bool is_gateway;
+	struct igd_answer a;
 
-	if (!igd_answer_parse(datagram, &place, &is_gateway)) {
+	if (!igd_answer_parse(datagram, &a)) {
 		pm->drops[PORTMAP_DROP_SHAPE]++;
 		return;
 	}
 	portmap_service_seen(pm, now, PORTMAP_UPNP);
+	if (a.is_gateway)
+		note_boot(pm, now, a.boot);
 	/* the first that says it is a gateway, else the first; not while it is being asked */
-	if (u->step != UPNP_IDLE || (u->has_place && !is_gateway))
+	if (u->step != UPNP_IDLE || (u->has_place && !a.is_gateway))
 		return;
-	if (u->has_place && place.port == u->place.port && strcmp(place.path, u->place.path) == 0) {
+	if (u->has_place && a.place.port == u->place.port &&
+	    strcmp(a.place.path, u->place.path) == 0) {
 		u->is_gateway = true;
 		return;
 	}
-	u->place = place;
+	u->place = a.place;
 	u->has_place = true;
-	u->is_gateway = is_gateway;
+	u->is_gateway = a.is_gateway;
 	u->has_service = false;
 }
 

@@ -51,14 +51,17 @@ static void wait_ms(int64_t ms)
 	drain();
 }
 
+static unsigned boot = 1;
+
 static void found_at(const char *location, bool is_gateway)
 {
 	const struct ipport from = { w.gateway, IGD_SSDP_PORT };
 	char text[512];
-	int n = snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nST: %s\r\nLOCATION: %s\r\n\r\n",
+	int n = snprintf(text, sizeof text,
+			 "HTTP/1.1 200 OK\r\nST: %s\r\nLOCATION: %s\r\nBOOTID.UPNP.ORG: %u\r\n\r\n",
 			 is_gateway ? "urn:schemas-upnp-org:device:InternetGatewayDevice:1"
 				    : "upnp:rootdevice",
-			 location);
+			 location, boot);
 
 	portmap_feed(w.pm, w.now, &from, (const uint8_t *)text, (size_t)n);
 }
@@ -335,6 +338,34 @@ TEST(upnp_renews_at_half_life_and_ends_with_the_lease)
 	}
 	ck_assert(!external(&after));
 	ck_assert_int_ge(mono_sub(w.now, (mono_t){ 50 * NS_PER_S }).ns, SPAN_S(10800).ns);
+	portmap_free(w.pm);
+}
+
+TEST(upnp_asks_again_for_the_port_when_the_gateway_has_started_anew)
+{
+	struct ipport before, after;
+
+	hold();
+	ck_assert(external(&before));
+	w.now = mono_add(w.now, SPAN_S(60));
+	portmap_check(w.pm, w.now);
+	w.n_requests = 0;
+	found_at("http://192.168.1.1:5000/rootDesc.xml", true);
+	wait_ms(0);
+	ck_assert_uint_eq(w.n_requests, 0); /* the same boot */
+	boot++;
+	found_at("http://192.168.1.1:5001/rootDesc.xml", true); /* and elsewhere */
+	wait_ms(0);
+	asked("");
+	ck_assert_uint_eq(w.to.port, 5001);
+	described(1);
+	done("<NewConnectionStatus>Connected</NewConnectionStatus>");
+	ck_assert_uint_eq(number("NewExternalPort"), before.port);
+	done("");
+	done(ADDRESS);
+	ck_assert(external(&after));
+	ck_assert(ipport_eq(&before, &after));
+	ck_assert_uint_eq(portmap_drops(w.pm)[PORTMAP_DROP_EPOCH], 1);
 	portmap_free(w.pm);
 }
 

@@ -38,13 +38,12 @@ void node_greet_stop(struct node *n, uint32_t peer)
 		*g = n->greets[--n->n_greets];
 }
 
-void node_greet_heard(struct node *n, mono_t now, uint32_t peer)
+void node_greet_heard(struct node *n, mono_t now, uint32_t peer, span_t rtt)
 {
 	struct greet *g = find(n, peer);
 
-	if (!g)
+	if (!g || !wg_peer_answers(n->wg, now, peer, rtt))
 		return;
-	wg_peer_nudge(n->wg, now, peer);
 	g->next = mono_add(now, g->gap);
 	g->gap.ns *= 2;
 }

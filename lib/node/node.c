@@ -98,8 +98,7 @@ struct node *node_new(const struct node_conf *conf, struct err *e)
 	key_public(&n->pub, n->key);
 	key_public(&n->disco_pub, &conf->disco);
 	n->accept_routes = conf->accept_routes;
-	snprintf(n->exit_node, sizeof n->exit_node, "%s",
-		 conf->exit_node ? conf->exit_node : "");
+	snprintf(n->exit_node, sizeof n->exit_node, "%s", conf->exit_node ? conf->exit_node : "");
 	n->derp_only = conf->derp_only;
 	n->derp_http = conf->derp_http;
 	n->home_wanted = conf->home;
@@ -474,7 +473,7 @@ static void path_pump(struct node *n, mono_t now)
 	while (path_next(n->path, &ev)) {
 		switch (ev.type) {
 		case PATH_EV_DIRECT:
-			node_greet_heard(n, now, ev.peer);
+			node_greet_heard(n, now, ev.peer, ev.latency);
 			break;
 		case PATH_EV_RELAYED:
 			break;
@@ -483,7 +482,7 @@ static void path_pump(struct node *n, mono_t now)
 			if (ev.token != GREET_TOKEN)
 				node_ping_pong(n, now, &ev);
 			else if (ev.type == PATH_EV_PONG)
-				node_greet_heard(n, now, ev.peer);
+				node_greet_heard(n, now, ev.peer, ev.latency);
 			break;
 		case PATH_EV_WANT_STUN:
 			netcheck_start(n->netcheck, now);
@@ -641,8 +640,8 @@ void node_set_link_mtu(struct node *n, mono_t now, size_t mtu)
 	/* outside: IPv6, UDP, WireGuard, which pads to 16 bytes */
 	enum { AROUND = 40 + 8 + 32, PAD = 16, LEAST = 576 };
 	size_t inner = mtu == 0 || mtu >= NODE_MTU + AROUND ? NODE_MTU
-		       : mtu > LEAST + AROUND ? (mtu - AROUND) / PAD * PAD
-					      : LEAST;
+		       : mtu > LEAST + AROUND               ? (mtu - AROUND) / PAD * PAD
+							    : LEAST;
 
 	if (n->netstack)
 		netstack_set_mtu(n->netstack, now, (uint16_t)inner);

@@ -210,8 +210,8 @@ bool node_gateway_next(struct node *n, mono_t now, struct node_effect *ef);
 
 /* greet.c */
 void node_greet_start(struct node *n, mono_t now, uint32_t peer);
-void node_greet_heard(struct node *n, mono_t now,
-		      uint32_t peer); /* the peer knows us: repeat the handshake now */
+/* the peer knows us, its answer took rtt: repeat a handshake whose answer is overdue */
+void node_greet_heard(struct node *n, mono_t now, uint32_t peer, span_t rtt);
 void node_greet_stop(struct node *n, uint32_t peer);
 void node_greet_tick(struct node *n, mono_t now);
 mono_t node_greet_deadline(const struct node *n);

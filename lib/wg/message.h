@@ -41,6 +41,7 @@ enum { ATTEMPTS_MAX = 90 / REKEY_TIMEOUT_S }; /* retries before giving up, REKEY
 enum {                        /* ours; docs/limits.md */
        STAGED_PEER_MAX = 128, /* packets of one peer that wait for a session */
        COOKIES_MAX = 64,      /* cookie replies between two pulls */
+       NUDGE_ROUND_TRIPS = 3, /* an answer may come within, by another way than the one measured */
        NUDGE_SPACING_MS = 25, /* between initiations when the owner says the peer may know us now:
 				 peers count those within 20 ms as a flood */
 };

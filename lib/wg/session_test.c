@@ -370,6 +370,28 @@ TEST(nudges_in_quick_succession_are_spaced)
 	net_free(t);
 }
 
+TEST(a_sign_of_the_peer_repeats_an_initiation_only_when_its_answer_is_overdue)
+{
+	struct net *t = net_new(23);
+
+	t->cut = true;
+	say(t, A);
+	drain(t, A);
+	run_for(t, SPAN_MS(59));
+	ck_assert(!wg_peer_answers(t->wg[A], t->now, 3, SPAN_MS(20)));
+	drain(t, A);
+	ck_assert_uint_eq(t->sent_type[A][MSG_INIT], 1);
+	run_for(t, SPAN_MS(2));
+	ck_assert(wg_peer_answers(t->wg[A], t->now, 3, SPAN_MS(20)));
+	drain(t, A);
+	ck_assert_uint_eq(t->sent_type[A][MSG_INIT], 2);
+	run_for(t, SPAN_MS(30)); /* next door, 25 ms are enough */
+	ck_assert(wg_peer_answers(t->wg[A], t->now, 3, SPAN_US(300)));
+	drain(t, A);
+	ck_assert_uint_eq(t->sent_type[A][MSG_INIT], 3);
+	net_free(t);
+}
+
 TEST(a_wall_clock_that_jumps_back_does_not_stop_new_handshakes)
 {
 	struct net *t = net_new(24);

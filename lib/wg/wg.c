@@ -109,6 +109,17 @@ void wg_peer_nudge(struct wg *wg, mono_t now, uint32_t peer)
 	wg_tick(wg, now, WALL_ZERO);
 }
 
+bool wg_peer_answers(struct wg *wg, mono_t now, uint32_t peer, span_t rtt)
+{
+	const struct peer *p = wg_peer_of(wg, peer);
+	const struct live *l = p ? p->live : NULL;
+
+	if (l && l->handshaking && mono_sub(now, l->init_sent).ns < NUDGE_ROUND_TRIPS * rtt.ns)
+		return false;
+	wg_peer_nudge(wg, now, peer);
+	return true;
+}
+
 void wg_peer_restarted(struct wg *wg, uint32_t peer)
 {
 	struct peer *p = wg_peer_of(wg, peer);

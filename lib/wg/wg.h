@@ -50,6 +50,10 @@ uint32_t wg_route(const struct wg *wg, const struct ip *dst); /* longest prefix;
 /* The peer may know us only from now on (a new netmap reached it): repeat an unanswered initiation
  * at once. */
 void wg_peer_nudge(struct wg *wg, mono_t now, uint32_t peer);
+/* The peer has answered something else, which took `rtt`. An answer to an initiation that may still
+ * be under way (by a relay it takes longer) is waited for, since another initiation would make it
+ * void; false then. Else, and when nothing waits, a nudge and true. */
+bool wg_peer_answers(struct wg *wg, mono_t now, uint32_t peer, span_t rtt);
 /* The peer is a new process, which has none of the sessions: nothing is sent under them any more
  * (packets still arrive), and the next packet starts a handshake, at once. */
 void wg_peer_restarted(struct wg *wg, uint32_t peer);

@@ -17,23 +17,10 @@ policy() {
 	for i in $(seq "$1"); do printf '%s{"action":"accept","src":["tag:g%d"],"dst":["tag:g%d:%s"]}' "$sep" "$i" "$i" "$2"; sep=,; done
 	printf ']}\n'
 }
-coordinator_alone() { # NAME
-	local dir=$T/$1
-	port=$((20000 + RANDOM % 20000))
-	mkdir -p "$dir"
-	cat > "$dir/config.yaml" <<-END
-	state_directory: $dir/state
-	listen: "127.0.0.1:$port"
-	server_url: http://127.0.0.1:$port
-	base_domain: tail.test
-	derp: {region_id: 999, region_code: lab, region_name: Lab, stun_listen: "off"}
-	limits: {handshakes_per_second: 100000, api_per_second: 10000}
-	log_level: warn
-	END
-	"$BIN/coordinator" serve --config "$dir/config.yaml" > "$dir.log" 2>&1 & SERVER=$!
-	PIDS+=("$SERVER")
-	co="$BIN/coordinator --config $dir/config.yaml"
-	until_ok 10 $co users list
+# fresh: a coordinator that lets all in from one address
+fresh() {
+	coordinator_alone 'limits: {handshakes_per_second: 100000, api_per_second: 10000}' 'log_level: warn'
+	co="$BIN/coordinator --config $CO_DIR/config.yaml"
 	$co users create test > /dev/null
 }
 # run NAME URL KEYS COUNT PEERS [COMMAND]: the figures; memory is read when what was needed for joining is back
@@ -56,20 +43,20 @@ run() {
 	stop "$SERVER"
 }
 
-coordinator_alone mesh
+fresh
 sleep 12
 $co preauthkeys create --user test --reusable | tail -n 1 > "$T/mesh.key"
 echo '{"acls":[{"action":"accept","src":["*"],"dst":["*:1-60000"]}]}' > "$T/mesh.policy"
-run "mesh-$MESH" "http://127.0.0.1:$port" "$T/mesh.key" "$MESH" $((MESH - 1)) "$co policy set $T/mesh.policy > /dev/null"
+run "mesh-$MESH" "$CO_URL" "$T/mesh.key" "$MESH" $((MESH - 1)) "$co policy set $T/mesh.policy > /dev/null"
 
-coordinator_alone grouped
+fresh
 groups=$((GROUPED / 100))
 policy "$groups" '*' > "$T/grouped.policy"
 policy "$groups" '1-60000' > "$T/grouped.new"
 $co policy set "$T/grouped.policy" > /dev/null
 for i in $(seq "$groups"); do $co preauthkeys create --tags "tag:g$i" --reusable | tail -n 1; done > "$T/grouped.keys"
 sleep 12
-run "grouped-$GROUPED" "http://127.0.0.1:$port" "$T/grouped.keys" "$GROUPED" 99 "$co policy set $T/grouped.new > /dev/null"
+run "grouped-$GROUPED" "$CO_URL" "$T/grouped.keys" "$GROUPED" 99 "$co policy set $T/grouped.new > /dev/null"
 
 # Headscale, as it comes
 work=$T; . "$ROOT/e2e/headscale.sh"

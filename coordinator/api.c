@@ -23,14 +23,14 @@ int api_empty(struct call *c)
 
 int api_malformed(struct call *c)
 {
-	return err_say(&c->e, EINVAL, "malformed request body");
+	return err_say(&c->e, EBADMSG, "malformed request body");
 }
 
 int api_arg_id(struct call *c, int i, int64_t *id)
 {
 	return text_i64(bytes_str(c->arg[i]), id) && *id > 0
 		   ? 0
-		   : err_say(&c->e, EINVAL, "'%.40s' is not an id", c->arg[i]);
+		   : err_say(&c->e, EBADMSG, "'%.40s' is not an id", c->arg[i]);
 }
 
 /* --- the server itself --- */
@@ -133,36 +133,40 @@ static int debug(struct call *c)
 
 /* --- routes --- */
 
+/* Where Headscale answers 500 with "unknown" in place of what it is: tools may go by that. */
+enum { VAGUE_MISSING = 1, VAGUE_INVALID = 2, VAGUE = VAGUE_MISSING | VAGUE_INVALID };
+
 static const struct route {
 	const char *method, *path; /* behind /api/v1/; a star stands for one segment */
 	api_fn *fn;
+	unsigned vague;
 } routes[] = {
 	{ "GET", "health", health },
 	{ "GET", "policy", policy_get },
-	{ "PUT", "policy", policy_put },
+	{ "PUT", "policy", policy_put, VAGUE_INVALID },
 	{ "POST", "policy/check", policy_check },
 	{ "GET", "user", api_users_list },
 	{ "POST", "user", api_users_create },
-	{ "DELETE", "user/*", api_users_delete },
-	{ "POST", "user/*/rename/*", api_users_rename },
+	{ "DELETE", "user/*", api_users_delete, VAGUE },
+	{ "POST", "user/*/rename/*", api_users_rename, VAGUE },
 	{ "GET", "preauthkey", api_keys_list },
-	{ "POST", "preauthkey", api_keys_create },
+	{ "POST", "preauthkey", api_keys_create, VAGUE },
 	{ "POST", "preauthkey/expire", api_keys_expire },
 	{ "DELETE", "preauthkey", api_keys_delete },
 	{ "GET", "apikey", api_apikeys_list },
 	{ "POST", "apikey", api_apikeys_create },
-	{ "POST", "apikey/expire", api_apikeys_expire },
-	{ "DELETE", "apikey/*", api_apikeys_delete },
-	{ "GET", "node", api_nodes_list },
+	{ "POST", "apikey/expire", api_apikeys_expire, VAGUE },
+	{ "DELETE", "apikey/*", api_apikeys_delete, VAGUE },
+	{ "GET", "node", api_nodes_list, VAGUE },
 	{ "GET", "node/*", api_nodes_get },
 	{ "DELETE", "node/*", api_nodes_delete },
-	{ "POST", "node/*/expire", api_nodes_expire },
-	{ "POST", "node/*/rename/*", api_nodes_rename },
-	{ "POST", "node/*/tags", api_nodes_tags },
-	{ "POST", "node/*/approve_routes", api_nodes_routes },
+	{ "POST", "node/*/expire", api_nodes_expire, VAGUE },
+	{ "POST", "node/*/rename/*", api_nodes_rename, VAGUE },
+	{ "POST", "node/*/tags", api_nodes_tags, VAGUE_INVALID },
+	{ "POST", "node/*/approve_routes", api_nodes_routes, VAGUE },
 	{ "POST", "node/*/approve",
 	  api_nodes_approve }, /* ours: machine approval, which Headscale has not */
-	{ "POST", "auth/register", api_login_register },
+	{ "POST", "auth/register", api_login_register, VAGUE },
 	{ "POST", "auth/reject", api_login_reject },
 	{ "POST", "debug/backup", backup }, /* ours */
 	{ "GET", "debug", debug },          /* ours */
@@ -205,11 +209,13 @@ static const struct {
 	int code;
 	unsigned grpc, status;
 } errors[] = {
-	{ ENOENT, 5, 404 }, { EINVAL, 3, 400 }, { EEXIST, 13, 500 }, /* as Headscale does (6.2) */
-	{ EBUSY, 9, 400 },  { EPERM, 7, 403 },  { ENOBUFS, 8, 429 }, { ENOSYS, 12, 501 },
+	{ ENOENT, 5, 404 },  { EINVAL, 3, 400 },
+	{ EBADMSG, 3, 400 }, { EEXIST, 13, 500 }, /* as Headscale does (6.2) */
+	{ EBUSY, 9, 400 },   { EPERM, 7, 403 },
+	{ ENOBUFS, 8, 429 }, { ENOSYS, 12, 501 },
 };
 
-static unsigned answer_error(struct call *c, int code)
+static unsigned answer_error(struct call *c, int code, unsigned vague)
 {
 	unsigned grpc = 13, status = 500;
 	struct jsonw w;
@@ -219,6 +225,11 @@ static unsigned answer_error(struct call *c, int code)
 			grpc = errors[i].grpc;
 			status = errors[i].status;
 		}
+	if ((code == ENOENT && vague & VAGUE_MISSING) ||
+	    (code == EINVAL && vague & VAGUE_INVALID)) {
+		grpc = 2;
+		status = 500;
+	}
 	jsonw_init(&w, c->out);
 	jsonw_obj(&w);
 	jsonw_ki64(&w, "code", grpc);
@@ -294,13 +305,13 @@ unsigned api_handle(struct api *a, const struct api_request *r, struct buf *out)
 			if (ret == 0)
 				return 200;
 			out->len = before; /* what a failing call had begun */
-			return answer_error(&c, -ret);
+			return answer_error(&c, -ret, routes[i].vague);
 		}
 		if (other_method) {
 			err_say(&c.e, ENOSYS, "Method Not Allowed");
-			return answer_error(&c, ENOSYS);
+			return answer_error(&c, ENOSYS, 0);
 		}
 	}
 	err_say(&c.e, ENOENT, "Not Found");
-	return answer_error(&c, ENOENT);
+	return answer_error(&c, ENOENT, 0);
 }

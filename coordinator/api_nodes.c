@@ -120,6 +120,10 @@ int api_set_tags(struct call *c, int64_t id)
 	}
 	if (!json_done(&j))
 		return api_malformed(c);
+	for (size_t i = 0; i < n; i++)
+		if (strncmp(v[i], "tag:", 4) == 0 && tailnet_node(c->a->t, id) &&
+		    !policy_has_tag(tailnet_policy(c->a->t), v[i]))
+			return err_say(&c->e, EBADMSG, "the policy's tagOwners have no %s", v[i]);
 	return tailnet_node_set_tags(c->a->t, c->r->now, c->r->wall, id, v, n, &c->e);
 }
 
@@ -151,8 +155,10 @@ int api_set_routes(struct call *c, int64_t id)
 		while (json_elem(&j)) {
 			size_t len = json_str(&j, text, sizeof text);
 
-			if (n == TAILNET_ROUTES_MAX || !ipprefix_parse(bytes_of(text, len), &v[n]))
+			if (n == TAILNET_ROUTES_MAX)
 				j.failed = true;
+			else if (!ipprefix_parse(bytes_of(text, len), &v[n]))
+				return err_say(&c->e, EINVAL, "'%.60s' is not a route", text);
 			else
 				n++;
 		}
@@ -169,6 +175,8 @@ int api_nodes_routes(struct call *c)
 
 	if (ret == 0)
 		ret = api_set_routes(c, id);
+	if (ret == -ENOENT)
+		return -EBADMSG; /* 400, as Headscale */
 	return ret == 0 ? answer_node(c, id) : ret;
 }
 

@@ -199,7 +199,7 @@ int api_keys_expire(struct call *c)
 
 	if (ret == 0)
 		ret = tailnet_authkey_expire(c->a->t, c->r->wall, id, &c->e);
-	return ret == 0 ? api_empty(c) : ret;
+	return ret == 0 || ret == -ENOENT ? api_empty(c) : ret; /* gone is expired: Headscale too */
 }
 
 int api_keys_delete(struct call *c)
@@ -212,7 +212,7 @@ int api_keys_delete(struct call *c)
 	    !text_i64(bytes_str(text), &id))
 		return err_say(&c->e, EINVAL, "say which: ?id=");
 	ret = tailnet_authkey_del(c->a->t, c->r->wall, id, &c->e);
-	return ret == 0 ? api_empty(c) : ret;
+	return ret == 0 || ret == -ENOENT ? api_empty(c) : ret;
 }
 
 /* --- API keys --- */

@@ -521,7 +521,7 @@ static const struct {
 static const struct {
 	int code;
 	unsigned status;
-} statuses[] = { { ENOENT, 404 }, { EINVAL, 400 },  { EEXIST, 409 },
+} statuses[] = { { ENOENT, 404 }, { EINVAL, 400 },  { EBADMSG, 400 }, { EEXIST, 409 },
 		 { EPERM, 403 },  { ENOBUFS, 429 }, { ENOSYS, 501 } };
 
 static unsigned failed(struct call *c, int code)

@@ -68,6 +68,7 @@ MUST_USE int policy_ssh_emit(const struct policy *p, size_t self, struct buf *ou
 MUST_USE int policy_attrs_emit(const struct policy *p, const struct policy_node *self,
 			       struct buf *out);
 bool policy_tag_allowed(const struct policy *p, const char *user, const char *tag); /* tagOwners */
+bool policy_has_tag(const struct policy *p, const char *tag); /* p NULL: any */
 bool policy_route_approved(const struct policy *p, const struct policy_node *node,
 			   const struct ipprefix *route); /* autoApprovers */
 

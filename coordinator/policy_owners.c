@@ -32,6 +32,11 @@ bool policy_tag_allowed(const struct policy *p, const char *user, const char *ta
 	return t && *user && owns(p, &t->members, user, 0);
 }
 
+bool policy_has_tag(const struct policy *p, const char *tag)
+{
+	return !p || entry_find(&p->tags, tag);
+}
+
 bool policy_route_approved(const struct policy *p, const struct policy_node *node,
 			   const struct ipprefix *route)
 {

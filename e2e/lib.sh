@@ -277,6 +277,23 @@ coordinator_start() {
 	CO_PID=$PID
 	until_ok 10 co_cli users list
 }
+# coordinator_alone [YAML LINES]: on loopback of this host, without TLS and STUN, for clients that only ask it; sets CO_URL, SERVER
+coordinator_alone() {
+	CO_DIR=$T/co$RANDOM; mkdir -p "$CO_DIR"
+	local port=$((20000 + RANDOM % 20000))
+	CO_URL=http://127.0.0.1:$port
+	cat > "$CO_DIR/config.yaml" <<-END
+	state_directory: $CO_DIR/state
+	listen: "127.0.0.1:$port"
+	server_url: $CO_URL
+	base_domain: tail.test
+	derp: {region_id: 999, region_code: lab, region_name: Lab, stun_listen: "off"}
+	END
+	printf '%s\n' "$@" >> "$CO_DIR/config.yaml"
+	"$BIN/coordinator" serve --config "$CO_DIR/config.yaml" > "$CO_DIR.log" 2>&1 & SERVER=$!
+	PIDS+=("$SERVER")
+	until_ok 10 co_cli users list
+}
 co_cli() { "$BIN/coordinator" --config "$CO_DIR/config.yaml" "$@"; }
 
 # --- nodes ---

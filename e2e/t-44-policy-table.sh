@@ -7,34 +7,23 @@ FLEET=${TAILPOD_BUILD:-build/gcc}/e2e/fleet
 work=$T; . "$ROOT/e2e/headscale.sh"
 HS_POLICY_MODE=database HS_EXTRA='tuning: {node_store_batch_timeout: 2ms, batch_change_delay: 5ms}' headscale_start
 PIDS+=("$HS_PID")
-port=$(free_port)
-mkdir -p "$T/co"
-cat > "$T/co/config.yaml" <<-END
-state_directory: $T/co/state
-listen: "127.0.0.1:$port"
-server_url: http://127.0.0.1:$port
-base_domain: tail.test
-derp: {region_id: 999, region_code: lab, region_name: Lab, stun_listen: "off"}
-END
-"$BIN/coordinator" serve --config "$T/co/config.yaml" > "$T/co.log" 2>&1 & PIDS+=("$!")
-co() { "$BIN/coordinator" --config "$T/co/config.yaml" "$@"; }
-until_ok 10 co users list
+coordinator_alone
 # tags need owners before keys can have them
 echo '{"tagOwners":{"tag:web":[],"tag:db":[],"tag:router":[],"tag:exit":[]},"acls":[{"action":"accept","src":["*"],"dst":["*:*"]}]}' > "$T/first"
-co policy set "$T/first" > /dev/null
+co_cli policy set "$T/first" > /dev/null
 hs policy set -f "$T/first" > /dev/null
 id=1
 for u in alice bob carol; do
 	id=$((id + 1)) # headscale_start made one before
 	hs users create $u > /dev/null
-	[ $id != 2 ] || co users create test > /dev/null
-	co users create $u > /dev/null
+	[ $id != 2 ] || co_cli users create test > /dev/null
+	co_cli users create $u > /dev/null
 	eval "id_$u=$id"
 done
 hs_user() { eval "hs preauthkeys create --user \$id_$1 --expiration 1h" | tail -n 1; }
 hs_tags() { hs preauthkeys create --tags "$1" --expiration 1h | tail -n 1; }
-co_user() { co preauthkeys create --user "$1" | tail -n 1; }
-co_tags() { co preauthkeys create --tags "$1" | tail -n 1; }
+co_user() { co_cli preauthkeys create --user "$1" | tail -n 1; }
+co_tags() { co_cli preauthkeys create --tags "$1" | tail -n 1; }
 for w in hs co; do
 	cat > "$T/$w.nodes" <<-END
 	$(${w}_user alice) a1
@@ -49,13 +38,13 @@ for w in hs co; do
 	END
 done
 # what is approved: all but 172.20.0.0/16
-python3 - "$T" "$FLEET" "$HS_URL" "http://127.0.0.1:$port" "$HS_BIN" "$BIN/coordinator" <<-'END'
+python3 - "$T" "$FLEET" "$HS_URL" "$CO_URL" "$HS_BIN" "$BIN/coordinator" "$CO_DIR/config.yaml" <<-'END'
 import json, sys
-t, fleet, hs_url, co_url, hs, co = sys.argv[1:]
+t, fleet, hs_url, co_url, hs, co, config = sys.argv[1:]
 routes = {3: ["10.2.0.0/16"], 8: ["10.1.0.0/16", "fd00:1::/64"], 9: ["0.0.0.0/0", "::/0"]}
 names = ["a1", "a2", "b1", "c1", "w1", "w2", "d1", "r1", "e1"]
 nodes = [dict(name=n, ips=[f"100.64.0.{i}", f"fd7a:115c:a1e0::{i:x}"], exit=i == 9, routes=routes.get(i, []) if i != 9 else []) for i, n in enumerate(names, 1)]
-h, c = [hs, "-c", f"{t}/hs/config.yaml"], [co, "--config", f"{t}/co/config.yaml"]
+h, c = [hs, "-c", f"{t}/hs/config.yaml"], [co, "--config", config]
 json.dump(dict(nodes=nodes,
     headscale=dict(fleet=[fleet, hs_url, f"{t}/hs.nodes"], policy=h + ["policy", "set", "-f"],
         after=[" ".join(h + ["nodes", "approve-routes", "-i", str(i), "-r", ",".join(r)]) for i, r in routes.items()]),

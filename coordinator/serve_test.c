@@ -410,7 +410,7 @@ TEST(stored_policy_and_keys_of_the_server_stay_the_same_over_a_restart)
 	snprintf(key, sizeof key, "%s", strstr(reply, "publicKey\":\"mkey:"));
 	ck_assert_uint_eq(
 	    request(true, "PUT", "/api/v1/policy", "", "{\"policy\":\"{\\\"acls\\\": []}\"}"), 200);
-	ck_assert_uint_eq(request(true, "PUT", "/api/v1/policy", "", "{\"policy\":\"{\"}"), 400);
+	ck_assert_uint_eq(request(true, "PUT", "/api/v1/policy", "", "{\"policy\":\"{\"}"), 500);
 	stop(SIGKILL, false);
 	run();
 	request(false, "GET", "/key?v=116", "", "");

@@ -30,7 +30,7 @@ for p in "$PID_a" "$PID_m"; do
 	tr '\0' '\n' < "/proc/$p/environ" > "$T/environ.$p"
 	tr '\0' '\n' < "/proc/$p/cmdline" > "$T/cmdline.$p"
 	gcore -o "$T/core" "$p" > "$T/gcore.log" 2>&1 || die "gcore: $(tail -n 3 "$T/gcore.log")"
-	[ "$(stat -c %s "$T/core.$p")" -gt 100000 ] || die "the core file is empty"
+	[ "$(stat -c %s "$T/core.$p")" -gt 20000 ] || die "the core file is empty"
 done
 cat > "$T/search.py" <<'END'
 # search.py NAME SECRET(text or hex) FILE...: every form of the secret in every file

@@ -11,6 +11,8 @@ static size_t on_room(void *ctx, struct iovec *v, size_t max)
 	(void)max;
 	if (!e->s) /* it was taken away and waits for its next owner */
 		return 0;
+	if (!e->rx && !(e->rx = malloc(HTTP_END_BUFFER)))
+		return 0;
 	v[0] = (struct iovec){ e->rx + e->len, HTTP_END_BUFFER - e->len };
 	return e->len < HTTP_END_BUFFER;
 }
@@ -91,8 +93,6 @@ void http_end_offer(struct http_end *e)
 {
 	size_t n;
 
-	if (!e->rx)
-		return;
 	if (e->len > 0) {
 		n = e->is_backend ? httpproxy_backend(e->http, bytes_of(e->rx, e->len))
 				  : httpproxy_client(e->http, bytes_of(e->rx, e->len));
@@ -105,6 +105,14 @@ void http_end_offer(struct http_end *e)
 		httpproxy_backend_end(e->http);
 	else
 		httpproxy_client_end(e->http);
+}
+
+void http_end_rest(struct http_end *e)
+{
+	if (e->len > 0)
+		return;
+	free(e->rx);
+	e->rx = NULL;
 }
 
 void http_end_wake(struct http_end *e)

@@ -132,6 +132,7 @@ static void back_open(void *ctx)
 	const size_t n =
 	    host_proxy_header(t->proxy_protocol, &t->c.remote, &t->c.local, head, sizeof head);
 
+	stream_keepalive(t->back, 60, 15, 4);
 	host_pipe_join(&t->c.server->pipes, t->s, bytes_of(head, n), t->back, bytes_of(NULL, 0));
 	tls_free(t);
 }

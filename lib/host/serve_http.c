@@ -302,6 +302,7 @@ static void dial_open(void *ctx)
 	struct stream *s = w->dialing;
 
 	w->dialing = NULL;
+	stream_keepalive(s, 60, 15, 4);
 	if (http_end_attach(&w->back, s)) {
 		httpproxy_dialed(w->http, 0, "");
 	} else {
@@ -498,6 +499,8 @@ static void run(struct web *w)
 	} while (ev != HTTPPROXY_NONE);
 	if (join(w))
 		return;
+	if (!w->dialing && !w->back.s && w->file < 0)
+		http_end_rest(&w->client);
 	http_end_wake(&w->client);
 	http_end_wake(&w->back);
 }

@@ -1,5 +1,6 @@
 /* base/bytes_test.c */
 #include "base/bytes.h"
+#include "base/cursor.h"
 #include "tests/harness.h"
 
 #include <stdlib.h>
@@ -44,4 +45,25 @@ TEST(bytes_to_str_cuts_and_says_so)
 	ck_assert(bytes_to_str(bytes_str("abc"), out, sizeof out));
 	ck_assert(!bytes_to_str(bytes_str("abcd"), out, sizeof out));
 	ck_assert_str_eq(out, "abc");
+}
+
+TEST(cursor_cut_hides_what_follows_and_fails_when_there_is_less)
+{
+	static const uint8_t five[] = { 1, 2, 3, 4, 5 };
+	struct rd r = rd_of(five, sizeof five);
+
+	rd_skip(&r, 1);
+	rd_cut(&r, 2);
+	ck_assert_uint_eq(rd_be16(&r), 0x0203);
+	ck_assert(rd_done(&r));
+	ck_assert_uint_eq(rd_u8(&r), 0);
+	ck_assert(!rd_ok(&r));
+
+	r = rd_of(five, sizeof five);
+	rd_cut(&r, 5);
+	ck_assert(rd_ok(&r) && r.left == 5);
+	rd_cut(&r, 6);
+	ck_assert(!rd_ok(&r) && r.left == 0);
+	rd_cut(&r, 0); /* stays failed */
+	ck_assert(!rd_ok(&r));
 }

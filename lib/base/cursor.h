@@ -69,6 +69,17 @@ static inline struct rd rd_sub(struct rd *r, size_t n) /* a failed reader when n
 	return (struct rd){ .p = p, .left = r->failed ? 0 : n, .failed = r->failed };
 }
 
+/* From here on no more than n bytes are seen; failed when there are fewer. */
+static inline void rd_cut(struct rd *r, size_t n)
+{
+	if (r->failed || r->left < n) {
+		r->failed = true;
+		r->left = 0;
+	} else {
+		r->left = n;
+	}
+}
+
 static inline struct bytes rd_rest(struct rd *r) /* all that is left, taken */
 {
 	struct bytes b = { r->p, r->left };

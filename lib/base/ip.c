@@ -1,15 +1,20 @@
 /* base/ip.c - see ip.h */
 #include "base/ip.h"
 
+#include <endian.h>
 #include <stdio.h>
 
 enum { V4_BITS = 96 }; /* of the mapped prefix */
 
 struct ip ip_from_v4(const uint8_t b[static 4])
 {
-	struct ip a = { { [10] = 0xff, [11] = 0xff } };
+	uint64_t half[2] = { 0 };
+	uint32_t v4;
+	struct ip a;
 
-	memcpy(a.b + 12, b, 4);
+	memcpy(&v4, b, sizeof v4);
+	half[1] = htobe64(UINT64_C(0xffff) << 32 | be32toh(v4));
+	memcpy(a.b, half, sizeof a.b);
 	return a;
 }
 

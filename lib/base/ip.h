@@ -7,6 +7,7 @@
 #ifndef BASE_IP_H
 #define BASE_IP_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,9 +50,19 @@ static inline bool ip_is_zero(const struct ip *a)
 	return memcmp(a->b, none, 16) == 0;
 }
 
+/* Addresses are stored and loaded in halves: a load of the whole waits, after stores of its parts,
+ * until every store before them is done; for a packet those of its decryption. */
+static inline uint64_t ip_half(const struct ip *a, size_t at)
+{
+	uint64_t v;
+
+	memcpy(&v, a->b + at, sizeof v);
+	return be64toh(v);
+}
+
 static inline bool ip_eq(const struct ip *a, const struct ip *b)
 {
-	return memcmp(a->b, b->b, 16) == 0;
+	return ip_half(a, 0) == ip_half(b, 0) && ip_half(a, 8) == ip_half(b, 8);
 }
 
 static inline bool ipport_eq(const struct ipport *a, const struct ipport *b)
@@ -61,7 +72,13 @@ static inline bool ipport_eq(const struct ipport *a, const struct ipport *b)
 
 static inline int ip_cmp(const struct ip *a, const struct ip *b)
 {
-	return memcmp(a->b, b->b, 16);
+	uint64_t x = ip_half(a, 0), y = ip_half(b, 0);
+
+	if (x == y) {
+		x = ip_half(a, 8);
+		y = ip_half(b, 8);
+	}
+	return (x > y) - (x < y);
 }
 
 struct ip ip_v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d);

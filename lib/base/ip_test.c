@@ -279,3 +279,24 @@ TEST(ip_kinds_know_their_borders)
 			      rows[i].kinds);
 	}
 }
+
+TEST(ip_order_is_that_of_the_bytes)
+{
+	struct seed_rng r;
+
+	seed_rng_init(&r, 1);
+	for (int i = 0; i < 2000; i++) {
+		struct ip a, b;
+		int want;
+
+		rng_fill(&r.rng, a.b, sizeof a.b);
+		b = a;
+		if (i % 4) /* near one another too: one byte apart */
+			b.b[rng_below(&r.rng, 16)] ^= (uint8_t)rng_below(&r.rng, 256);
+		else
+			rng_fill(&r.rng, b.b, sizeof b.b);
+		want = memcmp(a.b, b.b, sizeof a.b);
+		if (ip_cmp(&a, &b) != (want > 0) - (want < 0) || ip_eq(&a, &b) != (want == 0))
+			ck_abort_msg("round %d", i);
+	}
+}

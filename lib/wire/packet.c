@@ -26,11 +26,13 @@ const char *const packet_fault_names[PACKET_FAULT_N] = {
 	[PACKET_BAD_FRAGMENT] = "bad_fragment",
 };
 
-/* r gives the address bytes or has failed (then zeros, and nobody looks) */
+/* r gives the address bytes or has failed (then nothing changes, and nobody looks) */
 static void read_v4(struct rd *r, struct ip *a)
 {
-	a->b[10] = a->b[11] = 0xff;
-	rd_copy(r, a->b + 12, 4);
+	const uint8_t *b = rd_take(r, 4);
+
+	if (b)
+		*a = ip_from_v4(b);
 }
 
 /* IPv6 headers that are no transport: all but the fragment header, which is read, are refused
@@ -71,29 +73,31 @@ static size_t transport_head_min(const struct packet *p)
 	}
 }
 
-/* r: what follows the IP headers, cut to the packet's own length */
-static enum packet_fault parse_transport(struct rd r, struct packet *p)
+/* r: what follows the IP headers, cut to the packet's own length. One reader all the way, by
+ * pointer: a new one is written to memory in two halves and loaded in one piece, which waits until
+ * every store before it is done (those of the decryption: 0.1 us a packet). */
+static enum packet_fault parse_transport(struct rd *r, struct packet *p)
 {
 	if (p->proto == 0 || p->proto > PROTO_MAX_REAL)
 		return PACKET_UNKNOWN;
-	if (r.left < transport_head_min(p))
+	if (r->left < transport_head_min(p))
 		return PACKET_UNKNOWN;
 	switch (p->proto) {
 	case PROTO_TCP:
-		p->sport = rd_be16(&r);
-		p->dport = rd_be16(&r);
-		rd_skip(&r, 9);
-		p->tcp_flags = rd_u8(&r);
+		p->sport = rd_be16(r);
+		p->dport = rd_be16(r);
+		rd_skip(r, 9);
+		p->tcp_flags = rd_u8(r);
 		break;
 	case PROTO_UDP:
 	case PROTO_SCTP:
-		p->sport = rd_be16(&r);
-		p->dport = rd_be16(&r);
+		p->sport = rd_be16(r);
+		p->dport = rd_be16(r);
 		break;
 	case PROTO_ICMP:
 	case PROTO_ICMPV6:
-		p->icmp_type = rd_u8(&r);
-		p->icmp_code = rd_u8(&r);
+		p->icmp_type = rd_u8(r);
+		p->icmp_code = rd_u8(r);
 		break;
 	case PROTO_TSMP:
 		if (p->more_fragments)
@@ -106,7 +110,7 @@ static enum packet_fault parse_transport(struct rd r, struct packet *p)
 }
 
 /* offset in units of 8 bytes */
-static enum packet_fault parse_fragment(struct rd r, struct packet *p, uint16_t offset)
+static enum packet_fault parse_fragment(struct rd *r, struct packet *p, uint16_t offset)
 {
 	if (offset == 0)
 		return parse_transport(r, p);
@@ -137,7 +141,9 @@ static enum packet_fault parse_v4(const uint8_t *data, size_t len, struct packet
 		return PACKET_BAD_LENGTH;
 	p->transport_off = (uint16_t)head;
 	p->more_fragments = fragment & 0x2000;
-	return parse_fragment(rd_of(data + head, p->total_len - head), p, fragment & 0x1fff);
+	rd_skip(&r, head - IP4_HEAD);
+	rd_cut(&r, p->total_len - head);
+	return parse_fragment(&r, p, fragment & 0x1fff);
 }
 
 static enum packet_fault parse_v6(const uint8_t *data, size_t len, struct packet *p)
@@ -171,7 +177,7 @@ static enum packet_fault parse_v6(const uint8_t *data, size_t len, struct packet
 	}
 	if (is_v6_extension(p->proto))
 		return PACKET_UNKNOWN;
-	return parse_fragment(r, p, (uint16_t)(fragment >> 3));
+	return parse_fragment(&r, p, (uint16_t)(fragment >> 3));
 }
 
 enum packet_fault packet_parse(const uint8_t *data, size_t len, struct packet *out)

@@ -6,8 +6,7 @@
 #   a (ours) -- only r1 ==== r2 only -- b (stock)        co: control, no relay of its own
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/core.sh"
-need_peer derper derp-ws
-command -v promtool > /dev/null || die "promtool is not there: make deps"
+need_peer derper derp-ws promtool
 host co; host r1; host r2; host a; host b
 for h in co r1 r2; do eval "ip=\$IP_$h"; mkdir -p "$T/$h"; certificate "$T/$h/tls" "IP:$ip,DNS:$h.test"; done
 CO_DIR=$T/co URL=https://$IP_co:8443
@@ -91,9 +90,9 @@ done
 for h in co r1 r2; do
 	eval "ip=\$IP_$h"
 	in_ns $h curl -sf "http://$ip:9100/metrics" > "$T/$h.metrics"
-	promtool check metrics < "$T/$h.metrics" > "$T/promtool" 2>&1 && [ ! -s "$T/promtool" ] || die "promtool on $h: $(cat "$T/promtool")"
+	"$PEERS/promtool" check metrics < "$T/$h.metrics" > "$T/promtool" 2>&1 && [ ! -s "$T/promtool" ] || die "promtool on $h: $(cat "$T/promtool")"
 done
-in_ns co curl -sf --unix-socket "$CO_DIR/state/coordinator.sock" http://x/metrics | promtool check metrics || die "promtool on the socket's answer"
+in_ns co curl -sf --unix-socket "$CO_DIR/state/coordinator.sock" http://x/metrics | "$PEERS/promtool" check metrics || die "promtool on the socket's answer"
 say "metrics are clean"
 
 # the coordinator is away: a relay that knows nobody lets nobody in

@@ -11,7 +11,7 @@
 # waits: 110
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/core.sh"
-command -v miniupnpd > /dev/null || die "miniupnpd is not there: make deps"
+need_peer miniupnpd
 relay r
 headscale
 host gwa 4; host gwb 4
@@ -107,7 +107,7 @@ cat > "$T/miniupnpd.conf" <<-END
 END
 gateway() {
 	: > "$T/leases"
-	start gwa miniupnpd miniupnpd -d -f "$T/miniupnpd.conf" -P "$T/miniupnpd.pid"
+	start gwa miniupnpd "$PEERS/miniupnpd" -d -f "$T/miniupnpd.conf" -P "$T/miniupnpd.pid"
 	PID_upnpd=$PID
 	until_ok 10 in_ns gwa sh -c 'ss -uln | grep -q :5351 && ss -tln | grep -q :5000'
 }

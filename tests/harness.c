@@ -7,7 +7,7 @@ enum { HARNESS_MAX = 512 };
 
 static const TTest *tests[HARNESS_MAX];
 static size_t n_tests;
-static double seconds = 20;
+static double seconds = 60;
 
 void harness_add(const TTest *t)
 {

@@ -24,8 +24,8 @@
 
 void harness_add(const TTest *t);
 
-/* Seconds that each test of this program may take (default 20, times 4 under sanitizers); call from
- * a constructor. */
+/* Seconds that each test of this program may take (default 60, times 4 under sanitizers: bounds of
+ * waits on a busy machine, not of work); call from a constructor. */
 void harness_timeout(double seconds);
 
 /* A test that cannot run here says so loudly and returns; in CI it fails instead. */

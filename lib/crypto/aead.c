@@ -105,9 +105,13 @@ static const char *backend = "libsodium";
 
 __attribute__((constructor)) static void find_cipher(void)
 {
-	/* before OpenSSL's first allocation; where another library was earlier contexts stay in
-	 * the heap */
-	(void)!CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free);
+	CRYPTO_malloc_fn present;
+
+	/* before OpenSSL's first allocation; where somebody was earlier, with one or with functions
+	 * of his own, contexts stay in the heap */
+	CRYPTO_get_mem_functions(&present, NULL, NULL);
+	if (present == CRYPTO_malloc)
+		(void)!CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free);
 	cipher = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
 	if (cipher)
 		backend = "OpenSSL, libsodium below 96 bytes";

@@ -77,7 +77,8 @@ $(foreach f,$(FUZZNAMES),$(eval $(call fuzz_rule,$(f))))
 check-corpus: $(FUZZNAMES:%=$(B)/replay/%) ## every fuzz corpus, replayed
 	$(Q)tools/replay-corpora $(B)/replay fuzz/corpus $(FUZZNAMES)
 
-fuzz-all: $(FUZZNAMES:%=$(FB)/bin/%) ## all fuzz targets share MIN minutes
+fuzz-bins: $(FUZZNAMES:%=$(FB)/bin/%) ## every fuzz target, built
+fuzz-all: fuzz-bins ## all fuzz targets share MIN minutes
 	$(Q)tools/fuzz-all $(MIN) $(FUZZNAMES)
 
 -include $(shell find $(FB) -name '*.d' 2>/dev/null)
@@ -141,4 +142,4 @@ bench-nat: programs $(B)/e2e/natbox ## who meets whom behind NAT boxes, beside t
 bench: programs $(B)/e2e/natbox $(B)/e2e/fleet ## figures, with the peer measured in the same run
 	$(Q)bench/run
 
-.PHONY: sim sim-faults check check-unit check-corpus check-san check-netns deps test demo e2e bench bench-nat fuzz-all $(FUZZNAMES:%=fuzz-%)
+.PHONY: sim sim-faults check check-unit check-corpus check-san check-netns deps test demo e2e bench bench-nat fuzz-bins fuzz-all $(FUZZNAMES:%=fuzz-%)

@@ -114,6 +114,15 @@ in_ns b timeout 10 "$PEERS/tailscale" --socket="$T/b.sock" nc "$IP_ta" 22 < /dev
 [ "$(tc "c2n?node=a&method=POST&path=/echo" -d "again")" = "200 again" ] || die "the map stream does not go on"
 say "an SSH policy is left alone"
 
+# --- our host moves: what its old address had opened ends at once, and control reaches us again within seconds ---
+ip -n "tp$ID-a" addr add 10.77.0.88/24 dev eth0
+ip -n "tp$ID-a" addr del "$IP_a/24" dev eth0
+t0=$(date +%s%N)
+asks() { timeout 2 ip netns exec "tp$ID-tc" curl -sS --fail-with-body --max-time 1 "http://127.0.0.1:9001/c2n?node=a&method=POST&path=/echo" -d moved | grep -q "200 moved"; }
+until_ok 9 asks || die "control does not reach us nine seconds after a move"
+echo "figure: $(basename "$0" .sh): control reaches us $((($(date +%s%N) - t0) / 1000000)) ms after our address moved"
+get b "$IP_ta" a || die "no flow after a move"
+
 # --- every key expires: we log in again with the key at hand; once nothing is expired any more all is well ---
 old=$(node_of a .Key)
 tc "expire?on=true"
@@ -125,5 +134,13 @@ again() { [ "$(state a)" = Running ] && ! unwell a expired; }
 until_ok 60 again
 [ "$(in_ns a curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9002/healthz)" = 200 ] || die "unhealthy after expiry"
 say "expiry of every node is said and survived"
+
+# --- down, and log out while down: done at once ---
+ts a down
+t0=$(date +%s%N)
+timeout 10 ip netns exec "tp$ID-a" "$PEERS/tailscale" --socket="$T/a.sock" logout || die "logout while down does not end"
+out() { [ "$(state a)" = NeedsLogin ]; }
+until_ok 10 out || die "logged out, and $(state a)"
+echo "figure: $(basename "$0" .sh): logged out $((($(date +%s%N) - t0) / 1000000)) ms after it was asked for, while down"
 kill "$PID_a"; rc=0; wait "$PID_a" || rc=$?
 [ "$rc" = 0 ] || die "exit code $rc"

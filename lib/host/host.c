@@ -223,12 +223,31 @@ static void publish_addresses(struct host *h)
 	h->dirty = true;
 }
 
+/* What an address that is gone has opened hears nothing any more: it ends now, as with stock, and
+ * not when somebody notices. */
+static void end_orphans(struct host *h)
+{
+	for (size_t i = 0; i < HOST_STREAMS_MAX; i++) {
+		struct node_stream *st = &h->streams[i];
+		uint32_t number = st->number;
+		struct ipport local;
+
+		if (!st->s || !stream_local(st->s, &local) || link_has_addr(&local.ip))
+			continue;
+		stream_close(st->s);
+		forget_stream(st);
+		node_stream_closed(h->node, loop_now(h->loop), number,
+				   "the address that it came from is gone");
+	}
+}
+
 static void links_changed(void *ctx)
 {
 	struct host *h = ctx;
 
 	log_info("host: addresses or links changed");
 	publish_addresses(h);
+	end_orphans(h);
 	node_link_changed(h->node, loop_now(h->loop));
 }
 

@@ -174,6 +174,8 @@ static enum node_state state_of(const struct node *n)
 {
 	if (!n->started)
 		return NODE_NO_STATE;
+	if (n->logged_out)
+		return NODE_NEEDS_LOGIN; /* also while down */
 	if (!n->want_running)
 		return NODE_STOPPED;
 	if (n->needs_login)

@@ -99,6 +99,16 @@ static bool default_route(const char *line, uint32_t *gateway, unsigned *metric)
 	return true;
 }
 
+bool link_has_addr(const struct ip *a)
+{
+	const struct ipport at = { .ip = *a };
+	struct sockaddr_storage sa;
+	socklen_t len = sockaddr_from(&at, &sa);
+	AUTO_FD int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	return fd < 0 || bind(fd, (const struct sockaddr *)&sa, len) == 0 || errno != EADDRNOTAVAIL;
+}
+
 bool link_gateway(struct ip *out)
 {
 	AUTO_FREE char *text = NULL;

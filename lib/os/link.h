@@ -23,6 +23,9 @@ struct link_addr {
 /* Addresses of interfaces that are up, at most max; sorted, so that two lists can be compared.
  * Count or -errno. */
 MUST_USE int link_addrs(struct link_addr *v, size_t max, struct err *err);
+/* Is this an address of the host? Asked of the kernel, so any kind counts; true when it cannot say.
+ */
+bool link_has_addr(const struct ip *a);
 /* The gateway of the default IPv4 route, for port mapping; false: none. */
 bool link_gateway(struct ip *out);
 

@@ -129,3 +129,14 @@ TEST(what_leaves_addresses_and_default_routes_alone_is_not_told)
 	link_watch_free(w);
 	loop_free(loop);
 }
+
+TEST(an_address_is_the_hosts_own_or_not)
+{
+	const struct ip loopback = { { [10] = 0xff, [11] = 0xff, 127, 0, 0, 1 } };
+	const struct ip nobody = { { [10] = 0xff, [11] = 0xff, 192, 0, 2, 77 } };
+	const struct ip nobody6 = { { 0x20, 0x01, 0x0d, 0xb8, [15] = 77 } };
+
+	ck_assert(link_has_addr(&loopback));
+	ck_assert(!link_has_addr(&nobody));
+	ck_assert(!link_has_addr(&nobody6));
+}

@@ -23,7 +23,7 @@
 #include "ts2021/ping.h"
 
 /* What this version promises; docs/protocol/capability.md lists it, and each promise has a test. */
-enum { CONTROL_CAPABILITY_VERSION = 116 };
+enum { CONTROL_CAPABILITY_VERSION = 119 };
 
 /* Slots for streams: 0 carries the key fetch and, on the same stream where the server allows it,
  * Noise; the others answer pings over plain HTTP. */

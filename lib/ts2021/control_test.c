@@ -286,7 +286,7 @@ TEST(wrong_servers_are_named_in_one_line_within_ten_seconds)
 	key_trouble(200, "{\"publicKey\":\"nonsense\"}",
 		    "does not answer /key as a control server");
 	key_trouble(502, "bad gateway", "answers status 502 to /key");
-	key_trouble(200, "", "gives no key for capability version 116");
+	key_trouble(200, "", "gives no key for capability version 119");
 }
 
 TEST(a_server_that_does_not_speak_http_is_named)
@@ -392,7 +392,7 @@ TEST(unknown_version_at_headscale_is_a_silent_close_and_gets_words)
 	world_client(&w, &conf);
 	control_start(w.c, w.now, w.wall);
 	world_pass(&w, SPAN_S(5));
-	ck_assert_ptr_nonnull(strstr(w.trouble, "does not accept capability version 116"));
+	ck_assert_ptr_nonnull(strstr(w.trouble, "does not accept capability version 119"));
 	world_fini(&w);
 }
 

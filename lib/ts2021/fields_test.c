@@ -92,7 +92,8 @@ static void all_of_it(struct hostinfo *h)
 #define HOSTINFO_ALL                                                                               \
 	"Hostinfo{IPNVersion BackendLogID OS OSVersion Container Distro DistroVersion "            \
 	"DistroCodeName App Hostname ShieldsUp "                                                   \
-	"NoLogsNoSupport Machine RoutableIPs Services Userspace UserspaceRouter RequestTags "      \
+	"NoLogsNoSupport Machine RoutableIPs Services Userspace UserspaceRouter StateEncrypted "   \
+	"RequestTags "                                                                             \
 	"NetInfo{MappingVariesByDestIP WorkingIPv6 OSHasIPv6 WorkingUDP HavePortMap UPnP PMP PCP " \
 	"PreferredDERP "                                                                           \
 	"DERPLatency{999-v4}}}"
@@ -211,7 +212,7 @@ TEST(what_is_not_known_is_left_out)
 	buf_init(&b, 100000);
 	ck_assert(map_request_emit(&b, &rq));
 	check_keys(&b, "Version KeepAlive NodeKey Hostinfo{OS Container Hostname NoLogsNoSupport "
-		       "Userspace UserspaceRouter} OmitPeers");
+		       "Userspace UserspaceRouter StateEncrypted} OmitPeers");
 	buf_fini(&b);
 	hostinfo_fini(&h);
 }

@@ -81,6 +81,7 @@ static bool emit_members(struct buf *out, const char *version, const struct cont
 	emit_services(&w, hi);
 	jsonw_kbool(&w, "Userspace", hi->userspace);
 	jsonw_kbool(&w, "UserspaceRouter", hi->userspace);
+	jsonw_kbool(&w, "StateEncrypted", false);
 	jsonw_obj_end(&w);
 	return jsonw_ok(&w);
 }

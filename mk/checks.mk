@@ -15,6 +15,9 @@ check-pure: $(PURE:%=$(B)/lib%.a) ## pure archives ask for nothing but mk/pure-s
 check-closure: programs ## needed libraries and size of each program as mk/closure.txt says
 	$(Q)tools/check-closure mk/closure.txt $(PROGRAMS:%=$(B)/bin/%)
 
+check-lists: ## every test that docs/checklists.md names exists
+	$(Q)tools/check-lists docs/checklists.md
+
 check-format: ## clang-format would change nothing (files listed by git)
 	$(Q)git ls-files '*.c' '*.h' | xargs -r clang-format --dry-run -Werror
 
@@ -24,4 +27,4 @@ format: ## apply clang-format
 lint: compile_commands.json ## clang-tidy over everything that is built
 	$(Q)git ls-files 'lib/*.c' '*/*.c' | grep -v -e _fuzz.c | sort -u | xargs -P $(JOBS) -n 4 clang-tidy -p . --quiet
 
-.PHONY: check-layers check-headers check-pure check-closure check-format format lint
+.PHONY: check-layers check-headers check-pure check-closure check-lists check-format format lint

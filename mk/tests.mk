@@ -91,7 +91,7 @@ $(B)/bench/lib/%: $(B)/lib/%_bench.o $$(ALLAR)
 
 # --- suites -----------------------------------------------------------------------------------------------------
 
-check: check-layers check-headers check-pure check-unit check-corpus ## no root, no network: laws, unit tests, corpora, simulation
+check: check-layers check-headers check-pure check-lists check-unit check-corpus ## no root, no network: laws, unit tests, corpora, simulation
 
 check-san: ## `check` under AddressSanitizer and UBSan
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined check-unit check-corpus

@@ -146,9 +146,7 @@ static inline void world_fini(struct world *w)
 	buf_fini(&w->frame);
 }
 
-/* --- server
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- server --- */
 
 static inline void world_answer(struct world *w, const struct world_request *rq, unsigned status,
 				const char *body)
@@ -360,9 +358,7 @@ static inline bool world_serve(struct world *w, unsigned conn)
 	return moved;
 }
 
-/* --- client
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- client --- */
 
 static inline void world_dialed(struct world *w, const struct control_event *ev)
 {

@@ -31,7 +31,7 @@ struct ip ip_from_v6(const uint8_t b[static 16])
 	return a;
 }
 
-/* --- what kind of address --------------------------------------------------------------------- */
+/* --- what kind of address --- */
 
 bool ip_is_loopback(const struct ip *a)
 {
@@ -81,7 +81,7 @@ bool ip_is_unspecified(const struct ip *a)
 	return ip_is_zero(a) || ip_eq(a, &v4);
 }
 
-/* --- prefixes --------------------------------------------------------------------------------- */
+/* --- prefixes --- */
 
 static struct ip mask_ip(const struct ip *a, unsigned bits,
 			 uint8_t fill) /* host bits become those of fill */
@@ -119,7 +119,7 @@ bool ipprefix_eq(const struct ipprefix *a, const struct ipprefix *b)
 	return a->bits == b->bits && ip_eq(&a->ip, &b->ip);
 }
 
-/* --- text to value ---------------------------------------------------------------------------- */
+/* --- text to value --- */
 
 /* decimal without leading zeros, at most max */
 static bool parse_dec(const uint8_t *s, size_t n, unsigned max, unsigned *out)
@@ -319,7 +319,7 @@ bool iprange_parse(struct bytes text, struct iprange *out)
 	return true;
 }
 
-/* --- value to text ---------------------------------------------------------------------------- */
+/* --- value to text --- */
 
 static char *put_dec(char *p, unsigned v) /* below 1000 */
 {

@@ -72,7 +72,7 @@ bool json_take_null(struct json *j)
 	return json_type(j) == JSON_NULL && literal(j, "null");
 }
 
-/* --- strings ---------------------------------------------------------------------------------- */
+/* --- strings --- */
 
 /* Takes a string with its quotes; *raw gets what is between them. */
 static bool take_string(struct json *j, struct bytes *raw, bool *escaped)
@@ -275,7 +275,7 @@ bool json_key_is(struct bytes key, const char *name)
 	return bytes_caseeq(key, bytes_str(name));
 }
 
-/* --- containers ------------------------------------------------------------------------------- */
+/* --- containers --- */
 
 static bool top_is_arr(const struct json *j)
 {
@@ -365,7 +365,7 @@ bool json_elem(struct json *j)
 	return true;
 }
 
-/* --- numbers and the rest --------------------------------------------------------------------- */
+/* --- numbers and the rest --- */
 
 static bool take_digits(struct json *j)
 {

@@ -238,7 +238,7 @@ TEST(json_raw_is_the_text_of_the_value)
 	ck_assert(!json_elem(&j) && json_done(&j));
 }
 
-/* --- writer ----------------------------------------------------------------------------------- */
+/* --- writer --- */
 
 TEST(jsonw_places_commas_and_escapes)
 {

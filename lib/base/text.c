@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-/* --- hex and base64 --------------------------------------------------------------------------- */
+/* --- hex and base64 --- */
 
 void hex_emit(const uint8_t *in, size_t n, char *out)
 {
@@ -117,7 +117,7 @@ bool base64_parse(struct bytes text, int alphabet, uint8_t *out, size_t cap, siz
 	return true;
 }
 
-/* --- numbers ---------------------------------------------------------------------------------- */
+/* --- numbers --- */
 
 bool text_u64(struct bytes text, uint64_t *out)
 {
@@ -175,7 +175,7 @@ bool bool_parse(struct bytes text, bool *out)
 	return false;
 }
 
-/* --- time ------------------------------------------------------------------------------------- */
+/* --- time --- */
 
 struct scan {
 	const uint8_t *p, *end;

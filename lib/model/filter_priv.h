@@ -32,7 +32,7 @@ struct spans { /* a growing list, sorted and merged by spans_close */
 };
 bool spans_add(struct spans *s, const struct iprange *r); /* false: out of memory */
 bool spans_push(struct spans *s, u128 first, u128 last);
-size_t spans_merge(struct span128 *v, size_t n);          /* sorts; returns the new count */
+size_t spans_merge(struct span128 *v, size_t n); /* sorts; returns the new count */
 
 static inline bool spans_have(const struct span128 *v, size_t n, u128 a) /* v: sorted, disjoint */
 {
@@ -51,7 +51,7 @@ static inline bool spans_have(const struct span128 *v, size_t n, u128 a) /* v: s
 	return v[lo].first <= a && a <= v[lo].last; /* there is a sentinel behind each list */
 }
 
-/* --- rules ------------------------------------------------------------------------------------ */
+/* --- rules --- */
 
 struct rules;
 struct rules *rules_compile(const struct bytes *text, size_t n,
@@ -72,7 +72,7 @@ struct rules_ask {
 bool rules_allow(const struct rules *r, const struct rules_ask *q);
 int rules_caps(const struct rules *r, const struct rules_ask *q, struct buf *out);
 
-/* --- flows ------------------------------------------------------------------------------------ */
+/* --- flows --- */
 
 struct flow_key { /* as a packet from outside carries it */
 	struct ip src, dst;

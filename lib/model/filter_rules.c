@@ -58,7 +58,7 @@ static bool grow(void *vp, size_t *cap, size_t want, size_t size)
 	return true;
 }
 
-/* --- ranges ----------------------------------------------------------------------------------- */
+/* --- ranges --- */
 
 bool spans_push(struct spans *s, u128 first, u128 last)
 {
@@ -134,7 +134,7 @@ static int add_addresses(struct spans *s, struct bytes text)
 	return spans_add(s, &r) ? 1 : -ENOMEM;
 }
 
-/* --- compiling -------------------------------------------------------------------------------- */
+/* --- compiling --- */
 
 /* what a rule's text says, before it goes into the lists */
 struct draft {
@@ -483,7 +483,7 @@ size_t rules_memory(const struct rules *r)
 	       r->grants_cap * sizeof *r->grant + r->mem.bytes;
 }
 
-/* --- asking ----------------------------------------------------------------------------------- */
+/* --- asking --- */
 
 static bool source_fits(const struct rules *r, uint32_t src, uint32_t n_src, uint32_t cap,
 			uint32_t n_caps, const struct rules_ask *q)

@@ -10,7 +10,7 @@
 
 static const mono_t T = { 1000 * NS_PER_S };
 
-/* --- packets ---------------------------------------------------------------------------------- */
+/* --- packets --- */
 
 struct probe {
 	const char *src, *dst;
@@ -120,7 +120,7 @@ static struct filter *filter_with(const char *rules)
 	"{\"SrcIPs\":[\"*\"],\"DstPorts\":[{\"IP\":\"*\",\"Ports\":{\"First\":0,\"Last\":65535}}]" \
 	"}"
 
-/* --- default deny ----------------------------------------------------------------------------- */
+/* --- default deny --- */
 
 TEST(filter_nothing_passes_before_the_first_filter_arrived)
 {
@@ -157,7 +157,7 @@ TEST(filter_a_list_that_is_no_array_is_refused_and_the_old_rules_stay)
 	filter_free(f);
 }
 
-/* --- 4.10: the forms of rules ----------------------------------------------------------------- */
+/* --- 4.10: the forms of rules --- */
 
 TEST(filter_4_10_sources_are_star_address_prefix_range_and_capability)
 {
@@ -246,7 +246,7 @@ TEST(filter_5_4_other_protocols_need_a_rule_with_that_protocol_and_all_ports)
 	filter_free(f);
 }
 
-/* --- 5.4: order of verdicts ------------------------------------------------------------------- */
+/* --- 5.4: order of verdicts --- */
 
 TEST(filter_5_4_tcp_without_a_pure_syn_passes_and_a_syn_needs_a_rule)
 {
@@ -432,7 +432,7 @@ TEST(filter_jailed_peers_and_shields_use_no_rule_but_keep_flow_state)
 	}
 }
 
-/* --- flows ------------------------------------------------------------------------------------ */
+/* --- flows --- */
 
 TEST(filter_a_udp_answer_passes_for_the_exact_tuple_and_protocol_only)
 {
@@ -533,7 +533,7 @@ TEST(filter_out_refuses_multicast_and_link_local_and_no_rule_limits_it)
 	filter_free(f);
 }
 
-/* --- capabilities ----------------------------------------------------------------------------- */
+/* --- capabilities --- */
 
 static const char *caps(const struct filter *f, const char *src, const char *dst)
 {
@@ -566,7 +566,7 @@ TEST(filter_capability_grants_are_kept_joined_by_name_and_give_no_access)
 	filter_free(f);
 }
 
-/* --- against a slow model --------------------------------------------------------------------- */
+/* --- against a slow model --- */
 
 struct slow_rule {
 	uint8_t src_lo, src_hi, dst,

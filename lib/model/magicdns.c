@@ -11,7 +11,7 @@
 static const char service_name[] = "magicdns.localhost-tailscale-daemon";
 static const char subdomain_cap[] = "dns-subdomain-resolve", aaaa_cap[] = "magicdns-aaaa";
 
-/* --- small questions -------------------------------------------------------------------------- */
+/* --- small questions --- */
 
 static bool has_cap(const struct netmap_node *n, const char *cap)
 {
@@ -54,7 +54,7 @@ static void add_node(struct magicdns_answer *a, const struct netmap_node *n)
 				add(a, &n->addresses[i].ip);
 }
 
-/* --- 4via6 ------------------------------------------------------------------------------------ */
+/* --- 4via6 --- */
 
 static bool parse_site(struct bytes s, uint64_t *out) /* decimal, or hexadecimal behind 0x */
 {
@@ -102,7 +102,7 @@ bool magicdns_via(struct bytes label, struct ip *out)
 	return true;
 }
 
-/* --- what the netmap knows of a name ---------------------------------------------------------- */
+/* --- what the netmap knows of a name --- */
 
 static int record_cmp(const void *key, const void *elem)
 {
@@ -233,7 +233,7 @@ static enum magicdns_found resolve(const struct netmap *nm, struct bytes name, b
 	return route(nm, name, out, zone);
 }
 
-/* --- for proxies ------------------------------------------------------------------------------ */
+/* --- for proxies --- */
 
 enum magicdns_found magicdns_lookup(const struct netmap *nm, struct bytes name,
 				    struct magicdns_answer *out)
@@ -273,7 +273,7 @@ enum magicdns_found magicdns_lookup(const struct netmap *nm, struct bytes name,
 	return resolve(nm, name, true, out, &zone);
 }
 
-/* --- for DNS clients -------------------------------------------------------------------------- */
+/* --- for DNS clients --- */
 
 struct reply {
 	struct dns_writer d;

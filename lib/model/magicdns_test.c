@@ -134,7 +134,7 @@ TEST(magicdns_6_6_names_below_a_node_with_the_subdomain_capability)
 	netmap_free(nm);
 }
 
-/* --- DNS clients ------------------------------------------------------------------------------ */
+/* --- DNS clients --- */
 
 static size_t query(const char *name, uint16_t type, uint16_t edns, uint8_t out[static 512])
 {

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- life --- */
 
 struct netmap *netmap_new(void)
 {
@@ -88,7 +88,7 @@ void netmap_stream_start(struct netmap *nm)
 	nm->fresh = true;
 }
 
-/* --- a frame ---------------------------------------------------------------------------------- */
+/* --- a frame --- */
 
 static bool is_list(struct bytes key)
 {
@@ -488,7 +488,7 @@ bool netmap_was_keepalive(const struct netmap *nm)
 	return nm->keepalive;
 }
 
-/* --- changes ---------------------------------------------------------------------------------- */
+/* --- changes --- */
 
 bool nm_changes_reserve(struct netmap *nm, size_t more)
 {
@@ -532,7 +532,7 @@ bool netmap_next_change(struct netmap *nm, struct netmap_change *ch)
 	return false;
 }
 
-/* --- look-ups --------------------------------------------------------------------------------- */
+/* --- look-ups --- */
 
 static const struct netmap_node *node_of(const struct netmap *nm, uint32_t peer)
 {
@@ -682,7 +682,7 @@ void netmap_stat(const struct netmap *nm, struct netmap_stat *st)
 	st->memory += nm->peers_cap * (sizeof *nm->peers + sizeof *nm->free_no);
 }
 
-/* --- expiry ----------------------------------------------------------------------------------- */
+/* --- expiry --- */
 
 int64_t nm_control_ns(const struct netmap *nm, wall_t now)
 {

@@ -98,7 +98,7 @@ static void plan_free(struct plan *p)
 	free(p->slot);
 }
 
-/* --- planning --------------------------------------------------------------------------------- */
+/* --- planning --- */
 
 static void plan_ops(const struct netmap *nm, struct plan *p, struct nm_ops *ops)
 {
@@ -240,7 +240,7 @@ static int plan_reserve(struct netmap *nm, struct plan *p)
 	return 0;
 }
 
-/* --- carrying out ----------------------------------------------------------------------------- */
+/* --- carrying out --- */
 
 static void bury(struct netmap *nm, struct nm_rec *r)
 {

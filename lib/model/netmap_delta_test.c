@@ -396,7 +396,7 @@ TEST(netmap_any_random_sequence_of_deltas_and_patches_equals_the_full_map)
 	buf_fini(&two);
 }
 
-/* --- 10,000 peers ----------------------------------------------------------------------------- */
+/* --- 10,000 peers --- */
 
 /* A peer as Headscale sends it, Hostinfo included: about 1.5 KB of JSON. */
 static void big_node(struct buf *b, unsigned id)

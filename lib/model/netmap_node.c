@@ -7,7 +7,7 @@
 
 enum { SERVICES_MAX = 64, DERP_IP_PREFIX = 11 /* "127.3.3.40:" of the legacy home relay */ };
 
-/* --- fields ----------------------------------------------------------------------------------- */
+/* --- fields --- */
 
 static void spoil(struct json *j)
 {
@@ -228,7 +228,7 @@ static struct bytes merge_caps(struct nm_scratch *s, struct bytes capmap, struct
 	return jsonw_ok(&w) ? buf_bytes(&s->caps) : capmap;
 }
 
-/* --- a whole node ----------------------------------------------------------------------------- */
+/* --- a whole node --- */
 
 struct leftovers { /* what is put together when all fields are known */
 	struct bytes caps;
@@ -359,7 +359,7 @@ bool nm_node_decode(struct bytes text, struct nm_scratch *s)
 	return true;
 }
 
-/* --- patches ---------------------------------------------------------------------------------- */
+/* --- patches --- */
 
 bool nm_patch_id(struct bytes text, int64_t *id)
 {
@@ -430,7 +430,7 @@ bool nm_patch_decode(struct bytes text, const struct nm_rec *base, struct nm_scr
 	return json_done(&j) && !key_is_zero(&s->n.key);
 }
 
-/* --- records ---------------------------------------------------------------------------------- */
+/* --- records --- */
 
 static bool same_prefixes(const struct ipprefix *a, size_t n, const struct ipprefix *b, size_t m)
 {

@@ -16,7 +16,7 @@
 
 #define NO_PEER UINT32_MAX
 
-/* --- nodes ------------------------------------------------------------------------------------ */
+/* --- nodes --- */
 
 struct nm_rec { /* one allocation: this, then arrays, then strings */
 	struct netmap_node n;
@@ -52,7 +52,7 @@ unsigned nm_node_diff(const struct nm_rec *old,
 int64_t nm_control_ns(const struct netmap *nm, wall_t now);   /* now by control's clock */
 bool nm_rec_expire(struct nm_rec *r, int64_t control_now_ns); /* whether it changed */
 
-/* --- other sections --------------------------------------------------------------------------- */
+/* --- other sections --- */
 
 struct nm_score {
 	uint16_t id;
@@ -102,7 +102,7 @@ int nm_filters_copy(struct nm_filters *out, const struct nm_filters *f);
 bool nm_filters_eq(const struct nm_filters *a, const struct nm_filters *b);
 void nm_filters_free(struct nm_filters *f);
 
-/* --- indexes ---------------------------------------------------------------------------------- */
+/* --- indexes --- */
 
 enum nm_ix { IX_ID, IX_KEY, IX_NAME, IX_IP, IX_N };
 struct nm_index {
@@ -119,7 +119,7 @@ uint32_t nm_index_name(const struct netmap *nm, struct bytes fqdn); /* without i
 uint32_t nm_index_ip(const struct netmap *nm, const struct ip *a);
 uint64_t nm_hash_id(int64_t id);
 
-/* --- a frame before it is applied ------------------------------------------------------------- */
+/* --- a frame before it is applied --- */
 
 struct nm_op {
 	int64_t id;
@@ -160,7 +160,7 @@ struct nm_stage {
 	    has_exit;
 };
 
-/* --- the netmap ------------------------------------------------------------------------------- */
+/* --- the netmap --- */
 
 struct netmap {
 	struct nm_rec *self;

@@ -43,7 +43,7 @@ static int section_end(struct json *j, struct arena *a)
 	return r;
 }
 
-/* --- relays ----------------------------------------------------------------------------------- */
+/* --- relays --- */
 
 /* an address, or none; any other text disables the family */
 static void read_family(struct json *j, struct arena *a, struct ip *ip, bool *disabled)
@@ -262,7 +262,7 @@ int nm_derp_decode(struct bytes text, const struct nm_derp *old, struct nm_derp 
 	return r;
 }
 
-/* --- DNS -------------------------------------------------------------------------------------- */
+/* --- DNS --- */
 
 /* lower case, no dots around */
 static const char *plain_name(struct arena *a, struct bytes s)
@@ -447,7 +447,7 @@ int nm_dns_decode(struct bytes text, struct nm_dns *out)
 	return section_end(&j, a);
 }
 
-/* --- health ----------------------------------------------------------------------------------- */
+/* --- health --- */
 
 static void health_add(struct nm_health *h, const char *id, const char *text)
 {
@@ -546,7 +546,7 @@ int nm_health_decode(struct bytes text, bool display, const struct nm_health *ol
 	return section_end(&j, &out->mem);
 }
 
-/* --- users ------------------------------------------------------------------------------------ */
+/* --- users --- */
 
 struct nm_user *nm_user_decode(struct bytes text, int *fault)
 {
@@ -592,7 +592,7 @@ struct nm_user *nm_user_decode(struct bytes text, int *fault)
 	return u;
 }
 
-/* --- filters: named parts as text ------------------------------------------------------------- */
+/* --- filters: named parts as text --- */
 
 static void filter_drop(struct nm_filters *f, size_t i)
 {

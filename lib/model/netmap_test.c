@@ -11,7 +11,7 @@
 
 static const wall_t T0 = { INT64_C(1795309200) * NS_PER_S }; /* 2026-11-22T01:00:00Z */
 
-/* --- helpers ---------------------------------------------------------------------------------- */
+/* --- helpers --- */
 
 static int try_frame(struct netmap *nm, struct bytes text, size_t piece, wall_t now)
 {
@@ -113,7 +113,7 @@ static struct netmap_stat stat_of(const struct netmap *nm)
 	return st;
 }
 
-/* --- real frames ------------------------------------------------------------------------------ */
+/* --- real frames --- */
 
 TEST(netmap_reads_the_first_map_of_headscale_in_pieces_of_any_size)
 {
@@ -216,7 +216,7 @@ TEST(netmap_reads_the_first_maps_of_a_policy_with_routers_and_tags)
 	free(text);
 }
 
-/* --- 4.2, 4.3: frames and streams ------------------------------------------------------------- */
+/* --- 4.2, 4.3: frames and streams --- */
 
 TEST(netmap_4_3_the_first_frame_of_a_stream_must_contain_node_and_the_old_state_stays_until_then)
 {
@@ -294,7 +294,7 @@ TEST(netmap_keepalive_ignores_all_but_ping_time_and_url)
 	netmap_free(nm);
 }
 
-/* --- 4.4: lists and deltas -------------------------------------------------------------------- */
+/* --- 4.4: lists and deltas --- */
 
 TEST(netmap_4_4_peers_non_empty_replaces_all_and_hides_the_deltas_of_its_message)
 {
@@ -465,7 +465,7 @@ TEST(netmap_removed_and_sent_again_in_one_frame_is_a_change_not_a_new_peer)
 	netmap_free(nm);
 }
 
-/* --- 4.7 node --------------------------------------------------------------------------------- */
+/* --- 4.7 node --- */
 
 TEST(netmap_4_7_allowed_ips_absent_is_addresses_and_empty_is_none)
 {
@@ -568,7 +568,7 @@ TEST(netmap_lists_of_a_node_are_cut_at_their_limits)
 	netmap_free(nm);
 }
 
-/* --- 4.8 relays ------------------------------------------------------------------------------- */
+/* --- 4.8 relays --- */
 
 TEST(netmap_4_8_regions_absent_keep_null_regions_are_skipped_and_scores_are_a_delta_of_their_own)
 {
@@ -599,7 +599,7 @@ TEST(netmap_4_8_regions_absent_keep_null_regions_are_skipped_and_scores_are_a_de
 	netmap_free(nm);
 }
 
-/* --- 4.9 DNS ---------------------------------------------------------------------------------- */
+/* --- 4.9 DNS --- */
 
 TEST(netmap_4_9_dns_replaces_whole_and_an_empty_route_stays_a_local_one)
 {
@@ -635,7 +635,7 @@ TEST(netmap_4_9_dns_replaces_whole_and_an_empty_route_stays_a_local_one)
 	netmap_free(nm);
 }
 
-/* --- 4.4, 4.10 filters ------------------------------------------------------------------------ */
+/* --- 4.4, 4.10 filters --- */
 
 static const char *filters(const struct netmap *nm)
 {
@@ -743,7 +743,7 @@ TEST(netmap_users_merge_by_id_and_exit_and_domain_come_through)
 	netmap_free(nm);
 }
 
-/* --- 4.13 expiry ------------------------------------------------------------------------------ */
+/* --- 4.13 expiry --- */
 
 TEST(netmap_4_13_an_expired_peer_loses_endpoints_and_relay_locally_and_the_next_expiry_is_told)
 {
@@ -815,7 +815,7 @@ TEST(netmap_4_13_the_own_key_expires_too_and_an_expired_flag_of_control_counts)
 	netmap_free(nm);
 }
 
-/* --- the cached netmap ------------------------------------------------------------------------ */
+/* --- the cached netmap --- */
 
 TEST(netmap_emit_is_taken_back_and_gives_the_same_text_again)
 {

@@ -72,7 +72,7 @@ static uint32_t min_cwnd(const struct cc_state *cc)
 	return BBR_MIN_SEGS * cc->mss;
 }
 
-/* --- what an ACK says about the path ---------------------------------------------------------- */
+/* --- what an ACK says about the path --- */
 
 /* A round: what was sent since the last began is acknowledged. Ours: it takes a round trip at
  * least, however fast the one that overtook the others was. */

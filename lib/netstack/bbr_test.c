@@ -71,8 +71,7 @@ TEST(bbr_works_with_a_queue_of_a_tenth_of_the_path)
 	    (struct netstack_conf){ 0 });
 }
 
-/* --- beside others
- * --------------------------------------------------------------------------------- */
+/* --- beside others --- */
 
 static struct tcp_conn *conn_of(struct world *w, const struct flow *f)
 {

@@ -37,9 +37,7 @@ void ip_emit(struct netstack *ns, uint8_t *out, const struct ip *src, const stru
 	}
 }
 
-/* --- out: datagrams
- * ------------------------------------------------------------------------------------------------
- */
+/* --- out: datagrams --- */
 
 /* n bytes from off of what head and data are together */
 static void gather(uint8_t *out, struct bytes head, struct bytes data, size_t off, size_t n)
@@ -161,9 +159,7 @@ int ip_queue(struct netstack *ns, const struct ip *src, const struct ip *dst, ui
 	return -ENOBUFS;
 }
 
-/* --- in
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- in --- */
 
 /* data: the payload of the IP packet, whole */
 static void dispatch(struct netstack *ns, mono_t now, const struct packet *p, struct bytes data)

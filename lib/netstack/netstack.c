@@ -99,9 +99,7 @@ bool limiter_take(struct limiter *l, mono_t now)
 	return true;
 }
 
-/* --- own addresses
- * -------------------------------------------------------------------------------------------------
- */
+/* --- own addresses --- */
 
 /* where a is, or would be */
 static size_t addr_place(const struct netstack *ns, const struct ip *a)
@@ -181,9 +179,7 @@ void netstack_addr_del(struct netstack *ns, const struct ip *a)
 	}
 }
 
-/* --- bursts
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- bursts --- */
 
 void netstack_feed(struct netstack *ns, mono_t now, struct pkt *v, size_t n)
 {
@@ -223,9 +219,7 @@ size_t netstack_pull(struct netstack *ns, mono_t now, struct burst *out)
 	return out->n - before;
 }
 
-/* --- time
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- time --- */
 
 mono_t netstack_deadline(const struct netstack *ns)
 {
@@ -245,9 +239,7 @@ void netstack_tick(struct netstack *ns, mono_t now)
 	pool_tick(&ns->pool, now);
 }
 
-/* --- events
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- events --- */
 
 static bool next_datagram(struct netstack *ns, struct ns_event *ev)
 {

@@ -17,9 +17,7 @@ const char *const tcp_state_names[TCP_STATES] = {
 };
 static_assert(sizeof(struct tcp_conn) <= 1024, "an idle connection costs less than 1 KiB");
 
-/* --- lists
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- lists --- */
 
 #define LIST_ADD(first, last, c, link)                                                             \
 	do {                                                                                       \
@@ -105,9 +103,7 @@ void tcp_feed_starved(struct netstack *ns)
 	ns->n_woken = 0;
 }
 
-/* --- events
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- events --- */
 
 void tcp_tell(struct netstack *ns, struct tcp_conn *c, enum ns_event_type ev)
 {
@@ -170,9 +166,7 @@ bool tcp_next_event(struct netstack *ns, struct ns_event *ev)
 	return false;
 }
 
-/* --- birth
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- birth --- */
 
 /* RFC 6528 3: a clock that ticks every 4 microseconds, plus a keyed hash of the four numbers. */
 uint32_t tcp_isn(const struct netstack *ns, mono_t now, const struct ipport *local,
@@ -290,8 +284,7 @@ uint32_t tcp_clock(const struct tcp_conn *c, mono_t now)
 	return (uint32_t)(now.ns / 1000000) + c->ts_offset;
 }
 
-/* --- states and the end
- * -------------------------------------------------------------------------------------------- */
+/* --- states and the end --- */
 
 void tcp_set_state(struct netstack *ns, struct tcp_conn *c, enum tcp_state s)
 {

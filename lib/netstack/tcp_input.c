@@ -27,8 +27,7 @@ void tcp_challenge(struct netstack *ns, mono_t now, struct tcp_conn *c)
 		ns_drop(ns, NS_DROP_RATE);
 }
 
-/* --- segments for nobody
- * ------------------------------------------------------------------------------------------- */
+/* --- segments for nobody --- */
 
 /* RFC 9293 3.10.7.1 */
 void tcp_reset_stray(struct netstack *ns, const struct ipport *local, const struct ipport *remote,
@@ -117,9 +116,7 @@ void tcp_input_stray(struct netstack *ns, mono_t now, const struct ipport *local
 		ns_drop(ns, NS_DROP_RATE);
 }
 
-/* --- opening
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- opening --- */
 
 static void pending_input(struct netstack *ns, struct tcp_conn *c, const struct tcp_in *in)
 {
@@ -209,9 +206,7 @@ static bool syn_received_ack(struct netstack *ns, mono_t now, struct tcp_conn *c
 	return true;
 }
 
-/* --- the checks
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- the checks --- */
 
 /* RFC 7323 5.3 R1: false: an old duplicate */
 static bool paws_ok(const struct tcp_conn *c, mono_t now, const struct tcp_in *in)
@@ -302,9 +297,7 @@ static bool reset_input(struct netstack *ns, mono_t now, struct tcp_conn *c,
 	return true;
 }
 
-/* --- text and FIN
- * --------------------------------------------------------------------------------------------------
- */
+/* --- text and FIN --- */
 
 static void tell_readable(struct netstack *ns, struct tcp_conn *c)
 {
@@ -637,9 +630,7 @@ void tcp_input(struct netstack *ns, mono_t now, struct tcp_conn *c, struct tcp_i
 	}
 }
 
-/* --- from IP
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- from IP --- */
 
 static struct tcp_conn *lookup(struct netstack *ns, const struct ipport *local,
 			       const struct ipport *remote)

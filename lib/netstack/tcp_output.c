@@ -15,9 +15,7 @@
 	SPAN_MS(1) /* timers of the loop are that coarse: what is due within it goes now */
 #define PACE_RTT_MIN SPAN_MS(2) /* below this the window alone is fine enough */
 
-/* --- making segments
- * -----------------------------------------------------------------------------------------------
- */
+/* --- making segments --- */
 
 static struct tcp_head head_of(struct netstack *ns, mono_t now, struct tcp_conn *c, uint32_t seq,
 			       uint8_t flags)
@@ -164,9 +162,7 @@ void tcp_send_rst(struct netstack *ns, struct tcp_conn *c)
 			bytes_of(buf, 0), 16);
 }
 
-/* --- data
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- data --- */
 
 static void emit_record(struct netstack *ns, mono_t now, struct tcp_conn *c, struct burst *out,
 			const struct tx_seg *s)

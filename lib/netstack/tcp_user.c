@@ -93,9 +93,7 @@ void ns_tcp_set_user(struct netstack *ns, struct ns_id id, void *user)
 		c->user = user;
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 size_t ns_tcp_peek(struct netstack *ns, struct ns_id id, struct ns_piece *v, size_t max)
 {
@@ -134,9 +132,7 @@ bool ns_tcp_at_end(const struct netstack *ns, struct ns_id id)
 	return c && c->fin_received && c->rcv_len == 0;
 }
 
-/* --- writing
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- writing --- */
 
 static bool may_write(const struct tcp_conn *c)
 {
@@ -224,9 +220,7 @@ size_t ns_tcp_unsent(const struct netstack *ns, struct ns_id id)
 	return c ? c->snd_len : 0;
 }
 
-/* --- closing
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- closing --- */
 
 static void want_fin(struct netstack *ns, struct tcp_conn *c)
 {

@@ -68,9 +68,7 @@ struct dial {
 
 static void try_next(struct dial *d);
 
-/* --- the end
- * -------------------------------------------------------------------------------------------------
- */
+/* --- the end --- */
 
 static void stop_attempts(struct dial *d)
 {
@@ -145,9 +143,7 @@ static void limit_reached(void *ctx)
 	fail(d, &err);
 }
 
-/* --- CONNECT
- * -------------------------------------------------------------------------------------------------
- */
+/* --- CONNECT --- */
 
 static void tunnel_refused(struct dial *d, enum proxy_reply reply, unsigned status,
 			   const char *reason)
@@ -241,8 +237,7 @@ static void tunnel_start(struct dial *d, int fd)
 	loop_poll_set(&t->poll, LOOP_READ);
 }
 
-/* --- connecting
- * ---------------------------------------------------------------------------------------------- */
+/* --- connecting --- */
 
 static bool is_telling(int code)
 {
@@ -425,9 +420,7 @@ static void resolved(void *ctx, int family, const struct ip *v, size_t n, const 
 		try_next(d);
 }
 
-/* --- life
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 static void begin(void *ctx)
 {

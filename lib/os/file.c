@@ -27,9 +27,7 @@ void file_wipe(char *data, size_t len)
 	free(data);
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 /* Grows by copying and wiping: the content may be secret. */
 static char *grow(char *old, size_t len, size_t cap)
@@ -89,9 +87,7 @@ int file_read(const char *path, size_t max, char **out, size_t *len, struct err 
 	return ret < 0 ? err_set(err, -ret, "read %s", path) : 0;
 }
 
-/* --- replacing
- * -----------------------------------------------------------------------------------------------
- */
+/* --- replacing --- */
 
 static int write_all(int fd, struct bytes data)
 {
@@ -226,8 +222,7 @@ int file_lock(const char *path, int *out, struct err *err)
 	return 0;
 }
 
-/* --- random bytes
- * -------------------------------------------------------------------------------------------- */
+/* --- random bytes --- */
 
 static void kernel_fill(struct rng *r, void *buf, size_t len)
 {

@@ -29,9 +29,7 @@ struct http {
 	struct http1_body framing;
 };
 
-/* --- the end
- * -------------------------------------------------------------------------------------------------
- */
+/* --- the end --- */
 
 void http_cancel(struct http *h)
 {
@@ -89,8 +87,7 @@ static void fail_with(struct http *h, int code, const char *what)
 	fail(h, &err);
 }
 
-/* --- the answer
- * ---------------------------------------------------------------------------------------------- */
+/* --- the answer --- */
 
 /* Returns whether h is still there. */
 static bool take_head(struct http *h)
@@ -191,8 +188,7 @@ static void on_closed(void *ctx, const struct err *why)
 	fail(h, why ? why : &ended);
 }
 
-/* --- the request
- * --------------------------------------------------------------------------------------------- */
+/* --- the request --- */
 
 static size_t on_data(void *ctx, struct iovec *v, size_t max)
 {

@@ -18,9 +18,7 @@
 
 enum { QUIET_MS = 250, ROUTES_MAX = 1 << 20 };
 
-/* --- addresses
- * -----------------------------------------------------------------------------------------------
- */
+/* --- addresses --- */
 
 static bool copy_sockaddr(const struct sockaddr *sa, struct ip *out)
 {
@@ -82,8 +80,7 @@ int link_addrs(struct link_addr *v, size_t max, struct err *err)
 	return (int)n;
 }
 
-/* --- default route
- * ------------------------------------------------------------------------------------------- */
+/* --- default route --- */
 
 /* A line of /proc/net/route: interface, destination, gateway (both as the words lie in memory),
  * flags, ..., metric. */
@@ -160,8 +157,7 @@ size_t link_mtu(void)
 	return v4 && v6 ? MIN_OF(v4, v6) : v4 + v6;
 }
 
-/* --- what of it matters
- * ------------------------------------------------------------------------------------------- */
+/* --- what of it matters --- */
 
 static uint64_t mixed(uint64_t h, const void *data, size_t len)
 {
@@ -242,9 +238,7 @@ static uint64_t fingerprint(void)
 	return sum;
 }
 
-/* --- changes
- * -------------------------------------------------------------------------------------------------
- */
+/* --- changes --- */
 
 struct link_watch {
 	struct loop *loop;

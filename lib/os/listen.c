@@ -36,9 +36,7 @@ struct listener {
 	ino_t ino;
 };
 
-/* --- addresses
- * -----------------------------------------------------------------------------------------------
- */
+/* --- addresses --- */
 
 static const struct ip v4_loopback = { { [10] = 0xff, [11] = 0xff, 127, 0, 0, 1 } };
 static const struct ip v6_loopback = { { [15] = 1 } };
@@ -77,9 +75,7 @@ int listen_addr_parse(struct bytes text, struct listen_addr *out, struct err *er
 	return 0;
 }
 
-/* --- accepting
- * -----------------------------------------------------------------------------------------------
- */
+/* --- accepting --- */
 
 static void listener_free(struct listener *l)
 {
@@ -153,9 +149,7 @@ uint16_t listener_port(const struct listener *l)
 	return l->port;
 }
 
-/* --- opening
- * -------------------------------------------------------------------------------------------------
- */
+/* --- opening --- */
 
 static struct listener *listener_new(struct loop *loop, listen_fn *fn, void *ctx, struct err *err)
 {

@@ -56,9 +56,7 @@ struct loop {
 	struct signal_watch *signals[LOOP_SIGNALS];
 };
 
-/* --- time
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- time --- */
 
 mono_t loop_clock(void)
 {
@@ -85,9 +83,7 @@ wall_t loop_wall(void)
 	return (wall_t){ (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec };
 }
 
-/* --- deadlines
- * -----------------------------------------------------------------------------------------------
- */
+/* --- deadlines --- */
 
 void loop_timer_init(struct loop *loop, struct loop_timer *t, void (*fn)(void *ctx), void *ctx)
 {
@@ -198,8 +194,7 @@ static void arm(struct loop *loop)
 	uv_timer_start(&loop->coarse, coarse_fired, (uint64_t)ns, 0);
 }
 
-/* --- end of the turn
- * ----------------------------------------------------------------------------------------- */
+/* --- end of the turn --- */
 
 void loop_defer_init(struct loop_defer *d, void (*fn)(void *ctx), void *ctx)
 {
@@ -305,8 +300,7 @@ static void on_prepare(uv_prepare_t *h)
 	loop->now_is_fresh = false; /* the next thing is sleep */
 }
 
-/* --- descriptors
- * --------------------------------------------------------------------------------------------- */
+/* --- descriptors --- */
 
 static int uv_events(int events)
 {
@@ -381,9 +375,7 @@ void loop_poll_close(struct loop_poll *p)
 	uv_close((uv_handle_t *)&w->uv, poll_closed); /* the descriptor leaves epoll at once */
 }
 
-/* --- signals
- * -------------------------------------------------------------------------------------------------
- */
+/* --- signals --- */
 
 static void on_signal(uv_signal_t *h, int signo)
 {
@@ -443,9 +435,7 @@ int loop_on_signal(struct loop *loop, int signo, void (*fn)(void *ctx, int signo
 	return 0;
 }
 
-/* --- life
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 static int start_fine(struct loop *loop)
 {

@@ -9,9 +9,7 @@
 
 #include "os/privilege.h"
 
-/* --- secrets
- * -------------------------------------------------------------------------------------------------
- */
+/* --- secrets --- */
 
 struct secret_arena {
 	uint8_t *mem;
@@ -66,8 +64,7 @@ bool secret_arena_is_locked(const struct secret_arena *a)
 	return a->is_locked;
 }
 
-/* --- giving back
- * --------------------------------------------------------------------------------------------- */
+/* --- giving back --- */
 
 /* Segments that are never written hold what the file holds: their pages can be read again.
  * Relocated data is part of a writable segment until RELRO, so it is left alone. */

@@ -13,9 +13,7 @@ enum {
 	CREDENTIALS_MAX = 256
 }; /* the port when none is given, as in the URL of any http server */
 
-/* --- the URL
- * -------------------------------------------------------------------------------------------------
- */
+/* --- the URL --- */
 
 static bool cut_front(struct bytes *text, const char *front)
 {
@@ -136,9 +134,7 @@ int proxy_parse(struct bytes text, struct proxy *out, struct err *err)
 	return 0;
 }
 
-/* --- CONNECT
- * -------------------------------------------------------------------------------------------------
- */
+/* --- CONNECT --- */
 
 size_t proxy_request(const struct proxy *p, const char *host, uint16_t port, char *out, size_t cap)
 {

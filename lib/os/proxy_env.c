@@ -9,9 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 
-/* --- NO_PROXY
- * ------------------------------------------------------------------------------------------------
- */
+/* --- NO_PROXY --- */
 
 static struct bytes trim(struct bytes b)
 {
@@ -102,8 +100,7 @@ const struct proxy *proxy_for(const struct proxy_env *env, const char *host, uin
 	return is_tls ? &env->https : &env->http;
 }
 
-/* --- the environment
- * ----------------------------------------------------------------------------------------- */
+/* --- the environment --- */
 
 static const char *either(const char *upper, const char *lower)
 {

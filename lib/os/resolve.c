@@ -65,9 +65,7 @@ struct resolve {
 	char name[RESOLVE_NAME_MAX + 1];
 };
 
-/* --- channels
- * ------------------------------------------------------------------------------------------------
- */
+/* --- channels --- */
 
 static struct timespec conf_time(void)
 {
@@ -257,9 +255,7 @@ void resolver_free(struct resolver *r)
 	free(r);
 }
 
-/* --- look-ups
- * ------------------------------------------------------------------------------------------------
- */
+/* --- look-ups --- */
 
 static int explain(const struct resolve *q, int status, struct err *err)
 {

@@ -55,9 +55,7 @@ struct stream {
 static void read_pump(struct stream *s);
 static void write_pump(struct stream *s);
 
-/* --- the end
- * -------------------------------------------------------------------------------------------------
- */
+/* --- the end --- */
 
 static void stream_free(struct stream *s)
 {
@@ -113,9 +111,7 @@ void stream_reset(struct stream *s)
 	stream_close(s);
 }
 
-/* --- readiness
- * -----------------------------------------------------------------------------------------------
- */
+/* --- readiness --- */
 
 static void update_interest(struct stream *s)
 {
@@ -197,9 +193,7 @@ static void on_later(void *ctx)
 	}
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 static ssize_t do_read(struct stream *s, const struct iovec *v, size_t n, struct err *err)
 {
@@ -279,9 +273,7 @@ void stream_resume(struct stream *s)
 	update_interest(s);
 }
 
-/* --- writing
- * -------------------------------------------------------------------------------------------------
- */
+/* --- writing --- */
 
 static ssize_t do_write(struct stream *s, const struct iovec *v, size_t n, struct err *err)
 {
@@ -385,8 +377,7 @@ void stream_shutdown(struct stream *s)
 	stream_kick(s);
 }
 
-/* --- beginnings
- * ---------------------------------------------------------------------------------------------- */
+/* --- beginnings --- */
 
 static struct stream *stream_new(struct loop *loop, const struct stream_ops *ops, void *ctx)
 {
@@ -554,8 +545,7 @@ struct stream *stream_adopt_tls(struct loop *loop, int fd, struct tls_server *tl
 	return s;
 }
 
-/* --- facts and options
- * --------------------------------------------------------------------------------------- */
+/* --- facts and options --- */
 
 bool stream_local(const struct stream *s, struct ipport *out)
 {

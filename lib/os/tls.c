@@ -28,8 +28,7 @@ int tls_err(struct err *err, int code, const char *what)
 	return err_say(err, code, "%s: %s", what, reason ? reason : "TLS library failed");
 }
 
-/* --- the socket as OpenSSL sees it
- * --------------------------------------------------------------------------- */
+/* --- the socket as OpenSSL sees it --- */
 
 static int bio_read(BIO *b, char *buf, int len)
 {
@@ -83,8 +82,7 @@ BIO_METHOD *tls_bio_method(void)
 	return m;
 }
 
-/* --- both sides
- * ---------------------------------------------------------------------------------------------- */
+/* --- both sides --- */
 
 static SSL_CTX *context_new(const SSL_METHOD *method)
 {
@@ -101,9 +99,7 @@ static SSL_CTX *context_new(const SSL_METHOD *method)
 	return ssl;
 }
 
-/* --- client
- * --------------------------------------------------------------------------------------------------
- */
+/* --- client --- */
 
 static int copy_text(const char *from, char **to)
 {
@@ -160,9 +156,7 @@ void tls_client_free(struct tls_client *c)
 	free(c);
 }
 
-/* --- server
- * --------------------------------------------------------------------------------------------------
- */
+/* --- server --- */
 
 static int set_pin(struct tls_server *s, SSL_CTX *ssl, struct err *err)
 {
@@ -266,8 +260,7 @@ void tls_server_pin(const struct tls_server *s, char out[static TLS_PIN_TEXT])
 	hex_emit(s->pin, sizeof s->pin, out + 11);
 }
 
-/* --- a self-made certificate
- * --------------------------------------------------------------------------------- */
+/* --- a self-made certificate --- */
 
 static bool add_extension(X509 *cert, int nid, const char *value)
 {

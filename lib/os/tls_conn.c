@@ -28,9 +28,7 @@ struct tls_conn {
 	struct tls_check check;
 };
 
-/* --- making
- * --------------------------------------------------------------------------------------------------
- */
+/* --- making --- */
 
 static struct tls_conn *conn_new(SSL_CTX *ctx, const BIO_METHOD *method, int fd)
 {
@@ -137,9 +135,7 @@ void tls_conn_free(struct tls_conn *c)
 	free(c);
 }
 
-/* --- errors
- * --------------------------------------------------------------------------------------------------
- */
+/* --- errors --- */
 
 static int cut(struct err *err)
 {
@@ -190,9 +186,7 @@ static int explain_handshake(struct tls_conn *c, int ret, int error, struct err 
 	return ret;
 }
 
-/* --- using
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- using --- */
 
 int tls_conn_handshake(struct tls_conn *c, struct err *err)
 {

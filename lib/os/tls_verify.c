@@ -18,9 +18,7 @@
 #include "base/ip.h"
 #include "os/tls_priv.h"
 
-/* --- words
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- words --- */
 
 static void say_chain(struct tls_check *c, X509_STORE_CTX *store)
 {
@@ -60,9 +58,7 @@ static void say(struct tls_check *c, const char *what)
 	snprintf(c->failure, sizeof c->failure, "certificate of %s: %s", c->host, what);
 }
 
-/* --- pins
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- pins --- */
 
 static bool is_meta(X509 *cert)
 {
@@ -116,9 +112,7 @@ static bool verify_pin(struct tls_check *c, X509_STORE_CTX *store)
 	return false;
 }
 
-/* --- the chain
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- the chain --- */
 
 static bool is_about_roots(int code)
 {

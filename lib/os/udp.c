@@ -26,9 +26,7 @@ enum {
 	CONTROL_MAX = CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint32_t)),
 };
 
-/* --- receiving
- * -----------------------------------------------------------------------------------------------
- */
+/* --- receiving --- */
 
 struct rx {
 	struct mmsghdr msg[UDP_RX_SLOTS];
@@ -173,9 +171,7 @@ static void on_readable(void *ctx, int events)
 		note_load(u, u->stats.rx_bytes - bytes);
 }
 
-/* --- life
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 static void set_option(int fd, int level, int name, int value)
 {

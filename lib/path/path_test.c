@@ -2,8 +2,7 @@
  */
 #include "tests/path_fixture.h"
 
-/* --- data-plane.md 2.11
- * ------------------------------------------------------------------------------------- */
+/* --- data-plane.md 2.11 --- */
 
 TEST(checklist_1_only_the_current_disco_key_of_a_peer_is_heard_and_spoken_to)
 {
@@ -169,8 +168,7 @@ TEST(checklist_8_our_node_key_is_in_every_ping)
 	world_free(w);
 }
 
-/* --- 2.3: what comes in
- * ------------------------------------------------------------------------------------- */
+/* --- 2.3: what comes in --- */
 
 TEST(a_duplicate_of_a_ping_is_not_answered_twice_over_udp_nor_over_a_relay)
 {
@@ -343,8 +341,7 @@ TEST(nodes_that_share_a_disco_key_are_told_apart_by_the_node_key_in_the_ping)
 	world_free(w);
 }
 
-/* --- 2.4, 2.5, 2.7: time and choice
- * ------------------------------------------------------------------------- */
+/* --- 2.4, 2.5, 2.7: time and choice --- */
 
 TEST(
     traffic_goes_to_udp_and_relay_while_trust_is_expired_and_only_to_the_relay_when_the_ping_timed_out)
@@ -712,8 +709,7 @@ TEST(a_wireguard_only_peer_gets_no_disco_and_follows_where_it_is_heard_from)
 	world_free(w);
 }
 
-/* --- path_ping
- * ---------------------------------------------------------------------------------------------- */
+/* --- path_ping --- */
 
 TEST(path_ping_reports_the_answer_of_the_present_route_once_with_its_token)
 {

@@ -23,9 +23,7 @@ static const char *const state_names[] = {
 };
 static_assert(ARRAY_LEN(state_names) == STATE_N, "every state has a name");
 
-/* --- life
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 struct control *control_new(const struct control_conf *conf, struct err *e)
 {
@@ -90,9 +88,7 @@ void control_free(struct control *c)
 	free(c);
 }
 
-/* --- events
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- events --- */
 
 void control_push(struct control *c, const struct control_event *ev, const char *text)
 {
@@ -217,8 +213,7 @@ bool control_next(struct control *c, struct control_event *ev)
 	return next_output_event(c, ev);
 }
 
-/* --- what happens next
- * ------------------------------------------------------------------------------------------ */
+/* --- what happens next --- */
 
 void control_enter(struct control *c, enum control_state state)
 {
@@ -325,9 +320,7 @@ void control_link_changed(struct control *c, mono_t now)
 	}
 }
 
-/* --- time
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- time --- */
 
 mono_t control_deadline(const struct control *c)
 {
@@ -351,8 +344,7 @@ void control_tick(struct control *c, mono_t now, wall_t wall)
 		control_proceed(c);
 }
 
-/* --- what a node says about itself
- * ------------------------------------------------------------------------------ */
+/* --- what a node says about itself --- */
 
 int control_set_hostinfo(struct control *c, const struct control_hostinfo *hi)
 {

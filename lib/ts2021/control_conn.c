@@ -75,9 +75,7 @@ void control_dial(struct control *c)
 	enter_phase(c, CONN_DIALING, CONTROL_DIAL_S);
 }
 
-/* --- phases
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- phases --- */
 
 static bool new_answer(struct control *c, const char *method, const char *protocol)
 {
@@ -282,8 +280,7 @@ static void answer_got(struct control *c, enum answer_got got)
 	}
 }
 
-/* --- what the caller brings
- * -------------------------------------------------------------------------------------- */
+/* --- what the caller brings --- */
 
 void control_opened(struct control *c, mono_t now, unsigned conn)
 {

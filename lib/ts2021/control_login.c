@@ -55,9 +55,7 @@ void control_relogin(struct control *c)
 	control_wait(c, backoff_fail(&c->login, c->rng));
 }
 
-/* --- answers
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- answers --- */
 
 static void tell_failure(struct control *c, bool is_fatal, const char *text)
 {

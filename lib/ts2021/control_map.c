@@ -145,8 +145,7 @@ bool control_map_next(struct control *c, struct control_event *ev)
 	return false;
 }
 
-/* --- answers that are not the stream
- * ----------------------------------------------------------------------------- */
+/* --- answers that are not the stream --- */
 
 static void node_unknown(struct control *c)
 {
@@ -220,9 +219,7 @@ void control_map_poll(struct control *c)
 	}
 }
 
-/* --- clocks
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- clocks --- */
 
 void control_lite_want(struct control *c, bool is_probe)
 {

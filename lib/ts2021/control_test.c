@@ -499,9 +499,7 @@ TEST(a_malformed_map_is_dropped_and_asked_for_again)
 	world_fini(&w);
 }
 
-/* --- login
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- login --- */
 
 static bool map_404_once(struct world *w, const struct world_request *rq)
 {
@@ -981,9 +979,7 @@ TEST(a_link_change_retries_at_once_or_probes_the_open_stream)
 	world_fini(&w);
 }
 
-/* --- pings
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- pings --- */
 
 TEST(a_head_ping_over_plain_http_is_answered_at_once_and_repeats_are_ignored)
 {
@@ -1077,9 +1073,7 @@ TEST(a_plain_ping_without_an_answer_frees_its_slot_after_fifteen_seconds)
 	world_fini(&w);
 }
 
-/* --- the rest
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- the rest --- */
 
 TEST(a_bad_url_is_refused_with_words)
 {
@@ -1128,8 +1122,7 @@ TEST(no_secret_appears_in_any_text)
 	world_fini(&w);
 }
 
-/* --- answers that go wrong
- * ---------------------------------------------------------------------------------------- */
+/* --- answers that go wrong --- */
 
 TEST(bytes_behind_the_101_head_are_noise_already)
 {

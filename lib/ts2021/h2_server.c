@@ -37,9 +37,7 @@ static void del_stream(struct h2_server *h, struct h2s_stream *s)
 static int send_data(nghttp2_session *ss, nghttp2_frame *frame, const uint8_t *head, size_t len,
 		     nghttp2_data_source *src, void *user);
 
-/* --- requests
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- requests --- */
 
 static int on_begin(nghttp2_session *ss, const nghttp2_frame *frame, void *user)
 {
@@ -182,9 +180,7 @@ void h2_server_fini(struct h2_server *h)
 		del_stream(h, h->streams);
 }
 
-/* --- events
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- events --- */
 
 static bool stream_event(struct h2_server *h, struct h2s_stream *s, struct ts2021_server_event *ev)
 {
@@ -225,9 +221,7 @@ bool h2_server_next(struct h2_server *h, struct ts2021_server_event *ev)
 	return false;
 }
 
-/* --- answers
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- answers --- */
 
 static ssize_t read_send(nghttp2_session *ss, int32_t id, uint8_t *buf, size_t cap, uint32_t *flags,
 			 nghttp2_data_source *src, void *user)

@@ -268,8 +268,7 @@ TEST(a_corrupted_or_short_initiation_is_refused)
 	}
 }
 
-/* --- the early payload at the client
- * ------------------------------------------------------------------------------ */
+/* --- the early payload at the client --- */
 
 static bool early(const void *plain, size_t len, size_t step)
 {

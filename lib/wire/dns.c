@@ -7,7 +7,7 @@
 
 enum { POINTER = 0xc0, POINTER_MASK = 0x3fff, OPT_DO = 0x8000 };
 
-/* --- names ------------------------------------------------------------------------------------ */
+/* --- names --- */
 
 static bool label_valid(const uint8_t *p, size_t n)
 {
@@ -125,7 +125,7 @@ static void write_name(struct dns_writer *d, const char *name)
 	wr_u8(&d->w, 0);
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 static struct dns_head read_head(struct rd *r)
 {
@@ -245,7 +245,7 @@ bool dns_find_edns(struct bytes msg, struct dns_edns *out)
 	return dns_ok(&r);
 }
 
-/* --- writing ---------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 void dns_begin(struct dns_writer *d, void *buf, size_t cap, const struct dns_head *h)
 {
@@ -354,7 +354,7 @@ size_t dns_finish(struct dns_writer *d)
 	return wr_len(&d->w);
 }
 
-/* --- reverse names ---------------------------------------------------------------------------- */
+/* --- reverse names --- */
 
 static bool strip_suffix(struct bytes *name, const char *suffix)
 {

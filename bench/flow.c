@@ -217,6 +217,7 @@ static bool answers(uint16_t proxy, const char *addr, uint16_t port)
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(proxy) };
 	uint8_t req[10] = { 5, 1, 0, 1 }, ans[10] = { 0 };
 	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+	struct timeval limit = { .tv_sec = 10 }; /* a try that hangs is one more try */
 	bool ok;
 
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -224,6 +225,7 @@ static bool answers(uint16_t proxy, const char *addr, uint16_t port)
 	req[8] = (uint8_t)(port >> 8);
 	req[9] = (uint8_t)port;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 	ok = connect(fd, (struct sockaddr *)&a, sizeof a) == 0 && write(fd, "\5\1\0", 3) == 3 &&
 	     recv(fd, ans, 2, MSG_WAITALL) == 2 &&
 	     write(fd, req, sizeof req) == (ssize_t)sizeof req &&

@@ -189,4 +189,26 @@ TEST(oom_at_the_start_is_told)
 	netstack_free(ns);
 }
 
+#else
+
+#include "netstack/netstack.h"
+#include "tests/harness.h"
+
+/* Allocations cannot be made to fail under this sanitizer: the plain build has the tests of this
+ * file. Here it looks for what is not given back. */
+TEST(oom_a_stack_of_its_own_gives_everything_back)
+{
+	struct seed_rng rng;
+	struct netstack_conf conf = { .rng = &rng.rng, .mtu = 1280 };
+	struct ip addr = ip_v4(100, 64, 0, 1);
+	struct netstack *ns;
+
+	seed_rng_init(&rng, 1);
+	ns = netstack_new(&conf);
+	ck_assert_ptr_nonnull(ns);
+	ck_assert_int_eq(netstack_addr_add(ns, &addr), 0);
+	ck_assert_int_eq(netstack_addr_add(ns, &addr), -EEXIST);
+	netstack_free(ns);
+}
+
 #endif

@@ -542,4 +542,12 @@ static inline const struct world_request *world_last(const struct world *w,
 	return NULL;
 }
 
+static inline bool is_streaming(const struct world *w)
+{
+	struct control_stat st;
+
+	control_stat(w->c, &st);
+	return st.streaming && strcmp(st.state, "streaming") == 0;
+}
+
 #endif

@@ -61,8 +61,8 @@ static void expect(const char *method, const char *target, int status, const cha
 {
 	const char *answer = ask(method, target);
 
-	ck_assert_msg(strncmp(answer, "HTTP/1.1 ", 9) == 0 && atoi(answer + 9) == status &&
-			  strstr(answer, what),
+	ck_assert_msg(strncmp(answer, "HTTP/1.1 ", 9) == 0 &&
+			  strtol(answer + 9, NULL, 10) == status && strstr(answer, what),
 		      "%s %s: %s", method, target, answer);
 }
 

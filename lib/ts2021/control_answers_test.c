@@ -1,0 +1,420 @@
+/* ts2021/control_answers_test.c - the client: pings, and answers that go wrong */
+#include "ts2021/control.h"
+
+#include "tests/ts2021_world.h"
+#include "ts2021/control_priv.h"
+
+/* --- pings --- */
+
+TEST(a_head_ping_over_plain_http_is_answered_at_once_and_repeats_are_ignored)
+{
+	static const char ping[] =
+	    "{\"URL\":\"http://pings.example:9/machine/ping-response?id=7\",\"Types\":\"\"}";
+	struct world w;
+	size_t n;
+
+	world_start(&w, 42);
+	world_run(&w);
+	n = w.n_rq;
+	for (int i = 0; i < 3; i++)
+		control_ping_request(w.c, w.now, bytes_str(ping), NULL);
+	world_run(&w);
+	ck_assert_uint_eq(w.n_plain_heads, 1);
+	ck_assert_str_eq(w.rq[n].path, "/machine/ping-response?id=7");
+	ck_assert_str_eq(w.dial_host, "pings.example");
+	ck_assert_uint_eq(w.dial_port, 9);
+	ck_assert_uint_eq(w.n_hangups, 1);
+	ck_assert(is_streaming(&w));
+	world_fini(&w);
+}
+
+TEST(a_head_ping_over_noise_goes_through_the_open_connection)
+{
+	struct world w;
+
+	world_start(&w, 43);
+	world_run(&w);
+	control_ping_request(
+	    w.c, w.now,
+	    bytes_str("{\"URL\":\"https://unused/machine/pingme\",\"URLIsNoise\":true}"), NULL);
+	world_run(&w);
+	ck_assert_str_eq(w.rq[w.n_rq - 1].method, "HEAD");
+	ck_assert_str_eq(w.rq[w.n_rq - 1].path, "/machine/pingme");
+	ck_assert_uint_eq(w.n_dials, 1);
+	world_fini(&w);
+}
+
+TEST(c2n_echo_is_posted_back_over_noise_and_an_unknown_path_gets_400)
+{
+	static const char echo[] =
+	    "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
+	static const char other[] = "GET /debug/goroutines HTTP/1.1\r\nHost: x\r\n\r\n";
+	char b64[200], json[400];
+	struct world w;
+
+	world_start(&w, 44);
+	world_run(&w);
+	base64_emit((const uint8_t *)echo, sizeof echo - 1, BASE64_STD, b64);
+	snprintf(json, sizeof json,
+		 "{\"URL\":\"https://unused/c2n/1\",\"Types\":\"c2n\",\"Payload\":\"%s\"}", b64);
+	control_ping_request(w.c, w.now, bytes_str(json), NULL);
+	world_run(&w);
+	ck_assert_str_eq(w.rq[w.n_rq - 1].method, "POST");
+	ck_assert_str_eq(w.rq[w.n_rq - 1].path, "/c2n/1");
+	ck_assert_int_eq(strncmp(w.rq[w.n_rq - 1].body, "HTTP/1.1 200 OK\r\n", 17), 0);
+	ck_assert_ptr_nonnull(strstr(w.rq[w.n_rq - 1].body, "\r\n\r\nhello"));
+	base64_emit((const uint8_t *)other, sizeof other - 1, BASE64_STD, b64);
+	snprintf(json, sizeof json,
+		 "{\"URL\":\"https://unused/c2n/2\",\"Types\":\"c2n\",\"Payload\":\"%s\"}", b64);
+	control_ping_request(w.c, w.now, bytes_str(json), NULL);
+	world_run(&w);
+	ck_assert_int_eq(strncmp(w.rq[w.n_rq - 1].body, "HTTP/1.1 400 ", 13), 0);
+	ck_assert_ptr_nonnull(strstr(w.rq[w.n_rq - 1].body, "unknown c2n path"));
+	world_fini(&w);
+}
+
+TEST(a_plain_ping_without_an_answer_frees_its_slot_after_fifteen_seconds)
+{
+	struct world w;
+	char json[100];
+
+	world_start(&w, 45);
+	world_run(&w);
+	w.swallow_dial = true;
+	for (int i = 0; i < 10; i++) {
+		snprintf(json, sizeof json, "{\"URL\":\"http://pings.example/%d\"}", i);
+		control_ping_request(w.c, w.now, bytes_str(json), NULL);
+	}
+	world_run(&w);
+	ck_assert_uint_eq(w.n_dials, CONTROL_CONNS); /* the rest is dropped */
+	world_send_map(&w, "{\"KeepAlive\":true}");
+	world_pass(&w, SPAN_S(16));
+	ck_assert_uint_eq(w.n_hangups, CONTROL_CONNS - 1);
+	w.swallow_dial = false;
+	control_ping_request(w.c, w.now, bytes_str("{\"URL\":\"http://pings.example/again\"}"),
+			     NULL);
+	world_run(&w);
+	ck_assert_uint_eq(w.n_plain_heads, 1);
+	world_fini(&w);
+}
+
+/* --- the rest --- */
+
+TEST(a_bad_url_is_refused_with_words)
+{
+	static const char *const bad[] = {
+		"",           "control.example", "ftp://x",        "http://",
+		"http://a b", "http://x/path",   "http://x:99999", "http://u:p@x"
+	};
+	struct world w;
+	struct control_conf conf;
+	struct err e;
+
+	world_init(&w, 46);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		conf = world_conf(&w);
+		conf.url = bad[i];
+		e = (struct err){ 0 };
+		ck_assert_msg(!control_new(&conf, &e), "%s", bad[i]);
+		ck_assert_ptr_nonnull(strstr(e.text, "login server"));
+	}
+	world_fini(&w);
+}
+
+/* --- answers that go wrong --- */
+
+TEST(bytes_behind_the_101_head_are_noise_already)
+{
+	struct control_event ev;
+	struct world w;
+	uint8_t all[8192];
+	size_t n;
+
+	world_start(&w, 48);
+	while (w.n_upgrades == 0) { /* one step at a time, until the server answered the upgrade */
+		world_drain(&w);
+		world_serve(&w, 0);
+		if (w.n_upgrades == 0)
+			world_hear(&w, 0);
+	}
+	while (world_serve(&w, 0))
+		;
+	n = w.wire[0].down.len;
+	ck_assert_uint_gt(n, NOISE_RESP_LEN + 100); /* head, response and early payload */
+	ck_assert_uint_le(n, sizeof all);
+	memcpy(all, buf_bytes(&w.wire[0].down).data, n);
+	buf_clear(&w.wire[0].down);
+	control_feed(w.c, w.now, w.wall, 0, bytes_of(all, n)); /* all in one read */
+	while (control_next(w.c, &ev))
+		world_event(&w, &ev);
+	world_run(&w);
+	ck_assert(is_streaming(&w));
+	world_fini(&w);
+}
+
+static bool lite_500_thrice(struct world *w, const struct world_request *rq)
+{
+	if (!world_is_lite(rq) || world_count(w, world_is_lite) > 3)
+		return false;
+	world_answer(w, rq, 500, "database is locked");
+	return true;
+}
+
+TEST(a_failed_lite_update_is_repeated_after_a_while_and_the_stream_stays)
+{
+	struct world w;
+	struct control_conf conf;
+
+	world_init(&w, 49);
+	conf = world_conf(&w);
+	w.handle = lite_500_thrice;
+	world_client(&w, &conf);
+	control_start(w.c, w.now, w.wall);
+	world_pass(&w, SPAN_S(2));
+	ck_assert_uint_eq(world_count(&w, world_is_lite), 4);
+	ck_assert_uint_eq(world_count(&w, world_is_stream), 1);
+	ck_assert_uint_eq(w.n_dials, 1);
+	world_fini(&w);
+}
+
+static bool lite_never(struct world *w, const struct world_request *rq)
+{
+	return world_is_lite(rq) && world_count(w, world_is_lite) == 1;
+}
+
+TEST(a_lite_update_without_an_answer_is_the_end_of_the_connection)
+{
+	struct world w;
+	struct control_conf conf;
+
+	world_init(&w, 50);
+	conf = world_conf(&w);
+	w.handle = lite_never;
+	world_client(&w, &conf);
+	control_start(w.c, w.now, w.wall);
+	world_pass(&w, SPAN_S(35));
+	ck_assert_uint_eq(w.n_dials, 2);
+	ck_assert(is_streaming(&w));
+	world_fini(&w);
+}
+
+static bool map_500(struct world *w, const struct world_request *rq)
+{
+	if (!world_is_stream(rq))
+		return false;
+	world_answer(w, rq, 500, "something\nis wrong");
+	return true;
+}
+
+TEST(a_map_that_is_refused_backs_off_and_gives_the_servers_words)
+{
+	struct world w;
+	struct control_conf conf;
+
+	world_init(&w, 51);
+	conf = world_conf(&w);
+	w.handle = map_500;
+	world_client(&w, &conf);
+	control_start(w.c, w.now, w.wall);
+	world_pass(&w, SPAN_S(60));
+	ck_assert_str_eq(
+	    w.trouble,
+	    "control control.example:8080 refuses the map, status 500: something is wrong");
+	ck_assert_uint_ge(world_count(&w, world_is_stream), 15);
+	ck_assert_uint_le(world_count(&w, world_is_stream), 40);
+	ck_assert_uint_eq(w.n_dials, 1);
+	ck_assert_uint_eq(w.seen[CONTROL_REGISTERED], 1);
+	world_fini(&w);
+}
+
+static bool register_huge(struct world *w, const struct world_request *rq)
+{
+	char *body;
+
+	if (!world_is_register(rq) || world_count(w, world_is_register) > 1)
+		return false;
+	body = calloc(1, H2_BODY_MAX + 2);
+	memset(body, ' ', H2_BODY_MAX + 1);
+	world_answer(w, rq, 200, body);
+	free(body);
+	return true;
+}
+
+TEST(a_register_answer_longer_than_one_mebibyte_is_given_up_and_asked_again)
+{
+	struct world w;
+	struct control_conf conf;
+
+	world_init(&w, 52);
+	conf = world_conf(&w);
+	w.handle = register_huge;
+	w.max_piece = 4500;
+	world_client(&w, &conf);
+	control_start(w.c, w.now, w.wall);
+	world_pass(&w, SPAN_S(2));
+	ck_assert_ptr_nonnull(strstr(w.all_troubles, "broke off while registering"));
+	ck_assert(is_streaming(&w));
+	world_fini(&w);
+}
+
+static bool register_never(struct world *w, const struct world_request *rq)
+{
+	return world_is_register(rq) && world_count(w, world_is_register) == 1;
+}
+
+TEST(a_register_request_without_an_answer_ends_after_sixty_seconds)
+{
+	struct world w;
+	struct control_conf conf;
+
+	world_init(&w, 53);
+	conf = world_conf(&w);
+	w.handle = register_never;
+	world_client(&w, &conf);
+	control_start(w.c, w.now, w.wall);
+	world_pass(&w, SPAN_S(59));
+	ck_assert_uint_eq(w.n_dials, 1);
+	world_pass(&w, SPAN_S(2));
+	ck_assert_uint_eq(w.n_dials, 2);
+	ck_assert(is_streaming(&w));
+	world_fini(&w);
+}
+
+TEST(a_map_stream_that_the_server_ends_is_asked_for_again_on_the_same_connection)
+{
+	struct world w;
+
+	world_start(&w, 54);
+	world_run(&w);
+	ck_assert_int_eq(ts2021_server_send(w.wire[0].s, w.map_stream, "", 0, true), 0);
+	world_pass(&w, SPAN_S(1));
+	ck_assert_uint_eq(world_count(&w, world_is_stream), 2);
+	ck_assert_uint_eq(w.n_dials, 1);
+	ck_assert(w.last_is_first);
+	ck_assert_ptr_nonnull(strstr(w.all_troubles, "ended the map stream"));
+	world_fini(&w);
+}
+
+/* The last frame and the end of the stream come together: the frame counts. */
+TEST(a_frame_that_comes_with_the_end_of_the_stream_is_delivered)
+{
+	for (int plain = 0; plain < 2; plain++) {
+		struct world w;
+		struct control_conf conf;
+
+		world_init(&w, 55);
+		conf = world_conf(&w);
+		conf.plain_map = plain;
+		world_client(&w, &conf);
+		control_start(w.c, w.now, w.wall);
+		world_run(&w);
+		world_send_map(&w, "{\"PeersRemoved\":[4]}");
+		ck_assert_int_eq(ts2021_server_send(w.wire[0].s, w.map_stream, "", 0, true), 0);
+		w.first_map = NULL;
+		world_pass(&w, SPAN_S(1));
+		ck_assert_str_eq(w.last_map, "{\"PeersRemoved\":[4]}");
+		ck_assert_uint_eq(w.seen[CONTROL_MAP_ABORT], 0);
+		world_fini(&w);
+	}
+}
+
+TEST(a_new_node_key_is_handed_out_only_when_it_is_registered)
+{
+	struct world w;
+	struct control_conf conf;
+
+	world_init(&w, 56);
+	conf = world_conf(&w);
+	w.handle = register_never;
+	world_client(&w, &conf);
+	control_start(w.c, w.now, w.wall);
+	world_run(&w);
+	control_login(w.c, w.now, true);
+	ck_assert_uint_eq(w.seen[CONTROL_REGISTERED], 0);
+	w.handle = NULL;
+	world_run(&w);
+	ck_assert_uint_eq(w.seen[CONTROL_REGISTERED], 1);
+	ck_assert(memcmp(&w.node_key, &w.node, sizeof w.node) != 0);
+	world_fini(&w);
+}
+
+/* Any order of what a caller may do, with dials that fail or hang, servers that stop answering,
+ * bits that flip and time that passes: afterwards, left alone, it streams. */
+TEST(after_any_disorder_the_client_streams_again)
+{
+	for (uint64_t seed = 100; seed < 160; seed++) {
+		struct world w;
+		struct control_conf conf;
+
+		world_init(&w, seed);
+		conf = world_conf(&w);
+		conf.plain_map = seed & 1;
+		world_client(&w, &conf);
+		control_start(w.c, w.now, w.wall);
+		for (int step = 0; step < 40; step++) {
+			struct control_hostinfo hi = { .hostname = step & 1 ? "a" : "b" };
+
+			switch (rng_below(&w.rng.rng, 14)) {
+			case 0:
+				w.refuse_dial = w.refuse_dial ? NULL : "refused";
+				break;
+			case 1:
+				w.swallow_dial = !w.swallow_dial;
+				break;
+			case 2:
+				w.is_silent = !w.is_silent;
+				break;
+			case 3:
+				w.flip_down = 1 + (size_t)rng_below(&w.rng.rng, 500);
+				break;
+			case 4:
+				if (w.wire[0].is_open) {
+					world_shut(&w, 0);
+					control_closed(w.c, w.now, 0,
+						       rng_below(&w.rng.rng, 2) ? "reset" : NULL);
+				}
+				break;
+			case 5:
+				control_link_changed(w.c, w.now);
+				break;
+			case 6:
+				control_login(w.c, w.now, rng_below(&w.rng.rng, 2));
+				break;
+			case 7:
+				ck_assert_int_eq(control_set_hostinfo(w.c, &hi), 0);
+				break;
+			case 8:
+				w.close_handshake = !w.close_handshake;
+				break;
+			case 9:
+				w.close_after_key = !w.close_after_key;
+				break;
+			case 10:
+				control_stop(w.c);
+				world_drain(&w);
+				control_start(w.c, w.now, w.wall);
+				break;
+			case 11:
+				control_ping_request(w.c, w.now,
+						     bytes_str("{\"URL\":\"http://p.example/x\"}"),
+						     NULL);
+				break;
+			default:
+				world_pass(&w, SPAN_MS(rng_below(&w.rng.rng, 50000)));
+				break;
+			}
+		}
+		w.refuse_dial = NULL;
+		w.swallow_dial = w.is_silent = w.close_handshake = w.close_after_key = false;
+		w.flip_down = 0;
+		world_pass(&w, SPAN_S(300));
+		ck_assert_msg(w.frames > 0 && w.map_stream >= 0, "seed %llu",
+			      (unsigned long long)seed);
+		ck_assert_uint_eq(w.seen[CONTROL_MAP_BEGIN],
+				  w.seen[CONTROL_MAP_END] + w.seen[CONTROL_MAP_ABORT]);
+		world_send_map(&w, "{\"PeersRemoved\":[9]}");
+		world_run(&w);
+		ck_assert_str_eq(w.last_map, "{\"PeersRemoved\":[9]}");
+		world_fini(&w);
+	}
+}

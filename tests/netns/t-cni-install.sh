@@ -30,9 +30,17 @@ host_up; pod 2
 jq -c --argjson prev "$(prev 2)" '.plugins[1] + {cniVersion, name, prevResult: $prev}' $ours | cni ADD 2 > $work/out || fail "ADD with the joined settings: $(cat $work/out)"
 cni DEL 2 < <(conf 2 "" | sed 's/"name":"net"/"name":"k8s"/'); nothing_left install
 
+# watching OPTION...: in the background; its pid and, in the end, its exit code are in files, by a shell that has no other child
+watching() {
+	rm -f $work/watch.pid $work/watch.rc
+	bash -c '"$@" & echo $! > $0.pid; rc=0; wait $! || rc=$?; echo $rc > $0.rc' $work/watch "$bin" watch "$@" --bin-dir $bins --net-dir $nets --settings $work/settings > /dev/null 2> $work/watch.log &
+	until_ok '[ -s $work/watch.pid ]'
+}
+stop_watching() { kill "$(cat $work/watch.pid)"; until_ok '[ -s $work/watch.rc ]'; [ "$(cat $work/watch.rc)" = 0 ] || fail "watch ends with $(cat $work/watch.rc)"; }
+
 # watch follows the owner
-"$bin" watch --bin-dir $bins --net-dir $nets --settings $work/settings > /dev/null 2> $work/watch.log & pid=$!
-trap 'kill $pid 2> /dev/null || true' EXIT
+watching
+trap 'kill "$(cat $work/watch.pid)" 2> /dev/null || true' EXIT
 until_ok 'grep -q "as it should be" $work/watch.log'
 echo '{"cniVersion":"1.1.0","name":"k8s","plugins":[{"type":"bridge"},{"type":"portmap"}]}' > $work/new; mv $work/new $nets/10-owner.conflist
 until_ok 'jq -e "(.plugins | length) == 3" $ours > /dev/null'
@@ -42,13 +50,13 @@ rm $nets/10-owner.conflist
 until_ok '[ ! -e $ours ]'
 echo '{"cniVersion":"0.4.0","name":"single","type":"ptp","ipam":{"type":"host-local"}}' > $nets/20-single.conf
 until_ok 'jq -e ".cniVersion == \"0.4.0\" and .name == \"single\" and (.plugins | map(.type)) == [\"ptp\",\"tailpod-cni\"]" $ours > /dev/null 2>&1'
-kill $pid; wait $pid || fail "watch does not end with 0"
+stop_watching
 
 # on the way out of a cluster it takes everything along
-"$bin" watch --end remove --bin-dir $bins --net-dir $nets --settings $work/settings > /dev/null 2> $work/watch.log & pid=$!
+watching --end remove
 until_ok 'grep -q "as it should be" $work/watch.log'
 [ -e $bins/tailpod-cni ] || fail "no program"
-kill $pid; wait $pid || fail "watch does not end with 0"
+stop_watching
 [ ! -e $ours ] && [ -z "$(ls -A $bins)" ] || fail "watch --end remove leaves something"
 
 cp $work/before/10-owner.conflist $nets/; rm $nets/20-single.conf

@@ -1,12 +1,30 @@
 /* containerboot/act.c - what `tailscale up`, `set`, `down`, `logout` ask for, done to the node and
  * to what is stored */
+#include <errno.h>
+#include <string.h>
+
 #include "base/log.h"
 #include "containerboot/program.h"
 #include "node/c2n.h"
+#include "os/privilege.h"
 
 static struct node *node(struct program *p)
 {
 	return host_node(p->host);
+}
+
+void program_set_operator(struct program *p)
+{
+	const char *name = p->self.prefs.operator_user;
+	uid_t uid = (uid_t)-1;
+	int r = *name ? user_id(name, NULL, &uid) : 0;
+
+	if (r < 0)
+		log_warn(
+		    "containerboot: --operator=%s: %s; only root and the program's own user change "
+		    "settings",
+		    name, r == -ENOENT ? "no such user in /etc/passwd" : strerrordesc_np(-r));
+	localapi_server_set_operator(p->api, uid);
 }
 
 static void set_prefs(struct program *p, const struct prefs *next)
@@ -24,6 +42,7 @@ static void set_prefs(struct program *p, const struct prefs *next)
 				 prefs_field_text(f, next, b));
 	}
 	p->self.prefs = *next;
+	program_set_operator(p);
 	program_save(p);
 	if (node_set_prefs(node(p), program_hostinfo(p, &info), next->accept_routes,
 			   next->shields_up, prefs_exit_node(next)) < 0)

@@ -76,6 +76,7 @@ const struct control_hostinfo *program_hostinfo(const struct program *p,
 /* act.c: what the local API asks for */
 void program_c2n(void *ctx); /* what control asks of this node */
 void program_view(void *ctx, struct localapi_view *v);
+void program_set_operator(struct program *p); /* of the local API, as preferences name him */
 int program_act(void *ctx, const struct localapi_answer *what, const char **words);
 /* key.c: the auth key; *key is the caller's to wipe and free, NULL: none. 0 or -errno with one
  * line. */

@@ -638,6 +638,7 @@ static int open_listeners(struct program *p, struct err *e)
 	p->api = localapi_server_new(&api, e);
 	if (!p->api)
 		return -EIO;
+	program_set_operator(p);
 	link_socket(socket);
 	if ((proxy.socks5 || proxy.http) && !(p->proxy = proxy_server_new(&proxy, e)))
 		return -EIO;

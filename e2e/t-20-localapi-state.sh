@@ -61,6 +61,14 @@ in_ns a curl -s --unix-socket "$T/a.sock" -H 'Host: local-tailscaled.sock' -H 'O
 chmod 711 "$T"
 in_ns a setpriv --reuid 65534 --clear-groups curl -s --unix-socket "$T/a.sock" -X POST -H 'Host: local-tailscaled.sock' http://x/localapi/v0/logout -o /dev/null -w '%{http_code}' > "$T/code" || true
 grep -q 403 "$T/code" || die "a stranger may log us out: $(cat "$T/code")"
+stranger() { in_ns a setpriv --reuid 65534 --clear-groups "$PEERS/tailscale" --socket="$T/a.sock" set --shields-up="$1" > "$T/stranger" 2>&1; }
+stranger true && die "a stranger may set"
+ts a set --operator=nobody
+stranger true || die "the operator may not set: $(cat "$T/stranger")"
+stranger false
+ts a set --operator=
+stranger true && die "who is no longer the operator may still set"
+say "an operator"
 
 # --- our own CLI, by its other name too ---
 ln -s "$BIN/containerboot" "$T/tailscale"

@@ -224,6 +224,11 @@ static void act(struct localapi_server *s, struct httpd_call *c, struct localapi
 	answer(s, c, a->status, a->status == 204 ? NULL : a->type, buf_bytes(&a->body));
 }
 
+void localapi_server_set_operator(struct localapi_server *s, uid_t uid)
+{
+	s->conf.operator_uid = uid;
+}
+
 static bool may_write(const struct localapi_server *s, int fd)
 {
 	struct listen_peer peer;

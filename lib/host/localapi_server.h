@@ -29,6 +29,8 @@ struct localapi_server_conf {
 };
 struct localapi_server *localapi_server_new(const struct localapi_server_conf *conf,
 					    struct err *e); /* NULL: e */
+/* Who besides root and our own user may change settings; (uid_t)-1: nobody. */
+void localapi_server_set_operator(struct localapi_server *s, uid_t uid);
 void localapi_server_free(struct localapi_server *s);
 
 /* Tells the watchers; what: LOCALAPI_N_ bits. */

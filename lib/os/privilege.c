@@ -3,10 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/text.h"
 
 /* Who may look into the process anyway (root, a debugger) gets a core file without our memory:
  * headers of mapped files only. Best effort: /proc may be absent. */
@@ -93,4 +99,47 @@ int privilege_drop(const char *const *keep, struct err *err)
 	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	drop_bounding(keep);
 	return drop_all_but(keep, err);
+}
+
+/* "name:password:uid:..." */
+static bool is_user(struct bytes line, const char *name, uid_t *out)
+{
+	struct bytes field[3];
+	uint64_t n;
+
+	for (size_t i = 0; i < ARRAY_LEN(field); i++) {
+		const uint8_t *colon = memchr(line.data, ':', line.len);
+		const size_t len = colon ? (size_t)(colon - line.data) : 0;
+
+		if (!colon)
+			return false;
+		field[i] = bytes_of(line.data, len);
+		line = bytes_of(colon + 1, line.len - len - 1);
+	}
+	if (!bytes_eq_str(field[0], name) || !text_u64(field[2], &n) || n >= UINT32_MAX)
+		return false;
+	*out = (uid_t)n;
+	return true;
+}
+
+int user_id(const char *name, const char *passwd, uid_t *out)
+{
+	AUTO_FREE char *line = NULL;
+	size_t cap = 0;
+	uint64_t n;
+	ssize_t len;
+	bool found = false;
+	FILE *f;
+
+	if (text_u64(bytes_str(name), &n) && n < UINT32_MAX) {
+		*out = (uid_t)n;
+		return 0;
+	}
+	f = fopen(passwd ? passwd : "/etc/passwd", "re");
+	if (!f)
+		return -errno;
+	while (!found && (len = getline(&line, &cap, f)) > 0)
+		found = is_user(bytes_of(line, (size_t)len), name, out);
+	fclose(f);
+	return found ? 0 : -ENOENT;
 }

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "base/attr.h"
 #include "base/err.h"
@@ -18,6 +19,10 @@ MUST_USE int privilege_at_start(struct err *err);
 /* No new privileges, all capabilities gone but those in keep (names of cap_from_name,
  * NULL-terminated; NULL: none). */
 MUST_USE int privilege_drop(const char *const *keep, struct err *err);
+
+/* The user id of a name in a file like /etc/passwd (NULL: that one), or of digits. 0, -ENOENT:
+ * there is no such user; -errno: the file cannot be read */
+MUST_USE int user_id(const char *name, const char *passwd, uid_t *out);
 
 /* Locked memory outside core dumps for private keys. Never grows; freeing wipes. When locking is
  * refused (RLIMIT_MEMLOCK) it still works and is_locked says no. */

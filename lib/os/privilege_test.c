@@ -83,6 +83,32 @@ TEST(a_capability_that_is_not_held_or_unknown_is_named)
 	ck_assert_ptr_nonnull(strstr(err.text, "cap_net_admin"));
 }
 
+TEST(a_user_is_found_by_name_or_number)
+{
+	char path[] = "/tmp/passwd-XXXXXX", line[2000];
+	uid_t id = 0;
+	FILE *f = fdopen(mkstemp(path), "w");
+
+	ck_assert_ptr_nonnull(f);
+	memset(line, 'x', sizeof line - 1);
+	line[sizeof line - 1] = 0;
+	fprintf(
+	    f,
+	    "root:x:0:0::/:/bin/sh\n%s:x:7:7::/:/\nnonsense\nann:x:1000:1000::/home/ann:/bin/sh\n",
+	    line);
+	fclose(f);
+	ck_assert_int_eq(user_id("ann", path, &id), 0);
+	ck_assert_uint_eq(id, 1000);
+	ck_assert_int_eq(user_id("65532", "/no/such/file", &id), 0);
+	ck_assert_uint_eq(id, 65532);
+	ck_assert_int_eq(user_id("an", path, &id), -ENOENT);
+	ck_assert_int_eq(user_id("nonsense", path, &id), -ENOENT);
+	ck_assert_int_eq(user_id("4294967295", path, &id),
+			 -ENOENT); /* means nobody to the kernel */
+	ck_assert_int_eq(user_id("ann", "/no/such/file", &id), -ENOENT);
+	unlink(path);
+}
+
 TEST(the_arena_gives_zeroed_aligned_pieces_until_it_is_full)
 {
 	struct secret_arena *a = secret_arena_new(100);

@@ -5,9 +5,8 @@
  *
  *      counted: calls N allocations N packets N bytes N
  *
- * calls: of the functions below, which are all that run while packets flow (t-counts.sh holds them
- * against the kernel's own count); packets: UDP datagrams in and out, each of a bundle; bytes: of
- * those.
+ * calls: of the functions below, those that the data path uses; nothing holds them against a count
+ * of the kernel's own. packets: UDP datagrams in and out, each of a bundle; bytes: of those.
  */
 #include <errno.h>
 #include <netinet/in.h>

@@ -76,7 +76,7 @@ static void on_reached(void *ctx, const struct reached *r)
 	client_forget(c);
 	if (r->result == REACH_OK && !r->s) {
 		stream_keepalive(s, 60, 15, 4);
-		if (host_splice(g->host, r->id, s, bytes_of(NULL, 0)) < 0)
+		if (host_splice(g->host, r->id, s, bytes_of(NULL, 0)) == -ENOMEM)
 			log_warn("egress: out of memory for a connection");
 		return;
 	}

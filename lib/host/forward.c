@@ -4,6 +4,7 @@
  * data-plane.md 6.4: the same port on loopback, whichever family the peer used; addresses of routes
  * that we serve are dialled themselves. A refused dial refuses the peer.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,7 +68,8 @@ static void on_open(void *ctx)
 	size_t len = host_proxy_header(f->proxy_protocol, &f->remote, &f->local, head, sizeof head);
 
 	ns_tcp_accept(node_netstack(f->host->node), loop_now(f->host->loop), f->id);
-	if (host_splice_after(f->host, f->id, f->s, bytes_of(NULL, 0), bytes_of(head, len)) != 0)
+	if (host_splice_after(f->host, f->id, f->s, bytes_of(NULL, 0), bytes_of(head, len)) ==
+	    -ENOMEM)
 		log_warn("host: out of memory for an inbound connection");
 	forward_free(f);
 }

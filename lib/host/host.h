@@ -99,7 +99,8 @@ void host_connect_cancel(struct host_connect *c);
 
 /* Joins an established flow and an open stream, both ways, with half-close and back-pressure and no
  * buffer in between; owns both from now on. `early`: bytes already read from the stream, which
- * enter the flow first. 0 or -ENOMEM (then both are closed) */
+ * enter the flow first. 0, -ENOMEM, or -ECONNRESET: the flow has ended meanwhile (then both are
+ * closed) */
 MUST_USE int host_splice(struct host *h, struct ns_id id, struct stream *s, struct bytes early);
 /* The same with a stream that carries `before` (copied, at most HOST_BEFORE_MAX) ahead of the
  * flow's bytes: a PROXY header, an answer. */

@@ -203,7 +203,13 @@ static int join(struct host *h, struct ns_id id, struct stream *s, struct bytes 
 	struct splice *sp = calloc(1, sizeof *sp);
 	struct netstack *ns = node_netstack(h->node);
 	mono_t t = loop_now(h->loop);
+	struct ns_tcp_info info;
 
+	if (!ns_tcp_info(ns, id, &info)) {
+		free(sp);
+		stream_reset(s);
+		return -ECONNRESET;
+	}
 	if (!sp || ns_tcp_write(ns, t, id, early.data, early.len) != early.len ||
 	    before.len > sizeof sp->before) {
 		free(sp);
@@ -255,12 +261,15 @@ struct host_connect {
 	struct loop_timer timer;
 };
 
+/* The peer need not wait for us: its bytes and its end may come before the flow is joined. Nobody
+ * is told of them; host_splice looks for both. */
 static void finish(struct host_connect *c, bool ok, enum ns_end end)
 {
 	host_connect_fn *done = c->done;
 	struct ns_id id = c->id;
 	void *ctx = c->ctx;
 
+	ns_tcp_set_user(node_netstack(c->host->node), id, NULL);
 	loop_timer_fini(&c->timer);
 	host_kick(c->host);
 	free(c);

@@ -76,12 +76,13 @@ void ns_tcp_accept(struct netstack *ns, mono_t now, struct ns_id id)
 
 void ns_tcp_refuse(struct netstack *ns, mono_t now, struct ns_id id)
 {
-	struct tcp_conn *c = get(ns, id);
+	struct tcp_conn *c = conn_table_get(&ns->table, id.index, id.generation);
 
 	(void)now;
-	if (!c || c->state != TCP_PENDING)
+	if (!c || (c->state != TCP_PENDING && !c->is_ended))
 		return;
-	tcp_send_rst(ns, c);
+	if (!c->is_ended) /* else the peer took its SYN back, and nobody need be told any more */
+		tcp_send_rst(ns, c);
 	tcp_free(ns, c);
 }
 

@@ -331,11 +331,9 @@ static void on_map_end(struct node *n, mono_t now, wall_t wall)
 		return;
 	n->in_frame = false;
 	if (netmap_end(n->netmap, wall, &e) != 0) {
-		node_health_set(n, "map", e.text);
-		control_link_changed(n->control, now);
+		control_map_unusable(n->control, now, e.text);
 		return;
 	}
-	node_health_set(n, "map", NULL);
 	n->map_is_live = true;
 	control_map_applied(n->control, now);
 	node_apply_changes(n, now, wall);
@@ -343,12 +341,14 @@ static void on_map_end(struct node *n, mono_t now, wall_t wall)
 
 static void on_map_bytes(struct node *n, mono_t now, const struct control_event *ev)
 {
-	if (!n->in_frame || netmap_feed(n->netmap, ev->data) == 0)
+	int ret = n->in_frame ? netmap_feed(n->netmap, ev->data) : 0;
+
+	if (ret == 0)
 		return;
 	netmap_abort(n->netmap);
 	n->in_frame = false;
-	log_warn("node: a map frame is malformed; asking for the whole map again");
-	control_link_changed(n->control, now);
+	control_map_unusable(n->control, now,
+			     ret == -ENOMEM ? "no memory for it" : "malformed JSON");
 }
 
 static void fatal(struct node *n, int code, const char *text)

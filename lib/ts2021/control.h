@@ -98,6 +98,9 @@ void control_link_changed(struct control *c, mono_t now); /* reconnect soon */
 /* Node says what the map told: the stream's state is complete (resets back-off), or the node key
  * expired. */
 void control_map_applied(struct control *c, mono_t now);
+/* Or that it could not be applied (why: words): the stream, whose later frames would be changes of
+ * a state that nobody has, is left and asked for anew after the back-off. */
+void control_map_unusable(struct control *c, mono_t now, const char *why);
 /* PingRequest of the map; json: the object. HEAD (over Noise or plain) and c2n /echo are answered
  * here. true: something is left for the node in *left (PING_C2N, PING_PEER), which is the caller's:
  * control_ping_answer for each answer, ping_fini at the end. left NULL: nobody acts, other c2n

@@ -90,6 +90,13 @@ static void map_ended(struct control *c)
 	control_wait(c, backoff_fail(&c->map_backoff, c->rng));
 }
 
+static void map_unreadable(struct control *c, const char *why)
+{
+	control_trouble(c, "control %s sent a map that cannot be read: %s; asking again",
+			c->url.authority, why);
+	map_ended(c);
+}
+
 static void frame_complete(struct control *c)
 {
 	c->in_frame = false;
@@ -128,10 +135,7 @@ bool control_map_next(struct control *c, struct control_event *ev)
 			ev->type = CONTROL_MAP_END;
 			return true;
 		case MAP_STREAM_BAD:
-			control_trouble(
-			    c, "control %s sent a map that cannot be read: %s; asking again",
-			    c->url.authority, c->ms.why);
-			map_ended(c);
+			map_unreadable(c, c->ms.why);
 			return false;
 		case MAP_STREAM_MORE:
 			c->map_used = used;
@@ -235,6 +239,13 @@ void control_map_applied(struct control *c, mono_t now)
 {
 	c->now = now;
 	backoff_reset(&c->map_backoff);
+}
+
+void control_map_unusable(struct control *c, mono_t now, const char *why)
+{
+	c->now = now;
+	if (c->map_open)
+		map_unreadable(c, why);
 }
 
 void control_map_tick(struct control *c)

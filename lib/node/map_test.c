@@ -1,0 +1,150 @@
+/* node/map_test.c - a node at a control server: what becomes of maps that cannot be used */
+#include "node/node.h"
+#include "tests/ts2021_world.h"
+
+static struct node *node;
+
+static void node_event(struct world *w, const struct node_effect *ef)
+{
+	uint8_t tmp[4096];
+	size_t n;
+
+	if (ef->type == NODE_DIAL && ef->stream == 0) {
+		ck_assert(!w->wire[0].is_open);
+		w->n_dials++;
+		w->wire[0].is_open = true;
+		node_stream_opened(node, w->now, 0);
+	} else if (ef->type == NODE_STREAM_CLOSE && ef->stream == 0) {
+		w->n_hangups++;
+		world_shut(w, 0);
+	} else if (ef->type == NODE_STREAM_OUTPUT && ef->stream == 0) {
+		while ((n = node_stream_pull(node, w->now, 0, tmp, sizeof tmp)) > 0)
+			ck_assert(buf_append(&w->wire[0].up, tmp, n));
+	}
+}
+
+static void run(struct world *w)
+{
+	bool moved = true;
+
+	for (unsigned rounds = 0; moved; rounds++) {
+		struct world_wire *x = &w->wire[0];
+		struct node_effect ef;
+
+		ck_assert_msg(rounds < 200000, "the two ends do not come to rest");
+		moved = false;
+		while (node_next(node, w->now, w->wall, &ef)) {
+			moved = true;
+			node_event(w, &ef);
+		}
+		moved = world_serve(w, 0) || moved;
+		if (x->is_open && x->down.len > 0) {
+			uint8_t tmp[5000];
+			size_t n = world_piece(w, x->down.len);
+
+			memcpy(tmp, buf_bytes(&x->down).data, n);
+			buf_consume(&x->down, n);
+			node_stream_feed(node, w->now, w->wall, 0, bytes_of(tmp, n));
+			moved = true;
+		}
+	}
+}
+
+static void pass(struct world *w, span_t d)
+{
+	mono_t end = mono_add(w->now, d), t;
+
+	run(w);
+	while (t = node_deadline(node), mono_before(t, end)) {
+		t = mono_max(t, w->now);
+		w->wall.ns += t.ns - w->now.ns;
+		w->now = t;
+		node_tick(node, w->now, w->wall);
+		run(w);
+	}
+	w->wall.ns += end.ns - w->now.ns;
+	w->now = end;
+	node_tick(node, w->now, w->wall);
+	run(w);
+}
+
+static void start(struct world *w)
+{
+	struct node_conf conf = { 0 };
+	struct err e = { 0 };
+
+	world_init(w, 31);
+	w->first_map =
+	    "{\"Node\":{\"ID\":1,\"StableID\":\"n1\",\"Name\":\"a.example.\",\"Key\":\"nodekey:"
+	    "1111111111111111111111111111111111111111111111111111111111111111\","
+	    "\"Addresses\":[\"100.64.0.1/32\"],\"MachineAuthorized\":true},\"Domain\":\"example\","
+	    "\"PacketFilters\":{\"base\":[]},\"Peers\":[]}";
+	conf.rng = &w->rng.rng;
+	conf.control_url = "http://control.example:8080";
+	conf.hostinfo.hostname = "a";
+	conf.machine = w->machine;
+	conf.node = w->node;
+	key_gen(&conf.disco, &w->rng.rng);
+	node = node_new(&conf, &e);
+	ck_assert_msg(node != NULL, "%s", e.text);
+	node_start(node, w->now, w->wall);
+	pass(w, SPAN_S(1));
+	ck_assert_str_eq(node_state_names[node_state(node)], "Running");
+	ck_assert_uint_eq(world_count(w, world_is_stream), 1);
+}
+
+static void stop(struct world *w)
+{
+	node_free(node);
+	world_fini(w);
+}
+
+static const char *health(void)
+{
+	const char *v[NODE_HEALTH_MAX];
+
+	return node_health(node, v, ARRAY_LEN(v)) > 0 ? v[0] : "";
+}
+
+static void spoil(const char *frame, const char *words)
+{
+	struct world w;
+	size_t streams, dials;
+
+	start(&w);
+	dials = w.n_dials;
+	streams = world_count(&w, world_is_stream);
+	world_send_map(&w, frame);
+	run(&w);
+	ck_assert_msg(strstr(health(), words) != NULL, "health is \"%s\"", health());
+	/* changes that follow are changes of what is not known: they are not taken */
+	pass(&w, SPAN_S(10));
+	ck_assert_uint_eq(world_count(&w, world_is_stream), streams + 1);
+	ck_assert_uint_eq(w.n_dials, dials); /* the connection is good */
+	ck_assert_str_eq(health(), "");
+	ck_assert_str_eq(node_state_names[node_state(node)], "Running");
+	stop(&w);
+}
+
+TEST(a_frame_that_is_no_json_makes_the_node_ask_for_the_whole_map)
+{
+	spoil("{\"PeersChanged\":[{\"ID\":2,]}", "sent a map that cannot be read: malformed JSON");
+	spoil("{\"PeersChanged\":[", "sent a map that cannot be read");
+}
+
+TEST(a_server_that_never_sends_a_usable_map_is_asked_ever_more_seldom)
+{
+	struct world w;
+	size_t streams;
+
+	start(&w);
+	w.first_map = "{\"Peers\":[]}"; /* no Node: not the beginning of a stream */
+	world_send_map(&w, "nonsense");
+	pass(&w, SPAN_S(600));
+	streams = world_count(&w, world_is_stream);
+	ck_assert_uint_ge(streams, 10);
+	ck_assert_uint_le(streams, 60);
+	ck_assert_msg(strstr(health(), "no Node") != NULL, "health is \"%s\"", health());
+	ck_assert_uint_eq(netmap_self(node_netmap(node))->id, 1); /* what was known still counts */
+	stop(&w);
+}

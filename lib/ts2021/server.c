@@ -2,7 +2,8 @@
  *
  * The 101 head, the Noise response and the early payload are queued at birth; from there on records
  * carry HTTP/2. A connection that does not bring its first complete request in TS2021_FIRST_S, or
- * sends nothing and asks nothing for TS2021_IDLE_S while no stream is open, is closed.
+ * for TS2021_IDLE_S has no request that waits for its answer or for more of it, is closed. An
+ * answer that is whole does not count: who leaves it unread would hold the connection for ever.
  */
 #include "ts2021/server.h"
 
@@ -89,7 +90,7 @@ static void look_at_deadline(struct ts2021_server *s, mono_t now)
 	bool is_busy = false;
 
 	for (const struct h2s_stream *t = s->h2.streams; t; t = t->next)
-		is_busy = is_busy || t->request_due || t->is_told;
+		is_busy = is_busy || t->request_due || (t->is_told && !t->is_ended);
 	if (is_busy)
 		s->deadline = MONO_NEVER;
 	else if (mono_is_never(s->deadline))

@@ -249,6 +249,30 @@ TEST(a_client_that_asks_nothing_is_closed_and_one_with_an_open_stream_is_not)
 	ends_close(&e);
 }
 
+TEST(a_client_that_leaves_its_whole_answer_unread_is_closed)
+{
+	static const uint8_t chunk[H2_MAP_WINDOW + 1000];
+	struct ts2021_server_event ev;
+	struct ends e;
+
+	ends_open(&e);
+	ask(&e, H2_MAP, "/m", 0);
+	ck_assert(ends_run(&e));
+	ck_assert(next_request(&e, &ev));
+	ck_assert_int_eq(ts2021_server_answer(e.s, ev.stream, 200, NULL, true), 0);
+	ck_assert(ends_run(&e));
+	ck_assert(mono_is_never(ts2021_server_deadline(e.s))); /* there is more to come */
+	ck_assert_int_eq(ts2021_server_send(e.s, ev.stream, chunk, sizeof chunk, true), 0);
+	ck_assert(ends_run(&e)); /* the client consumes nothing */
+	ck_assert_uint_gt(ts2021_server_queued(e.s, ev.stream), 0);
+	ck_assert(!mono_is_never(ts2021_server_deadline(e.s)));
+	ts2021_server_tick(e.s, ts2021_server_deadline(e.s));
+	while (ts2021_server_next(e.s, &ev) && ev.type != TS2021_CLOSED)
+		;
+	ck_assert_int_eq(ev.type, TS2021_CLOSED);
+	ends_close(&e);
+}
+
 TEST(a_corrupted_or_short_initiation_is_refused)
 {
 	uint8_t init[NOISE_INIT_LEN];

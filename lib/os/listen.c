@@ -15,7 +15,7 @@
 #include "base/text.h"
 #include "os/sockaddr.h"
 
-enum { BACKLOG = 1024, ACCEPTS = 64, EMFILE_PAUSE_MS = 100 };
+enum { BACKLOG = 1024, ACCEPTS = 64, EMFILE_PAUSE_MS = 100, EMFILE_WORDS_S = 60 };
 
 struct listener {
 	struct loop *loop;
@@ -31,6 +31,7 @@ struct listener {
 		struct loop_poll poll;
 	} sockets[LISTEN_ADDRS_MAX];
 	struct loop_timer retry; /* after EMFILE */
+	mono_t words_at;         /* not before then is it told again */
 	char *path;              /* of a unix socket that is ours to remove */
 	dev_t dev;
 	ino_t ino;
@@ -96,6 +97,18 @@ static void retry(void *ctx)
 	update(ctx);
 }
 
+/* It may last for hours, and is looked at ten times a second. */
+static void tell_short(struct listener *l, int code)
+{
+	const mono_t now = loop_now(l->loop);
+
+	if (!mono_due(l->words_at, now))
+		return;
+	l->words_at = mono_add(now, SPAN_S(EMFILE_WORDS_S));
+	log_warn("listen: port %u: connections wait, none can be accepted for now: %s", l->port,
+		 strerrordesc_np(code));
+}
+
 /* One connection; false: no more for now. */
 static bool accept_one(struct listen_socket *s)
 {
@@ -111,8 +124,7 @@ static bool accept_one(struct listen_socket *s)
 		return !l->is_closed && !l->is_paused;
 	}
 	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-		log_warn("listen: port %u: cannot accept for now: %s", l->port,
-			 strerrordesc_np(errno));
+		tell_short(l, errno);
 		loop_timer_set(&l->retry, mono_add(loop_now(l->loop), SPAN_MS(EMFILE_PAUSE_MS)));
 		return false;
 	}
@@ -159,7 +171,7 @@ static struct listener *listener_new(struct loop *loop, listen_fn *fn, void *ctx
 		err_set(err, ENOMEM, "listen");
 		return NULL;
 	}
-	*l = (struct listener){ .loop = loop, .fn = fn, .ctx = ctx };
+	*l = (struct listener){ .loop = loop, .fn = fn, .ctx = ctx, .words_at = { INT64_MIN } };
 	loop_timer_init(loop, &l->retry, retry, l);
 	return l;
 }

@@ -40,6 +40,17 @@ struct httpd {
 
 static void run(struct httpd_call *c);
 
+/* Who waits for a request, sends one or takes an answer, for the longest; NULL: all are at work */
+static struct httpd_call *idle_longest(const struct httpd *d)
+{
+	struct httpd_call *oldest = NULL;
+
+	for (struct httpd_call *c = d->calls; c; c = c->next) /* the newest is first */
+		if (c->state != AT_WORK && c->state != AT_STREAM)
+			oldest = c;
+	return oldest;
+}
+
 static void call_free(struct httpd_call *c)
 {
 	struct httpd *d = c->d;
@@ -103,6 +114,7 @@ static void emit_head(struct httpd_call *c, int status, const char *type,
 static void finish(struct httpd_call *c)
 {
 	c->gone = NULL;
+	listener_pause(c->d->l, false);
 	buf_clear(&c->body);
 	buf_consume(&c->in, c->consumed);
 	c->consumed = 0;
@@ -213,6 +225,8 @@ static void work(struct httpd_call *c)
 		return;
 	}
 	c->state = AT_WORK;
+	if (c->d->n >= HTTPD_CLIENTS_MAX && !idle_longest(c->d))
+		listener_pause(c->d->l, true); /* until one of them is done */
 	c->d->conf.fn(c->d->conf.ctx, c, &rq);
 }
 
@@ -356,10 +370,21 @@ static const struct stream_ops ops = {
 	.closed = on_closed,
 };
 
+/* Those that only hold a place do not keep others out: a probe is answered while strangers fill the
+ * listener with connections that say nothing. */
+static bool make_room(struct httpd *d)
+{
+	struct httpd_call *oldest = d->n >= HTTPD_CLIENTS_MAX ? idle_longest(d) : NULL;
+
+	if (oldest)
+		drop(oldest);
+	return d->n < HTTPD_CLIENTS_MAX;
+}
+
 static void on_accept(void *ctx, int fd, const struct ipport *from)
 {
 	struct httpd *d = ctx;
-	struct httpd_call *c = calloc(1, sizeof *c);
+	struct httpd_call *c = make_room(d) ? calloc(1, sizeof *c) : NULL;
 
 	(void)from;
 	if (!c) {
@@ -371,7 +396,6 @@ static void on_accept(void *ctx, int fd, const struct ipport *from)
 		d->calls->prev = c;
 	d->calls = c;
 	d->n++;
-	listener_pause(d->l, d->n >= HTTPD_CLIENTS_MAX);
 	buf_init(&c->in, HTTP1_HEAD_MAX + d->conf.body_max + 2 * READ_ROOM);
 	buf_init(&c->body, d->conf.body_max);
 	buf_init(&c->out, d->conf.answer_max + HTTPD_BACKLOG_MAX + HTTP1_HEAD_MAX);

@@ -287,6 +287,60 @@ TEST(a_reader_that_is_too_slow_is_cut_off)
 	stop();
 }
 
+TEST(silent_connections_make_room_for_one_that_asks)
+{
+	int fd[HTTPD_CLIENTS_MAX], late;
+
+	start();
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
+		fd[i] = dial();
+		if (i % 64 == 0)
+			turn(1);
+	}
+	put(fd[0], "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n"); /* at work: it keeps its place */
+	put(fd[1], "GET /unfinished");
+	turn(3);
+	late = dial();
+	put(late, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+	check(late, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n/a");
+	ck_assert(has_ended(fd[1])); /* it came first of those without a request */
+	httpd_answer(held, 200, NULL, NULL, 0, bytes_str("x"));
+	check(fd[0], "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+		close(fd[i]);
+	close(late);
+	turn(3);
+	stop();
+}
+
+TEST(with_every_connection_at_work_the_next_waits_until_one_is_done)
+{
+	static struct httpd_call *all[HTTPD_CLIENTS_MAX];
+	int fd[HTTPD_CLIENTS_MAX], late;
+	char c;
+
+	start();
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
+		held = NULL;
+		fd[i] = dial();
+		put(fd[i], "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+		for (int k = 0; k < 1000 && !held; k++)
+			turn(1);
+		ck_assert_ptr_nonnull(all[i] = held);
+	}
+	late = dial();
+	put(late, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+	turn(5);
+	ck_assert_int_eq(recv(late, &c, 1, 0), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	httpd_answer(all[7], 200, NULL, NULL, 0, bytes_str("x"));
+	check(late, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n/a");
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+		close(fd[i]);
+	close(late);
+	stop();
+}
+
 TEST(a_unix_socket_has_its_mode_and_goes_with_the_server)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };

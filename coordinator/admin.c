@@ -1,6 +1,7 @@
 /* coordinator/admin.c - API keys, the policy, reloading: what the API and signals ask of the server
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,7 +69,7 @@ static int load_file(struct serve *s, struct err *e)
 
 static int load_stored(struct serve *s, struct err *e)
 {
-	AUTO_FREE char *text = NULL;
+	AUTO_FREE char *text = NULL, *at = NULL;
 	size_t len = 0;
 	int ret = store_get(s->store, "policy", &text, &len, e);
 
@@ -76,6 +77,8 @@ static int load_stored(struct serve *s, struct err *e)
 		return 0;
 	if (ret == 0)
 		ret = policy_put_in_force(s, bytes_of(text, len), e);
+	if (ret == 0 && store_get(s->store, "policy_at", &at, &len, e) == 0)
+		s->policy_at.ns = strtoll(at, NULL, 10);
 	return ret == 0 ? 0 : err_wrap(e, "the stored policy");
 }
 
@@ -91,6 +94,7 @@ static struct bytes api_policy(void *ctx, wall_t *when)
 static int api_set_policy(void *ctx, struct bytes text, struct err *e)
 {
 	struct serve *s = ctx;
+	char at[24];
 	int ret;
 
 	if (from_file(s))
@@ -106,6 +110,9 @@ static int api_set_policy(void *ctx, struct bytes text, struct err *e)
 		ret = store_unset(s->store, "policy", &s->why);
 	else
 		ret = store_set(s->store, "policy", text, &s->why);
+	snprintf(at, sizeof at, "%lld", (long long)s->policy_at.ns); /* nanoseconds */
+	if (ret == 0)
+		ret = store_set(s->store, "policy_at", bytes_str(at), &s->why);
 	s->failed |= ret != 0;
 	return ret == 0 ? 0 : err_say(e, EIO, "the policy could not be stored");
 }

@@ -26,6 +26,21 @@
 
 /* --- events --- */
 
+/* With its deletion: the id of what is gone is not given again. */
+static int delete_object(struct serve *s, enum store_table table, int64_t id)
+{
+	struct buf text;
+	int ret = store_del(s->store, table, id, &s->why);
+
+	buf_init(&text, STORE_VALUE_MAX);
+	if (ret == 0 && tailnet_ids_emit(s->t, &text) != 0)
+		ret = err_set(&s->why, ENOMEM, "store the next ids");
+	if (ret == 0)
+		ret = store_set(s->store, "ids", buf_bytes(&text), &s->why);
+	buf_fini(&text);
+	return ret;
+}
+
 static int store_object(struct serve *s, const struct tailnet_event *ev)
 {
 	static const enum store_table table[] = {
@@ -39,7 +54,7 @@ static int store_object(struct serve *s, const struct tailnet_event *ev)
 	int ret;
 
 	if (is_delete)
-		return store_del(s->store, table[ev->type], ev->id, &s->why);
+		return delete_object(s, table[ev->type], ev->id);
 	buf_init(&text, STORE_VALUE_MAX);
 	ret = ev->type == TAILNET_STORE_USER  ? tailnet_user_emit(s->t, ev->id, &text)
 	      : ev->type == TAILNET_STORE_KEY ? tailnet_authkey_emit(s->t, ev->id, &text)
@@ -211,6 +226,18 @@ static int load_node(void *ctx, int64_t id, struct bytes json, struct err *e)
 	return tailnet_node_load(((struct serve *)ctx)->t, json, e);
 }
 
+static int load_ids(struct serve *s, struct err *e)
+{
+	char *text = NULL;
+	size_t len = 0;
+	int ret = store_get(s->store, "ids", &text, &len, e);
+
+	if (ret == 0)
+		ret = tailnet_ids_load(s->t, bytes_of(text, len), e);
+	free(text);
+	return ret == -ENOENT ? 0 : ret; /* nothing was ever deleted */
+}
+
 static int open_store(struct serve *s, struct err *e)
 {
 	char path[CONFIG_TEXT + 32];
@@ -255,6 +282,8 @@ static int open_tailnet(struct serve *s, struct err *e)
 		ret = store_each(s->store, STORE_KEYS, load_key, s, e);
 	if (ret == 0)
 		ret = store_each(s->store, STORE_NODES, load_node, s, e);
+	if (ret == 0)
+		ret = load_ids(s, e);
 	return ret;
 }
 

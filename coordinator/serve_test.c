@@ -420,3 +420,102 @@ TEST(stored_policy_and_keys_of_the_server_stay_the_same_over_a_restart)
 	stop(SIGTERM, true);
 	clean();
 }
+
+static long id_of(const char *name)
+{
+	char target[80];
+	const char *p;
+
+	snprintf(target, sizeof target, "/api/v1/user?name=%s", name);
+	ck_assert_uint_eq(request(true, "GET", target, "", ""), 200);
+	p = strstr(reply, "\"id\":\"");
+	return p ? strtol(p + 6, NULL, 10) : -1;
+}
+
+static void make_user(const char *name)
+{
+	char body[80];
+
+	snprintf(body, sizeof body, "{\"name\":\"%s\"}", name);
+	ck_assert_uint_eq(request(true, "POST", "/api/v1/user", "", body), 200);
+}
+
+TEST(id_of_what_was_deleted_is_not_given_again_after_a_restart)
+{
+	char target[80];
+	long id;
+
+	begin("");
+	make_user("first");
+	make_user("last");
+	id = id_of("last");
+	ck_assert_int_gt(id, 1);
+	snprintf(target, sizeof target, "/api/v1/user/%ld", id);
+	ck_assert_uint_eq(request(true, "DELETE", target, "", ""), 200);
+	stop(SIGKILL, false);
+	run();
+	make_user("new");
+	ck_assert_int_eq(id_of("new"), id + 1);
+	stop(SIGTERM, true);
+	clean();
+}
+
+/* all that the API shows of what is stored */
+static char *shown(void)
+{
+	static const char *const lists[] = { "/api/v1/user", "/api/v1/preauthkey", "/api/v1/apikey",
+					     "/api/v1/node", "/api/v1/policy" };
+	char *all = NULL, *more;
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		const char *body;
+
+		ck_assert_uint_eq(request(true, "GET", lists[i], "", ""), 200);
+		body = strstr(reply, "\r\n\r\n");
+		ck_assert_ptr_nonnull(body);
+		ck_assert_int_ge(asprintf(&more, "%s%s\n", all ? all : "", body + 4), 0);
+		free(all);
+		all = more;
+	}
+	return all;
+}
+
+TEST(backup_put_in_place_of_the_database_has_all_that_was_there_when_it_was_made)
+{
+	char copy[96], db[96], wal[96], body[160], *before, *after;
+	size_t same = 0;
+	int n;
+
+	begin("");
+	for (int i = 0; i < 30; i++) {
+		snprintf(body, sizeof body, "u%d", i);
+		make_user(body);
+		n = snprintf(body, sizeof body, "{\"user\":\"%d\",\"reusable\":true}", i + 1);
+		ck_assert_int_lt(n, (int)sizeof body);
+		ck_assert_uint_eq(request(true, "POST", "/api/v1/preauthkey", "", body), 200);
+	}
+	ck_assert_uint_eq(request(true, "POST", "/api/v1/apikey", "", "{}"), 200);
+	ck_assert_uint_eq(
+	    request(true, "PUT", "/api/v1/policy", "", "{\"policy\":\"{\\\"acls\\\": []}\"}"), 200);
+	before = shown();
+	ck_assert_ptr_nonnull(strstr(before, "u29"));
+	snprintf(copy, sizeof copy, "%s/copy", srv.dir);
+	snprintf(db, sizeof db, "%s/coordinator.db", srv.dir);
+	snprintf(wal, sizeof wal, "%s/coordinator.db-wal", srv.dir);
+	snprintf(body, sizeof body, "{\"path\":\"%s\"}", copy);
+	ck_assert_uint_eq(request(true, "POST", "/api/v1/debug/backup", "", body), 200);
+	make_user("later");
+	stop(SIGTERM, true);
+	unlink(wal); /* as docs/operations/coordinator.md says */
+	ck_assert_int_eq(rename(copy, db), 0);
+	run();
+	after = shown();
+	while (before[same] && before[same] == after[same])
+		same++;
+	ck_assert_msg(before[same] == after[same], "before: %.200s; after: %.200s", before + same,
+		      after + same);
+	free(before);
+	free(after);
+	stop(SIGTERM, true);
+	clean();
+}

@@ -1,4 +1,5 @@
-/* coordinator/stored.c - users, keys and nodes as JSON texts that the database keeps, and back
+/* coordinator/stored.c - users, keys, nodes and the next ids as JSON texts that the database keeps,
+ * and back
  *
  * Unknown members are skipped, so an older program reads what a newer one wrote; what is missing
  * has its zero value.
@@ -47,6 +48,19 @@ int tailnet_user_emit(const struct tailnet *t, int64_t id, struct buf *out)
 	jsonw_kstr(&w, "name", u->name);
 	jsonw_kstr(&w, "display", u->display);
 	jsonw_ki64(&w, "created", u->created.ns);
+	jsonw_obj_end(&w);
+	return done(&w);
+}
+
+int tailnet_ids_emit(const struct tailnet *t, struct buf *out)
+{
+	struct jsonw w;
+
+	jsonw_init(&w, out);
+	jsonw_obj(&w);
+	jsonw_ki64(&w, "user", t->next_user);
+	jsonw_ki64(&w, "key", t->next_key);
+	jsonw_ki64(&w, "node", t->next_node);
 	jsonw_obj_end(&w);
 	return done(&w);
 }
@@ -186,6 +200,33 @@ int tailnet_user_load(struct tailnet *t, struct bytes text, struct err *e)
 	if (u.id >= t->next_user)
 		t->next_user = u.id + 1;
 	return 0;
+}
+
+static void id_in(struct json *j, int64_t *next)
+{
+	int64_t id = json_i64(j);
+
+	if (id > *next)
+		*next = id;
+}
+
+int tailnet_ids_load(struct tailnet *t, struct bytes text, struct err *e)
+{
+	struct json j = json_of(text);
+	struct bytes key;
+
+	json_obj(&j);
+	while (json_key(&j, &key)) {
+		if (json_key_is(key, "user"))
+			id_in(&j, &t->next_user);
+		else if (json_key_is(key, "key"))
+			id_in(&j, &t->next_key);
+		else if (json_key_is(key, "node"))
+			id_in(&j, &t->next_node);
+		else
+			json_skip(&j);
+	}
+	return json_done(&j) ? 0 : bad(e, "list of next ids");
 }
 
 static void hash_in(struct json *j, struct tailnet_authkey *k)

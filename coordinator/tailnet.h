@@ -116,6 +116,10 @@ MUST_USE int tailnet_user_emit(const struct tailnet *t, int64_t id,
 			       struct buf *out); /* 0, -ENOENT, -ENOMEM */
 MUST_USE int tailnet_authkey_emit(const struct tailnet *t, int64_t id, struct buf *out);
 MUST_USE int tailnet_node_emit(const struct tailnet *t, int64_t id, struct buf *out);
+/* The next ids: to be stored with each deletion, so that no id, and no address, serves again after
+ * a restart what once was another's. */
+MUST_USE int tailnet_ids_emit(const struct tailnet *t, struct buf *out); /* 0, -ENOMEM */
+MUST_USE int tailnet_ids_load(struct tailnet *t, struct bytes json, struct err *e);
 MUST_USE int tailnet_user_load(struct tailnet *t, struct bytes json, struct err *e);
 MUST_USE int tailnet_authkey_load(struct tailnet *t, struct bytes json, struct err *e);
 MUST_USE int tailnet_node_load(struct tailnet *t, struct bytes json, struct err *e);

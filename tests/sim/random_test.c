@@ -17,9 +17,9 @@ enum { NODES_MAX = 8, FLOWS_MAX = 60, BOXES = 3 };
 struct script {
 	struct world *w;
 	int n, flows[FLOWS_MAX], n_flows, boxes[BOXES], n_boxes;
-	bool no_udp[NODES_MAX], nat[NODES_MAX];
+	bool no_udp[NODES_MAX], nat[NODES_MAX], once[NODES_MAX];
 	mono_t wake[NODES_MAX];
-	bool control, relay[WORLD_RELAYS], denied, hangs[WORLD_RELAYS + 1];
+	bool control, full, relay[WORLD_RELAYS], denied, hangs[WORLD_RELAYS + 1];
 };
 
 static const char nothing[] = "{\"acls\":[]}";
@@ -67,19 +67,20 @@ static int box(struct script *s)
 static void add(struct script *s)
 {
 	static const size_t mtus[] = { 1400, 1340, 1300, 1280 };
-	struct world_host h = {
-		.no_udp = one_in(s, 6),
-		.family = one_in(s, 3) ? (enum world_family)world_choice(s->w, 3) : WORLD_IPV4,
-		.mtu = one_in(s, 6) ? mtus[world_choice(s->w, ARRAY_LEN(mtus))] : 0
-	};
+	struct world_host h = { .no_udp = one_in(s, 6),
+				.family = one_in(s, 3) ? (enum world_family)world_choice(s->w, 3)
+						       : WORLD_IPV4,
+				.mtu = one_in(s, 6) ? mtus[world_choice(s->w, ARRAY_LEN(mtus))] : 0,
+				.once = one_in(s, 3) };
 
-	if (s->n == NODES_MAX)
+	if (s->n == NODES_MAX || s->full) /* a full disk has no room for its auth key */
 		return;
 	if (h.family != WORLD_IPV6 && !one_in(s, 4))
 		h.box = s->n_boxes > 0 && one_in(s, 3)
 			    ? s->boxes[world_choice(s->w, (uint64_t)s->n_boxes)]
 			    : box(s);
 	s->no_udp[s->n] = h.no_udp;
+	s->once[s->n] = h.once;
 	s->nat[s->n++] = h.box != 0;
 	world_add(s->w, &h);
 }
@@ -105,7 +106,8 @@ static void transfer(struct script *s)
 {
 	int i = any_node(s), j = any_node(s), f;
 
-	if (i == j || s->n_flows == FLOWS_MAX || !awake(s, i) || !world_knows(s->w, i, j))
+	if (i == j || s->n_flows == FLOWS_MAX || !awake(s, i) || world_removed(s->w, i) ||
+	    !world_knows(s->w, i, j))
 		return;
 	f = world_transfer(s->w, i, j, 1 + world_choice(s->w, 200000));
 	if (f >= 0)
@@ -117,7 +119,7 @@ static void forbid(struct script *s)
 {
 	for (int i = 0; i < s->n; i++)
 		for (int j = 0; j < s->n; j++) {
-			if (s->denied && s->control && !s->hangs[0] && awake(s, j))
+			if (s->denied && s->control && !s->full && !s->hangs[0] && awake(s, j))
 				world_forbid(s->w, i, j,
 					     SPAN_S(40)); /* a stream may be coming back */
 			else
@@ -132,11 +134,35 @@ static void policy(struct script *s, bool deny)
 	forbid(s);
 }
 
+/* For good: its key served one login. Its process goes on, or not. */
+static void remove_one(struct script *s, int i)
+{
+	int left = 0;
+
+	for (int k = 0; k < s->n; k++)
+		left += !world_removed(s->w, k);
+	if (!s->once[i] || world_removed(s->w, i) || left < 3 || !world_at_control(s->w, i, 0) ||
+	    !world_remove(s->w, i))
+		return;
+	if (one_in(s, 2))
+		world_stop(s->w, i);
+}
+
+/* Control's disk fails at one of its next writes, or is full from then on. */
+static void disk(struct script *s)
+{
+	enum world_disk fault = (enum world_disk)world_choice(s->w, WORLD_DISK_N);
+
+	s->full = fault == WORLD_DISK_FULL;
+	world_disk(s->w, fault, (unsigned)world_choice(s->w, 4));
+	forbid(s);
+}
+
 static void mishap(struct script *s)
 {
 	int i = any_node(s), r = (int)world_choice(s->w, WORLD_RELAYS);
 
-	switch (world_choice(s->w, 15)) {
+	switch (world_choice(s->w, 18)) {
 	case 0:
 		world_control(s->w, s->control = !s->control);
 		forbid(s); /* who has not heard of it by now will not before control is back */
@@ -146,11 +172,11 @@ static void mishap(struct script *s)
 		world_relay(s->w, r, s->relay[r] = !s->relay[r]);
 		break;
 	case 3:
-		if (awake(s, i))
+		if (awake(s, i) && !world_removed(s->w, i))
 			world_move(s->w, i);
 		break;
 	case 4:
-		if (awake(s, i))
+		if (awake(s, i) && !world_removed(s->w, i))
 			world_restart(s->w, i, one_in(s, 2));
 		forbid(s); /* it may have stored an older netmap */
 		break;
@@ -189,6 +215,14 @@ static void mishap(struct script *s)
 		forbid(s);
 		break;
 	case 14:
+	case 15:
+		disk(s);
+		break;
+	case 16:
+		if (awake(s, i))
+			remove_one(s, i);
+		break;
+	case 17:
 		if (one_in(s, 4))
 			world_run(s->w, SPAN_S(3600 + (int64_t)world_choice(s->w, 10000)));
 		break;
@@ -215,6 +249,7 @@ static void heal(struct script *s)
 
 	world_note(s->w, "everything works again");
 	world_net(s->w, &good);
+	world_disk(s->w, WORLD_DISK_GOOD, 0);
 	world_control(s->w, true);
 	for (int r = 0; r < WORLD_RELAYS; r++)
 		world_relay(s->w, r, true);
@@ -237,13 +272,15 @@ static void judge(struct script *s)
 	world_run(w, SPAN_S(60));
 	for (int i = 0; i < s->n; i++)
 		for (int j = 0; j < s->n; j++) {
-			int f = i == j ? -1 : world_transfer(w, i, j, 20000);
+			int f;
 
+			if (i == j || world_removed(w, i) || world_removed(w, j))
+				continue;
+			f = world_transfer(w, i, j, 20000);
 			/* a peer that has lost its session says nothing: a new one is asked for
 			 * after 15 s (WireGuard's rule), and the SYN backs off meanwhile */
-			WORLD_CHECK(
-			    w, i == j || (f >= 0 && world_until(w, SPAN_S(45), world_done, f, 0)),
-			    "%d cannot reach %d, two minutes after everything works", i, j);
+			WORLD_CHECK(w, f >= 0 && world_until(w, SPAN_S(45), world_done, f, 0),
+				    "%d cannot reach %d, two minutes after everything works", i, j);
 		}
 	for (int k = 0; k < s->n_flows; k++)
 		WORLD_CHECK(w, world_until(w, SPAN_S(1200), world_ended, s->flows[k], 0),

@@ -61,9 +61,17 @@ void servers_authkey(struct world *w, const struct world_host *host,
 	struct err e = { 0 };
 	int64_t id;
 
-	WORLD_CHECK(w, tailnet_authkey_add(w->control, sim_wall(w), &key, out, &id, &e) == 0, "%s",
-		    e.text);
-	servers_settle(w);
+	for (int tries = 0;; tries++) { /* control may die of its disk */
+		WORLD_CHECK(w, tries < 5, "control makes no auth key");
+		while (!servers_control_alive(w))
+			world_run(w, SPAN_MS(SIM_SUPERVISOR_MS));
+		WORLD_CHECK(w,
+			    tailnet_authkey_add(w->control, sim_wall(w), &key, out, &id, &e) == 0,
+			    "%s", e.text);
+		servers_settle(w);
+		if (servers_control_alive(w))
+			return;
+	}
 }
 
 void servers_new(struct world *w)
@@ -91,64 +99,118 @@ void servers_free(struct world *w)
 	tailnet_free(w->control);
 	for (int r = 0; r < WORLD_RELAYS; r++)
 		derp_server_free(w->relay[r]);
-	for (size_t i = 0; i < SIM_STORED_MAX; i++)
-		buf_fini(&w->stored[i].json);
+	disk_fini(w);
 }
 
 /* --- what control's carrier stores --- */
 
-static struct sim_stored *stored(struct world *w, enum tailnet_event_type type, int64_t id)
+bool servers_control_alive(const struct world *w)
 {
-	struct sim_stored *room = NULL;
-
-	for (size_t i = 0; i < SIM_STORED_MAX; i++) {
-		struct sim_stored *s = &w->stored[i];
-
-		if (s->id == id && s->type == type)
-			return s;
-		if (s->id == 0 && !room)
-			room = s;
-	}
-	ck_assert_ptr_nonnull(room);
-	room->type = type;
-	room->id = id;
-	buf_init(&room->json, 1 << 20);
-	return room;
+	return !w->control_died && w->now >= w->control_back_at;
 }
 
-static void erase(struct world *w, enum tailnet_event_type type, int64_t id)
+static int sim_node_of(const struct world *w, int64_t id)
 {
-	struct sim_stored *s = stored(w, type, id);
-
-	buf_fini(&s->json);
-	*s = (struct sim_stored){ 0 };
+	for (int i = 0; i < w->n_nodes; i++)
+		if (w->nodes[i].id == id)
+			return i;
+	return -1;
 }
 
 static void store(struct world *w, const struct tailnet_event *ev)
 {
-	struct sim_stored *s = stored(w, ev->type, ev->id);
+	struct buf *json = disk_put(w, ev->type, ev->id);
+	const struct tailnet_node *tn;
 	int ret;
 
-	buf_clear(&s->json);
 	if (ev->type == TAILNET_STORE_USER)
-		ret = tailnet_user_emit(w->control, ev->id, &s->json);
+		ret = tailnet_user_emit(w->control, ev->id, json);
 	else if (ev->type == TAILNET_STORE_KEY)
-		ret = tailnet_authkey_emit(w->control, ev->id, &s->json);
+		ret = tailnet_authkey_emit(w->control, ev->id, json);
 	else
-		ret = tailnet_node_emit(w->control, ev->id, &s->json);
+		ret = tailnet_node_emit(w->control, ev->id, json);
 	if (ret != 0) /* gone again already: its deletion follows */
-		erase(w, ev->type, ev->id);
+		w->disk.pending[w->disk.n_pending - 1].is_erased = true;
+	if (ev->type != TAILNET_STORE_NODE || !(tn = tailnet_node(w->control, ev->id)))
+		return;
+	for (int i = 0; i < w->n_nodes; i++)
+		if (key_eq(&w->nodes[i].pub, &tn->node))
+			w->nodes[i].id = ev->id;
 }
 
-static void load(struct world *w, enum tailnet_event_type type,
-		 int (*fn)(struct tailnet *t, struct bytes json, struct err *e))
+/* With it, what the next ids are: a row of a type of its own */
+static void erase(struct world *w, enum tailnet_event_type type, int64_t id)
 {
-	struct err e = { 0 };
+	disk_erase(w, type, id);
+	ck_assert(tailnet_ids_emit(w->control, disk_put(w, TAILNET_AUDIT, 1)) == 0);
+}
 
-	for (size_t i = 0; i < SIM_STORED_MAX; i++)
-		if (w->stored[i].id != 0 && w->stored[i].type == type)
-			WORLD_CHECK(w, fn(w->control, buf_bytes(&w->stored[i].json), &e) == 0,
-				    "control does not take back what it stored: %s", e.text);
+void servers_deleted(struct world *w, enum tailnet_event_type type, int64_t id)
+{
+	int i = type == TAILNET_STORE_NODE ? sim_node_of(w, id) : -1;
+
+	if (i < 0 || (!w->nodes[i].removing && !w->nodes[i].ephemeral))
+		return;
+	w->nodes[i].removed = w->nodes[i].removing;
+	if (!w->nodes[i].removed) /* an ephemeral one may come back as another */
+		w->nodes[i].told4 = w->nodes[i].told6 = (struct ip){ 0 };
+}
+
+static bool same(const struct ip *a, const struct ip *b)
+{
+	return !ip_is_zero(a) && ip_eq(a, b);
+}
+
+/* Nobody has an address of another one, at control and among those who were told theirs. */
+static void check_addresses(struct world *w)
+{
+	const struct tailnet_node *a, *b;
+
+	for (size_t i = 0; (a = tailnet_node_at(w->control, i)); i++)
+		for (size_t k = 0; k < i && (b = tailnet_node_at(w->control, k)); k++)
+			WORLD_CHECK(w, !same(&a->v4, &b->v4) && !same(&a->v6, &b->v6),
+				    "control gives one address to %s and %s", a->given, b->given);
+	for (int i = 0; i < w->n_nodes; i++) /* those removed too */
+		for (int k = 0; k < i; k++)
+			WORLD_CHECK(w,
+				    !same(&w->nodes[i].told4, &w->nodes[k].told4) &&
+					!same(&w->nodes[i].told6, &w->nodes[k].told6),
+				    "node %d and node %d have been told the same address", i, k);
+}
+
+/* What control acknowledged it knows after a restart. */
+static void check_kept(struct world *w)
+{
+	for (int i = 0; i < w->n_nodes; i++) {
+		const struct sim_node *n = &w->nodes[i];
+		const struct tailnet_node *tn = tailnet_node_by_key(w->control, &n->pub);
+
+		if (ip_is_zero(&n->told4) || n->removed)
+			continue;
+		WORLD_CHECK(w, tn != NULL, "control has lost node %d, which it let in", i);
+		WORLD_CHECK(w, ip_eq(&tn->v4, &n->told4) && ip_eq(&tn->v6, &n->told6),
+			    "control gives node %d another address after its restart", i);
+	}
+	check_addresses(w);
+}
+
+void servers_told(struct world *w, int i)
+{
+	struct sim_node *n = &w->nodes[i];
+	struct ip v4 = { 0 }, v6 = { 0 };
+
+	if (n->removed || !node_ip(n->node, false, &v4) || ip_is_zero(&v4))
+		return; /* one that was removed goes on with what it had */
+	if (n->ephemeral && !tailnet_node_by_key(w->control, &n->pub))
+		return;
+	WORLD_CHECK(w, tailnet_node_by_key(w->control, &n->pub),
+		    "node %d was let in, and control does not know it", i);
+	(void)node_ip(n->node, true, &v6);
+	WORLD_CHECK(w, ip_is_zero(&n->told4) || (ip_eq(&n->told4, &v4) && ip_eq(&n->told6, &v6)),
+		    "node %d has another address", i);
+	n->told4 = v4;
+	n->told6 = v6;
+	check_addresses(w);
 }
 
 static void set_policy(struct world *w)
@@ -167,17 +229,26 @@ void world_policy(struct world *w, const char *text)
 	set_policy(w);
 }
 
+static void start_again(struct world *w)
+{
+	streams_end(w, -1);
+	tailnet_free(w->control);
+	control_new_process(w);
+	disk_open(w);
+	disk_each(w, TAILNET_STORE_USER, tailnet_user_load);
+	disk_each(w, TAILNET_STORE_KEY, tailnet_authkey_load);
+	disk_each(w, TAILNET_STORE_NODE, tailnet_node_load);
+	disk_each(w, TAILNET_AUDIT, tailnet_ids_load);
+	set_policy(w);
+	check_kept(w);
+}
+
 void world_control_restart(struct world *w)
 {
 	world_note(w, "control restarts");
 	servers_settle(w);
-	stream_break(w, -1);
-	tailnet_free(w->control);
-	control_new_process(w);
-	load(w, TAILNET_STORE_USER, tailnet_user_load);
-	load(w, TAILNET_STORE_KEY, tailnet_authkey_load);
-	load(w, TAILNET_STORE_NODE, tailnet_node_load);
-	set_policy(w);
+	w->control_died = false;
+	start_again(w);
 	servers_settle(w);
 }
 
@@ -280,13 +351,33 @@ static void relay_event(struct world *w, int r, const struct derp_server_event *
 	}
 }
 
+/* After these bytes leave: what was changed before must be kept. */
+static bool speaks(const struct tailnet_event *ev)
+{
+	return ev->type == TAILNET_OUTPUT || ev->type == TAILNET_HANGUP;
+}
+
+/* Control whose disk failed: its connections are reset; a new process follows. */
+static void bury(struct world *w)
+{
+	w->control_died = false;
+	w->control_back_at = w->now + SPAN_MS(SIM_SUPERVISOR_MS).ns;
+	start_again(w);
+}
+
 void servers_settle(struct world *w)
 {
 	struct tailnet_event ev;
 	struct derp_server_event dev;
 
-	while (tailnet_next(w->control, &ev))
-		control_event(w, &ev);
+	while (servers_control_alive(w) && tailnet_next(w->control, &ev)) {
+		if (speaks(&ev) && !disk_commit(w))
+			w->control_died = true;
+		else
+			control_event(w, &ev);
+	}
+	if (servers_control_alive(w) && !disk_commit(w))
+		w->control_died = true;
 	for (int r = 0; r < WORLD_RELAYS; r++)
 		while (w->relay_up[r] && derp_server_next(w->relay[r], &dev))
 			relay_event(w, r, &dev);
@@ -294,7 +385,9 @@ void servers_settle(struct world *w)
 
 void servers_step(struct world *w)
 {
-	if (mono_due(tailnet_deadline(w->control), sim_mono(w)))
+	if (w->control_died)
+		bury(w);
+	if (servers_control_alive(w) && mono_due(tailnet_deadline(w->control), sim_mono(w)))
 		tailnet_tick(w->control, sim_mono(w), sim_wall(w));
 	for (int r = 0; r < WORLD_RELAYS; r++)
 		if (w->relay_up[r] && mono_due(derp_server_deadline(w->relay[r]), sim_mono(w)))
@@ -304,8 +397,10 @@ void servers_step(struct world *w)
 
 int64_t servers_next(const struct world *w)
 {
-	mono_t d = tailnet_deadline(w->control);
+	mono_t d = mono_max(tailnet_deadline(w->control), (mono_t){ w->control_back_at });
 
+	if (w->control_died)
+		return w->now;
 	for (int r = 0; r < WORLD_RELAYS; r++)
 		if (w->relay_up[r])
 			d = mono_min(d, derp_server_deadline(w->relay[r]));

@@ -21,7 +21,9 @@ enum {
 	SIM_APP_PORT = 7777,
 	SIM_LOG_LINES = 60,
 	SIM_LOG_LINE = 160,
-	SIM_STORED_MAX = 64,
+	SIM_ROWS_MAX = 64,
+	SIM_PENDING_MAX = 256,    /* rows of one transaction: more is a queue without bound */
+	SIM_SUPERVISOR_MS = 1000, /* control that ended is started again after this */
 };
 
 #define SIM_MARK "plaintext-of-the-application!"
@@ -96,13 +98,26 @@ struct sim_node {
 	int64_t forbidden_at[WORLD_NODES_MAX]; /* by sender; INT64_MAX: allowed */
 	uint64_t seen[WORLD_NODES_MAX];        /* datagrams of that sender */
 	struct ip tailnet_ip;
+	int64_t id;             /* at control */
+	bool removing;          /* control was asked to remove it */
+	struct ip told4, told6; /* addresses that control acknowledged */
 	char authkey[AUTHKEY_TEXT_MAX];
 };
 
-struct sim_stored { /* what control's carrier keeps */
-	enum tailnet_event_type type;
-	int64_t id;
+struct sim_row {
+	enum tailnet_event_type type; /* a TAILNET_STORE_* */
+	int64_t id;                   /* 0: no row */
+	bool is_erased;
 	struct buf json;
+};
+
+struct sim_disk { /* what control's carrier keeps */
+	struct sim_row rows[SIM_ROWS_MAX], journal[SIM_PENDING_MAX], pending[SIM_PENDING_MAX];
+	size_t n_journal, n_pending;
+	bool is_whole; /* the journal ends with its mark */
+	enum world_disk fault;
+	unsigned after; /* transactions that still succeed */
+	uint64_t transactions, strikes;
 };
 
 struct world {
@@ -113,8 +128,10 @@ struct world {
 	struct world_net net;
 	struct tailnet *control;
 	struct key_priv control_key;
-	struct sim_stored stored[SIM_STORED_MAX];
+	struct sim_disk disk;
 	bool control_up;
+	bool control_died;       /* its disk failed it: it tells nothing any more */
+	int64_t control_back_at; /* its supervisor starts it again */
 	const char *policy;
 	struct derp_server *relay[WORLD_RELAYS];
 	struct key_priv relay_key[WORLD_RELAYS];
@@ -182,6 +199,19 @@ void servers_free(struct world *w);
 void servers_step(struct world *w);
 int64_t servers_next(const struct world *w);
 void servers_settle(struct world *w); /* what the servers want done now */
+bool servers_control_alive(const struct world *w);
+void servers_deleted(struct world *w, enum tailnet_event_type type, int64_t id); /* for good */
+void servers_told(struct world *w, int i); /* node i has heard of its addresses */
+
+/* disk.c */
+struct buf *disk_put(struct world *w, enum tailnet_event_type type, int64_t id); /* to be filled */
+void disk_erase(struct world *w, enum tailnet_event_type type, int64_t id);
+bool disk_pending(const struct world *w);
+bool disk_commit(struct world *w); /* false: control dies, and must not say anything any more */
+void disk_open(struct world *w);   /* by a new process */
+void disk_each(struct world *w, enum tailnet_event_type type,
+	       int (*fn)(struct tailnet *t, struct bytes json, struct err *e));
+void disk_fini(struct world *w);
 
 /* stream.c */
 void stream_dial(struct world *w, int i, const struct node_effect *ef);
@@ -191,6 +221,8 @@ void stream_close_node(struct world *w, int i,
 		       uint32_t stream);                   /* by the node: the server is told */
 void stream_hangup(struct world *w, struct sim_stream *s); /* by the server, after what it sent */
 void stream_break(struct world *w, int relay);             /* all to it (-1: control) are reset */
+/* by a server that ends: what it has sent arrives */
+void streams_end(struct world *w, int relay);
 struct sim_stream *stream_of_session(struct world *w, struct session_id id, int *node);
 struct sim_stream *stream_of_conn(struct world *w, int relay, struct derp_conn_id id, int *node);
 void streams_step(struct world *w);

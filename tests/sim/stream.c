@@ -17,7 +17,7 @@ static int64_t latency(const struct world *w, const struct sim_stream *s)
 
 static bool server_up(const struct world *w, const struct sim_stream *s)
 {
-	return s->relay < 0 ? w->control_up : w->relay_up[s->relay];
+	return s->relay < 0 ? w->control_up && servers_control_alive(w) : w->relay_up[s->relay];
 }
 
 static void tell_server(struct world *w, struct sim_stream *s)
@@ -96,6 +96,17 @@ void stream_break(struct world *w, int relay)
 		}
 }
 
+void streams_end(struct world *w, int relay)
+{
+	for (int i = 0; i < w->n_nodes; i++)
+		for (size_t k = 0; w->nodes[i].streams && k < SIM_STREAMS; k++) {
+			struct sim_stream *s = &w->nodes[i].streams[k];
+
+			if (s->used && s->opened && !s->hung_up && s->relay == relay)
+				stream_hangup(w, s);
+		}
+}
+
 struct sim_stream *stream_of_session(struct world *w, struct session_id id, int *node)
 {
 	for (int i = 0; i < w->n_nodes; i++)
@@ -168,6 +179,12 @@ void stream_pull_server(struct world *w, int i, struct sim_stream *s)
 			s->down.blocked = true;
 			break;
 		}
+		if (s->kind == PEER_CONTROL && w->control_died)
+			break;
+		WORLD_CHECK(w,
+			    s->kind != PEER_CONTROL ||
+				(!tailnet_must_store(w->control) && !disk_pending(w)),
+			    "control speaks before it has kept what it says");
 		if (s->kind == PEER_CONTROL)
 			n = tailnet_pull(w->control, sim_mono(w), s->session, buf, sizeof buf);
 		else
@@ -261,9 +278,9 @@ static void feed_server(struct world *w, int i, struct sim_stream *s, struct byt
 			return;
 		in = buf_bytes(&s->head);
 	}
-	if (in.len > 0 && s->kind == PEER_CONTROL)
+	if (in.len > 0 && s->kind == PEER_CONTROL && servers_control_alive(w))
 		tailnet_feed(w->control, sim_mono(w), sim_wall(w), s->session, in);
-	else if (in.len > 0)
+	else if (in.len > 0 && s->kind == PEER_RELAY)
 		derp_server_feed(w->relay[s->relay], sim_mono(w), s->conn, in);
 	buf_clear(&s->head);
 }
@@ -307,8 +324,10 @@ static void down_due(struct world *w, int i, struct sim_stream *s)
 
 	if (in.len > 0) {
 		node_stream_feed(w->nodes[i].node, sim_mono(w), sim_wall(w), number, in);
-		if (pipe_take(&s->down, in.len))
+		if (pipe_take(&s->down, in.len)) {
+			servers_settle(w);
 			stream_pull_server(w, i, s);
+		}
 		w->nodes[i].dirty = true;
 	}
 	if (pipe_ended(&s->down, w->now))

@@ -104,6 +104,7 @@ static void carry_out(struct world *w, int i, struct node_effect *ef)
 	case NODE_STATE:
 		world_note(w, "node %d: %s", i, node_state_names[node_state(n->node)]);
 		(void)node_ip(n->node, false, &n->tailnet_ip);
+		servers_told(w, i);
 		break;
 	case NODE_PERSIST_LOGIN:
 		n->home = node_home(n->node);
@@ -113,6 +114,7 @@ static void carry_out(struct world *w, int i, struct node_effect *ef)
 		break;
 	case NODE_NETMAP:
 		(void)node_ip(n->node, false, &n->tailnet_ip);
+		servers_told(w, i);
 		on_netmap(w, i);
 		break;
 	case NODE_FATAL:
@@ -356,7 +358,10 @@ int world_add(struct world *w, const struct world_host *host)
 	key_gen(&n->key, &w->rng.rng);
 	key_public(&n->pub, &n->key);
 	new_address(w, n);
-	servers_authkey(w, host, n->authkey);
+	if (host->key_of > 0)
+		memcpy(n->authkey, w->nodes[host->key_of - 1].authkey, sizeof n->authkey);
+	else
+		servers_authkey(w, host, n->authkey);
 	world_note(w, "node %d: behind box %d, %s%s, MTU %zu", i, n->box + 1,
 		   n->family == WORLD_IPV4   ? "IPv4"
 		   : n->family == WORLD_IPV6 ? "IPv6"
@@ -423,17 +428,27 @@ static const struct tailnet_node *at_control(const struct world *w, int i)
 	return tailnet_node_by_key(w->control, &w->nodes[i].pub);
 }
 
-void world_remove(struct world *w, int i)
+bool world_remove(struct world *w, int i)
 {
 	const struct tailnet_node *tn = at_control(w, i);
 	struct err e = { 0 };
 
-	WORLD_CHECK(w, tn != NULL, "control does not know node %d", i);
+	WORLD_CHECK(w, tn || w->nodes[i].removing, "control does not know node %d", i);
+	if (!servers_control_alive(w))
+		return false;
 	world_note(w, "node %d is removed", i);
-	w->nodes[i].removed = true;
-	WORLD_CHECK(w, tailnet_node_del(w->control, sim_mono(w), sim_wall(w), tn->id, &e) == 0,
-		    "%s", e.text);
+	w->nodes[i].removing = true;
+	if (tn)
+		WORLD_CHECK(w,
+			    tailnet_node_del(w->control, sim_mono(w), sim_wall(w), tn->id, &e) == 0,
+			    "%s", e.text);
 	servers_settle(w);
+	return w->nodes[i].removed;
+}
+
+bool world_removed(struct world *w, int i)
+{
+	return w->nodes[i].removed;
 }
 
 bool world_at_control(struct world *w, int i, int unused)
@@ -559,7 +574,8 @@ bool world_meshed(struct world *w, int n, int unused)
 	(void)unused;
 	for (int i = 0; i < n; i++)
 		for (int j = 0; j < n; j++)
-			if (!world_running(w, i, 0) || (i != j && !world_knows(w, i, j)))
+			if (!w->nodes[i].removed && !w->nodes[j].removed &&
+			    (!world_running(w, i, 0) || (i != j && !world_knows(w, i, j))))
 				return false;
 	return true;
 }

@@ -6,8 +6,9 @@
  *
  * Checked at every step, by the world itself: no application byte in clear on any wire; nothing
  * that the test forbade reaches an application; nothing goes to a removed node one second after
- * control told so; every queue stays bounded; time moves on. A failure prints the seed and the last
- * lines of the event log.
+ * control told so; every queue stays bounded; time moves on; a node that control has told its
+ * addresses keeps them, over restarts of control from any disk, and nobody else gets them. A
+ * failure prints the seed and the last lines of the event log.
  */
 #ifndef TESTS_SIM_WORLD_H
 #define TESTS_SIM_WORLD_H
@@ -66,7 +67,8 @@ struct world_host {
 	enum world_family family; /* IPv6 passes no box */
 	size_t mtu;               /* larger IP packets vanish on its link; 0: none do */
 	bool no_udp, ephemeral;
-	bool once; /* its auth key serves one login */
+	bool once;  /* its auth key serves one login */
+	int key_of; /* 1 + a node whose auth key it uses; 0: its own */
 };
 /* A node that joins with a reusable key. Returns its number. */
 int world_add(struct world *w, const struct world_host *host);
@@ -79,8 +81,9 @@ bool world_located(struct world *w, int i, int j); /* i's netmap has j's present
 bool world_offline(struct world *w, int i, int j); /* i was told that j is offline */
 bool world_online(struct world *w, int i, int j);
 bool world_forgot(struct world *w, int i, int j); /* j is not in i's netmap */
-bool world_meshed(struct world *w, int n,
-		  int unused); /* the first n nodes run and know each other */
+bool world_meshed(
+    struct world *w, int n,
+    int unused); /* the first n nodes run and know each other, but for those removed */
 
 void world_run(struct world *w, span_t d);
 /* Runs until the predicate holds or `limit` has passed; says which. */
@@ -106,6 +109,19 @@ uint64_t world_datagrams_seen(const struct world *w, int i, int j);
 void world_udp(struct world *w, int i, bool works);
 void world_control(struct world *w, bool up); /* down: connections break, dials fail */
 void world_control_restart(struct world *w);  /* a new process from what was stored */
+/* Control's disk fails at the transaction after the next `after` ones; but for a full disk, which
+ * stays full until told otherwise, once. Control ends then, without another word to anybody, and is
+ * started again from what was stored a second later. */
+enum world_disk {
+	WORLD_DISK_GOOD,
+	WORLD_DISK_DIES_BEFORE, /* killed when nothing of the transaction is written */
+	WORLD_DISK_TORN,        /* killed when half of it is */
+	WORLD_DISK_DIES_AFTER,  /* killed when all of it is, and nobody has got an answer */
+	WORLD_DISK_FULL,        /* the write is refused */
+	WORLD_DISK_N
+};
+void world_disk(struct world *w, enum world_disk fault, unsigned after);
+uint64_t world_disk_strikes(const struct world *w); /* how often it failed */
 void world_relay(struct world *w, int relay, bool up);
 /* Dials to a relay (-1: control) get no answer, not even a refusal; open streams go on. */
 void world_hang(struct world *w, int relay, bool hangs);
@@ -115,8 +131,11 @@ void world_move(struct world *w, int i); /* new address; the host tells the node
 void world_rebind(struct world *w,
 		  int i); /* its NAT gets a new address and forgets; nobody tells */
 void world_restart(struct world *w, int i,
-		   bool keep_netmap);      /* same machine and node key, new disco key */
-void world_remove(struct world *w, int i); /* deleted at control; its process goes on */
+		   bool keep_netmap); /* same machine and node key, new disco key */
+/* Deleted at control; its process goes on. false: control's disk failed, and whether it is deleted
+ * is seen by trying again. */
+bool world_remove(struct world *w, int i);
+bool world_removed(struct world *w, int i);                /* by world_remove, for good */
 bool world_at_control(struct world *w, int i, int unused); /* control has the node */
 bool world_gone(struct world *w, int i, int unused);       /* control has it not */
 void world_stop(struct world *w, int i);                   /* its process is killed */

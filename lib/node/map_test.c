@@ -148,3 +148,57 @@ TEST(a_server_that_never_sends_a_usable_map_is_asked_ever_more_seldom)
 	ck_assert_uint_eq(netmap_self(node_netmap(node))->id, 1); /* what was known still counts */
 	stop(&w);
 }
+
+#define KEY_B "nodekey:2222222222222222222222222222222222222222222222222222222222222222"
+#define KEY_C "nodekey:3333333333333333333333333333333333333333333333333333333333333333"
+
+static void change(struct world *w, const char *json)
+{
+	world_send_map(w, json);
+	run(w);
+	ck_assert_str_eq(health(), "");
+}
+
+static bool reaches(uint8_t last)
+{
+	const struct ip a = ip_v4(100, 64, 0, last);
+
+	return node_routes(node, &a);
+}
+
+TEST(of_two_peers_with_one_key_the_one_told_last_counts_and_nothing_breaks)
+{
+	static const struct control_hostinfo info = { .hostname = "a" };
+	struct world w;
+
+	start(&w);
+	change(&w, "{\"PeersChanged\":[{\"ID\":2,\"Key\":\"" KEY_B "\",\"Name\":\"b.example.\","
+		   "\"Addresses\":[\"100.64.0.2/32\"]}]}");
+	ck_assert(reaches(2));
+	change(&w, "{\"PeersChanged\":[{\"ID\":3,\"Key\":\"" KEY_B "\",\"Name\":\"b2.example.\","
+		   "\"Addresses\":[\"100.64.0.3/32\"]}]}");
+	ck_assert(reaches(3) && !reaches(2));
+	/* what goes over all peers finds one that WireGuard does not have */
+	ck_assert_int_eq(node_set_prefs(node, &info, true, false, NULL), 0);
+	change(&w, "{\"PeersRemoved\":[3]}");
+	ck_assert(!reaches(3));
+	change(&w, "{\"PeersChanged\":[{\"ID\":2,\"Key\":\"" KEY_B "\",\"Name\":\"b.example.\","
+		   "\"Addresses\":[\"100.64.0.2/32\",\"100.64.0.4/32\"]}]}");
+	ck_assert(reaches(2) && reaches(4));
+	stop(&w);
+}
+
+TEST(two_peers_may_swap_their_keys_in_one_frame)
+{
+	struct world w;
+
+	start(&w);
+	change(&w, "{\"PeersChanged\":[{\"ID\":2,\"Key\":\"" KEY_B "\",\"Name\":\"b.example.\","
+		   "\"Addresses\":[\"100.64.0.2/32\"]},{\"ID\":3,\"Key\":\"" KEY_C
+		   "\",\"Name\":\"c.example.\",\"Addresses\":[\"100.64.0.3/32\"]}]}");
+	change(&w, "{\"PeersChanged\":[{\"ID\":2,\"Key\":\"" KEY_C "\",\"Name\":\"b.example.\","
+		   "\"Addresses\":[\"100.64.0.2/32\"]},{\"ID\":3,\"Key\":\"" KEY_B
+		   "\",\"Name\":\"c.example.\",\"Addresses\":[\"100.64.0.3/32\"]}]}");
+	ck_assert(reaches(2) && reaches(3));
+	stop(&w);
+}

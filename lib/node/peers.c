@@ -80,12 +80,20 @@ static void allow(struct node *n, const struct netmap_node *p)
 		log_warn("node: out of memory for the addresses of %s", p->name);
 }
 
+/* Not every usable peer is one of WireGuard's: some do not fit, some share a key with another. */
+static bool is_known(const struct node *n, const struct netmap_node *p)
+{
+	uint32_t known;
+
+	return wg_peer_find(n->wg, &p->key, &known) && known == p->peer;
+}
+
 static void allow_all(struct node *n)
 {
 	const struct netmap_node *p;
 
 	for (uint32_t i = 0; i < netmap_peer_limit(n->netmap); i++)
-		if ((p = netmap_peer(n->netmap, i)) && usable(n, p))
+		if ((p = netmap_peer(n->netmap, i)) && usable(n, p) && is_known(n, p))
 			allow(n, p);
 }
 
@@ -96,6 +104,22 @@ static void forget(struct node *n, uint32_t peer)
 	path_peer_del(n->path, peer);
 }
 
+/* A key belongs to one peer. Of two that claim it the one told last counts: a node that joined anew
+ * under another id, before control takes the old one back; keys that change places in one frame. */
+static void take_key(struct node *n, const struct netmap_node *p)
+{
+	const struct netmap_node *other;
+	uint32_t known;
+
+	if (!wg_peer_find(n->wg, &p->key, &known) || known == p->peer)
+		return;
+	other = netmap_peer(n->netmap, known);
+	if (other && key_eq(&other->key, &p->key))
+		log_warn("node: peers %s and %s have the same key; the latter counts", other->name,
+			 p->name);
+	forget(n, known);
+}
+
 static void peer_changed(struct node *n, mono_t now, const struct netmap_node *p, unsigned what)
 {
 	struct path_peer conf = { .node = p->key,
@@ -104,7 +128,6 @@ static void peer_changed(struct node *n, mono_t now, const struct netmap_node *p
 				  .n_endpoints = p->n_endpoints,
 				  .home_derp = p->home_derp,
 				  .wireguard_only = p->wireguard_only };
-	uint32_t known;
 
 	if (!usable(n, p)) {
 		forget(n, p->peer);
@@ -113,7 +136,8 @@ static void peer_changed(struct node *n, mono_t now, const struct netmap_node *p
 	node_masquerade_note(n, p);
 	if (what & NETMAP_P_KEY)
 		forget(n, p->peer);
-	if (!wg_peer_find(n->wg, &p->key, &known)) {
+	take_key(n, p);
+	if (!is_known(n, p)) {
 		if (wg_peer_add(n->wg, p->peer, &p->key) != 0) {
 			log_warn("node: peer %s does not fit; it stays unreachable", p->name);
 			return;

@@ -202,3 +202,56 @@ TEST(two_peers_may_swap_their_keys_in_one_frame)
 	ck_assert(reaches(2) && reaches(3));
 	stop(&w);
 }
+
+TEST(a_pong_that_waits_while_its_peer_is_removed_names_nobody)
+{
+	const struct ip b = ip_v4(100, 64, 0, 2);
+	struct node_effect ef;
+	unsigned pongs = 0;
+	struct world w;
+
+	start(&w);
+	change(&w, "{\"PeersChanged\":[{\"ID\":2,\"Key\":\"" KEY_B "\",\"Name\":\"b.example.\","
+		   "\"Addresses\":[\"100.64.0.2/32\"]}]}");
+	node_ping(node, w.now, NODE_PING_TSMP, &b, 7, 0);
+	run(&w);
+	w.now = mono_add(w.now, SPAN_S(6));
+	node_tick(node, w.now, w.wall); /* its time is over: the answer waits to be taken */
+	world_send_map(&w, "{\"PeersRemoved\":[2]}");
+	while (world_serve(&w, 0))
+		;
+	node_stream_feed(node, w.now, w.wall, 0, buf_bytes(&w.wire[0].down));
+	buf_clear(&w.wire[0].down);
+	while (node_next(node, w.now, w.wall, &ef)) {
+		if (ef.type == NODE_PONG) {
+			pongs++;
+			ck_assert_str_eq(ef.ping.error, "timeout");
+			ck_assert_ptr_null(ef.ping.peer);
+		} else {
+			node_event(&w, &ef);
+		}
+	}
+	ck_assert_uint_eq(pongs, 1);
+	stop(&w);
+}
+
+TEST(many_answers_to_pings_do_not_push_anything_else_out)
+{
+	const struct ip nobody = ip_v4(192, 0, 2, 1);
+	unsigned seen[NODE_FATAL + 1] = { 0 };
+	struct node_effect ef;
+	struct world w;
+
+	start(&w);
+	node_set_running(node, w.now, w.wall, false); /* its state is to be told */
+	for (uint64_t i = 0; i < 1000; i++)
+		node_ping(node, w.now, NODE_PING_DISCO, &nobody, 1000 + i, 0);
+	while (node_next(node, w.now, w.wall, &ef)) {
+		ck_assert_uint_le(ef.type, NODE_FATAL);
+		seen[ef.type]++;
+		node_event(&w, &ef);
+	}
+	ck_assert_uint_eq(seen[NODE_STATE], 1);
+	ck_assert_uint_ge(seen[NODE_PONG], 30);
+	stop(&w);
+}

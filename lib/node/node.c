@@ -140,6 +140,19 @@ void node_free(struct node *n)
 
 /* --- effects that wait --- */
 
+/* Only pongs can pile up: the oldest of them gives way, nothing else does. */
+static void drop_pong(struct node *n)
+{
+	size_t i = 0;
+
+	while (i < n->q_len - 1 && n->queue[(n->q_head + i) % NODE_QUEUE_MAX].type != NODE_PONG)
+		i++;
+	for (; i < n->q_len - 1; i++)
+		n->queue[(n->q_head + i) % NODE_QUEUE_MAX] =
+		    n->queue[(n->q_head + i + 1) % NODE_QUEUE_MAX];
+	n->q_len--;
+}
+
 struct node_effect *node_push(struct node *n, enum node_effect_type type)
 {
 	struct node_effect *ef;
@@ -151,8 +164,8 @@ struct node_effect *node_push(struct node *n, enum node_effect_type type)
 			if (ef->type == type)
 				return ef;
 		}
-	if (n->q_len == NODE_QUEUE_MAX) /* only pongs can pile up: the oldest gives way */
-		n->q_head = (n->q_head + 1) % NODE_QUEUE_MAX, n->q_len--;
+	if (n->q_len == NODE_QUEUE_MAX)
+		drop_pong(n);
 	ef = &n->queue[(n->q_head + n->q_len++) % NODE_QUEUE_MAX];
 	*ef = (struct node_effect){ .type = type };
 	return ef;
@@ -165,6 +178,8 @@ static bool queue_next(struct node *n, struct node_effect *ef)
 	*ef = n->queue[n->q_head];
 	n->q_head = (n->q_head + 1) % NODE_QUEUE_MAX;
 	n->q_len--;
+	if (ef->type == NODE_PONG) /* a map may have come meanwhile */
+		ef->ping.peer = netmap_peer(n->netmap, ef->request);
 	return true;
 }
 

@@ -15,8 +15,8 @@
 enum {
 	NODE_INNER_MAX =
 	    512, /* accepted packets that wait for the host in one turn: 1 MiB, raw_packets only */
-	NODE_QUEUE_MAX = 64, /* effects that wait for node_next; a full queue drops the newest
-				notification, never a dial */
+	NODE_QUEUE_MAX = 64, /* effects that wait for node_next; a full queue drops the oldest pong
+				*/
 	NODE_HOST_MAX = 256,
 	NODE_GREETS_MAX = 64, /* peers whose first handshake is being helped */
 	NODE_PINGS_MAX = 32,  /* TSMP and ICMP pings under way */

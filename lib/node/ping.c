@@ -13,8 +13,14 @@ enum { PING_ECHO_ID = 0x7470 };
 
 static void pong(struct node *n, mono_t now, const struct node_ping_result *r)
 {
-	if (!node_asked_pong(n, now, r))
-		node_push(n, NODE_PONG)->ping = *r;
+	struct node_effect *ef;
+
+	if (node_asked_pong(n, now, r))
+		return;
+	ef = node_push(n, NODE_PONG);
+	ef->ping = *r;
+	ef->ping.peer = NULL; /* by its number once somebody takes it */
+	ef->request = r->peer ? r->peer->peer : UINT32_MAX;
 }
 
 static void report(struct node *n, mono_t now, const struct pending_ping *p, const char *error)

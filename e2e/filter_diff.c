@@ -114,12 +114,37 @@ static void rule(struct buf *b)
 	check(buf_printf(b, "}"), "memory");
 }
 
+/* One of many, so that some packets match none: single hosts and few ports. */
+static void narrow_rule(struct buf *b)
+{
+	static const char *const protos[] = { "", ",\"IPProto\":[6]", ",\"IPProto\":[17,132]",
+					      ",\"IPProto\":[1,58,99]" };
+	bool v6 = rnd(5) == 0, all = rnd(8) == 0;
+	const char *net = v6 ? "fd7a:115c:a1e0::" : "100.64.0.";
+	uint32_t first = all ? 0 : rnd(20), last = all ? 65535 : first + rnd(2);
+
+	check(buf_printf(b, v6 ? "{\"SrcIPs\":[\"%s%x\"]" : "{\"SrcIPs\":[\"%s%u\"]", net, rnd(14)),
+	      "memory");
+	check(buf_printf(b,
+			 v6 ? ",\"DstPorts\":[{\"IP\":\"%s%x\"" : ",\"DstPorts\":[{\"IP\":\"%s%u\"",
+			 net, rnd(14)),
+	      "memory");
+	check(buf_printf(b, ",\"Ports\":{\"First\":%u,\"Last\":%u}}]%s}", first, last,
+			 protos[rnd(ARRAY_LEN(protos))]),
+	      "memory");
+}
+
 static void rules(struct buf *b)
 {
+	bool many = rnd(4) == 0;
+
 	check(buf_printf(b, "["), "memory");
-	for (uint32_t i = 0, n = rnd(6); i < n; i++) {
+	for (uint32_t i = 0, n = many ? 33 + rnd(400) : rnd(6); i < n; i++) {
 		check(buf_printf(b, "%s", i ? "," : ""), "memory");
-		rule(b);
+		if (many)
+			narrow_rule(b);
+		else
+			rule(b);
 	}
 	check(buf_printf(b, "]"), "memory");
 }

@@ -1,7 +1,7 @@
 /* model/filter_bench.c - nanoseconds a packet: established TCP, a new flow under many rules, UDP
  * over many flows
  *
- * filter_bench [rules...]   (5 100 1000 without arguments)
+ * filter_bench [rules...]   (5 100 1000 10000 without arguments)
  */
 #include "model/filter.h"
 
@@ -120,10 +120,10 @@ static void udp(unsigned flows, int rounds)
 
 int main(int argc, char **argv)
 {
-	static const unsigned usual[] = { 5, 100, 1000 };
+	static const unsigned usual[] = { 5, 100, 1000, 10000 };
 
 	tcp(5, 16, 10000000, "TCP without SYN");
-	for (int i = 0; i < (argc > 1 ? argc - 1 : 3); i++)
+	for (int i = 0; i < (argc > 1 ? argc - 1 : 4); i++)
 		tcp(argc > 1 ? (unsigned)strtoul(argv[i + 1], NULL, 10) : usual[i], 2, 1000000,
 		    "SYN that only the last allows");
 	udp(1, 5000000);

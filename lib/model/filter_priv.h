@@ -1,5 +1,5 @@
-/* model/filter_priv.h - the two tables of the filter: compiled rules (filter_rules.c) and flows
- * (filter_flow.c) */
+/* model/filter_priv.h - the two tables of the filter: compiled rules (filter_rules.c; asked by
+ * filter_ask.c) and flows (filter_flow.c) */
 #ifndef MODEL_FILTER_PRIV_H
 #define MODEL_FILTER_PRIV_H
 
@@ -53,7 +53,60 @@ static inline bool spans_have(const struct span128 *v, size_t n, u128 a) /* v: s
 
 /* --- rules --- */
 
-struct rules;
+enum { PROTO_WORDS = 4, PORT_MAX = 65535 };
+
+struct sources { /* stretches of the lists below */
+	uint32_t span, n_spans, cap, n_caps;
+};
+
+struct target {
+	struct span128 to;
+	uint16_t first, last; /* ports */
+};
+
+struct rule {
+	struct sources src;
+	uint32_t dst, n_dst;
+	uint64_t protos[PROTO_WORDS];
+};
+
+struct grant { /* one capability of one CapGrant */
+	const char *name;
+	struct bytes values; /* JSON array, or empty */
+	struct sources src;
+	uint32_t dst, n_dst;
+};
+
+enum rule_index { BY_SOURCE, BY_ADDRESS, BY_PORT, RULE_INDEXES };
+
+/* A tree of ranges: sorted by where they begin; the middle of a stretch is the root of it. */
+struct index_node {
+	uint32_t item;  /* of rules.src or rules.dst */
+	uint32_t rule;  /* whose it is */
+	uint32_t reach; /* the item of this subtree that ends last */
+};
+
+struct index { /* all empty where rules are few */
+	struct index_node *v[RULE_INDEXES];
+	size_t n[RULE_INDEXES];
+	uint32_t *capped; /* rules that name a capability as source */
+	size_t n_capped;
+};
+
+struct rules {
+	struct rule *rule;
+	size_t n_rules, rules_cap;
+	struct spans src, grant_dst;
+	struct target *dst;
+	size_t n_dst, dst_cap;
+	const char **cap;
+	size_t n_caps, caps_cap;
+	struct grant *grant;
+	size_t n_grants, grants_cap;
+	struct index index;
+	struct arena mem;
+};
+
 struct rules *rules_compile(const struct bytes *text, size_t n,
 			    int *fault); /* NULL: *fault says why */
 void rules_free(struct rules *r);
@@ -70,6 +123,10 @@ struct rules_ask {
 	bool all_ports; /* other protocols: the rule must cover every port */
 };
 bool rules_allow(const struct rules *r, const struct rules_ask *q);
+bool rules_source_fits(const struct rules *r, const struct sources *s, const struct rules_ask *q);
+MUST_USE bool index_build(struct rules *r); /* of finished rules; false: out of memory */
+void index_free(struct index *x);
+size_t index_memory(const struct index *x);
 int rules_caps(const struct rules *r, const struct rules_ask *q, struct buf *out);
 
 /* --- flows --- */

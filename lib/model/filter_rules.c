@@ -1,5 +1,4 @@
-/* model/filter_rules.c - FilterRule texts compiled to sorted ranges, asked per new flow; see
- * filter_priv.h
+/* model/filter_rules.c - FilterRule texts compiled to sorted ranges; see filter_priv.h
  *
  * Rules only ever allow: an entry that cannot be read, or lies beyond a limit, is left out and
  * allows nothing.
@@ -10,36 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { CAP_NAME_MAX = 256, PROTO_WORDS = 4, PORT_MAX = 65535 };
-
-struct target {
-	struct span128 to;
-	uint16_t first, last; /* ports */
-};
-
-struct rule {
-	uint32_t src, n_src, dst, n_dst, cap, n_caps; /* stretches of the lists below */
-	uint64_t protos[PROTO_WORDS];
-};
-
-struct grant { /* one capability of one CapGrant */
-	const char *name;
-	struct bytes values; /* JSON array, or empty */
-	uint32_t src, n_src, dst, n_dst, cap, n_caps;
-};
-
-struct rules {
-	struct rule *rule;
-	size_t n_rules, rules_cap;
-	struct spans src, grant_dst;
-	struct target *dst;
-	size_t n_dst, dst_cap;
-	const char **cap;
-	size_t n_caps, caps_cap;
-	struct grant *grant;
-	size_t n_grants, grants_cap;
-	struct arena mem;
-};
+enum { CAP_NAME_MAX = 256 };
 
 static bool grow(void *vp, size_t *cap, size_t want, size_t size)
 {
@@ -396,8 +366,8 @@ static bool keep_rule(struct rules *r, struct draft *d)
 	struct rule rule = { 0 };
 	struct grant g = { 0 };
 
-	if (!keep_spans(&r->src, &d->src, &rule.src, &rule.n_src) ||
-	    !keep_caps(r, d, &rule.cap, &rule.n_caps))
+	if (!keep_spans(&r->src, &d->src, &rule.src.span, &rule.src.n_spans) ||
+	    !keep_caps(r, d, &rule.src.cap, &rule.src.n_caps))
 		return false;
 	if (d->n_dst > 0) {
 		if (!grow(&r->rule, &r->rules_cap, r->n_rules + 1, sizeof *r->rule) ||
@@ -413,9 +383,7 @@ static bool keep_rule(struct rules *r, struct draft *d)
 	if (d->grants.len > 0) {
 		struct json j = json_of(d->grants);
 
-		g = (struct grant){
-			.src = rule.src, .n_src = rule.n_src, .cap = rule.cap, .n_caps = rule.n_caps
-		};
+		g = (struct grant){ .src = rule.src };
 		json_arr(&j);
 		while (json_elem(&j))
 			if (!read_grant(r, d, json_raw(&j), g))
@@ -456,6 +424,8 @@ struct rules *rules_compile(const struct bytes *text, size_t n, int *fault)
 	for (size_t i = 0; i < n && *fault == 0; i++)
 		*fault = compile_list(r, text[i], &d);
 	draft_free(&d);
+	if (*fault == 0 && !index_build(r))
+		*fault = -ENOMEM;
 	if (*fault == 0)
 		return r;
 	rules_free(r);
@@ -472,6 +442,7 @@ void rules_free(struct rules *r)
 	free(r->dst);
 	free(r->cap);
 	free(r->grant);
+	index_free(&r->index);
 	arena_free(&r->mem);
 	free(r);
 }
@@ -480,48 +451,10 @@ size_t rules_memory(const struct rules *r)
 {
 	return r->rules_cap * sizeof *r->rule + (r->src.cap + r->grant_dst.cap) * sizeof *r->src.v +
 	       r->dst_cap * sizeof *r->dst + r->caps_cap * sizeof *r->cap +
-	       r->grants_cap * sizeof *r->grant + r->mem.bytes;
+	       r->grants_cap * sizeof *r->grant + index_memory(&r->index) + r->mem.bytes;
 }
 
-/* --- asking --- */
-
-static bool source_fits(const struct rules *r, uint32_t src, uint32_t n_src, uint32_t cap,
-			uint32_t n_caps, const struct rules_ask *q)
-{
-	if (spans_have(&r->src.v[src], n_src, q->from))
-		return true;
-	for (uint32_t i = 0; i < n_caps && q->has_cap; i++)
-		if (q->has_cap(q->ctx, q->src, bytes_str(r->cap[cap + i])))
-			return true;
-	return false;
-}
-
-static bool target_fits(const struct target *t, const struct rules_ask *q)
-{
-	if (q->to < t->to.first || q->to > t->to.last)
-		return false;
-	if (q->any_proto)
-		return true;
-	if (q->all_ports)
-		return t->first == 0 && t->last == PORT_MAX;
-	return q->port >= t->first && q->port <= t->last;
-}
-
-bool rules_allow(const struct rules *r, const struct rules_ask *q)
-{
-	for (size_t i = 0; i < r->n_rules; i++) {
-		const struct rule *rule = &r->rule[i];
-		bool target = false;
-
-		if (!q->any_proto && !(rule->protos[q->proto / 64] >> (q->proto % 64) & 1))
-			continue;
-		for (uint32_t k = 0; k < rule->n_dst && !target; k++)
-			target = target_fits(&r->dst[rule->dst + k], q);
-		if (target && source_fits(r, rule->src, rule->n_src, rule->cap, rule->n_caps, q))
-			return true;
-	}
-	return false;
-}
+/* --- capabilities --- */
 
 static int grant_cmp(const void *x, const void *y)
 {
@@ -552,7 +485,7 @@ int rules_caps(const struct rules *r, const struct rules_ask *q, struct buf *out
 		const struct grant *g = &r->grant[i];
 
 		if (spans_have(&r->grant_dst.v[g->dst], g->n_dst, q->to) &&
-		    source_fits(r, g->src, g->n_src, g->cap, g->n_caps, q))
+		    rules_source_fits(r, &g->src, q))
 			v[n++] = g;
 	}
 	qsort(v, n, sizeof *v, grant_cmp);

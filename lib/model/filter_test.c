@@ -572,6 +572,7 @@ struct slow_rule {
 	uint8_t src_lo, src_hi, dst,
 	    proto; /* last bytes of addresses; dst 0: any; proto 0: the usual four */
 	uint16_t first, last;
+	bool by_cap; /* the source is a capability, and 9 has it */
 };
 
 static bool slow_allows(const struct slow_rule *r, size_t n, uint8_t src, uint8_t dst,
@@ -580,7 +581,9 @@ static bool slow_allows(const struct slow_rule *r, size_t n, uint8_t src, uint8_
 	for (size_t i = 0; i < n; i++) {
 		bool usual = proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_ICMP;
 
-		if (src < r[i].src_lo || src > r[i].src_hi || (r[i].dst && r[i].dst != dst))
+		if (r[i].by_cap ? src != 9 : src < r[i].src_lo || src > r[i].src_hi)
+			continue;
+		if (r[i].dst && r[i].dst != dst)
 			continue;
 		if (proto == PROTO_ICMP)
 			return true;
@@ -596,54 +599,76 @@ static bool slow_allows(const struct slow_rule *r, size_t n, uint8_t src, uint8_
 	return false;
 }
 
-TEST(filter_agrees_with_a_slow_model_on_random_rules_and_packets)
+struct profile {                                     /* what random rules are like */
+	size_t most;                                 /* rules */
+	unsigned sources, source_width;              /* from below sources on */
+	unsigned dsts, any_dst;                      /* 200 on; one of so many is any */
+	unsigned ports, port_width, any_port_of_100; /* from below ports on */
+};
+
+static void random_rule(struct rng *r, const struct profile *p, struct slow_rule *q)
 {
-	static const uint8_t protos[] = { 0, PROTO_TCP, PROTO_UDP, PROTO_SCTP, 47, PROTO_ICMP };
+	static const uint8_t protos[] = { 0, PROTO_TCP, PROTO_UDP, PROTO_SCTP, 47 };
+
+	q->src_lo = (uint8_t)rng_below(r, p->sources);
+	q->src_hi = (uint8_t)MIN_OF(q->src_lo + rng_below(r, p->source_width), UINT64_C(255));
+	q->by_cap = rng_below(r, 20) == 0;
+	q->dst = (uint8_t)(rng_below(r, p->any_dst) ? 200 + rng_below(r, p->dsts) : 0);
+	q->proto = protos[rng_below(r, ARRAY_LEN(protos))];
+	q->first = (uint16_t)rng_below(r, p->ports);
+	q->last = (uint16_t)(q->first + rng_below(r, p->port_width));
+	if (rng_below(r, 100) < p->any_port_of_100) {
+		q->first = 0;
+		q->last = 65535;
+	}
+}
+
+static bool rule_text(struct buf *b, const struct slow_rule *q)
+{
+	bool ok = buf_append(b, "{\"SrcIPs\":[\"", 12);
+
+	ok &= q->by_cap ? buf_printf(b, "cap:example.com/cap/x")
+			: buf_printf(b, "100.64.0.%u-100.64.0.%u", q->src_lo, q->src_hi);
+	ok &= buf_printf(b, "\"],\"DstPorts\":[{\"IP\":\"");
+	ok &= q->dst ? buf_printf(b, "100.64.0.%u", q->dst) : buf_append(b, "*", 1);
+	ok &= buf_printf(b, "\",\"Ports\":{\"First\":%u,\"Last\":%u}}]", q->first, q->last);
+	ok &= q->proto ? buf_printf(b, ",\"IPProto\":[%u]}", q->proto) : buf_append(b, "}", 1);
+	return ok;
+}
+
+/* What packets passed and what did not, both must occur. */
+static void compare_with_slow_model(uint64_t seed, int rounds, const struct profile *p)
+{
+	static const uint8_t protos[] = { PROTO_TCP, PROTO_UDP, PROTO_SCTP, 47, PROTO_ICMP };
+	struct slow_rule rules[200];
+	unsigned passed[2] = { 0 };
 	struct seed_rng r;
 	struct buf text;
 
-	seed_rng_init(&r, 11);
-	buf_init(&text, 1 << 16);
-	for (int round = 0; round < 300; round++) {
-		struct slow_rule rules[12];
-		size_t n = (size_t)rng_below(&r.rng, ARRAY_LEN(rules));
+	seed_rng_init(&r, seed);
+	buf_init(&text, 1 << 18);
+	for (int round = 0; round < rounds; round++) {
+		size_t n = (size_t)rng_below(&r.rng, p->most);
 		struct ipprefix local;
 		struct filter *f;
 		char *s;
 
 		buf_clear(&text);
-		ck_assert(buf_append(&text, "[", 1));
 		for (size_t i = 0; i < n; i++) {
-			struct slow_rule *q = &rules[i];
-
-			q->src_lo = (uint8_t)rng_below(&r.rng, 32);
-			q->src_hi = (uint8_t)(q->src_lo + rng_below(&r.rng, 16));
-			q->dst = (uint8_t)(rng_below(&r.rng, 3) ? 200 + rng_below(&r.rng, 4) : 0);
-			q->proto = protos[rng_below(&r.rng, 5)];
-			q->first = (uint16_t)(rng_below(&r.rng, 3) ? rng_below(&r.rng, 100) : 0);
-			q->last = (uint16_t)(rng_below(&r.rng, 3) ? q->first + rng_below(&r.rng, 50)
-								  : 65535);
-			ck_assert(buf_printf(
-			    &text,
-			    "%s{\"SrcIPs\":[\"100.64.0.%u-100.64.0.%u\"],\"DstPorts\":[{\"IP\":\"",
-			    i ? "," : "", q->src_lo, q->src_hi));
-			ck_assert(q->dst ? buf_printf(&text, "100.64.0.%u", q->dst)
-					 : buf_append(&text, "*", 1));
-			ck_assert(buf_printf(&text, "\",\"Ports\":{\"First\":%u,\"Last\":%u}}]",
-					     q->first, q->last));
-			ck_assert(q->proto ? buf_printf(&text, ",\"IPProto\":[%u]}", q->proto)
-					   : buf_append(&text, "}", 1));
+			random_rule(&r.rng, p, &rules[i]);
+			ck_assert(buf_append(&text, i ? "," : "[", 1) &&
+				  rule_text(&text, &rules[i]));
 		}
-		ck_assert(buf_append(&text, "]", 1));
+		ck_assert(n > 0 ? buf_append(&text, "]", 1) : buf_append(&text, "[]", 2));
 		s = buf_take_str(&text);
 		f = filter_with(s);
 		ck_assert(ipprefix_parse(bytes_str("100.64.0.0/24"), &local));
 		ck_assert_int_eq(filter_set_local(f, &local, 1, NULL, 0), 0);
 		for (int i = 0; i < 500; i++) {
-			uint8_t src = (uint8_t)rng_below(&r.rng, 50),
-				dst = (uint8_t)(199 + rng_below(&r.rng, 6)),
-				proto = protos[1 + rng_below(&r.rng, 5)], raw[96];
-			uint16_t port = (uint16_t)rng_below(&r.rng, 160);
+			uint8_t src = (uint8_t)rng_below(&r.rng, p->sources + p->source_width),
+				dst = (uint8_t)(199 + rng_below(&r.rng, p->dsts + 2)),
+				proto = protos[rng_below(&r.rng, ARRAY_LEN(protos))], raw[96];
+			uint16_t port = (uint16_t)rng_below(&r.rng, p->ports + p->port_width);
 			struct ip a = ip_v4(100, 64, 0, src), b = ip_v4(100, 64, 0, dst);
 			struct packet pkt;
 			size_t len = build_ip(&a, &b, proto, proto == PROTO_ICMP ? 8 : TCP_SYN, 7,
@@ -651,13 +676,34 @@ TEST(filter_agrees_with_a_slow_model_on_random_rules_and_packets)
 			bool got = filter_in(f, T, raw, len, false, &pkt) == FILTER_ACCEPT;
 
 			ck_assert_msg(got == slow_allows(rules, n, src, dst, proto, port),
-				      "%u -> %u proto %u port %u under %s", src, dst, proto, port,
-				      s);
+				      "%u -> %u proto %u port %u, round %d under %.3000s", src, dst,
+				      proto, port, round, s);
+			passed[got]++;
 		}
 		free(s);
 		filter_free(f);
 	}
 	buf_fini(&text);
+	ck_assert(passed[0] > passed[1] / 20 && passed[1] > passed[0] / 20);
+}
+
+TEST(filter_agrees_with_a_slow_model_on_random_rules_and_packets)
+{
+	compare_with_slow_model(11, 300, &(struct profile){ 12, 32, 16, 4, 3, 100, 50, 30 });
+}
+
+/* Each index (filter_ask.c) is the one that tells most, once. */
+TEST(filter_of_many_rules_agrees_with_a_slow_model_on_random_rules_and_packets)
+{
+	static const struct profile profiles[] = {
+		{ 200, 200, 3, 3, 2, 100, 100, 20 },
+		{ 200, 40, 150, 50, 40, 100, 100, 20 },
+		{ 200, 40, 150, 3, 2, 5000, 60, 2 },
+		{ 200, 100, 30, 10, 5, 200, 20, 10 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(profiles); i++)
+		compare_with_slow_model(20 + i, 60, &profiles[i]);
 }
 
 TEST(filter_every_verdict_has_a_name)

@@ -28,12 +28,24 @@ TEST(namespaces_admit_whole_names_and_prefixes_with_a_star)
 
 static char dir[64];
 
+/* What a test leaves in it goes with the process. */
+static void clean(void)
+{
+	char command[128];
+
+	if (!*dir)
+		return;
+	snprintf(command, sizeof command, "rm -rf %s", dir);
+	(void)!system(command);
+}
+
 static bool own_place(void)
 {
 	if (geteuid() != 0 || unshare(CLONE_NEWNET) != 0)
 		return false;
 	snprintf(dir, sizeof dir, "/tmp/agent-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
+	atexit(clean);
 	return true;
 }
 

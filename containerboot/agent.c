@@ -442,6 +442,7 @@ static int open_dns(struct agent *a, struct err *e)
 	const struct agent_dns_conf conf = { .loop = a->conf.loop,
 					     .rng = &os_rng,
 					     .netmap = node_netmap(host_node(a->conf.host)),
+					     .host = a->conf.host,
 					     .out = to_device,
 					     .ctx = a };
 

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "base/cursor.h"
+#include "host/doh.h"
 #include "model/magicdns.h"
 #include "netstack/netstack.h"
 #include "os/udp.h"
@@ -41,7 +42,15 @@ struct conn {
 	struct conn *next;
 };
 
+struct agent_doh { /* asked by HTTPS */
+	struct upstream *of;
+	struct host_doh_query *query; /* NULL: it has answered, or failed */
+};
+
 struct upstream { /* a query that waits for a resolver */
+	struct agent_dns *dns;
+	struct agent_doh doh[RESOLVERS_MAX];
+	size_t n_doh;
 	struct upstream *next;
 	uint16_t id;     /* towards resolvers; random */
 	uint16_t client; /* as the pod sent it */
@@ -128,6 +137,8 @@ static void forget_upstream(struct agent_dns *d, struct upstream *q)
 	while (*at != q)
 		at = &(*at)->next;
 	*at = q->next;
+	for (size_t i = 0; i < q->n_doh; i++)
+		host_doh_cancel(q->doh[i].query);
 	free(q);
 	if (--d->n_waiting > 0)
 		return;
@@ -190,6 +201,76 @@ static void on_datagrams(void *ctx, const struct ipport *from, struct pkt *v, si
 
 static const struct udp_ops udp_ops = { .recv = on_datagrams };
 
+/* --- resolvers that control named by URL --- */
+
+/* What is too large for the asker's datagrams: the question alone, so that it asks by TCP. */
+static size_t truncated(struct bytes query, uint8_t *out, size_t cap)
+{
+	struct dns_writer w;
+	struct dns_reader q;
+	struct dns_head h;
+
+	if (!dns_open(&q, query))
+		return 0;
+	h = (struct dns_head){
+		.id = q.head.id, .qr = true, .tc = true, .rd = q.head.rd, .ra = true
+	};
+	dns_begin(&w, out, cap, &h);
+	dns_put_question(&w, &q.q);
+	return dns_finish(&w);
+}
+
+/* one resolver less */
+static void doh_failed(struct agent_dns *d, struct upstream *q)
+{
+	for (size_t i = 0; i < q->n_doh; i++)
+		if (q->doh[i].query)
+			return;
+	if (q->n_to == 0)
+		fail_upstream(d, q);
+}
+
+static void doh_answer(void *ctx, struct bytes answer)
+{
+	struct agent_doh *h = ctx;
+	struct upstream *q = h->of;
+	struct agent_dns *d = q->dns;
+	uint8_t out[REPLY_MAX];
+	struct dns_edns edns;
+	size_t room = REPLY_MAX;
+	struct wr w = wr_of(out, sizeof q->client);
+
+	h->query = NULL;
+	if (answer.len == 0) {
+		doh_failed(d, q);
+		return;
+	}
+	if (!q->from.is_tcp && dns_find_edns(bytes_of(q->query, q->len), &edns))
+		room = MIN_OF(room, (size_t)edns.udp_size);
+	if (answer.len > room)
+		answer.len = truncated(bytes_of(q->query, q->len), out, sizeof out);
+	else
+		memcpy(out, answer.data, answer.len);
+	wr_be16(&w, q->client);
+	if (answer.len > 0)
+		send_answer(d, &q->from, bytes_of(out, answer.len));
+	forget_upstream(d, q);
+}
+
+static bool ask_doh(struct agent_dns *d, struct upstream *q, const char *url)
+{
+	struct agent_doh *h = &q->doh[q->n_doh];
+
+	if (!d->conf.host || q->n_doh == RESOLVERS_MAX)
+		return false;
+	h->of = q;
+	h->query = host_doh_ask(d->conf.host, url, bytes_of(q->query, q->len), doh_answer, h);
+	q->n_doh += h->query != NULL;
+	return h->query != NULL;
+}
+
+/* --- all of them --- */
+
 static bool send_upstream(struct agent_dns *d, const struct ipport *to, struct pkt *p)
 {
 	const bool v6 = !ip_is_v4(&to->ip);
@@ -222,7 +303,8 @@ static bool ask_upstream(struct agent_dns *d, const struct asker *from, struct b
 	q = calloc(1, sizeof *q + query.len);
 	if (!q)
 		return false;
-	*q = (struct upstream){ .next = d->waiting,
+	*q = (struct upstream){ .dns = d,
+				.next = d->waiting,
 				.from = *from,
 				.len = query.len,
 				.until = mono_add(now_of(d), SPAN_S(UPSTREAM_S)) };
@@ -234,11 +316,15 @@ static bool ask_upstream(struct agent_dns *d, const struct asker *from, struct b
 	p = (struct pkt){ .data = q->query, .len = (uint32_t)q->len };
 	d->waiting = q;
 	d->n_waiting++;
-	for (size_t i = 0; i < fwd->n_resolvers && q->n_to < RESOLVERS_MAX; i++)
-		if (!ip_is_zero(&fwd->resolvers[i].addr.ip) &&
-		    send_upstream(d, &fwd->resolvers[i].addr, &p))
-			q->to[q->n_to++] = fwd->resolvers[i].addr;
-	if (q->n_to == 0) {
+	for (size_t i = 0; i < fwd->n_resolvers && q->n_to < RESOLVERS_MAX; i++) {
+		const struct netmap_resolver *r = &fwd->resolvers[i];
+
+		if (ip_is_zero(&r->addr.ip))
+			(void)ask_doh(d, q, r->url);
+		else if (send_upstream(d, &r->addr, &p))
+			q->to[q->n_to++] = r->addr;
+	}
+	if (q->n_to == 0 && q->n_doh == 0) {
 		forget_upstream(d, q);
 		return false;
 	}

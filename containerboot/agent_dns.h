@@ -3,8 +3,8 @@
  * 100.100.100.100 and fd7a:115c:a1e0::53, port 53, UDP and TCP, answered by an IP stack of its own:
  * nothing on the machine listens there, so only pods whose rule leads to the device can ask
  * (data-plane.md 6.6). Names of the tailnet come from the netmap. A name for which control names
- * resolvers is asked of them over the machine's ordinary network, by UDP; every other one is
- * answered SERVFAIL, upon which a pod's library takes its next name server.
+ * resolvers is asked of them: by UDP over the machine's ordinary network, or by HTTPS when a URL
+ * names them (host/doh.h); every other one is answered SERVFAIL, upon which a pod's library takes its next name server.
  */
 #ifndef CONTAINERBOOT_AGENT_DNS_H
 #define CONTAINERBOOT_AGENT_DNS_H
@@ -20,6 +20,7 @@
 #include "os/loop.h"
 
 struct agent_dns;
+struct host;
 
 enum {
 	AGENT_DNS_CONNS_MAX = 64,     /* TCP connections of pods */
@@ -30,6 +31,7 @@ struct agent_dns_conf {
 	struct loop *loop;
 	struct rng *rng;
 	const struct netmap *netmap; /* all three outlive it */
+	struct host *host;           /* so does it; asks by HTTPS; NULL: nobody does */
 	/* IP packets for the device, borrowed */
 	void (*out)(void *ctx, struct pkt *v, size_t n);
 	void *ctx;

@@ -478,6 +478,7 @@ void host_free(struct host *h)
 	host_datagram_free(h);
 	host_echo_free(h);
 	host_name_free(h);
+	host_doh_free(h);
 	link_watch_free(h->links);
 	host_gateway_free(h->gateway);
 	udp_close(h->udp4);

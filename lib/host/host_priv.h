@@ -58,6 +58,7 @@ struct node_stream {
 
 struct udp_flow;
 struct echo;
+struct host_doh;
 struct host_gateway;
 
 struct host {
@@ -98,6 +99,7 @@ struct host {
 	struct host_udp *udp_ports; /* of proxies */
 	size_t n_udp_ports;
 	struct host_name *names; /* look-ups for the node */
+	struct host_doh *doh;    /* NULL: nobody was asked yet */
 	struct echo *echo;       /* NULL: none was asked for yet */
 	bool exit_allow_lan;
 	host_incoming_fn *incoming;
@@ -139,6 +141,9 @@ void host_gateway_free(struct host_gateway *g);                       /* NULL is
 void host_gateway_find(struct host_gateway *g, const struct link_addr *v, size_t n);
 void host_gateway_send(struct host_gateway *g, const struct node_effect *ef);
 void host_gateway_http(struct host_gateway *g, const struct node_effect *ef);
+
+/* doh.c */
+void host_doh_free(struct host *h);
 
 /* name.c: look-ups of the node itself */
 void host_name_resolve(struct host *h, const char *name);

@@ -1,19 +1,44 @@
 /* host/lookup.c - a name as a proxy sees it
  *
  * The netmap answers for the tailnet. A name under a split DNS route, or any other when control
- * names resolvers, goes to those resolvers: through the tailnet when they live there, else over the
- * ordinary network. What is left goes to the system's resolver. The first resolver that answers
- * wins.
+ * names resolvers, goes to those resolvers: by HTTPS to those named by URL, by port 53 to the
+ * others, through the tailnet when they live there, else over the ordinary network. An address of a
+ * well-known service is asked by HTTPS first and by port 53 half a second later, or as soon as
+ * HTTPS has failed (data-plane.md 6.6). What is left goes to the system's resolver.
+ *
+ * Each of these ways collects its own answer; the first whole one wins.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "host/doh.h"
 #include "host/host_priv.h"
+#include "model/netmap.h"
 #include "wire/dns.h"
+#include "wire/doh.h"
 
-enum { LOOKUP_TRIES = 3, LOOKUP_TRY_S = 2, LOOKUP_SERVERS_MAX = 4, LOOKUP_QUERY_MAX = 512 };
+enum {
+	LOOKUP_TRIES = 3,
+	LOOKUP_TRY_S = 2,
+	LOOKUP_SERVERS_MAX = 4, /* of port 53 */
+	LOOKUP_DOH_MAX = 4,
+	LOOKUP_QUERY_MAX = 512,
+	LOOKUP_HEAD_START_MS = 500, /* of HTTPS; as the stock client's */
+};
+
+struct answers { /* of one way: both families */
+	bool came[2];
+	struct ip v[HOST_ADDRS_MAX];
+	size_t n;
+};
+
+struct way_doh {
+	struct host_lookup *lookup;
+	struct host_doh_query *query[2];
+	struct answers a;
+};
 
 struct host_lookup {
 	struct host *host;
@@ -22,26 +47,36 @@ struct host_lookup {
 	struct loop_defer defer;
 	struct ip v[HOST_ADDRS_MAX];
 	size_t n;
+	size_t n_ways; /* that may still answer */
+	/* by HTTPS */
+	struct way_doh doh[LOOKUP_DOH_MAX];
+	size_t n_doh;
+	struct loop_timer head_start; /* set: port 53 waits */
+	/* by port 53 */
+	struct answers plain;
+	struct ipport servers[LOOKUP_SERVERS_MAX];
+	size_t n_servers;
 	/* over the ordinary network */
 	struct resolve *query;
 	struct resolver *own; /* for resolvers that control names; NULL: the system's */
 	/* through the tailnet */
 	struct host_udp *udp;
 	struct loop_timer timer;
-	struct ipport servers[LOOKUP_SERVERS_MAX];
-	size_t n_servers;
 	unsigned tries;
 	uint16_t id; /* of the A query; AAAA has the next */
-	bool answered[2];
 	char name[DNS_NAME_TEXT];
 };
 
 static void lookup_free(struct host_lookup *l)
 {
+	for (size_t i = 0; i < l->n_doh; i++)
+		for (size_t k = 0; k < 2; k++)
+			host_doh_cancel(l->doh[i].query[k]);
 	resolve_cancel(l->query);
 	resolver_free(l->own);
 	host_udp_close(l->udp);
 	loop_timer_fini(&l->timer);
+	loop_timer_fini(&l->head_start);
 	loop_defer_cancel(&l->defer);
 	free(l);
 }
@@ -71,13 +106,119 @@ static void finish(struct host_lookup *l)
 	loop_defer(l->host->loop, &l->defer);
 }
 
-static void add(struct host_lookup *l, const struct ip *a)
+static void add(struct answers *a, const struct ip *ip)
 {
-	if (l->n < HOST_ADDRS_MAX)
-		l->v[l->n++] = *a;
+	if (a->n < HOST_ADDRS_MAX)
+		a->v[a->n++] = *ip;
 }
 
-/* --- over the ordinary network --- */
+static bool is_whole(const struct answers *a)
+{
+	return a->n > 0 || (a->came[0] && a->came[1]);
+}
+
+/* This way has said all it will: is it the answer? */
+static void way_ended(struct host_lookup *l, const struct answers *a)
+{
+	l->n_ways--;
+	if (l->defer.loop) /* another was faster */
+		return;
+	if (is_whole(a) || l->n_ways == 0) {
+		memcpy(l->v, a->v, a->n * sizeof *a->v);
+		l->n = a->n;
+		finish(l);
+	}
+}
+
+static void ask_plain(struct host_lookup *l);
+
+/* Nothing by HTTPS: port 53 need not wait any longer. */
+static void end_head_start(struct host_lookup *l)
+{
+	if (!loop_timer_is_set(&l->head_start))
+		return;
+	loop_timer_set(&l->head_start, MONO_NEVER);
+	ask_plain(l);
+}
+
+static size_t write_query(const struct host_lookup *l, enum dns_type type, uint16_t id,
+			  uint8_t *buf)
+{
+	const struct dns_head head = { .id = id, .rd = true };
+	struct dns_question q = { .type = (uint16_t)type, .class = DNS_IN };
+	struct dns_writer w;
+
+	memcpy(q.name, l->name, sizeof q.name);
+	dns_begin(&w, buf, LOOKUP_QUERY_MAX, &head);
+	dns_put_question(&w, &q);
+	return dns_finish(&w);
+}
+
+static bool is_answer(const struct host_lookup *l, const struct dns_reader *r)
+{
+	return r->head.qr && strcasecmp(r->q.name, l->name) == 0 &&
+	       (r->head.rcode == DNS_NOERROR || r->head.rcode == DNS_NXDOMAIN);
+}
+
+static void take(struct answers *a, struct dns_reader *r, int which)
+{
+	struct dns_rr rr;
+	struct ip ip;
+
+	a->came[which] = true;
+	while (dns_next(r, &rr))
+		if (rr.section == DNS_ANSWER && dns_rr_ip(&rr, &ip))
+			add(a, &ip);
+}
+
+/* --- by HTTPS --- */
+
+static void doh_came(struct way_doh *w, int which, struct bytes answer)
+{
+	struct host_lookup *l = w->lookup;
+	struct dns_reader r;
+
+	w->query[which] = NULL;
+	if (dns_open(&r, answer) && is_answer(l, &r))
+		take(&w->a, &r, which);
+	if (w->query[0] || w->query[1])
+		return;
+	if (!is_whole(&w->a))
+		end_head_start(l);
+	way_ended(l, &w->a);
+}
+
+static void doh_came4(void *ctx, struct bytes answer)
+{
+	doh_came(ctx, 0, answer);
+}
+
+static void doh_came6(void *ctx, struct bytes answer)
+{
+	doh_came(ctx, 1, answer);
+}
+
+static bool ask_doh(struct host_lookup *l, const char *url)
+{
+	struct way_doh *w = &l->doh[l->n_doh];
+	uint8_t buf[LOOKUP_QUERY_MAX];
+	size_t len;
+
+	if (l->n_doh == LOOKUP_DOH_MAX)
+		return false;
+	*w = (struct way_doh){ .lookup = l };
+	len = write_query(l, DNS_A, 1, buf);
+	w->query[0] = host_doh_ask(l->host, url, bytes_of(buf, len), doh_came4, w);
+	len = write_query(l, DNS_AAAA, 1, buf);
+	w->query[1] = host_doh_ask(l->host, url, bytes_of(buf, len), doh_came6, w);
+	if (!w->query[0] && !w->query[1])
+		return false;
+	l->n_doh++;
+	l->n_ways++;
+	return true;
+}
+
+/* --- by port 53, over the ordinary network --- */
 
 static void found(void *ctx, int family, const struct ip *v, size_t n, const struct err *why,
 		  bool is_last)
@@ -85,13 +226,13 @@ static void found(void *ctx, int family, const struct ip *v, size_t n, const str
 	struct host_lookup *l = ctx;
 
 	(void)family;
-	(void)why;
 	for (size_t i = 0; i < n; i++)
-		add(l, &v[i]);
+		add(&l->plain, &v[i]);
+	l->plain.came[!l->plain.came[0] ? 0 : 1] = n > 0 || (why && why->code == ENOENT);
 	if (!is_last)
 		return;
 	l->query = NULL;
-	finish(l);
+	way_ended(l, &l->plain);
 }
 
 static void ask_ordinary(struct host_lookup *l)
@@ -104,23 +245,16 @@ static void ask_ordinary(struct host_lookup *l)
 	l->query =
 	    resolve_start(l->own ? l->own : l->host->resolver, l->name, RESOLVE_BOTH, found, l, &e);
 	if (!l->query)
-		finish(l);
+		way_ended(l, &l->plain);
 }
 
-/* --- through the tailnet --- */
+/* --- by port 53, through the tailnet --- */
 
 static void send_query(struct host_lookup *l, enum dns_type type, uint16_t id)
 {
-	const struct dns_head head = { .id = id, .rd = true };
-	struct dns_question q = { .type = (uint16_t)type, .class = DNS_IN };
 	uint8_t buf[LOOKUP_QUERY_MAX];
-	struct dns_writer w;
-	size_t len;
+	const size_t len = write_query(l, type, id, buf);
 
-	memcpy(q.name, l->name, sizeof q.name);
-	dns_begin(&w, buf, sizeof buf, &head);
-	dns_put_question(&w, &q);
-	len = dns_finish(&w);
 	for (size_t i = 0; len > 0 && i < l->n_servers; i++)
 		(void)!host_udp_send(l->udp, &l->servers[i],
 				     bytes_of(buf, len)); /* lost like any datagram */
@@ -131,12 +265,12 @@ static void ask_tailnet(void *ctx)
 	struct host_lookup *l = ctx;
 
 	if (l->tries++ == LOOKUP_TRIES) {
-		finish(l);
+		way_ended(l, &l->plain);
 		return;
 	}
-	if (!l->answered[0])
+	if (!l->plain.came[0])
 		send_query(l, DNS_A, l->id);
-	if (!l->answered[1])
+	if (!l->plain.came[1])
 		send_query(l, DNS_AAAA, (uint16_t)(l->id + 1));
 	loop_timer_set(&l->timer, mono_add(loop_now(l->host->loop), SPAN_S(LOOKUP_TRY_S)));
 }
@@ -153,23 +287,18 @@ static void on_answer(void *ctx, const struct ipport *from, struct bytes data)
 {
 	struct host_lookup *l = ctx;
 	struct dns_reader r;
-	struct dns_rr rr;
-	struct ip a;
 	int which;
 
-	if (!is_server(l, from) || !dns_open(&r, data) || !r.head.qr ||
-	    strcasecmp(r.q.name, l->name) != 0)
+	if (!is_server(l, from) || !dns_open(&r, data) || !is_answer(l, &r))
 		return;
 	which = (uint16_t)(r.head.id - l->id);
-	if (which > 1 || l->answered[which] ||
-	    (r.head.rcode != DNS_NOERROR && r.head.rcode != DNS_NXDOMAIN))
+	if (which > 1 || l->plain.came[which])
 		return;
-	l->answered[which] = true;
-	while (dns_next(&r, &rr))
-		if (rr.section == DNS_ANSWER && dns_rr_ip(&rr, &a))
-			add(l, &a);
-	if (l->answered[0] && l->answered[1])
-		finish(l);
+	take(&l->plain, &r, which);
+	if (!l->plain.came[0] || !l->plain.came[1])
+		return;
+	loop_timer_set(&l->timer, MONO_NEVER);
+	way_ended(l, &l->plain);
 }
 
 static bool any_in_tailnet(const struct host_lookup *l)
@@ -180,10 +309,76 @@ static bool any_in_tailnet(const struct host_lookup *l)
 	return false;
 }
 
+static void ask_plain(struct host_lookup *l)
+{
+	struct err e = { 0 };
+
+	l->n_ways++;
+	if (any_in_tailnet(l) && (l->udp = host_udp_open(l->host, on_answer, l, &e))) {
+		rng_fill(l->host->rng, &l->id, sizeof l->id);
+		ask_tailnet(l);
+	} else {
+		ask_ordinary(l);
+	}
+}
+
+/* --- which ways --- */
+
+static void on_head_start(void *ctx)
+{
+	ask_plain(ctx);
+}
+
+static bool has_url(const char (*v)[DOH_URL_MAX], size_t n, const char *url)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(v[i], url) == 0)
+			return true;
+	return false;
+}
+
+/* Resolvers that also answer on port 53 are in `known`, and wait when there is no other. */
+static void ask_resolvers(struct host_lookup *l, const struct netmap_resolver *v, size_t n)
+{
+	char known[LOOKUP_DOH_MAX][DOH_URL_MAX], url[DOH_URL_MAX];
+	struct ipport late[LOOKUP_SERVERS_MAX];
+	size_t n_known = 0, n_late = 0;
+	bool only;
+
+	for (size_t i = 0; i < n; i++) {
+		if (ip_is_zero(&v[i].addr.ip)) {
+			if (!has_url(known, n_known, v[i].url))
+				(void)ask_doh(l, v[i].url);
+		} else if (v[i].addr.port == 53 && !node_routes(l->host->node, &v[i].addr.ip) &&
+			   doh_known_url(&v[i].addr.ip, url, &only) &&
+			   (only || !host_doh_is_down(l->host, url))) {
+			if (!has_url(known, n_known, url) && n_known < LOOKUP_DOH_MAX &&
+			    ask_doh(l, url))
+				memcpy(known[n_known++], url, sizeof url);
+			if (!only && n_late < LOOKUP_SERVERS_MAX)
+				late[n_late++] = v[i].addr;
+		} else if (l->n_servers < LOOKUP_SERVERS_MAX) {
+			l->servers[l->n_servers++] = v[i].addr;
+		}
+	}
+	if (l->n_servers == 0 && n_late > 0) {
+		memcpy(l->servers, late, n_late * sizeof *late);
+		l->n_servers = n_late;
+		if (l->n_doh > 0) {
+			loop_timer_set(&l->head_start, mono_add(loop_now(l->host->loop),
+								SPAN_MS(LOOKUP_HEAD_START_MS)));
+			return;
+		}
+	}
+	if (l->n_servers > 0)
+		ask_plain(l);
+}
+
 struct host_lookup *host_lookup(struct host *h, const char *name, host_lookup_fn *done, void *ctx)
 {
 	struct host_lookup *l = calloc(1, sizeof *l);
-	struct err e = { 0 };
+	const struct netmap_resolver *v = NULL;
+	size_t n_resolvers;
 	int n;
 
 	if (!l)
@@ -193,6 +388,7 @@ struct host_lookup *host_lookup(struct host *h, const char *name, host_lookup_fn
 	l->ctx = ctx;
 	loop_defer_init(&l->defer, deliver, l);
 	loop_timer_init(h->loop, &l->timer, ask_tailnet, l);
+	loop_timer_init(h->loop, &l->head_start, on_head_start, l);
 	n = strlen(name) < sizeof l->name ? node_lookup(h->node, name, l->v, HOST_ADDRS_MAX)
 					  : -ENOENT;
 	if (n != 0) { /* ours: answered, or there is no such name */
@@ -203,12 +399,12 @@ struct host_lookup *host_lookup(struct host *h, const char *name, host_lookup_fn
 	memcpy(l->name, name, strlen(name) + 1);
 	if (l->name[0] && l->name[strlen(l->name) - 1] == '.')
 		l->name[strlen(l->name) - 1] = 0;
-	l->n_servers = node_resolvers(h->node, name, l->servers, LOOKUP_SERVERS_MAX);
-	if (any_in_tailnet(l) && (l->udp = host_udp_open(h, on_answer, l, &e))) {
-		rng_fill(h->rng, &l->id, sizeof l->id);
-		ask_tailnet(l);
-	} else {
-		ask_ordinary(l);
-	}
+	n_resolvers = node_resolvers(h->node, name, &v);
+	if (n_resolvers > 0)
+		ask_resolvers(l, v, n_resolvers);
+	else
+		ask_plain(l);
+	if (l->n_ways == 0 && !loop_timer_is_set(&l->head_start))
+		finish(l); /* resolvers are named, and none can be asked */
 	return l;
 }

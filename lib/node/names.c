@@ -24,16 +24,12 @@ int node_lookup(const struct node *n, const char *name, struct ip *v, size_t max
 	return 0;
 }
 
-size_t node_resolvers(const struct node *n, const char *name, struct ipport *v, size_t max)
+size_t node_resolvers(const struct node *n, const char *name, const struct netmap_resolver **v)
 {
 	struct magicdns_answer a;
-	size_t count = 0;
 
 	if (magicdns_lookup(n->netmap, bytes_str(name), &a) != MAGICDNS_FORWARD)
 		return 0;
-	for (size_t i = 0; i < a.n_resolvers && count < max; i++)
-		if (!ip_is_zero(
-			&a.resolvers[i].addr.ip)) /* those named by URL (DoH) are passed over */
-			v[count++] = a.resolvers[i].addr;
-	return count;
+	*v = a.resolvers;
+	return a.n_resolvers;
 }

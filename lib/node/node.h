@@ -264,8 +264,9 @@ const struct node_counters *node_counters(const struct node *n);
 /* MagicDNS: short names and FQDNs of the tailnet, extra records. Count; 0: not ours to answer;
  * -ENOENT: ours and absent. */
 int node_lookup(const struct node *n, const char *name, struct ip *v, size_t max);
-/* Of a name that is not ours: the resolvers that control names for it (split DNS, global); 0: the
- * system's. */
-size_t node_resolvers(const struct node *n, const char *name, struct ipport *v, size_t max);
+/* Of a name that is not ours: the resolvers that control names for it (split DNS, global), which
+ * belong to the netmap; 0: the system's. */
+struct netmap_resolver;
+size_t node_resolvers(const struct node *n, const char *name, const struct netmap_resolver **v);
 
 #endif

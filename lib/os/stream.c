@@ -525,6 +525,40 @@ struct stream *stream_adopt(struct loop *loop, int fd, const struct stream_ops *
 	return s;
 }
 
+struct stream *stream_adopt_client(struct loop *loop, int fd, const struct stream_conf *conf,
+				   const struct stream_ops *ops, void *ctx, struct err *err)
+{
+	struct stream *s = stream_new(loop, ops, ctx);
+	span_t timeout = conf->dial.timeout.ns ? conf->dial.timeout : SPAN_S(DIAL_TIMEOUT_S);
+	int ret;
+
+	if (!s) {
+		close(fd);
+		err_set(err, ENOMEM, "connect");
+		return NULL;
+	}
+	ret = take_fd(s, fd);
+	if (ret < 0)
+		err_set(err, -ret, "watch the connection");
+	else
+		ret = copy_conf(s, conf, err);
+	if (ret == 0 && conf->tls)
+		ret = start_tls(s, err);
+	if (ret < 0) {
+		tear_down(s);
+		return NULL;
+	}
+	if (!conf->tls) {
+		s->state = READY;
+		loop_defer(loop, &s->later);
+		return s;
+	}
+	loop_timer_init(loop, &s->limit, limit_reached, s);
+	loop_timer_set(&s->limit, mono_add(loop_now(loop), timeout));
+	loop_poll_set(&s->poll, LOOP_WRITE); /* we speak first */
+	return s;
+}
+
 struct stream *stream_adopt_tls(struct loop *loop, int fd, struct tls_server *tls, span_t timeout,
 				const struct stream_ops *ops, void *ctx)
 {

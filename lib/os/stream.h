@@ -59,6 +59,10 @@ struct stream *stream_dial(struct loop *loop, const struct stream_conf *conf,
 			   const struct stream_ops *ops, void *ctx, struct err *err);
 /* Takes a connected descriptor (which is closed on failure too). NULL: out of memory. */
 struct stream *stream_adopt(struct loop *loop, int fd, const struct stream_ops *ops, void *ctx);
+/* A connected descriptor (closed on failure too) in place of one that is dialled: of conf->dial only
+ * host, port and timeout count. NULL and err. */
+struct stream *stream_adopt_client(struct loop *loop, int fd, const struct stream_conf *conf,
+				   const struct stream_ops *ops, void *ctx, struct err *err);
 /* The same for an accepted connection that speaks TLS; open comes after the handshake. */
 struct stream *stream_adopt_tls(struct loop *loop, int fd, struct tls_server *tls, span_t timeout,
 				const struct stream_ops *ops, void *ctx);

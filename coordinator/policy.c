@@ -200,14 +200,25 @@ static void note_rule(const struct rule *r, size_t i, const struct policy_node *
 	}
 }
 
-static uint64_t routes_sum(const struct policy_node *n)
+static uint64_t mix(uint64_t h, const void *data, size_t len)
 {
-	uint64_t h = n->n_routes;
+	const uint8_t *b = data;
 
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ b[i]) * UINT64_C(1099511628211); /* FNV-1a */
+	return h;
+}
+
+/* What the sets do not tell: a rule may lead to a node by other targets than before. */
+static uint64_t facts_sum(const struct policy_node *n)
+{
+	uint64_t h = mix(n->n_routes, n->user, strlen(n->user) + 1);
+
+	for (size_t i = 0; i < n->n_tags; i++)
+		h = mix(h, n->tags[i], strlen(n->tags[i]) + 1);
 	for (size_t i = 0; i < n->n_routes; i++) {
-		for (size_t k = 0; k < sizeof n->routes[i].ip.b; k++)
-			h = (h ^ n->routes[i].ip.b[k]) * UINT64_C(1099511628211); /* FNV-1a */
-		h = (h ^ n->routes[i].bits) * UINT64_C(1099511628211);
+		h = mix(h, n->routes[i].ip.b, sizeof n->routes[i].ip.b);
+		h = mix(h, &n->routes[i].bits, 1);
 	}
 	return h;
 }
@@ -223,7 +234,7 @@ static bool note_node(const struct policy *p, const struct policy_node *n, struc
 	out->owner = n->n_tags == 0 ? n->owner : 0;
 	out->v4 = n->v4;
 	out->v6 = n->v6;
-	out->routes = routes_sum(n);
+	out->facts = n->id != 0 ? facts_sum(n) : 0;
 	out->touched = p->turn;
 	for (size_t i = 0; block && i < p->n_rules; i++)
 		note_rule(&p->rules[i], i, n, out);
@@ -293,7 +304,7 @@ static void sources_stale(struct policy *p, const uint64_t *set)
 static bool is_same(const struct policy *p, const struct pnode *a, const struct pnode *b)
 {
 	return a->set[0] && b->set[0] && a->owner == b->owner && ip_eq(&a->v4, &b->v4) &&
-	       ip_eq(&a->v6, &b->v6) && a->routes == b->routes &&
+	       ip_eq(&a->v6, &b->v6) && a->facts == b->facts &&
 	       memcmp(a->set[0], b->set[0], SETS * p->words * sizeof *a->set[0]) == 0;
 }
 

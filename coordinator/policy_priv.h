@@ -118,7 +118,7 @@ struct pnode {
 	uint64_t *set[SETS]; /* one block; NULL: no node in this place */
 	int64_t owner;       /* as it was when the sets were made; 0: tagged */
 	struct ip v4, v6;
-	uint64_t routes;  /* a checksum of them */
+	uint64_t facts;   /* a checksum of user, tags and routes: which targets of a rule lead here */
 	uint64_t touched; /* policy.turn when it changed last */
 };
 enum { POLICY_STALE_OWNERS = 64 };

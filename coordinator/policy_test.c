@@ -346,6 +346,23 @@ TEST(a_change_of_one_node_makes_those_filters_stale_that_name_it)
 	policy_free(p);
 }
 
+TEST(a_filter_is_stale_when_another_target_of_the_same_rule_leads_to_the_node)
+{
+	static const char both[][POLICY_TAG_MAX] = { "tag:web", "tag:router" };
+	struct policy *p =
+	    load("{\"tagOwners\":{\"tag:web\":[],\"tag:router\":[]},\"acls\":[{\"action\":"
+		 "\"accept\",\"src\":[\"bob@\"],\"dst\":[\"tag:web:80\",\"tag:router:22\"]}]}");
+
+	policy_settle(p);
+	ck_assert(!policy_filter_stale(p, WEB));
+	nodes[WEB].tags = both;
+	nodes[WEB].n_tags = 2;
+	ck_assert_int_eq(policy_update(p, nodes, N, WEB), 0);
+	ck_assert(policy_filter_stale(p, WEB));
+	ck_assert(tcp(p, BOB, WEB, 22));
+	policy_free(p);
+}
+
 TEST(ssh_rules_lead_to_names_and_to_ones_own)
 {
 	struct policy *p =

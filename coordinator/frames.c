@@ -3,7 +3,8 @@
  * Every change gets a number (tailnet.seq). A stream remembers the number it has seen and which
  * peers it knows, so a frame is the difference: peers that changed whole, patches, peers that may
  * not be seen any more. Changes within a few milliseconds leave together; a large tailnet is left
- * alone for longer between two tellings (tailnet_pace). A reader that does not keep up loses its
+ * alone for longer between two tellings (tailnet_pace). A router is told whole again to a stream
+ * that may use other routes of it than before (routes.c). A reader that does not keep up loses its
  * stream, and comes back for a whole map.
  *
  * A telling looks at the nodes that changed; only a stream whose own node changed under a policy,
@@ -92,18 +93,34 @@ bool frame_send(struct tailnet *t, struct stream *s)
 
 /* --- the difference --- */
 
-static enum delta_what delta_of(const struct tailnet *t, const struct stream *s, size_t slot)
+static struct delta delta_of(struct tailnet *t, const struct stream *s, uint32_t slot)
 {
 	const struct tnode *n = &t->nodes[slot];
 	bool known = knows(s, slot);
+	struct delta d = { .slot = slot };
 
 	if (slot == s->slot || !n->used)
-		return DELTA_NONE;
-	if (n->dead || !policy_sees(t->policy, s->slot, slot))
-		return known ? DELTA_REMOVE : DELTA_NONE;
-	if (!known || n->full_seq > s->seen)
-		return DELTA_FULL;
-	return n->patch_seq > s->seen ? DELTA_PATCH : DELTA_NONE;
+		return d;
+	if (n->dead || !policy_sees(t->policy, s->slot, slot)) {
+		d.what = known ? DELTA_REMOVE : DELTA_NONE;
+		return d;
+	}
+	d.routes = routes_seen(t, (uint32_t)s->slot, n, NULL, NULL);
+	if (!known || n->full_seq > s->seen || d.routes != routes_told(s, slot))
+		d.what = DELTA_FULL;
+	else
+		d.routes = 0;
+	if (d.what == DELTA_NONE && n->patch_seq > s->seen)
+		d.what = DELTA_PATCH;
+	return d;
+}
+
+static void find_delta(struct tailnet *t, const struct stream *s, uint32_t slot)
+{
+	const struct delta d = delta_of(t, s, slot);
+
+	if (d.what != DELTA_NONE)
+		t->deltas[t->n_deltas++] = d;
 }
 
 /* Into t->deltas, in order of slots when it looks at all of them */
@@ -112,27 +129,28 @@ static void find_deltas(struct tailnet *t, const struct stream *s, bool all)
 	size_t n = all ? t->n_slots : t->n_changed;
 
 	t->n_deltas = 0;
-	for (size_t k = 0; k < n; k++) {
-		uint32_t slot = all ? (uint32_t)k : t->changed[k];
-		enum delta_what what = delta_of(t, s, slot);
-
-		if (what != DELTA_NONE)
-			t->deltas[t->n_deltas++] = (struct delta){ slot, what };
-	}
+	for (size_t k = 0; k < n; k++)
+		find_delta(t, s, all ? (uint32_t)k : t->changed[k]);
+	/* another node may have opened or closed a route of one that has not changed */
+	for (size_t k = 0; !all && policy_routes_stale(t->policy) && k < t->n_routers; k++)
+		if (!t->nodes[t->routers[k]].in_changed)
+			find_delta(t, s, t->routers[k]);
 }
 
 static bool mark_deltas(const struct tailnet *t, struct stream *s)
 {
 	for (size_t k = 0; k < t->n_deltas; k++)
-		if ((t->deltas[k].what == DELTA_FULL && !mark(s, t->deltas[k].slot, true)) ||
+		if ((t->deltas[k].what == DELTA_FULL &&
+		     (!mark(s, t->deltas[k].slot, true) ||
+		      !routes_tell(s, t->deltas[k].slot, t->deltas[k].routes))) ||
 		    (t->deltas[k].what == DELTA_REMOVE && !mark(s, t->deltas[k].slot, false)))
 			return false;
 	return true;
 }
 
-/* Opens the array at the first. */
-static bool peers(struct tailnet *t, struct jsonw *w, const char *key, enum delta_what what,
-		  wall_t wall)
+/* Those of t->deltas, as the node in slot viewer is told; opens the array at the first. */
+static bool peers(struct tailnet *t, struct jsonw *w, uint32_t viewer, const char *key,
+		  enum delta_what what, wall_t wall)
 {
 	bool any = false;
 
@@ -147,7 +165,7 @@ static bool peers(struct tailnet *t, struct jsonw *w, const char *key, enum delt
 			any = true;
 		}
 		if (what == DELTA_FULL)
-			mapjson_node(t, w, n, false, wall);
+			mapjson_node(t, w, n, viewer, wall);
 		else if (what == DELTA_PATCH)
 			mapjson_patch(w, n, wall);
 		else
@@ -206,15 +224,15 @@ static bool finish(struct jsonw *w, wall_t wall)
 	return jsonw_ok(w);
 }
 
-static bool delta_frame(struct tailnet *t, wall_t wall)
+static bool delta_frame(struct tailnet *t, uint32_t viewer, wall_t wall)
 {
 	struct jsonw w;
 
 	begin(t, &w);
-	if (peers(t, &w, "PeersChanged", DELTA_FULL, wall))
+	if (peers(t, &w, viewer, "PeersChanged", DELTA_FULL, wall))
 		profiles(t, &w, NULL);
-	peers(t, &w, "PeersRemoved", DELTA_REMOVE, wall);
-	peers(t, &w, "PeersChangedPatch", DELTA_PATCH, wall);
+	peers(t, &w, viewer, "PeersRemoved", DELTA_REMOVE, wall);
+	peers(t, &w, viewer, "PeersChangedPatch", DELTA_PATCH, wall);
 	return finish(&w, wall);
 }
 
@@ -285,7 +303,7 @@ static bool send_deltas(struct tailnet *t, struct stream *s, wall_t wall)
 
 	if (f)
 		return send_packed(t, s, bytes_of(buf_bytes(&t->kept.bytes).data + f->at, f->len));
-	if (!delta_frame(t, wall))
+	if (!delta_frame(t, (uint32_t)s->slot, wall))
 		return false;
 	body = pack(t, s->zstd);
 	if (body.len > 0)
@@ -352,7 +370,7 @@ static bool own(struct tailnet *t, struct jsonw *w, struct stream *s, bool self,
 
 	if (self) {
 		jsonw_key(w, "Node");
-		mapjson_node(t, w, &t->nodes[s->slot], true, wall);
+		mapjson_node(t, w, &t->nodes[s->slot], (uint32_t)s->slot, wall);
 	}
 	if (!s->started || t->derp_seq > s->seen) {
 		jsonw_key(w, "DERPMap");
@@ -373,7 +391,7 @@ bool frame_first(struct tailnet *t, mono_t now, wall_t wall, struct stream *s)
 	find_deltas(t, s, true);
 	begin(t, &w);
 	own(t, &w, s, true, true, wall);
-	peers(t, &w, "Peers", DELTA_FULL, wall);
+	peers(t, &w, (uint32_t)s->slot, "Peers", DELTA_FULL, wall);
 	profiles(t, &w, &t->nodes[s->slot]);
 	mapjson_dns(t, &w);
 	jsonw_kstr(&w, "Domain", t->domain);

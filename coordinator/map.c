@@ -221,6 +221,7 @@ static void stream_del(struct tailnet *t, mono_t now, size_t i)
 	size_t last = t->n_streams - 1;
 
 	free(t->streams[i].sent);
+	free(t->streams[i].told);
 	if (conn)
 		conn->n_streams--;
 	stream_moved(n, (uint32_t)i, NO_INDEX);

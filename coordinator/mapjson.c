@@ -48,31 +48,18 @@ static bool is_exit(const struct ipprefix *r)
 	return r->bits == (ip_is_v4(&r->ip) ? 96 : 0);
 }
 
-static bool announced(const struct tailnet_node *p, const struct ipprefix *r)
-{
-	for (size_t i = 0; i < p->n_routes; i++)
-		if (ipprefix_eq(&p->routes[i], r))
-			return true;
-	return false;
-}
-
-/* Own addresses, then the approved routes it serves now: exit routes always, others as primary. */
-static void routes(struct tailnet *t, struct jsonw *w, const struct tnode *n)
+/* Own addresses, then the routes that the viewer is told */
+static void routes(struct tailnet *t, struct jsonw *w, const struct tnode *n, uint32_t viewer)
 {
 	struct ipprefix allowed[2 + TAILNET_ROUTES_MAX], primary[TAILNET_ROUTES_MAX];
-	size_t n_allowed = addresses(&n->pub, allowed), n_primary = 0;
+	size_t n_allowed = addresses(&n->pub, allowed), n_primary = 0, n_seen = 0;
+	struct policy_route seen[TAILNET_ROUTES_MAX];
 
-	for (size_t i = 0; i < n->pub.n_approved; i++) {
-		const struct ipprefix *r = &n->pub.approved_routes[i];
-
-		if (!announced(&n->pub, r))
-			continue;
-		if (is_exit(r)) {
-			allowed[n_allowed++] = *r;
-		} else if (node_is_primary(t, n, r)) {
-			allowed[n_allowed++] = *r;
-			primary[n_primary++] = *r;
-		}
+	routes_seen(t, viewer, n, seen, &n_seen);
+	for (size_t i = 0; i < n_seen; i++) {
+		allowed[n_allowed++] = seen[i].prefix;
+		if (!is_exit(&seen[i].prefix))
+			primary[n_primary++] = seen[i].prefix;
 	}
 	mapjson_prefixes(w, "AllowedIPs", allowed, n_allowed);
 	if (n_primary > 0)
@@ -117,7 +104,8 @@ static void self_caps(struct tailnet *t, struct jsonw *w, const struct tnode *n)
 	jsonw_obj_end(w);
 }
 
-void mapjson_node(struct tailnet *t, struct jsonw *w, const struct tnode *n, bool self, wall_t wall)
+void mapjson_node(struct tailnet *t, struct jsonw *w, const struct tnode *n, uint32_t viewer,
+		  wall_t wall)
 {
 	const struct tailnet_node *p = &n->pub;
 	char name[TAILNET_LABEL_MAX + TAILNET_NAME_MAX + 2], id[24];
@@ -138,7 +126,7 @@ void mapjson_node(struct tailnet *t, struct jsonw *w, const struct tnode *n, boo
 	if (!key_is_zero(&p->disco))
 		key_member(w, "DiscoKey", KEY_DISCO, &p->disco);
 	mapjson_prefixes(w, "Addresses", own, addresses(p, own));
-	routes(t, w, n);
+	routes(t, w, n, viewer);
 	if (p->n_endpoints > 0)
 		endpoints(w, p);
 	if (p->home != 0)
@@ -158,7 +146,7 @@ void mapjson_node(struct tailnet *t, struct jsonw *w, const struct tnode *n, boo
 		jsonw_kbool(w, "Expired", true);
 	if (p->approved && !expired)
 		jsonw_kbool(w, "MachineAuthorized", true);
-	if (self)
+	if (viewer == slot_of(t, n))
 		self_caps(t, w, n);
 	jsonw_obj_end(w);
 }

@@ -256,7 +256,7 @@ static bool is_before(const struct tailnet_node *a, const struct tailnet_node *b
 	return x != y ? x > y : a->id < b->id;
 }
 
-bool node_is_primary(struct tailnet *t, const struct tnode *n, const struct ipprefix *route)
+static bool is_primary(struct tailnet *t, const struct tnode *n, const struct ipprefix *route)
 {
 	if (!node_has_route(n->pub.routes, n->pub.n_routes, route))
 		return false;
@@ -273,15 +273,17 @@ bool node_is_primary(struct tailnet *t, const struct tnode *n, const struct ippr
 	return true;
 }
 
-static uint64_t served_by(struct tailnet *t, const struct tnode *n)
+static uint64_t served_by(struct tailnet *t, struct tnode *n)
 {
 	uint64_t h = 0;
 
+	memset(n->primary, 0, sizeof n->primary);
 	for (size_t i = 0; i < n->pub.n_approved; i++) {
 		const struct ipprefix *r = &n->pub.approved_routes[i];
 
-		if (!node_is_primary(t, n, r))
+		if (!is_primary(t, n, r))
 			continue;
+		n->primary[i / 64] |= UINT64_C(1) << (i % 64);
 		for (size_t k = 0; k < sizeof r->ip.b; k++)
 			h = (h ^ r->ip.b[k]) * UINT64_C(1099511628211); /* FNV-1a */
 		h = (h ^ (r->bits + 1U)) * UINT64_C(1099511628211);

@@ -43,8 +43,10 @@ static void targets_fini(struct target *v, size_t n)
 
 static void unprepare(struct policy *p)
 {
-	for (size_t i = 0; i < p->n_pnodes; i++)
+	for (size_t i = 0; i < p->n_pnodes; i++) {
 		free(p->pnodes[i].set[0]);
+		free(p->pnodes[i].over);
+	}
 	p->n_pnodes = 0;
 	p->n_stale_owners = 0;
 	p->all_stale = true;
@@ -64,9 +66,11 @@ void policy_free(struct policy *p)
 	for (size_t i = 0; i < p->n_rules; i++) {
 		names_fini(&p->rules[i].src);
 		targets_fini(p->rules[i].dst, p->rules[i].n_dst);
+		names_fini(&p->rules[i].via);
 		free(p->rules[i].app);
 		free(p->rules[i].from);
 		ipranges_free(&p->rules[i].src_set);
+		ipranges_free(&p->rules[i].dst_set);
 		buf_fini(&p->rules[i].src_text);
 	}
 	for (size_t i = 0; i < p->n_checks; i++) {
@@ -85,6 +89,7 @@ void policy_free(struct policy *p)
 	}
 	free(p->pnodes);
 	free(p->self_rules);
+	free(p->via_rules);
 	free(p->stale);
 	free(p->hosts);
 	free(p->rules);
@@ -106,13 +111,24 @@ static bool make_sets(struct policy *p)
 {
 	p->words = p->n_rules / 64 + 1;
 	p->self_rules = calloc(p->words, sizeof *p->self_rules);
+	p->via_rules = calloc(p->words, sizeof *p->via_rules);
 	p->stale = calloc(p->words, sizeof *p->stale);
-	if (!p->self_rules || !p->stale)
+	if (!p->self_rules || !p->via_rules || !p->stale)
 		return false;
-	for (size_t i = 0; i < p->n_rules; i++)
-		for (size_t k = 0; k < p->rules[i].n_dst; k++)
-			if (p->rules[i].dst[k].to.kind == ALIAS_SELF)
+	for (size_t i = 0; i < p->n_rules; i++) {
+		struct rule *r = &p->rules[i];
+
+		for (size_t k = 0; k < r->n_dst; k++) {
+			if (r->dst[k].to.kind == ALIAS_SELF && r->via.n == 0)
 				set_put(p->self_rules, i);
+			r->to_any |= r->dst[k].to.kind == ALIAS_ANY;
+			r->to_internet |= r->dst[k].to.kind == ALIAS_INTERNET;
+		}
+		if (r->via.n > 0) {
+			set_put(p->via_rules, i);
+			p->has_via = true;
+		}
+	}
 	return true;
 }
 
@@ -167,16 +183,38 @@ static bool acts_for(const struct alias *a, const struct policy_node *n)
 
 /* May sources of the rule know of the node? As the filter, but that an exit node is known only for
  * the whole internet. */
-static bool target_seen(const struct target *t, const struct policy_node *n)
+static bool target_seen(const struct rule *r, const struct target *t, const struct policy_node *n)
 {
-	if (t->to.kind == ALIAS_PREFIX && node_offers_exit(n) && !node_covered(n, &t->to.prefix)) {
+	if (r->via.n == 0 && t->to.kind == ALIAS_PREFIX && node_offers_exit(n) &&
+	    !node_covered(n, &t->to.prefix)) {
 		for (size_t i = 0; i < n->n_routes; i++)
 			if (!route_is_exit(&n->routes[i]) &&
 			    prefixes_overlap(&t->to.prefix, &n->routes[i]))
 				return true;
 		return route_is_exit(&t->to.prefix);
 	}
-	return target_leads(t, n);
+	return target_leads(r, t, n);
+}
+
+/* Is the node itself, or a subnet of it, what the target is about? As the filter, but that exit
+ * routes do not count. */
+static bool target_takes(const struct rule *r, const struct target *t, const struct policy_node *n)
+{
+	struct ipranges all = { 0 };
+	bool takes = false;
+
+	if (r->via.n > 0 || (t->to.kind != ALIAS_PREFIX && t->to.kind != ALIAS_INTERNET))
+		return target_leads(r, t, n);
+	if (t->to.kind == ALIAS_PREFIX)
+		return node_covered(n, &t->to.prefix) || node_routes_into(n, &t->to.prefix);
+	for (size_t i = 0; i < n->n_routes && !takes; i++) {
+		const struct iprange range = range_of(&n->routes[i]);
+
+		takes = !route_is_exit(&n->routes[i]) && (all.n > 0 || internet_ranges(&all)) &&
+			ipranges_overlap(&all, &range);
+	}
+	ipranges_free(&all);
+	return takes;
 }
 
 static void note_rule(const struct rule *r, size_t i, const struct policy_node *n,
@@ -193,10 +231,12 @@ static void note_rule(const struct rule *r, size_t i, const struct policy_node *
 			set_put(out->set[SET_ACTS], i);
 	}
 	for (size_t k = 0; k < r->n_dst; k++) {
-		if (target_leads(&r->dst[k], n))
+		if (target_leads(r, &r->dst[k], n))
 			set_put(out->set[SET_TO], i);
-		if (target_seen(&r->dst[k], n))
+		if (target_seen(r, &r->dst[k], n))
 			set_put(out->set[SET_SEEN], i);
+		if (target_takes(r, &r->dst[k], n))
+			set_put(out->set[SET_TAKES], i);
 	}
 }
 
@@ -267,8 +307,9 @@ int policy_prepare(struct policy *p, const struct policy_node *v, size_t n)
 	p->nodes = v;
 	p->n_nodes = n;
 	p->turn++;
+	p->changes++;
 	for (size_t i = 0; i < p->n_rules; i++)
-		p->rules[i].src_stale = true;
+		p->rules[i].src_stale = p->rules[i].dst_stale = true;
 	if (!make_room(p, n))
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
@@ -301,6 +342,13 @@ static void sources_stale(struct policy *p, const uint64_t *set)
 	}
 }
 
+static void targets_stale(struct policy *p, const uint64_t *set)
+{
+	for (size_t w = 0; set && w < p->words; w++)
+		for (uint64_t left = set[w]; left != 0; left &= left - 1)
+			p->rules[w * 64 + (size_t)__builtin_ctzll(left)].dst_stale = true;
+}
+
 static bool is_same(const struct policy *p, const struct pnode *a, const struct pnode *b)
 {
 	return a->set[0] && b->set[0] && a->owner == b->owner && ip_eq(&a->v4, &b->v4) &&
@@ -331,8 +379,11 @@ int policy_update(struct policy *p, const struct policy_node *v, size_t n, size_
 	}
 	sources_stale(p, old.set[SET_ADDS]);
 	sources_stale(p, now->set[SET_ADDS]);
+	targets_stale(p, old.set[SET_TO]);
+	targets_stale(p, now->set[SET_TO]);
 	owner_stale(p, old.owner);
 	owner_stale(p, now->owner);
+	p->changes++;
 	free(old.set[0]);
 	return 0;
 }
@@ -364,6 +415,7 @@ void policy_settle(struct policy *p)
 	if (!p)
 		return;
 	p->turn++;
+	p->settled = p->changes;
 	p->all_stale = false;
 	p->n_stale_owners = 0;
 	memset(p->stale, 0, p->words * sizeof *p->stale);

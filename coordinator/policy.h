@@ -60,6 +60,21 @@ MUST_USE int policy_test(struct policy *p, const struct policy_node *v, size_t n
 MUST_USE int policy_filter_emit(struct policy *p, size_t self, struct buf *out);
 /* May a and b know of each other: some rule lets one reach the other. p NULL: yes. */
 bool policy_sees(const struct policy *p, size_t a, size_t b);
+/* A route that a peer announces and that is approved: is it among what the viewer is told of that
+ * peer (AllowedIPs)? */
+struct policy_route {
+	struct ipprefix prefix;
+	bool is_primary; /* the peer is the one that serves the subnet now; not for exit routes */
+	bool seen;       /* the answer */
+};
+/* Exit routes for who may reach anything of their family, subnets for who may send there or is
+ * reached from there, and who serves the same subnet; what grants lead over other routers (`via`)
+ * is left out, what they lead over this one is in. Indices as in policy_sees. p NULL: all that is
+ * primary. 0 or -ENOMEM */
+MUST_USE int policy_routes_seen(struct policy *p, size_t viewer, size_t peer,
+				struct policy_route *v, size_t n);
+/* May answers of policy_routes_seen be others than at the last policy_settle? */
+bool policy_routes_stale(const struct policy *p);
 /* SSHPolicy object for self appended, or nothing when the policy has no ssh section. 0 or -ENOMEM
  */
 MUST_USE int policy_ssh_emit(const struct policy *p, size_t self, struct buf *out);

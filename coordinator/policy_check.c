@@ -59,8 +59,8 @@ static int reached(struct policy *p, const struct check *c, const struct iprange
 	for (size_t i = 0; i < p->n_rules; i++) {
 		struct rule *r = &p->rules[i];
 
-		if (r->app || !proto_in(r, c))
-			continue;
+		if (r->app || r->via.n > 0 || !proto_in(r, c))
+			continue; /* over a router: no claim about the destination itself */
 		if (!rule_sources(p, r))
 			return -1;
 		if (!r->from_all && !ipranges_overlap(&r->src_set, src))

@@ -74,7 +74,7 @@ static bool self_sources(const struct policy *p, size_t rule, int64_t owner, str
 
 /* --- destinations --- */
 
-static bool overlaps_route(const struct policy_node *n, const struct ipprefix *p)
+bool node_routes_into(const struct policy_node *n, const struct ipprefix *p)
 {
 	for (size_t i = 0; i < n->n_routes; i++)
 		if (!route_is_exit(&n->routes[i]) && prefixes_overlap(p, &n->routes[i]))
@@ -99,13 +99,27 @@ out:
 	return leads;
 }
 
-bool target_leads(const struct target *t, const struct policy_node *n)
+/* Over chosen routers only: what they route, and the internet over exit nodes */
+static bool via_leads(const struct rule *r, const struct target *t, const struct policy_node *n)
+{
+	for (size_t i = 0; i < r->via.n; i++)
+		if (node_has_tag(n, r->via.v[i]))
+			return t->to.kind == ALIAS_INTERNET
+				   ? node_offers_exit(n)
+				   : t->to.kind == ALIAS_PREFIX &&
+					 node_routes_into(n, &t->to.prefix);
+	return false;
+}
+
+bool target_leads(const struct rule *r, const struct target *t, const struct policy_node *n)
 {
 	const struct ipprefix *p = &t->to.prefix;
 
+	if (r->via.n > 0)
+		return via_leads(r, t, n);
 	switch (t->to.kind) {
 	case ALIAS_PREFIX:
-		return node_covered(n, p) || overlaps_route(n, p) ||
+		return node_covered(n, p) || node_routes_into(n, p) ||
 		       (node_offers_exit(n) && internet_has(p));
 	case ALIAS_INTERNET:
 		return internet_leads(n);
@@ -202,7 +216,7 @@ static void emit_grant(struct jsonw *w, const struct rule *r, const struct polic
 		emit_single(w, &n->v4);
 	if (!p || ipprefix_has(p, &n->v6))
 		emit_single(w, &n->v6);
-	if (p && overlaps_route(n, p))
+	if (p && node_routes_into(n, p))
 		jsonw_str(w, ipprefix_text(p, text));
 	jsonw_arr_end(w);
 	jsonw_key(w, "CapMap");
@@ -210,11 +224,11 @@ static void emit_grant(struct jsonw *w, const struct rule *r, const struct polic
 	jsonw_obj_end(w);
 }
 
-static bool grant_leads(const struct target *t, const struct policy_node *n)
+static bool grant_leads(const struct rule *r, const struct target *t, const struct policy_node *n)
 {
 	if (t->to.kind == ALIAS_PREFIX)
-		return node_covered(n, &t->to.prefix) || overlaps_route(n, &t->to.prefix);
-	return t->to.kind == ALIAS_SELF || target_leads(t, n);
+		return node_covered(n, &t->to.prefix) || node_routes_into(n, &t->to.prefix);
+	return t->to.kind == ALIAS_SELF || target_leads(r, t, n);
 }
 
 /* --- rules --- */
@@ -231,7 +245,7 @@ static void emit_rule(struct jsonw *w, const struct rule *r, const struct policy
 		bool is_self = t->to.kind == ALIAS_SELF;
 
 		if (is_self != to_self ||
-		    !(r->app ? grant_leads(t, n) : is_self || target_leads(t, n)))
+		    !(r->app ? grant_leads(r, t, n) : is_self || target_leads(r, t, n)))
 			continue;
 		if (!open) {
 			open = true;

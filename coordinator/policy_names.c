@@ -92,7 +92,7 @@ bool alias_of(const struct policy *p, const char *text, struct alias *out)
 	return h;
 }
 
-static bool has_tag(const struct policy_node *n, const char *tag)
+bool node_has_tag(const struct policy_node *n, const char *tag)
 {
 	for (size_t i = 0; i < n->n_tags; i++)
 		if (strcmp(n->tags[i], tag) == 0)
@@ -104,7 +104,7 @@ bool alias_names(const struct alias *a, const struct policy_node *n)
 {
 	switch (a->kind) {
 	case ALIAS_TAG:
-		return has_tag(n, a->text);
+		return node_has_tag(n, a->text);
 	case ALIAS_TAGGED:
 		return n->n_tags > 0;
 	case ALIAS_MEMBER:

@@ -75,13 +75,15 @@ struct rule { /* of acls and grants alike */
 	size_t n_dst;
 	size_t n_protos;
 	uint8_t protos[POLICY_PROTOS_MAX];
-	char *app; /* JSON object of capabilities, or NULL */
-	size_t at; /* where it stands in the text */
-	bool from_any, from_all, is_grant;
-	/* made when first asked for, and anew after src_stale */
-	bool src_stale;
+	char *app;        /* JSON object of capabilities, or NULL */
+	size_t at;        /* where it stands in the text */
+	struct names via; /* tags: only routers that have one of them, and what they route */
+	bool from_any, from_all, to_any, to_internet, is_grant;
+	/* made when first asked for, and anew after src_stale and dst_stale */
+	bool src_stale, dst_stale;
 	struct ipranges src_set;
-	struct buf src_text; /* the elements of SrcIPs */
+	struct buf src_text;     /* the elements of SrcIPs */
+	struct ipranges dst_set; /* all destinations but autogroup:internet and autogroup:self */
 };
 
 struct check { /* of tests */
@@ -107,19 +109,25 @@ struct attr {
  * another is then an intersection of two sets, and a node that changes concerns its own sets only.
  */
 enum rule_set {
-	SET_ADDS, /* its addresses or routes are among the sources */
-	SET_FROM, /* its addresses are covered by the sources */
-	SET_ACTS, /* the same, or what it routes is */
-	SET_TO,   /* the rule is part of its packet filter */
-	SET_SEEN, /* sources of the rule may know of it */
+	SET_ADDS,  /* its addresses or routes are among the sources */
+	SET_FROM,  /* its addresses are covered by the sources */
+	SET_ACTS,  /* the same, or what it routes is */
+	SET_TO,    /* the rule is part of its packet filter */
+	SET_SEEN,  /* sources of the rule may know of it */
+	SET_TAKES, /* its addresses or subnets are among the destinations */
 	SETS
 };
 struct pnode {
 	uint64_t *set[SETS]; /* one block; NULL: no node in this place */
 	int64_t owner;       /* as it was when the sets were made; 0: tagged */
 	struct ip v4, v6;
-	uint64_t facts;   /* a checksum of user, tags and routes: which targets of a rule lead here */
+	uint64_t facts; /* a checksum of user, tags and routes: which targets of a rule lead here */
 	uint64_t touched; /* policy.turn when it changed last */
+	/* by route: rules whose sources, rules whose destinations overlap with it (policy_routes.c)
+	 */
+	uint64_t *over;
+	size_t n_over;    /* routes */
+	uint64_t over_at; /* policy.changes when it was made */
 };
 enum { POLICY_STALE_OWNERS = 64 };
 
@@ -146,11 +154,15 @@ struct policy {
 	size_t n_pnodes, cap_pnodes;
 	size_t words;         /* of a set of rules */
 	uint64_t *self_rules; /* rules that lead to autogroup:self */
-	uint64_t *stale;      /* rules whose sources changed since the last policy_settle */
+	uint64_t *via_rules;  /* rules that lead over chosen routers */
+	bool has_via;
+	uint64_t *stale; /* rules whose sources changed since the last policy_settle */
 	bool all_stale;
 	int64_t stale_owners[POLICY_STALE_OWNERS];
 	size_t n_stale_owners;
 	uint64_t turn;
+	uint64_t changes; /* of nodes, as far as they concern rules */
+	uint64_t settled; /* changes at the last policy_settle */
 };
 
 /* policy_names.c */
@@ -163,6 +175,7 @@ bool alias_covers(const struct alias *a, const struct policy_node *n);
 /* Adds the addresses that the alias stands for. false: out of memory or over the limit */
 bool alias_ranges(const struct alias *a, const struct policy_node *v, size_t n,
 		  struct ipranges *out);
+bool node_has_tag(const struct policy_node *n, const char *tag);
 bool is_user_alias(const char *alias);
 bool names_cover(const struct policy *p, const struct names *v, const struct policy_node *n);
 bool node_covered(const struct policy_node *n, const struct ipprefix *p);
@@ -173,7 +186,11 @@ bool internet_has(const struct ipprefix *p);
 
 /* policy_filter.c */
 bool rule_sources(const struct policy *p, struct rule *r); /* brought up to date; false: memory */
-bool target_leads(const struct target *t, const struct policy_node *n);
+bool target_leads(const struct rule *r, const struct target *t, const struct policy_node *n);
+bool node_routes_into(const struct policy_node *n, const struct ipprefix *p); /* no exit routes */
+
+/* policy_routes.c */
+bool rule_targets(const struct policy *p, struct rule *r); /* dst_set up to date; false: memory */
 
 /* policy_ranges.c */
 bool ipranges_add(struct ipranges *r, const struct iprange *one);

@@ -301,9 +301,21 @@ static void acl(struct reader *r)
 		fail(r, "a rule needs an action");
 }
 
+static bool names_copy(struct reader *r, struct names *to, const struct names *from)
+{
+	for (size_t i = 0; i < from->n; i++) {
+		char **v = grow(r, to->v, to->n, sizeof *v);
+
+		if (!v || !((to->v = v)[to->n] = strdup(from->v[i])))
+			return false;
+		to->n++;
+	}
+	return true;
+}
+
 /* "tcp:443", "443", "*", "tcp:80-90": the ports of one protocol become a rule of their own */
 static void grant_ip(struct reader *r, const struct names *src, const struct names *dst,
-		     const char *ip)
+		     const struct names *via, const char *ip)
 {
 	struct rule *rule = new_rule(r);
 	const char *colon = strchr(ip, ':'), *ports = colon ? colon + 1 : ip;
@@ -319,13 +331,8 @@ static void grant_ip(struct reader *r, const struct names *src, const struct nam
 		}
 		rule->protos[rule->n_protos++] = number;
 	}
-	for (size_t i = 0; i < src->n; i++) {
-		char **v = grow(r, rule->src.v, rule->src.n, sizeof *v);
-
-		if (!v || !((rule->src.v = v)[rule->src.n] = strdup(src->v[i])))
-			return;
-		rule->src.n++;
-	}
+	if (!names_copy(r, &rule->src, src) || (via && !names_copy(r, &rule->via, via)))
+		return;
 	for (size_t i = 0; i < dst->n; i++) {
 		struct target *v = grow(r, rule->dst, rule->n_dst, sizeof *v);
 
@@ -389,7 +396,7 @@ static void app_rule(struct reader *r, const struct names *src, const struct nam
 {
 	struct rule *rule;
 
-	grant_ip(r, src, dst, "*");
+	grant_ip(r, src, dst, NULL, "*");
 	if (!json_ok(&r->j))
 		return;
 	rule = &r->p->rules[r->p->n_rules - 1];
@@ -419,9 +426,17 @@ static void companions(struct reader *r, const struct names *src, const struct n
 			app_rule(r, dst, src, bytes_str(pairs[i][1]));
 }
 
+static void tags(struct reader *r, struct names *out)
+{
+	names(r, out);
+	for (size_t i = 0; json_ok(&r->j) && i < out->n; i++)
+		if (strncmp(out->v[i], "tag:", 4) != 0)
+			fail(r, "via names tags of routers, not '%s'", out->v[i]);
+}
+
 static void grant(struct reader *r)
 {
-	struct names src = { 0 }, dst = { 0 }, ip = { 0 };
+	struct names src = { 0 }, dst = { 0 }, ip = { 0 }, via = { 0 };
 	struct bytes key, app = { 0 };
 
 	json_obj(&r->j);
@@ -432,10 +447,12 @@ static void grant(struct reader *r)
 			names(r, &dst);
 		else if (is(key, "ip"))
 			names(r, &ip);
+		else if (is(key, "via"))
+			tags(r, &via);
 		else if (is(key, "app"))
 			app = json_raw(&r->j);
 		else
-			fail(r, "a grant has src, dst, ip and app, not '%.*s'", (int)key.len,
+			fail(r, "a grant has src, dst, ip, via and app, not '%.*s'", (int)key.len,
 			     (const char *)key.data);
 	}
 	if (json_ok(&r->j) && !ip.n && !app.len)
@@ -443,14 +460,15 @@ static void grant(struct reader *r)
 	if (json_ok(&r->j))
 		capability_names(r, app);
 	for (size_t i = 0; json_ok(&r->j) && i < ip.n; i++)
-		grant_ip(r, &src, &dst, ip.v[i]);
-	if (json_ok(&r->j) && app.len > 0)
+		grant_ip(r, &src, &dst, &via, ip.v[i]);
+	if (json_ok(&r->j) && app.len > 0 && via.n == 0) /* capabilities do not go over routers */
 		app_rule(r, &src, &dst, app);
-	if (json_ok(&r->j) && app.len > 0)
+	if (json_ok(&r->j) && app.len > 0 && via.n == 0)
 		companions(r, &src, &dst, app);
 	names_free(&src);
 	names_free(&dst);
 	names_free(&ip);
+	names_free(&via);
 }
 
 /* --- tests, ssh, nodeAttrs --- */

@@ -70,7 +70,7 @@ static bool rule_from(const struct policy *p, struct rule *r, const struct place
 		r->from_any |= r->from[i].kind == ALIAS_ANY;
 		r->from_all |= r->from[i].kind == ALIAS_ALL;
 	}
-	return true;
+	return defined(p, &r->via, w);
 }
 
 static bool targets(const struct policy *p, struct target *v, size_t n, const struct place *w)

@@ -78,8 +78,10 @@ void tailnet_free(struct tailnet *t)
 			ts2021_server_free(t->sessions[i].conn);
 	for (size_t i = 0; i < t->n_slots; i++)
 		node_fini(&t->nodes[i]);
-	for (size_t i = 0; i < t->n_streams; i++)
+	for (size_t i = 0; i < t->n_streams; i++) {
 		free(t->streams[i].sent);
+		free(t->streams[i].told);
+	}
 	for (size_t i = 0; i < t->n_logins; i++)
 		free(t->logins[i].hostinfo);
 	for (size_t i = 0; i < t->n_events; i++)

@@ -29,11 +29,17 @@ struct tnode {
 	uint32_t next_free;                        /* of a slot that is not used */
 	struct ipprefix *active; /* announced and approved: as the policy sees it */
 	size_t n_active;
-	uint64_t served;              /* hash of the routes it served at the last flush */
+	uint64_t served; /* hash of the routes it served at the last flush */
+	uint64_t primary[TAILNET_ROUTES_MAX / 64]; /* the same, a bit for an approved route */
 	uint64_t full_seq, patch_seq; /* when it last changed, in steps of tailnet.seq */
 	mono_t offline_at, remove_at; /* MONO_NEVER: not pending */
 	mono_t probe_by;              /* an answer is waited for until then; MONO_NEVER: none */
 	uint8_t probe[TAILNET_PROBE_ID];
+};
+
+struct told { /* the routes of a peer as a stream has them */
+	uint32_t slot;
+	uint64_t routes; /* a hash; 0: none */
 };
 
 struct stream { /* one open map stream */
@@ -45,6 +51,8 @@ struct stream { /* one open map stream */
 	mono_t keepalive_at;
 	uint8_t *sent; /* bitmap by slot: this stream knows that peer */
 	size_t sent_bits;
+	struct told *told; /* of routers, by slot */
+	size_t n_told, cap_told;
 	uint64_t filter_hash, ssh_hash;
 	bool has_ssh;
 };
@@ -63,6 +71,7 @@ enum { NO_INDEX = UINT32_MAX };
 struct delta { /* what a stream must be told of a slot */
 	uint32_t slot;
 	enum delta_what { DELTA_NONE, DELTA_FULL, DELTA_PATCH, DELTA_REMOVE } what;
+	uint64_t routes; /* whole: those that the stream is told, as in struct told */
 };
 enum {
 	FRAMES_KEPT = 1024,           /* different frames of one telling, each made once */
@@ -196,7 +205,6 @@ void node_whole(struct tailnet *t, struct tnode *n); /* the same without storing
 void node_fini(struct tnode *n);
 bool node_has_route(const struct ipprefix *v, size_t n, const struct ipprefix *route);
 void node_find_routers(struct tailnet *t);
-bool node_is_primary(struct tailnet *t, const struct tnode *n, const struct ipprefix *route);
 /* Nodes whose routes went to or came from another router, by whatever changed since the last flush,
  * are told anew. */
 void node_routes_moved(struct tailnet *t);
@@ -226,8 +234,17 @@ bool frame_first(struct tailnet *t, mono_t now, wall_t wall, struct stream *s);
 bool frame_send(struct tailnet *t, struct stream *s); /* what t->frame holds; false: cut it off */
 void login_gone(struct tailnet *t, struct session_id id, int32_t h2);
 
+/* routes.c */
+/* Routes of n that the node in slot viewer is told; out may be NULL, n_out too. A hash of them (0:
+ * none). After view_make and node_routes_moved. */
+uint64_t routes_seen(struct tailnet *t, uint32_t viewer, const struct tnode *n,
+		     struct policy_route out[TAILNET_ROUTES_MAX], size_t *n_out);
+uint64_t routes_told(const struct stream *s, uint32_t slot);
+bool routes_tell(struct stream *s, uint32_t slot, uint64_t routes); /* false: no memory */
+
 /* mapjson.c */
-void mapjson_node(struct tailnet *t, struct jsonw *w, const struct tnode *n, bool self,
+/* As the node in slot viewer is told; its own slot: itself */
+void mapjson_node(struct tailnet *t, struct jsonw *w, const struct tnode *n, uint32_t viewer,
 		  wall_t wall);
 void mapjson_patch(struct jsonw *w, const struct tnode *n, wall_t wall);
 void mapjson_user(struct tailnet *t, struct jsonw *w, const struct tnode *n);

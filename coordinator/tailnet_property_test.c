@@ -11,7 +11,7 @@
 #include "coordinator/tailnet_priv.h"
 #include "tests/tailnet_world.h"
 
-enum { SEEDS = 24, STEPS = 120, POLICIES = 6 };
+enum { SEEDS = 24, STEPS = 120, POLICIES = 7 };
 
 static struct fleet fleet;
 
@@ -33,6 +33,10 @@ static const char *const policies[POLICIES] = {
 	"24:80\",\"autogroup:internet:*\"]},"
 	"{\"action\":\"accept\",\"src\":[\"alice@\",\"10.1.0.0/"
 	"24\"],\"dst\":[\"autogroup:member:22\"]}]}",
+	"{\"tagOwners\":{\"tag:web\":[],\"tag:db\":[]},\"grants\":[{\"src\":[\"autogroup:member\"],"
+	"\"dst\":[\"10.1.0.0/16\",\"autogroup:internet\"],\"ip\":[\"*\"],\"via\":[\"tag:web\"]},{"
+	"\"src\":[\"tag:db\"],\"dst\":[\"10.1.2.3\"],\"ip\":[\"22\"]},{\"src\":[\"*\"],\"dst\":["
+	"\"tag:db\"],\"ip\":[\"icmp:*\"]}]}",
 };
 
 struct model {
@@ -274,18 +278,27 @@ static bool serves(struct fleet *f, const struct tailnet_node *n, const struct i
 	return best == n || !best->online;
 }
 
-static void compare_routes(struct fleet *f, const struct tailnet_node *n,
+/* By a policy made anew; to itself a node is told all that it serves. */
+static void compare_routes(struct fleet *f, struct policy *p, size_t viewer, size_t peer,
 			   const struct netmap_node *got)
 {
 	static const char *const texts[] = { "10.1.0.0/16", "0.0.0.0/0" };
+	const struct tailnet_node *n = tailnet_node_at(f->t, peer);
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-		struct ipprefix r;
+		struct policy_route r = { 0 };
+		bool seen, shown;
 
-		ck_assert(ipprefix_parse(bytes_str(texts[i]), &r));
-		ck_assert_msg(has_route(got->allowed, got->n_allowed, &r) == serves(f, n, &r),
-			      "route %s of %s: shown %d", texts[i], n->given,
-			      has_route(got->allowed, got->n_allowed, &r));
+		ck_assert(ipprefix_parse(bytes_str(texts[i]), &r.prefix));
+		shown = has_route(got->allowed, got->n_allowed, &r.prefix);
+		seen = has_route(n->routes, n->n_routes, &r.prefix) &&
+		       has_route(n->approved_routes, n->n_approved, &r.prefix);
+		r.is_primary = serves(f, n, &r.prefix);
+		ck_assert_int_eq(policy_routes_seen(viewer == peer ? NULL : p, viewer, peer, &r, 1),
+				 0);
+		seen = seen && r.seen;
+		ck_assert_msg(shown == seen, "route %s of %s to %s: shown %d", texts[i], n->given,
+			      tailnet_node_at(f->t, viewer)->given, shown);
 	}
 }
 
@@ -313,7 +326,6 @@ static void compare(struct fleet *f, const struct tailnet_node *n, const struct 
 		for (size_t i = 0; i < n->n_endpoints; i++)
 			ck_assert(ipport_eq(&got->endpoints[i], &n->endpoints[i]));
 	}
-	compare_routes(f, n, got);
 }
 
 static size_t view(struct model *m, struct policy_node *v, struct ipprefix (*active)[4],
@@ -403,6 +415,7 @@ static void judge(struct model *m)
 			    strcmp(st.state, "streaming") != 0)
 				continue;
 			compare(m->f, self, netmap_self(q->nm));
+			compare_routes(m->f, p, i, i, netmap_self(q->nm));
 			for (size_t j = 0; j < n; j++) {
 				const struct tailnet_node *o = tailnet_node_at(m->f->t, j);
 				const struct netmap_node *got = netmap_by_key(q->nm, &o->node);
@@ -414,6 +427,7 @@ static void judge(struct model *m)
 					      self->given, (long long)self->id, o->given,
 					      (long long)o->id);
 				compare(m->f, o, got);
+				compare_routes(m->f, p, i, j, got);
 			}
 			ck_assert_msg(netmap_n_peers(q->nm) == peers,
 				      "%s knows %zu peers, should %zu", self->given,

@@ -16,8 +16,8 @@
  *
  * Second form: a client for each line, one after the other, so that ids and addresses go by the
  * order of lines. A line "dump FILE" on standard input writes what each client knows now, a JSON
- * object a line: name, id, peers, filters; then "dumped" is printed. The end of standard input ends
- * it.
+ * object a line: name, id, peers (id: AllowedIPs and PrimaryRoutes), filters, ssh; then "dumped" is
+ * printed. The end of standard input ends it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -49,6 +49,8 @@ struct client {
 	int64_t id;          /* its own node */
 	char *name, *routes; /* as the line of KEYS has them */
 	struct buf filters;  /* PacketFilters or PacketFilter as it came last */
+	struct buf ssh;      /* SSHPolicy likewise */
+	char **routes_of;    /* by peer: {"AllowedIPs":..,"PrimaryRoutes":..}; second form only */
 	mono_t due;
 };
 
@@ -137,12 +139,40 @@ static int64_t member_id(struct json *j, const char *name)
 	return id;
 }
 
+/* What it may send to the peer */
+static void keep_routes(struct fleet *f, struct client *c, int64_t id, struct bytes node)
+{
+	struct json j = json_of(node);
+	struct bytes key, allowed = bytes_str("null"), primary = bytes_str("null");
+
+	if (!f->is_watched || id <= 0 || (size_t)id >= f->id_max)
+		return;
+	json_obj(&j);
+	while (json_key(&j, &key)) {
+		if (json_key_is(key, "AllowedIPs"))
+			allowed = json_raw(&j);
+		else if (json_key_is(key, "PrimaryRoutes"))
+			primary = json_raw(&j);
+		else
+			json_skip(&j);
+	}
+	free(c->routes_of[id]);
+	if (asprintf(&c->routes_of[id], "{\"AllowedIPs\":%.*s,\"PrimaryRoutes\":%.*s}",
+		     (int)allowed.len, (const char *)allowed.data, (int)primary.len,
+		     (const char *)primary.data) < 0)
+		die("routes");
+}
+
 static void nodes(struct fleet *f, struct client *c, struct json *j, bool patch)
 {
 	json_arr(j);
 	while (json_elem(j)) {
-		int64_t id = member_id(j, patch ? "NodeID" : "ID");
+		struct bytes node = json_raw(j);
+		struct json one = json_of(node);
+		int64_t id = member_id(&one, patch ? "NodeID" : "ID");
 
+		if (!patch)
+			keep_routes(f, c, id, node);
 		if (!patch)
 			know(f, c, id, true);
 		if (id == f->moved)
@@ -150,13 +180,13 @@ static void nodes(struct fleet *f, struct client *c, struct json *j, bool patch)
 	}
 }
 
-static void keep_filters(struct fleet *f, struct client *c, struct bytes json)
+static void keep(struct fleet *f, struct buf *to, struct bytes json)
 {
 	if (!f->is_watched)
 		return;
-	buf_clear(&c->filters);
-	if (!buf_append(&c->filters, json.data, json.len))
-		die("filters");
+	buf_clear(to);
+	if (!buf_append(to, json.data, json.len))
+		die("keep");
 }
 
 static void read_frame(struct fleet *f, struct client *c)
@@ -179,7 +209,11 @@ static void read_frame(struct fleet *f, struct client *c)
 		} else if (json_key_is(key, "PacketFilters") || json_key_is(key, "PacketFilter")) {
 			if (f->wants_filters)
 				hear(f, c);
-			keep_filters(f, c, json_raw(&j));
+			keep(f, &c->filters, json_raw(&j));
+		} else if (json_key_is(key, "PingRequest")) {
+			control_ping_request(c->c, f->now, json_raw(&j), NULL);
+		} else if (json_key_is(key, "SSHPolicy")) {
+			keep(f, &c->ssh, json_raw(&j));
 		} else {
 			json_skip(&j);
 		}
@@ -389,6 +423,9 @@ static void begin(struct fleet *f, const char *url)
 	buf_init(&c->out, 1 << 20);
 	buf_init(&c->frame, FRAME_MAX);
 	buf_init(&c->filters, FRAME_MAX);
+	buf_init(&c->ssh, FRAME_MAX);
+	if (f->is_watched && !(c->routes_of = calloc(f->id_max, sizeof *c->routes_of)))
+		die("calloc");
 	c->known = calloc(f->id_max / 8 + 1, 1);
 	c->c = control_new(&conf, &e);
 	if (!c->c || !c->known || control_set_auth_key(c->c, key) != 0 ||
@@ -415,14 +452,18 @@ static void dump(const struct fleet *f, const char *path)
 		const struct client *c = &f->v[i];
 		const char *sep = "";
 
-		fprintf(out, "{\"name\":\"%s\",\"id\":%lld,\"peers\":[", c->name, (long long)c->id);
+		fprintf(out, "{\"name\":\"%s\",\"id\":%lld,\"peers\":{", c->name, (long long)c->id);
 		for (size_t k = 0; k < f->id_max; k++)
 			if (c->known[k / 8] >> (k % 8) & 1) {
-				fprintf(out, "%s%zu", sep, k);
+				fprintf(out, "%s\"%zu\":%s", sep, k,
+					c->routes_of[k] ? c->routes_of[k] : "null");
 				sep = ",";
 			}
-		fprintf(out, "],\"filters\":%.*s}\n", (int)(c->filters.len ? c->filters.len : 4),
-			c->filters.len ? (const char *)buf_bytes(&c->filters).data : "null");
+		fprintf(out, "},\"filters\":%.*s,\"ssh\":%.*s}\n",
+			(int)(c->filters.len ? c->filters.len : 4),
+			c->filters.len ? (const char *)buf_bytes(&c->filters).data : "null",
+			(int)(c->ssh.len ? c->ssh.len : 4),
+			c->ssh.len ? (const char *)buf_bytes(&c->ssh).data : "null");
 	}
 	if (fclose(out) != 0)
 		die(path);

@@ -1,15 +1,18 @@
 #!/bin/bash
 # A table of policies, each put to a real Headscale and to our coordinator with the same users, nodes, tags and routes: the packet
-# filters of all nodes are equal, and so is who knows whom; what one refuses the other refuses (e2e/policy_table.py)
+# filters and ssh rules of all nodes are equal, and so is who knows whom and by which routes; what one refuses the other refuses
+# (e2e/policy_table.py)
 . "$(dirname "$0")/lib.sh"
 need_peer headscale
 FLEET=${TAILPOD_BUILD:-build/gcc}/e2e/fleet
 work=$T; . "$ROOT/e2e/headscale.sh"
+# who serves a subnet is by id here: clients that answer no plain HTTP pings would be silent routers to Headscale
+export HEADSCALE_NODE_ROUTES_HA_PROBE_INTERVAL=0s
 HS_POLICY_MODE=database HS_EXTRA='tuning: {node_store_batch_timeout: 2ms, batch_change_delay: 5ms}' headscale_start
 PIDS+=("$HS_PID")
 coordinator_alone
 # tags need owners before keys can have them
-echo '{"tagOwners":{"tag:web":[],"tag:db":[],"tag:router":[],"tag:exit":[]},"acls":[{"action":"accept","src":["*"],"dst":["*:*"]}]}' > "$T/first"
+echo '{"tagOwners":{"tag:web":[],"tag:db":[],"tag:router":[],"tag:exit":[],"tag:router2":[],"tag:exit2":[]},"acls":[{"action":"accept","src":["*"],"dst":["*:*"]}]}' > "$T/first"
 co_cli policy set "$T/first" > /dev/null
 hs policy set -f "$T/first" > /dev/null
 id=1
@@ -35,15 +38,17 @@ for w in hs co; do
 	$(${w}_tags tag:db) d1
 	$(${w}_tags tag:router) r1 10.1.0.0/16,fd00:1::/64,172.20.0.0/16
 	$(${w}_tags tag:exit) e1 0.0.0.0/0,::/0
+	$(${w}_tags tag:router2) r2 10.1.0.0/16,10.4.0.0/16
+	$(${w}_tags tag:exit2) e2 0.0.0.0/0,::/0
 	END
 done
 # what is approved: all but 172.20.0.0/16
 python3 - "$T" "$FLEET" "$HS_URL" "$CO_URL" "$HS_BIN" "$BIN/coordinator" "$CO_DIR/config.yaml" <<-'END'
 import json, sys
 t, fleet, hs_url, co_url, hs, co, config = sys.argv[1:]
-routes = {3: ["10.2.0.0/16"], 8: ["10.1.0.0/16", "fd00:1::/64"], 9: ["0.0.0.0/0", "::/0"]}
-names = ["a1", "a2", "b1", "c1", "w1", "w2", "d1", "r1", "e1"]
-nodes = [dict(name=n, ips=[f"100.64.0.{i}", f"fd7a:115c:a1e0::{i:x}"], exit=i == 9, routes=routes.get(i, []) if i != 9 else []) for i, n in enumerate(names, 1)]
+routes = {3: ["10.2.0.0/16"], 8: ["10.1.0.0/16", "fd00:1::/64"], 9: ["0.0.0.0/0", "::/0"], 10: ["10.1.0.0/16", "10.4.0.0/16"], 11: ["0.0.0.0/0", "::/0"]}
+names = ["a1", "a2", "b1", "c1", "w1", "w2", "d1", "r1", "e1", "r2", "e2"]
+nodes = [dict(name=n, ips=[f"100.64.0.{i}", f"fd7a:115c:a1e0::{i:x}"], exit=n[0] == "e", routes=routes.get(i, []) if n[0] != "e" else []) for i, n in enumerate(names, 1)]
 h, c = [hs, "-c", f"{t}/hs/config.yaml"], [co, "--config", config]
 json.dump(dict(nodes=nodes,
     headscale=dict(fleet=[fleet, hs_url, f"{t}/hs.nodes"], policy=h + ["policy", "set", "-f"],

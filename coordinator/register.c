@@ -289,17 +289,64 @@ void login_gone(struct tailnet *t, struct session_id id, int32_t h2)
 			t->logins[i].waiter_h2 = 0;
 }
 
-static struct login *login_new(struct tailnet *t, mono_t now, const struct key_pub *machine,
-			       const struct request *r)
+static void login_name(struct tailnet *t, struct login *l, mono_t now)
 {
 	uint8_t raw[18];
-	struct login *l;
 
-	for (size_t i = t->n_logins; i-- > 0;)
-		if (mono_due(t->logins[i].expires, now))
-			login_free(t, &t->logins[i]);
+	rng_fill(t->conf.rng, raw, sizeof raw);
+	base64_emit(raw, sizeof raw, BASE64_URL, l->id);
+	l->expires = mono_add(now, SPAN_S(TAILNET_LOGIN_S));
+}
+
+static void login_url(const struct tailnet *t, const struct login *l, struct answer *a)
+{
+	snprintf(a->auth_url, sizeof a->auth_url, "%s/register/%s", t->url, l->id);
+}
+
+/* Who still waits for a person when the time is over is given another URL, once: the node that asks
+ * again has another quarter of an hour. No request is left without its answer. */
+void logins_expire(struct tailnet *t, mono_t now)
+{
+	for (size_t i = t->n_logins; i-- > 0;) {
+		struct login *l = &t->logins[i];
+		struct answer a = { 0 };
+
+		if (!mono_due(l->expires, now))
+			continue;
+		if (l->waiter_h2 == 0) {
+			login_free(t, l);
+			continue;
+		}
+		login_name(t, l, now);
+		login_url(t, l, &a);
+		reply(t, l->waiter, l->waiter_h2, &a);
+		l->waiter_h2 = 0;
+	}
+}
+
+/* One login for each machine: what it asked for before is over. Strangers may ask too, with machine
+ * keys made up on the spot: when there is no room, the oldest that no node waits for gives way.
+ * NULL: all are waited for. */
+static struct login *login_place(struct tailnet *t, const struct key_pub *machine)
+{
+	struct login *idle = NULL;
+
+	for (size_t i = 0; i < t->n_logins; i++) {
+		struct login *l = &t->logins[i];
+
+		if (key_eq(&l->machine, machine)) {
+			struct answer a = { 0 };
+
+			refuse(t, &a, "another login of this machine took its place");
+			if (l->waiter_h2 != 0)
+				reply(t, l->waiter, l->waiter_h2, &a);
+			return l;
+		}
+		if (l->waiter_h2 == 0 && (!idle || mono_before(l->expires, idle->expires)))
+			idle = l;
+	}
 	if (t->n_logins == TAILNET_LOGINS_MAX)
-		return NULL;
+		return idle;
 	if (t->n_logins == t->cap_logins) {
 		size_t cap = t->cap_logins ? t->cap_logins * 2 : 8;
 		struct login *v = realloc(t->logins, cap * sizeof *v);
@@ -309,18 +356,38 @@ static struct login *login_new(struct tailnet *t, mono_t now, const struct key_p
 		t->logins = v;
 		t->cap_logins = cap;
 	}
-	l = &t->logins[t->n_logins];
-	*l = (struct login){ .machine = *machine,
-			     .node = r->node,
-			     .cap = r->version,
-			     .ephemeral = r->ephemeral,
-			     .expires = mono_add(now, SPAN_S(TAILNET_LOGIN_S)) };
+	t->logins[t->n_logins] = (struct login){ 0 };
+	return &t->logins[t->n_logins++];
+}
+
+static struct login *login_new(struct tailnet *t, mono_t now, const struct key_pub *machine,
+			       const struct request *r)
+{
+	char *hostinfo = NULL;
+	struct login *l;
+
+	logins_expire(t, now);
 	if (r->hostinfo.len > 0 &&
-	    !(l->hostinfo = strndup((const char *)r->hostinfo.data, r->hostinfo.len)))
+	    !(hostinfo = strndup((const char *)r->hostinfo.data, r->hostinfo.len)))
 		return NULL;
-	rng_fill(t->conf.rng, raw, sizeof raw);
-	base64_emit(raw, sizeof raw, BASE64_URL, l->id);
-	t->n_logins++;
+	l = login_place(t, machine);
+	if (!l) {
+		free(hostinfo);
+		return NULL;
+	}
+	/* the page that somebody has open already stays good for the same keys */
+	if (!key_eq(&l->machine, machine) || !key_eq(&l->node, &r->node))
+		l->id[0] = 0;
+	free(l->hostinfo);
+	l->machine = *machine;
+	l->node = r->node;
+	l->cap = r->version;
+	l->ephemeral = r->ephemeral;
+	l->hostinfo = hostinfo;
+	l->waiter_h2 = 0;
+	l->expires = mono_add(now, SPAN_S(TAILNET_LOGIN_S));
+	if (!l->id[0])
+		login_name(t, l, now);
 	return l;
 }
 
@@ -347,7 +414,7 @@ static bool interactively(struct tailnet *t, mono_t now, struct session_id id, i
 		refuse(t, a, "too many logins wait for approval; try again later");
 		return false;
 	}
-	snprintf(a->auth_url, sizeof a->auth_url, "%s/register/%s", t->url, l->id);
+	login_url(t, l, a);
 	return false;
 }
 

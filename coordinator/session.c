@@ -264,6 +264,7 @@ mono_t tailnet_deadline(const struct tailnet *t)
 void tailnet_tick(struct tailnet *t, mono_t now, wall_t wall)
 {
 	if (mono_due(t->scan_at, now)) {
+		logins_expire(t, now);
 		for (size_t i = 0; i < t->n_sessions; i++)
 			if (t->sessions[i].used) {
 				ts2021_server_tick(t->sessions[i].conn, now);

@@ -233,6 +233,7 @@ void map_flush(struct tailnet *t, mono_t now, wall_t wall);
 bool frame_first(struct tailnet *t, mono_t now, wall_t wall, struct stream *s);
 bool frame_send(struct tailnet *t, struct stream *s); /* what t->frame holds; false: cut it off */
 void login_gone(struct tailnet *t, struct session_id id, int32_t h2);
+void logins_expire(struct tailnet *t, mono_t now);
 
 /* routes.c */
 /* Routes of n that the node in slot viewer is told; out may be NULL, n_out too. A hash of them (0:

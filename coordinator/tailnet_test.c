@@ -312,6 +312,88 @@ TEST(login_that_is_refused_says_so)
 	fleet_fini(f);
 }
 
+/* A request of a machine that nobody knows, by the session of p */
+static void stranger_asks(struct fleet *f, struct party *p)
+{
+	const struct session_id id = p->wire[0].session;
+	struct session *s = session_get(f->t, id);
+	const struct key_pub own = s->machine;
+	char key[KEY_TEXT_MAX], body[512];
+	struct key_priv k;
+	struct key_pub pub;
+
+	key_gen(&k, &f->rng.rng);
+	key_public(&pub, &k);
+	s->machine = pub;
+	snprintf(body, sizeof body,
+		 "{\"Version\":119,\"NodeKey\":\"%s\",\"Hostinfo\":{\"Hostname\":\"x\"}}",
+		 key_pub_text(KEY_NODE, &pub, key));
+	register_request(f->t, f->now, f->wall, id, 99999, bytes_str(body));
+	s->machine = own;
+}
+
+TEST(logins_of_strangers_do_not_keep_others_out)
+{
+	struct fleet *f = begin(16);
+	struct party *first = fleet_join(f, "laptop", NULL), *second;
+	char host[TAILNET_NAME_MAX];
+	struct err e = { 0 };
+	int64_t node;
+
+	fleet_pass(f, SPAN_S(1));
+	for (int i = 0; i < 3 * TAILNET_LOGINS_MAX; i++)
+		stranger_asks(f, first);
+	ck_assert_uint_eq(f->t->n_logins, TAILNET_LOGINS_MAX);
+	/* whose node waits is still there, and another one finds room */
+	ck_assert(tailnet_login_waits(f->t, f->now, strrchr(first->auth_url, '/') + 1, host));
+	second = fleet_join(f, "phone", NULL);
+	ck_assert_int_eq(tailnet_login_approve(f->t, f->now, f->wall,
+					       strrchr(second->auth_url, '/') + 1, f->user, &node,
+					       &e),
+			 0);
+	fleet_pass(f, SPAN_S(1));
+	ck_assert_uint_eq(second->registered, 1);
+	fleet_fini(f);
+}
+
+TEST(a_machine_that_starts_its_login_again_has_one)
+{
+	struct fleet *f = begin(17);
+	struct party *p = fleet_join(f, "laptop", NULL);
+	char url[sizeof p->auth_url];
+
+	snprintf(url, sizeof url, "%s", p->auth_url);
+	fleet_again(f, p, NULL); /* the same keys: the page that is open stays good */
+	fleet_run(f);
+	ck_assert_uint_eq(f->t->n_logins, 1);
+	ck_assert_str_eq(p->auth_url, url);
+	control_login(p->c, f->now, true); /* another node key: another login */
+	fleet_run(f);
+	ck_assert_uint_eq(f->t->n_logins, 1);
+	ck_assert_str_ne(p->auth_url, url);
+	fleet_fini(f);
+}
+
+TEST(a_login_that_waited_too_long_goes_on_under_another_url)
+{
+	struct fleet *f = begin(18);
+	struct party *p = fleet_join(f, "laptop", NULL);
+	char url[sizeof p->auth_url], host[TAILNET_NAME_MAX];
+	struct err e = { 0 };
+	int64_t node;
+
+	snprintf(url, sizeof url, "%s", p->auth_url);
+	fleet_pass(f, SPAN_S(TAILNET_LOGIN_S + 60));
+	ck_assert_str_ne(p->auth_url, url);
+	ck_assert(!tailnet_login_waits(f->t, f->now, strrchr(url, '/') + 1, host));
+	ck_assert_int_eq(tailnet_login_approve(f->t, f->now, f->wall, strrchr(p->auth_url, '/') + 1,
+					       f->user, &node, &e),
+			 0);
+	fleet_pass(f, SPAN_S(1));
+	ck_assert_uint_eq(p->registered, 1);
+	fleet_fini(f);
+}
+
 TEST(approved_login_whose_answer_was_lost_is_in_when_it_asks_again)
 {
 	struct fleet *f = begin(15);

@@ -64,9 +64,23 @@ static void note_source(struct node *n, mono_t now, uint32_t peer, const struct 
 		path_note_udp(n->path, now, peer, from);
 }
 
+/* What came was under no session of ours. Who sent it says the relay, or a proven address. */
+static void note_unheard(struct node *n, mono_t now, const struct ipport *from,
+			 enum node_path_kind kind)
+{
+	uint32_t peer;
+	uint16_t region;
+
+	if (kind == NODE_DERP ? node_relay_pseudo_parse(from, &peer, &region)
+			      : path_peer_at(n->path, from, &peer))
+		wg_peer_unheard(n->wg, now, peer);
+}
+
 void node_wg_input(struct node *n, mono_t now, wall_t wall, const struct ipport *from,
 		   enum node_path_kind kind, struct pkt *v, size_t count)
 {
+	uint64_t unknown = wg_drops(n->wg)[WG_DROP_UNKNOWN_INDEX];
+
 	while (count > 0) {
 		size_t part = count < BURST_MAX ? count : BURST_MAX, plain, take = 0;
 
@@ -86,6 +100,8 @@ void node_wg_input(struct node *n, mono_t now, wall_t wall, const struct ipport 
 		v += part;
 		count -= part;
 	}
+	if (wg_drops(n->wg)[WG_DROP_UNKNOWN_INDEX] != unknown)
+		note_unheard(n, now, from, kind);
 	node_note_active(n, now);
 }
 

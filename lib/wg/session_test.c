@@ -335,6 +335,33 @@ TEST(a_peer_that_restarted_gets_a_handshake_with_the_next_packet_and_is_still_he
 	net_free(t);
 }
 
+TEST(a_peer_whose_session_we_have_lost_is_asked_for_a_new_one_once)
+{
+	struct net *t = net_new(27);
+
+	say(t, A);
+	run_for(t, SPAN_S(20));               /* longer than between two initiations */
+	wg_peer_unheard(t->wg[B], t->now, 3); /* a stray packet: there is a session */
+	drain(t, B);
+	ck_assert_uint_eq(t->sent_type[B][MSG_INIT], 0);
+	wg_free(t->wg[B]);
+	node_start(t, B);
+	say(t, A);
+	run_for(t, SPAN_MS(100));
+	ck_assert_uint_eq(wg_drops(t->wg[B])[WG_DROP_UNKNOWN_INDEX], 1);
+	for (int i = 0; i < 50; i++) /* as many packets as may come meanwhile */
+		wg_peer_unheard(t->wg[B], t->now, 3);
+	drain(t, B);
+	ck_assert_uint_eq(t->sent_type[B][MSG_INIT], 1);
+	run_for(t, SPAN_MS(200));
+	say(t, A);
+	run_for(t, SPAN_MS(200));
+	ck_assert_uint_eq(arrived(t, B), 2); /* the first one, and this */
+	ck_assert_uint_eq(t->sent_type[A][MSG_INIT], 1);
+	wg_peer_unheard(t->wg[B], t->now, 1000); /* nobody */
+	net_free(t);
+}
+
 TEST(a_peer_that_restarted_with_its_clock_set_back_is_answered)
 {
 	struct net *t = net_new(26);

@@ -136,6 +136,14 @@ void wg_peer_restarted(struct wg *wg, uint32_t peer)
 		l->retry_at = MONO_NEVER;
 }
 
+void wg_peer_unheard(struct wg *wg, mono_t now, uint32_t peer)
+{
+	struct live *l = wg_peer_of(wg, peer) ? wg_live_get(wg, peer) : NULL;
+
+	if (l && !l->slot[SLOT_NEXT] && !wg_keypair_may_send(l->slot[SLOT_CURRENT], now))
+		wg_session_start(wg, l, now);
+}
+
 size_t wg_seal(struct wg *wg, mono_t now, wall_t wall, uint32_t peer, struct pkt *v, size_t n)
 {
 	struct live *l;

@@ -57,6 +57,10 @@ bool wg_peer_answers(struct wg *wg, mono_t now, uint32_t peer, span_t rtt);
 /* The peer is a new process, which has none of the sessions: nothing is sent under them any more
  * (packets still arrive), and the next packet starts a handshake, at once. */
 void wg_peer_restarted(struct wg *wg, uint32_t peer);
+/* The peer sends under a session that is not ours. When there is none with it at all (it was forgotten
+ * here for a while, and the peer did not hear of that) a handshake starts; the peer itself would ask
+ * for one only after 15 s of silence. Ours; the whitepaper drops such a packet. */
+void wg_peer_unheard(struct wg *wg, mono_t now, uint32_t peer);
 
 struct wg_plain {
 	uint32_t peer;

@@ -147,6 +147,29 @@ TEST(not_one_packet_goes_to_a_removed_node_or_is_taken_from_it)
 	}
 }
 
+TEST(a_peer_that_was_forgotten_for_a_moment_and_did_not_hear_of_it_is_reached_at_once)
+{
+	for (uint64_t seed = 1; seed <= 4; seed++) {
+		struct world *w = tailnet(seed, 2, seed % 2 ? &easy_nat : &no_udp);
+		int f;
+
+		talks(w, 1, 0);
+		world_run(w, SPAN_S(30));
+		world_move(w, 1); /* its stream from control is dead, which it sees after 10 s */
+		world_policy(w, "{\"acls\":[]}");
+		world_run(w, SPAN_S(1));
+		WORLD_CHECK(w, world_forgot(w, 0, 1) && world_knows(w, 1, 0),
+			    "the policy came to both");
+		world_policy(w, NULL);
+		world_run(w, SPAN_S(20));
+		/* 1 still has a session, 0 has not */
+		f = world_transfer(w, 1, 0, 5000);
+		WORLD_CHECK(w, f >= 0 && world_until(w, SPAN_S(5), world_done, f, 0),
+			    "a lost session is found too late");
+		world_free(w);
+	}
+}
+
 TEST(an_ephemeral_node_that_stops_is_forgotten)
 {
 	struct world *w = tailnet(8, 2, &easy_nat);

@@ -268,6 +268,98 @@ TEST(readers_that_stall_after_a_quick_start_leave_room_for_a_new_connection)
 	world_fini(&w);
 }
 
+/* Those who come when little is left are served like others: first bytes at once, and a window that
+ * is worth the name. The senders stall on a budget too: what they read ahead is theirs to lose. */
+TEST(newcomers_beside_stalled_readers_begin_at_once_and_get_a_usable_window)
+{
+	enum { OLD = 60, NEW = 60, BUDGET = 16 << 20, WANT = 4 << 20, PART = 512 << 10 };
+	static struct flow f[OLD + NEW];
+	struct link fast = { .rate = 1000000000, .delay = { 10000000 }, .queue_max = 16 << 20 };
+	struct world w;
+	span_t first = SPAN_S(0), last = SPAN_S(0);
+	size_t n_begun = 0, n_done = 0;
+	mono_t until, start;
+
+	world_init(&w, 1, &fast, (struct netstack_conf){ .memory = BUDGET });
+	for (size_t i = 0; i < OLD; i++) {
+		f[i] = (struct flow){ .want = WANT };
+		open_flow(&w, f, i);
+		until = mono_add(w.now, SPAN_S(5));
+		while (f[i].read < WANT / 8 && step(&w, until))
+			events(&w, f, i + 1);
+		f[i].is_stalled = true;
+	}
+	run_until(&w, f, OLD, SPAN_S(5));
+	start = w.now;
+	for (size_t i = OLD; i < OLD + NEW; i++) {
+		f[i] = (struct flow){ .want = PART };
+		open_flow(&w, f, i);
+	}
+	until = mono_add(w.now, SPAN_S(60));
+	while (n_done < NEW && step(&w, until)) {
+		events(&w, f, OLD + NEW);
+		for (size_t i = OLD; i < OLD + NEW; i++) {
+			if (f[i].read > 0 && !f[i].bound.ns) { /* unused here: begun */
+				f[i].bound = mono_sub(w.now, start);
+				first.ns = MAX_OF(first.ns, f[i].bound.ns);
+				n_begun++;
+			}
+			if (f[i].read == PART && f[i].written == PART) {
+				f[i].written++;
+				last = mono_sub(w.now, start);
+				n_done++;
+			}
+		}
+	}
+	printf(
+	    "figure: %d newcomers beside %d stalled: %zu begun, the last after %.2f s; %zu done, "
+	    "after %.2f s\n",
+	    (int)NEW, (int)OLD, n_begun, (double)first.ns / 1e9, n_done, (double)last.ns / 1e9);
+	fflush(stdout);
+	ck_assert_uint_eq(n_begun, NEW);
+	ck_assert_uint_eq(n_done, NEW);
+	ck_assert_int_le(first.ns, SPAN_S(1).ns);
+	ck_assert_int_le(last.ns, SPAN_S(10).ns);
+	world_fini(&w);
+}
+
+/* All at once, each stalls at its first byte: promises of the first windows alone are more than
+ * there is. */
+TEST(readers_that_stall_at_their_first_byte_all_get_it)
+{
+	enum { N = 400, BUDGET = 16 << 20, WANT = 4 << 20 };
+	static struct flow f[N];
+	struct link fast = { .rate = 1000000000, .delay = { 1000000 }, .queue_max = 16 << 20 };
+	size_t n_begun = 0;
+	struct world w;
+	mono_t until, start;
+	span_t last = SPAN_S(0);
+
+	world_init(&w, 1, &fast, (struct netstack_conf){ .memory = BUDGET });
+	start = w.now;
+	for (size_t i = 0; i < N; i++) {
+		f[i] = (struct flow){ .want = WANT };
+		open_flow(&w, f, i);
+	}
+	until = mono_add(w.now, SPAN_S(60));
+	while (n_begun < N && step(&w, until)) {
+		events(&w, f, N);
+		for (size_t i = 0; i < N; i++) {
+			if (f[i].read > 0 && !f[i].is_stalled) {
+				f[i].is_stalled = true;
+				last = mono_sub(w.now, start);
+				n_begun++;
+			}
+		}
+	}
+	printf("figure: %zu of %d begun and stalled, the last after %.2f s\n", n_begun, (int)N,
+	       (double)last.ns / 1e9);
+	fflush(stdout);
+	ck_assert_uint_eq(n_begun, N);
+	ck_assert_int_le(last.ns, SPAN_S(5).ns);
+	world_fini(&w);
+}
+
 TEST(ten_thousand_idle_connections_hold_no_buffers_and_wake_nobody)
 {
 	enum { N = 10000 };

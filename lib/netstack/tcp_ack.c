@@ -149,7 +149,7 @@ static void grow_sndbuf(struct netstack *ns, struct tcp_conn *c)
 	uint64_t want = 2 * (uint64_t)c->cc.cwnd, max = MIN_OF(ns->conf.sndbuf_max, tcp_share(ns));
 
 	if (pool_pressure(&ns->pool) >= TCP_PRESSURE_HIGH)
-		c->sndbuf = MIN_OF(c->sndbuf, (uint32_t)TCP_SNDBUF_FIRST);
+		c->sndbuf = MIN_OF(c->sndbuf, MAX_OF((uint32_t)TCP_SNDBUF_FIRST, tcp_share(ns)));
 	else if (want > c->sndbuf && c->sndbuf < max && pool_pressure(&ns->pool) < TCP_PRESSURE)
 		c->sndbuf = (uint32_t)MIN_OF(want, max);
 	/* soon enough that a long pipe does not run dry, late enough that a wake-up is worth it */

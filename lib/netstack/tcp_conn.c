@@ -89,12 +89,17 @@ static void starved_del(struct netstack *ns, struct tcp_conn *c)
 
 void tcp_feed_starved(struct netstack *ns)
 {
-	while (ns->starved_first && pool_pressure(&ns->pool) < TCP_PRESSURE_LAST) {
+	while (ns->starved_first && ns->pool.limit - ns->pool.used >= 2 * pool_bytes(POOL_16K)) {
 		struct tcp_conn *c = ns->starved_first;
 
 		starved_del(ns, c);
+		if (c->wants_room)
+			tcp_tell(ns, c, NS_TCP_WRITABLE);
 		c->wants_room = false;
-		tcp_tell(ns, c, NS_TCP_WRITABLE);
+		if (c->zero_told && !c->fin_received && tcp_may_hold(ns, &c->rcv)) {
+			c->ack_now = true;
+			tcp_want_out(ns, c);
+		}
 		ns->pool.used +=
 		    pool_bytes(POOL_16K); /* as if it took one: wake as many as there is room for */
 		ns->n_woken++;

@@ -59,11 +59,10 @@ enum {
 	TCP_ORPHAN_RETRIES = 8,       /* as widely used; RFC 9293 3.8.3 asks for 100 s */
 	TCP_RCVBUF_FIRST = 65536 - 1, /* before autotuning; what a SYN can say */
 	TCP_SNDBUF_FIRST = 65536,
-	TCP_PRESSURE = 8,
-	TCP_PRESSURE_HIGH = 12, /* of 16 parts of the budget: buffers stop growing; shrink */
-	TCP_PRESSURE_LAST = 15, /* the last part is for who has next to nothing */
-	TCP_CHUNKS_SMALL = 4,   /* a buffer of so many may grow while pressure is high */
-	TCP_CHUNKS_LEAST = 2,   /* of so few, until there is no memory at all */
+	TCP_PRESSURE = 8, /* of 16 parts of the budget: from here on buffers are held to a share */
+	TCP_PRESSURE_HIGH = 12, /* and from here on to a small one */
+	TCP_SHARE = 4,
+	TCP_SHARE_LAST = 64, /* parts of what is left that one buffer may be */
 	TCP_DELACK_PARTS = 16,
 	TCP_QUICKACKS = 16,         /* segments at the start that are acknowledged at once */
 	TCP_BLACK_HOLE_RETRIES = 2, /* time-outs in a row of full segments before a smaller size is
@@ -200,7 +199,8 @@ void tcp_enter_time_wait(struct netstack *ns, mono_t now, struct tcp_conn *c);
 void tcp_finish(struct netstack *ns,
 		struct tcp_conn *c); /* TCP is done in order; unread bytes stay readable */
 void tcp_start_cc(struct tcp_conn *c, mono_t now);
-void tcp_starve(struct netstack *ns, struct tcp_conn *c); /* WRITABLE when there is memory again */
+/* When there is memory again the user is told WRITABLE, and the peer that the window is open. */
+void tcp_starve(struct netstack *ns, struct tcp_conn *c);
 void tcp_feed_starved(struct netstack *ns);
 void tcp_check_done(struct netstack *ns,
 		    struct tcp_conn *c); /* both sides closed and all read: tell the user */

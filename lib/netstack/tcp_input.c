@@ -397,6 +397,7 @@ static void take_in_order(struct netstack *ns, mono_t now, struct tcp_conn *c,
 	if (in->len > 0 && !make_room(ns, c, off, in->len)) {
 		ns_drop(ns, NS_DROP_NO_MEMORY);
 		c->is_nomem = true;
+		tcp_starve(ns, c);
 		ack_now(ns, c);
 		return;
 	}
@@ -427,8 +428,8 @@ static void take_out_of_order(struct netstack *ns, struct tcp_conn *c, const str
 	bool dup;
 
 	ack_now(ns, c);
-	if (pool_pressure(&ns->pool) >= TCP_PRESSURE_LAST || !tcp_may_hold(ns, &c->rcv) ||
-	    !chunkq_need(&c->rcv, &ns->pool, off, in->len) ||
+	if (ns->pool.limit - ns->pool.used < ns->pool.limit / TCP_SHARE_LAST ||
+	    !tcp_may_hold(ns, &c->rcv) || !chunkq_need(&c->rcv, &ns->pool, off, in->len) ||
 	    !ranges_add(&c->ooo, &ns->pool, in->h.seq, in->h.seq + in->len, &was, &dup)) {
 		ns_drop(ns, NS_DROP_NO_MEMORY);
 		return;

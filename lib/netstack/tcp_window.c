@@ -7,33 +7,42 @@
  * a reader that stalls never gets more than it has shown to need. Chunks exist only for bytes that
  * came.
  *
- * The budget is shared by what is left of it: no buffer grows beyond a quarter of that, none at all
- * when half is in use, and at three quarters limits shrink to one chunk. Edges that have been shown
- * may promise more than there is. Then who holds much gets nothing of the last quarter, so that
- * readers that stall never keep others from connecting and moving: what comes for them is dropped,
- * and the ACK says that the window is zero for now, so that the sender probes instead of giving up.
+ * The budget is shared by what is left of it: no buffer grows beyond a quarter of that, and when
+ * half is in use none holds more; at three quarters a sixty-fourth. So who came early and stalls
+ * stops far from the end, and what is left always does for many who come late: with 48 MiB and the
+ * first three quarters gone, nearly 300 who stall too. The limit of a buffer shrinks alike.
+ * Edges that have been shown may promise more than there is: what comes for them is dropped, and
+ * the ACK says that the window is zero for now, so that the sender probes instead of giving up;
+ * when there is memory again it is told.
  */
 #include "netstack/seq.h"
 #include "netstack/stack.h"
 
-bool tcp_may_hold(const struct netstack *ns, const struct chunkq *q)
+/* The most that one buffer may hold now. */
+static size_t hold_max(const struct netstack *ns)
 {
+	size_t left = ns->pool.limit - ns->pool.used;
 	unsigned pressure = pool_pressure(&ns->pool);
 
-	return pressure < TCP_PRESSURE_HIGH || q->n_chunks < TCP_CHUNKS_LEAST ||
-	       (pressure < TCP_PRESSURE_LAST && q->n_chunks < TCP_CHUNKS_SMALL);
+	if (pressure < TCP_PRESSURE)
+		return SIZE_MAX;
+	return MAX_OF(left / (pressure < TCP_PRESSURE_HIGH ? TCP_SHARE : TCP_SHARE_LAST),
+		      (size_t)CHUNK_LEN);
+}
+
+bool tcp_may_hold(const struct netstack *ns, const struct chunkq *q)
+{
+	return q->n_chunks == 0 || (size_t)q->n_chunks * CHUNK_LEN < hold_max(ns);
 }
 
 uint32_t tcp_share(const struct netstack *ns)
 {
-	return (uint32_t)MIN_OF((ns->pool.limit - ns->pool.used) / 4, (size_t)CC_CWND_MAX);
+	return (uint32_t)MIN_OF((ns->pool.limit - ns->pool.used) / TCP_SHARE, (size_t)CC_CWND_MAX);
 }
 
 static uint32_t limit_now(const struct netstack *ns, const struct tcp_conn *c)
 {
-	if (pool_pressure(&ns->pool) >= TCP_PRESSURE_HIGH)
-		return MIN_OF(c->rcvbuf, (uint32_t)CHUNK_LEN);
-	return c->rcvbuf;
+	return (uint32_t)MIN_OF((size_t)c->rcvbuf, hold_max(ns));
 }
 
 /* Where the right edge could be. */

@@ -15,7 +15,14 @@
 
 #include "cni/conflist.h"
 
-enum { FILE_MAX = 1 << 20, PATH_TEXT = 512, NAME_TEXT = 256, QUIET_MS = 200 };
+enum {
+	FILE_MAX = 1 << 20,
+	PATH_TEXT = 512,
+	NAME_TEXT = 256,
+	QUIET_MS = 200,
+	END_LOOK_MS = 100,
+	END_LOOKS = 50, /* 5 s, as the agent */
+};
 
 /* --- files --- */
 
@@ -277,6 +284,27 @@ static int wait_change(int fd)
 	return 0;
 }
 
+/* What `containerboot watch-owner` says of the end of this pod: for good? Waits for it, since all
+ * containers of a pod are told to end at once. */
+static bool is_last_end(const char *path)
+{
+	bool known = false, is_last = false;
+
+	for (int i = 0; !known && i < END_LOOKS; i++) {
+		struct buf text;
+
+		buf_init(&text, 64 << 10);
+		known = read_file(path, &text) == 0;
+		is_last = known && bytes_eq_str(buf_bytes(&text), "remove\n");
+		buf_fini(&text);
+		if (!known)
+			(void)poll(NULL, 0, END_LOOK_MS);
+	}
+	if (!known)
+		fprintf(stderr, "tailpod-cni: %s is not there: the plugin is kept\n", path);
+	return is_last;
+}
+
 static int watch(const struct install_conf *c, struct fail *f)
 {
 	const struct sigaction act = { .sa_handler = on_signal };
@@ -308,17 +336,20 @@ static int watch(const struct install_conf *c, struct fail *f)
 			say(c, found);
 	}
 	close(fd);
-	return r == 0 && c->remove_at_end ? install_remove(c, f) : r;
+	if (r == 0 && (c->remove_at_end || (c->end_file && is_last_end(c->end_file))))
+		r = install_remove(c, f);
+	return r;
 }
 
 static int usage(void)
 {
 	fputs("usage: tailpod-cni install|watch|uninstall [--bin-dir DIR] [--net-dir DIR] "
-	      "[--settings FILE] [--end keep|remove]\n"
+	      "[--settings FILE] [--end keep|remove] [--end-file FILE]\n"
 	      "  --bin-dir   where the runtime looks for plugins (/opt/cni/bin)\n"
 	      "  --net-dir   where it looks for network lists (/etc/cni/net.d)\n"
 	      "  --settings  a JSON object with the plugin's settings, docs/operations/cni.md\n"
-	      "  --end       what watch does on SIGTERM: keep (default) the plugin, or remove it\n",
+	      "  --end       what watch does on SIGTERM: keep (default) the plugin, or remove it\n"
+	      "  --end-file  the same as said by this file of containerboot watch-owner\n",
 	      stderr);
 	return 2;
 }
@@ -341,6 +372,7 @@ int install_main(int argc, char **argv)
 				  : strcmp(argv[i], "--net-dir") == 0  ? &c.net_dir
 				  : strcmp(argv[i], "--settings") == 0 ? &settings
 				  : strcmp(argv[i], "--end") == 0      ? &end
+				  : strcmp(argv[i], "--end-file") == 0 ? &c.end_file
 								       : NULL;
 
 		if (!to || i + 1 == argc)

@@ -22,6 +22,7 @@ struct install_conf {
 	const char *bin_dir, *net_dir;
 	struct bytes own;   /* the plugin's settings, a JSON object; len 0: none */
 	bool remove_at_end; /* watch: uninstall on the signal */
+	const char *end_file; /* or when this file says "remove" then; NULL: none */
 };
 
 enum install_found { INSTALL_SAME, INSTALL_CHANGED, INSTALL_NO_OWNER };

@@ -30,6 +30,8 @@ struct kube_call {
 	const char *type; /* static text */
 	struct buf body;
 	kube_answer_fn *fn;
+	kube_piece_fn *piece; /* NULL: the answer's body is whole */
+	span_t limit;
 	void *ctx;
 	struct http *http;
 	struct loop_defer later; /* of a request that could not be started */
@@ -210,6 +212,13 @@ static void on_reply(void *ctx, const struct http_reply *reply, const struct err
 			   : &(struct kube_answer){ .why = why });
 }
 
+static bool on_piece(void *ctx, struct bytes piece)
+{
+	const struct kube_call *call = ctx;
+
+	return call->piece(call->ctx, piece);
+}
+
 static bool is_old(const struct kube_client *c)
 {
 	return c->read_at.ns == INT64_MIN ||
@@ -225,7 +234,8 @@ static void begin(struct kube_call *call)
 		.target = call->target,
 		.body = buf_bytes(&call->body),
 		.body_max = KUBE_BODY_MAX,
-		.timeout = SPAN_S(KUBE_CALL_S),
+		.timeout = call->limit,
+		.piece = call->piece ? on_piece : NULL,
 		.stream = { .dial = { .host = c->host, .port = c->port, .resolver = c->resolver },
 			    .tls = c->tls }
 	};
@@ -250,17 +260,16 @@ static void begin(struct kube_call *call)
 		loop_defer(c->loop, &call->later);
 }
 
-struct kube_call *kube_call(struct kube_client *c, const char *method, const char *target,
-			    const char *type, struct bytes body, kube_answer_fn *fn, void *ctx)
+static struct kube_call *start(const struct kube_call *conf, const char *method, const char *target,
+			       struct bytes body)
 {
 	struct kube_call *call = calloc(1, sizeof *call);
 
 	if (!call)
 		return NULL;
-	*call = (struct kube_call){
-		.client = c, .type = type, .fn = fn, .ctx = ctx, .target = strdup(target)
-	};
-	c->n_calls++;
+	*call = *conf;
+	call->target = strdup(target);
+	call->client->n_calls++;
 	loop_defer_init(&call->later, failed, call);
 	buf_init(&call->body, KUBE_BODY_MAX);
 	if (!call->target || !bytes_to_str(bytes_str(method), call->method, sizeof call->method) ||
@@ -270,4 +279,24 @@ struct kube_call *kube_call(struct kube_client *c, const char *method, const cha
 	}
 	begin(call);
 	return call;
+}
+
+struct kube_call *kube_call(struct kube_client *c, const char *method, const char *target,
+			    const char *type, struct bytes body, kube_answer_fn *fn, void *ctx)
+{
+	const struct kube_call conf = {
+		.client = c, .type = type, .limit = SPAN_S(KUBE_CALL_S), .fn = fn, .ctx = ctx
+	};
+
+	return start(&conf, method, target, body);
+}
+
+struct kube_call *kube_stream(struct kube_client *c, const char *target, span_t limit,
+			      kube_piece_fn *piece, kube_answer_fn *fn, void *ctx)
+{
+	const struct kube_call conf = {
+		.client = c, .limit = limit, .piece = piece, .fn = fn, .ctx = ctx
+	};
+
+	return start(&conf, "GET", target, bytes_of(NULL, 0));
 }

@@ -43,6 +43,11 @@ struct kube_call;
  * memory. */
 struct kube_call *kube_call(struct kube_client *c, const char *method, const char *target,
 			    const char *type, struct bytes body, kube_answer_fn *fn, void *ctx);
+/* A GET whose 200 comes in pieces, for at most limit (of everything); the answer's body is empty
+ * then. piece returns false to end it. */
+typedef bool kube_piece_fn(void *ctx, struct bytes piece);
+struct kube_call *kube_stream(struct kube_client *c, const char *target, span_t limit,
+			      kube_piece_fn *piece, kube_answer_fn *fn, void *ctx);
 void kube_call_cancel(struct kube_call *call); /* no callback; NULL is fine */
 
 #endif

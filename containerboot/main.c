@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/version.h"
+#include "containerboot/owner.h"
 #include "containerboot/program.h"
 #include "os/logger.h"
 #include "os/privilege.h"
@@ -87,6 +88,10 @@ int main(int argc, char **argv)
 	if (strcmp(argv[1], "--version") == 0) {
 		puts("containerboot " TAILPOD_VERSION);
 		return EXIT_STOPPED;
+	}
+	if (strcmp(argv[1], "watch-owner") == 0) {
+		logger_init(NULL, LOG_INFO);
+		return owner_main(argc - 2, argv + 2);
 	}
 	if (cli_knows(argv[1]))
 		return cli_main(argc, argv);

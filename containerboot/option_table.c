@@ -95,6 +95,8 @@ const struct option option_table[] = {
             "Name of the cluster's node, from the downward API: the agent tells Events of it when its pods lose the tailnet."),
         ROW("TS_CNI_REMOVE_ON_EXIT", NULL, OPTION_BOOL, OPTION_OURS, "false", cni_remove_on_exit,
             "On SIGTERM take device, rules, masquerade, the plugin's files and the state file away: for the removal of a cluster's plugin; with TS_LOGOUT_ON_EXIT the node goes too."),
+        ROW("TS_CNI_END_FILE", NULL, OPTION_TEXT, OPTION_OURS, NULL, cni_end_file,
+            "File of `containerboot watch-owner`. On SIGTERM the agent waits for it, 5 s at most; when it says `remove`, it ends as with TS_CNI_REMOVE_ON_EXIT and TS_LOGOUT_ON_EXIT."),
 
         { GROUP("State and plumbing"), .name = "TS_STATE_DIR", .kind = OPTION_TEXT, .off = AT(state_dir),
           .help = "Directory of the state file `tailscaled.state`, in the format of the stock client, readable both ways. Absent: state in memory, the node is ephemeral." },

@@ -64,7 +64,7 @@ struct options {
 	int accept_dns; /* -1: not set, which means no */
 
 	/* node agent of the CNI plugin */
-	char *cni_socket, *cni_state_dir, *cni_device, *cni_namespaces, *node_name;
+	char *cni_socket, *cni_state_dir, *cni_device, *cni_namespaces, *cni_end_file, *node_name;
 
 	/* state, daemon, plumbing */
 	char *state_dir, *kube_secret, *socket, *daemon_args, *debug_addr, *config_dir,

@@ -48,7 +48,8 @@ struct program {
 	struct file_watch *key_watch;
 	char *key_file; /* of TS_AUTHKEY=file:PATH, or NULL */
 	char hostname[256];
-	struct loop_timer boot, netmap_save, state_retry, stop_limit, trim;
+	struct loop_timer boot, netmap_save, state_retry, stop_limit, end_look, trim;
+	mono_t end_late; /* of TS_CNI_END_FILE */
 	bool is_ready, stopping, logged_in;
 	bool waits_logout, waits_gateway; /* of a program that stops */
 	bool login_by_hand;               /* asked for over the local API, and not done yet */

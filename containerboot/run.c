@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "containerboot/confine.h"
 #include "containerboot/netmap_cache.h"
+#include "containerboot/owner.h"
 #include "containerboot/program.h"
 #include "os/privilege.h"
 
@@ -31,6 +32,9 @@ enum {
 	FLUSH_S = 15,        /* with the logout well within the usual 30 s of grace */
 	TRIM_S = 10,
 	SAVED_TRIM_S = 2,
+	END_LATE_S = 5, /* what the owner's watcher needs for its last look, and some */
+	END_LOOK_MS = 100,
+	END_FILE_MAX = 64,
 };
 
 #define STATE_HOME "_tailpod-home" /* decimal number of the home relay */
@@ -304,6 +308,46 @@ static void stop_late(void *ctx)
 	loop_stop(p->loop);
 }
 
+static void leave(struct program *p)
+{
+	p->waits_gateway = p->host && host_leave(p->host);
+	p->waits_logout = p->options.logout_on_exit && p->logged_in;
+	if (p->waits_logout)
+		node_logout(node(p), loop_now(p->loop));
+	loop_timer_set(
+	    &p->stop_limit,
+	    mono_add(loop_now(p->loop), SPAN_S(p->waits_logout ? STOP_LIMIT_S : GATEWAY_LIMIT_S)));
+	stop_when_done(p);
+}
+
+/* Does the end of an agent's pod mean the end of the plugin? Looks until it is said, or too late.
+ */
+static void look_at_end(void *ctx)
+{
+	struct program *p = ctx;
+	struct err e;
+	char *text;
+	size_t len;
+
+	if (file_read(p->options.cni_end_file, END_FILE_MAX, &text, &len, &e) == 0) {
+		if (strcmp(text, OWNER_REMOVE) == 0) {
+			log_info(
+			    "containerboot: %s says that the agent is uninstalled: device, rules "
+			    "and the node go too",
+			    p->options.cni_end_file);
+			p->options.cni_remove_on_exit = p->options.logout_on_exit = true;
+		}
+		free(text);
+	} else if (loop_now(p->loop).ns < p->end_late.ns) {
+		loop_timer_set(&p->end_look, mono_add(loop_now(p->loop), SPAN_MS(END_LOOK_MS)));
+		return;
+	} else {
+		log_warn("containerboot: TS_CNI_END_FILE: %s; device, rules and node are kept",
+			 e.text);
+	}
+	leave(p);
+}
+
 static void on_stop_signal(void *ctx, int signo)
 {
 	struct program *p = ctx;
@@ -315,14 +359,11 @@ static void on_stop_signal(void *ctx, int signo)
 	log_info("containerboot: %s, stopping", signo == SIGTERM ? "SIGTERM" : "SIGINT");
 	p->stopping = true;
 	p->exit_code = EXIT_STOPPED;
-	p->waits_gateway = p->host && host_leave(p->host);
-	p->waits_logout = p->options.logout_on_exit && p->logged_in;
-	if (p->waits_logout)
-		node_logout(node(p), loop_now(p->loop));
-	loop_timer_set(
-	    &p->stop_limit,
-	    mono_add(loop_now(p->loop), SPAN_S(p->waits_logout ? STOP_LIMIT_S : GATEWAY_LIMIT_S)));
-	stop_when_done(p);
+	p->end_late = mono_add(loop_now(p->loop), SPAN_S(END_LATE_S));
+	if (p->agent && p->options.cni_end_file)
+		look_at_end(p);
+	else
+		leave(p);
 }
 
 /* As PID 1 we inherit orphans. */
@@ -668,6 +709,7 @@ static void init_timers(struct program *p)
 	loop_timer_init(p->loop, &p->netmap_save, save_netmap, p);
 	loop_timer_init(p->loop, &p->state_retry, retry_save, p);
 	loop_timer_init(p->loop, &p->stop_limit, stop_late, p);
+	loop_timer_init(p->loop, &p->end_look, look_at_end, p);
 	loop_timer_init(p->loop, &p->trim, trim, p);
 	if (p->options.boot_timeout.ns > 0)
 		loop_timer_set(&p->boot, mono_add(loop_now(p->loop), p->options.boot_timeout));
@@ -727,6 +769,7 @@ static void finish(struct program *p)
 	localapi_server_free(p->api);
 	if (p->agent && p->stopping && p->options.cni_remove_on_exit) {
 		agent_remove(p->agent);
+		netmap_cache_drop(p->store.netmap); /* a logout that worked has done so already */
 		store_remove(&p->store);
 	}
 	agent_free(p->agent);
@@ -746,6 +789,7 @@ static void finish(struct program *p)
 	loop_timer_fini(&p->netmap_save);
 	loop_timer_fini(&p->state_retry);
 	loop_timer_fini(&p->stop_limit);
+	loop_timer_fini(&p->end_look);
 	loop_timer_fini(&p->trim);
 	store_close(&p->store);
 	state_node_wipe(&p->self);

@@ -287,6 +287,8 @@ cluster() {
 	start kube kube-scheduler "$PEERS/kube-scheduler" --kubeconfig "$T/kubeconfig-kube-scheduler" --leader-elect=false --secure-port=0
 	for n in $NODES; do node_start "$n"; done
 	for n in $NODES; do
+		# a Service's address needs a route before kube-proxy turns it round; and what is not guarded leaks this way
+		in_ns "node$n" ip route add default via "$IP_kube"
 		for p in $NODES; do
 			[ "$n" = "$p" ] || eval "in_ns node$n ip route add 10.244.$p.0/24 via \$IP_node$p"
 		done

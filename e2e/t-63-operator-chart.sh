@@ -89,10 +89,10 @@ rights() {
 }
 rights $SA tailpod operator-own
 rights $SA default operator-elsewhere
-# the plugin's agents tell Events, wherever the pod is
+# the plugin's agents tell Events, wherever the pod is, and watch their own DaemonSet
 "$HELM" template agents $C -n machine --kube-version 1.35.0 --set credentials.apiKey=x,ingressClass.enabled=false,cni.enabled=true,cni.namespaces={apps},cni.authKey=k > "$T/agents.yaml"
 kc -n machine apply -f "$T/agents.yaml" > /dev/null
-rights system:serviceaccount:machine:agents-tailpod-operator-cni machine cni-agent
+rights system:serviceaccount:machine:agents-tailpod-operator-cni machine cni-agent-own
 rights system:serviceaccount:machine:agents-tailpod-operator-cni default cni-agent
 kc -n machine delete -f "$T/agents.yaml" --wait=false > /dev/null
 for what in "get secrets -n kube-system" "create pods -n tailpod" "delete services -n default" "create clusterroles" "impersonate users" "get nodes"; do

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The chart on a real cluster of two nodes with its own coordinator, and the CNI plugin: a stock tailscaled outside joins through a
 # node port and fetches Services, pods fetch from it, policy, drained node as in t-80; an opted-in pod reaches it by address and name, another pod is refused at once; a stream
-# outlives the agent's restart; coordinator and nodes keep their state; removal leaves nothing on the machines.
+# outlives the agent's restart; Events; coordinator and nodes keep their state; updates remove nothing, one uninstall leaves nothing on the machines.
 . "$(dirname "$0")/lib.sh"
 . e2e/kube.sh
 . e2e/cluster.sh
@@ -117,25 +117,76 @@ until_ok 60 kc -n tailpod wait pod $CO-0 --for=condition=Ready --timeout=1s
 until_ok 30 page default-web.tail.test web
 say "the coordinator came back with its state"
 
-# --- everything goes again
-steps_end
-kc delete pod -n apps named asks silent --wait=false > /dev/null
-helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --set cni.remove=true --wait --timeout 90s > "$T/helm.log"
-kc -n tailpod rollout status daemonset tailpod-tailpod-operator-cni --timeout=15s > /dev/null
+# --- what the agents tell of, as Events: a node that lost the tailnet, pods that wait for it or may not have it
+DS=tailpod-tailpod-operator-cni
+told() { [ -n "$(kc get events -n "$1" --field-selector "involvedObject.name=$2,reason=$3" -o name)" ]; }
+on_agent() { kc -n tailpod exec "$(agent_on)" -c agent -- "$@"; }
+on_agent tailscale down > /dev/null
+until_ok 30 told default node2 TailnetLost
+kc apply -f - > /dev/null <<END
+apiVersion: v1
+kind: Pod
+metadata: {name: waits, namespace: apps, annotations: {$ask}}
+spec: {terminationGracePeriodSeconds: 0, nodeName: node2, containers: [{name: sh, image: "localhost/busybox:e2e", command: [sleep, "100000"]}]}
+END
+until_ok 30 told apps waits TailnetNotReady
+on_agent tailscale up > /dev/null
+until_ok 30 told default node2 TailnetReady
+until_ok 60 kc wait -n apps pod waits --for=condition=Ready --timeout=1s
+until_ok 30 fetch apps/waits "$ip_out"
+say "Events: lost, not ready, ready again"
+
+# --- updates are no uninstall: plugin, list, device and nodes of the tailnet stay as they are
+state_of() { # N: what would change when the plugin was removed and came back
+	node "$1" sh -c 'cd /; stat -c "%n %i" opt/cni/bin/tailpod-cni etc/cni/net.d/00-00-tailpod.conflist; cat /sys/class/net/tailpod0/ifindex'
+}
 names() { devices | cut -d' ' -f2 | sort | paste -sd' '; }
+for n in $NODES; do state_of "$n" > "$T/state-$n"; done
+devices > "$T/devices"
+kc -n tailpod set env ds/$DS -c agent TS_CNI_NAMESPACES=others > /dev/null
+kc -n tailpod rollout status daemonset $DS --timeout=90s > /dev/null
+client apps/barred "$ask" 'nodeName: node2'
+until_ok 30 told apps barred TailnetRefused
+rc=0; in_pod apps/barred curl -s -o /tmp/page --max-time 20 "http://$ip_out:8000/" || rc=$?
+[ "$rc" = 7 ] || die "a pod that the agent refuses: curl ends with $rc"
+helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --set cni.port=9103 --wait --timeout 90s > "$T/helm.log"
+kc -n tailpod rollout status daemonset $DS --timeout=90s > /dev/null
+for n in $NODES; do state_of "$n" | diff "$T/state-$n" - || die "an update has removed something of node$n"; done
+devices | diff "$T/devices" - || die "other nodes of the tailnet after an update"
+until_ok 30 fetch apps/named "$ip_out"
+say "updates keep plugin, device and nodes"
+
+# --- everything goes again: the plugin by itself, then with all the rest
+machines_are_clean() {
+	for n in $NODES; do
+		node "$n" find /etc/cni /opt/cni/bin -type f | sort | diff "$T/files-$n" - || return 1
+		[ -z "$(node "$n" find /run/tailpod /var/lib/tailpod -type f -o -type s)" ] || return 1
+		[ -z "$({ node "$n" ip rule; node "$n" ip -6 rule; } | grep 'proto 116')" ] || return 1
+		[ -z "$(node "$n" ip route show table 5252; node "$n" ip -6 route show table 5252)" ] || return 1
+		[ -z "$(node "$n" ip link show tailpod0 2> /dev/null)" ] || return 1
+		[ -z "$(node "$n" nft list tables | grep tailpod)" ] || return 1
+	done
+}
+what_is_left() { for n in $NODES; do node "$n" sh -c 'find /etc/cni /run/tailpod /var/lib/tailpod; ls /opt/cni/bin; ip rule; ip -6 rule; ip link; nft list tables'; done; }
+steps_end
+kc delete pod -n apps named asks silent waits barred --wait=false > /dev/null
 [ "$(names)" = "out tailpod-node1 tailpod-node2" ] || die "devices: $(devices)"
 helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --set cni.enabled=false --wait --timeout 90s > "$T/helm.log"
 no_agents() { [ -z "$(agent_on)" ] && [ "$(names)" = out ]; }
 until_ok 60 no_agents
-for n in $NODES; do
-	node "$n" find /etc/cni /opt/cni/bin -type f | sort | diff "$T/files-$n" - || die "files of node$n"
-	[ -z "$(node "$n" find /run/tailpod /var/lib/tailpod -type f -o -type s)" ] || die "files are left on node$n: $(node "$n" find /run/tailpod /var/lib/tailpod)"
-	[ -z "$({ node "$n" ip rule; node "$n" ip -6 rule; } | grep 'proto 116')" ] || die "rules are left on node$n"
-	[ -z "$(node "$n" ip route show table 5252; node "$n" ip -6 route show table 5252)" ] || die "routes are left on node$n"
-	never node "$n" ip link show tailpod0
-	[ -z "$(node "$n" nft list tables | grep tailpod)" ] || die "a table is left on node$n"
-done
-say "the plugin is gone from the machines, its nodes from the tailnet"
+until_ok 30 machines_are_clean || die "left: $(what_is_left)"
+say "switched off: the plugin is gone from the machines, its nodes from the tailnet"
+helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --wait --timeout 90s > "$T/helm.log"
+for n in $NODES; do until_ok 20 node "$n" test -e /etc/cni/net.d/00-00-tailpod.conflist; done
+[ "$(names)" = "out tailpod-node1 tailpod-node2" ] || die "devices: $(devices)"
+client apps/asks "$ask" 'nodeName: node1'
+until_ok 30 fetch apps/asks "$ip_out"
 helm uninstall tailpod -n tailpod --wait --timeout 60s > "$T/helm.log"
+until_ok 60 machines_are_clean || die "left: $(what_is_left)"
 until_ok 60 gone tailpod
-say "nothing is left"
+# what was started with the plugin ends without it
+kc delete pod -n apps asks --timeout=60s > /dev/null
+client apps/later '' 'nodeName: node1'
+machines_are_clean || die "left: $(what_is_left)"
+[ -z "$(kc get clusterrole,clusterrolebinding,ingressclass,pv -o name | grep -i tailpod)" ] || die "objects of the cluster are left"
+say "one uninstall: nothing is left"

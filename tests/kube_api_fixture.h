@@ -1,5 +1,5 @@
 /* tests/kube_api_fixture.h - an API server of a test's own loop, over TLS: one Secret, access
- * reviews, Events */
+ * reviews, Events, a DaemonSet and its watch */
 #ifndef TESTS_KUBE_API_FIXTURE_H
 #define TESTS_KUBE_API_FIXTURE_H
 
@@ -33,11 +33,15 @@ static struct api {
 	const char *token;
 	char dir[64];
 	char event_target[256], event[4096]; /* the last one */
+	const char *daemonset;               /* NULL: there is none */
+	char watch_target[512];
+	struct client *watch; /* the last one, while it lives */
 } api;
 
 struct client {
 	struct stream *s;
 	struct buf in, out;
+	bool is_watch;
 	uint8_t mem[16384];
 };
 
@@ -186,6 +190,32 @@ static void on_review(struct client *c, struct bytes body)
 	ck_abort_msg("a review without a verb");
 }
 
+/* A piece of the watch's body. */
+static inline void api_event(const char *text)
+{
+	ck_assert_ptr_nonnull(api.watch);
+	ck_assert(buf_printf(&api.watch->out, "%zx\r\n%s\r\n", strlen(text), text));
+	stream_kick(api.watch->s);
+}
+
+static void on_daemonset(struct client *c, const struct http1_head *h)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+				   "Transfer-Encoding: chunked\r\n\r\n";
+
+	if (!memmem(h->target.data, h->target.len, "watch=1", 7)) {
+		api.daemonset ? reply(c, 200, api.daemonset, strlen(api.daemonset))
+			      : reply_status(c, 404);
+		return;
+	}
+	snprintf(api.watch_target, sizeof api.watch_target, "%.*s", (int)h->target.len,
+		 (const char *)h->target.data);
+	c->is_watch = true;
+	api.watch = c;
+	ck_assert(buf_append(&c->out, head, sizeof head - 1));
+	stream_kick(c->s);
+}
+
 static void on_request(struct client *c, const struct http1_head *h, struct bytes body)
 {
 	char want[128];
@@ -195,6 +225,8 @@ static void on_request(struct client *c, const struct http1_head *h, struct byte
 		reply_status(c, 401);
 	else if (memmem(h->target.data, h->target.len, "selfsubjectaccessreviews", 24))
 		on_review(c, body);
+	else if (memmem(h->target.data, h->target.len, "/namespaces/shop/daemonsets", 27))
+		on_daemonset(c, h);
 	else if (memmem(h->target.data, h->target.len, "/events", 7)) {
 		snprintf(api.event_target, sizeof api.event_target, "%.*s", (int)h->target.len,
 			 (const char *)h->target.data);
@@ -245,7 +277,7 @@ static void on_sent(void *ctx, size_t n)
 	struct client *c = ctx;
 
 	buf_consume(&c->out, n);
-	if (c->out.len == 0)
+	if (c->out.len == 0 && !c->is_watch)
 		stream_shutdown(c->s);
 }
 
@@ -254,6 +286,8 @@ static void on_closed(void *ctx, const struct err *why)
 	struct client *c = ctx;
 
 	(void)why;
+	if (api.watch == c)
+		api.watch = NULL;
 	buf_fini(&c->in);
 	buf_fini(&c->out);
 	free(c);

@@ -17,6 +17,7 @@ enum { CHUNK = 4096, IN_MAX = HTTP_HEAD_MAX + CHUNK };
 struct http {
 	struct loop *loop;
 	http_fn *fn;
+	bool (*piece)(void *ctx, struct bytes piece);
 	void *ctx;
 	struct stream *stream;
 	struct loop_timer limit;
@@ -117,6 +118,12 @@ static bool take_head(struct http *h)
 	return true;
 }
 
+static bool keep(struct http *h, struct bytes piece)
+{
+	return h->piece && h->parsed.status == 200 ? h->piece(h->ctx, piece)
+						   : buf_append(&h->body, piece.data, piece.len);
+}
+
 static void take_body(struct http *h)
 {
 	for (;;) {
@@ -125,7 +132,7 @@ static void take_body(struct http *h)
 		enum http1_body_result r =
 		    http1_body_feed(&h->framing, buf_bytes(&h->in), &used, &piece);
 
-		if (r == HTTP1_BODY_DATA && !buf_append(&h->body, piece.data, piece.len)) {
+		if (r == HTTP1_BODY_DATA && !keep(h, piece)) {
 			fail_with(h, EFBIG, "the answer is too large");
 			return;
 		}
@@ -287,7 +294,7 @@ struct http *http_start(struct loop *loop, const struct http_conf *conf, http_fn
 		err_set(err, ENOMEM, "request");
 		return NULL;
 	}
-	*h = (struct http){ .loop = loop, .fn = fn, .ctx = ctx };
+	*h = (struct http){ .loop = loop, .fn = fn, .piece = conf->piece, .ctx = ctx };
 	loop_timer_init(loop, &h->limit, limit_reached, h);
 	buf_init(&h->out, HTTP_HEAD_MAX + conf->body.len);
 	buf_init(&h->in, IN_MAX);

@@ -1,4 +1,4 @@
-/* os/http.h - one small HTTP/1.1 request and its whole answer
+/* os/http.h - one small HTTP/1.1 request and its answer, whole or piece by piece
  *
  * For /key, health probes, bootstrap look-ups: answers that fit in memory. A new connection for
  * each; redirects are not followed. Upgrades and long streams use os/stream.h with wire/http1.h.
@@ -25,6 +25,10 @@ struct http_conf {
 	struct bytes body;   /* copied */
 	size_t body_max;     /* of the answer; 0: HTTP_BODY_MAX */
 	span_t timeout;      /* of everything; 0: as the dialer's */
+	/* NULL: the body is collected. Otherwise a 200's body comes in these pieces as they arrive,
+	 * of any length above 0, and the reply's is empty. It must not cancel the request; false
+	 * ends it as an answer that is too large. ctx is http_start's. */
+	bool (*piece)(void *ctx, struct bytes piece);
 	struct stream_conf stream;
 };
 

@@ -191,6 +191,56 @@ TEST(a_head_request_has_no_body_to_wait_for)
 	done();
 }
 
+static char pieces[64];
+static bool wants_pieces;
+
+static bool on_piece(void *ctx, struct bytes piece)
+{
+	const size_t at = strlen(pieces);
+
+	(void)ctx;
+	ck_assert_uint_gt(piece.len, 0);
+	ck_assert(bytes_to_str(piece, pieces + at, sizeof pieces - at));
+	return wants_pieces;
+}
+
+TEST(a_body_in_pieces_is_not_collected_and_may_be_longer_than_any_limit)
+{
+	struct http_conf conf = { .piece = on_piece, .body_max = 1 };
+
+	wants_pieces = true;
+	answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+		 "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+	ask(&conf);
+	ck_assert_uint_eq(result.status, 200);
+	ck_assert_uint_eq(result.body_len, 0);
+	ck_assert_str_eq(pieces, "abcde");
+	done();
+}
+
+TEST(a_body_in_pieces_ends_when_they_are_not_wanted)
+{
+	struct http_conf conf = { .piece = on_piece };
+
+	answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n";
+	ask(&conf);
+	ck_assert_int_eq(result.why.code, EFBIG);
+	ck_assert_str_eq(pieces, "abc");
+	done();
+}
+
+TEST(an_error_is_whole_where_pieces_were_wanted)
+{
+	struct http_conf conf = { .piece = on_piece };
+
+	answer = "HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno";
+	ask(&conf);
+	ck_assert_uint_eq(result.status, 403);
+	ck_assert_str_eq(result.body, "no");
+	ck_assert_str_eq(pieces, "");
+	done();
+}
+
 TEST(a_body_above_the_limit_is_refused)
 {
 	struct http_conf conf = { .body_max = 4 };

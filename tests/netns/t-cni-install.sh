@@ -59,6 +59,21 @@ until_ok 'grep -q "as it should be" $work/watch.log'
 stop_watching
 [ ! -e $ours ] && [ -z "$(ls -A $bins)" ] || fail "watch --end remove leaves something"
 
+# a pod's end is the last one when the watcher of its DaemonSet says so, before or a moment after
+inst install --settings $work/settings
+for said in "echo remove" "echo keep" true; do
+	rm -f $work/said
+	watching --end-file $work/said
+	until_ok 'grep -q "as it should be\|is written" $work/watch.log'
+	[ "$said" != "echo remove" ] || $said > $work/said
+	[ "$said" != "echo keep" ] || (sleep 0.5; $said > $work/said) &
+	stop_watching
+	if [ "$said" = "echo remove" ]; then [ ! -e $ours ] && [ -z "$(ls -A $bins)" ] || fail "the last end leaves something"
+	else [ -e $ours ] && [ -e $bins/tailpod-cni ] || fail "$said: an end for the next pod removes the plugin"; fi
+done
+grep -q "is kept" $work/watch.log || fail "nobody said why it ended, and no word about that: $(cat $work/watch.log)"
+inst uninstall
+
 cp $work/before/10-owner.conflist $nets/; rm $nets/20-single.conf
 inst install --settings $work/settings; inst uninstall; inst uninstall
 diff -r $work/before $nets || fail "the directory is not as it was"

@@ -23,6 +23,12 @@ shut() { local end=$(($(date +%s) + $3)); while get "$1" "$2"; do [ "$(date +%s)
 open b "$ip_a:8000" 20; open c "$ip_a:8000" 20; open b "[$ip6_a]:8000" 10
 get b "$ip_a:8001" && die "a port that the policy does not name was reached"
 get c "[$ip6_a]:8001" && die "a port that the policy does not name was reached over IPv6"
+# as the sender: stock tells us that its filter drops the connection, and the dial ends with "not allowed" (2), not by waiting
+until_ok 20 get a "$ip_b:8000"
+refused() { via a "http://$1:8001/" --max-time 60 2>&1 | grep -q 'SOCKS5 connection to .* (2)'; }
+refused "$ip_b" || die "a port that a stock peer denies: $(via a "http://$ip_b:8001/" --max-time 60 2>&1)"
+[ "$(in_ns a curl -s --max-time 60 -o /dev/null -w '%{http_code}' --proxy http://127.0.0.1:1055 "http://$ip_b:8001/")" = 403 ] || die "the HTTP proxy waits for a denied port"
+say "a dial that a stock peer denies ends at once"
 ts b ping --icmp -c 1 --timeout 2s "$ip_a" > /dev/null && echo "echo passes beside a port rule"
 out=$(in_ns a curl -sf http://127.0.0.1:9002/metrics | grep -E '^tailscaled_inbound_dropped_packets_total.*acl') || true
 echo "$out"

@@ -63,6 +63,7 @@ static int http_status(enum reach_result r)
 	case REACH_OK:
 		return 0;
 	case REACH_NOT_ALLOWED:
+	case REACH_DENIED:
 		return 403;
 	case REACH_TIMEOUT:
 		return 504;

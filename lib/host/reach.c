@@ -15,6 +15,7 @@ const char *const reach_words[REACH_N] = {
 	[REACH_OK] = "connected",
 	[REACH_NO_NAME] = "no such name",
 	[REACH_NOT_ALLOWED] = "outside the tailnet, which TS_PROXY_TAILNET_ONLY forbids",
+	[REACH_DENIED] = "denied by the tailnet's policy",
 	[REACH_REFUSED] = "connection refused",
 	[REACH_TIMEOUT] = "no answer in time",
 	[REACH_UNREACHABLE] = "host unreachable",
@@ -93,6 +94,8 @@ static enum reach_result of_end(enum ns_end end)
 	switch (end) {
 	case NS_END_REFUSED:
 		return REACH_REFUSED;
+	case NS_END_DENIED:
+		return REACH_DENIED;
 	case NS_END_TIMEOUT:
 		return REACH_TIMEOUT;
 	case NS_END_UNREACHABLE:
@@ -111,7 +114,10 @@ static void connected(void *ctx, struct ns_id id, bool ok, enum ns_end end)
 	r->connect = NULL;
 	if (!ok) {
 		r->worst = of_end(end);
-		try_next(r);
+		if (r->worst == REACH_DENIED) /* so is its other family, which nobody would tell */
+			fail(r, r->worst);
+		else
+			try_next(r);
 		return;
 	}
 	if (ns_tcp_info(node_netstack(host_node(r->h)), id, &info))

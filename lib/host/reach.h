@@ -20,6 +20,7 @@ enum reach_result {
 	REACH_OK,
 	REACH_NO_NAME,     /* no such name */
 	REACH_NOT_ALLOWED, /* outside the tailnet, and that is switched off */
+	REACH_DENIED,      /* the peer says that its policy forbids it */
 	REACH_REFUSED,
 	REACH_TIMEOUT,
 	REACH_UNREACHABLE,

@@ -3,6 +3,78 @@
  */
 #include "tests/netstack_pair.h"
 
+TEST(a_denied_connection_ends_only_while_it_is_opening)
+{
+	struct seed_rng r;
+	const struct netstack_conf conf = { .rng = &r.rng, .mtu = 1280 };
+	struct netstack *ns;
+	const struct ipport any = { 0 };
+	struct ipport to = { ip_v4(100, 64, 0, 2), 80 }, wrong = { ip_v4(100, 64, 0, 3), 80 };
+	const struct ip own = ip_v4(100, 64, 0, 1);
+	struct ns_tcp_info info;
+	struct ns_event ev;
+	struct ns_id id;
+
+	seed_rng_init(&r, 1);
+	ns = netstack_new(&conf);
+	ck_assert_ptr_nonnull(ns);
+	ck_assert_int_eq(netstack_addr_add(ns, &own), 0);
+	ck_assert_int_eq(ns_tcp_connect(ns, (mono_t){ NS_PER_S }, &any, &to, &id), 0);
+	ck_assert(ns_tcp_info(ns, id, &info));
+	ns_tcp_denied(ns, &info.local, &wrong);
+	ck_assert(!netstack_next(ns, &ev));
+	ns_tcp_denied(ns, &info.local, &to);
+	ck_assert(netstack_next(ns, &ev));
+	ck_assert_int_eq(ev.type, NS_TCP_ENDED);
+	ck_assert_int_eq(ev.end, NS_END_DENIED);
+	ns_tcp_denied(ns, &info.local, &to); /* it is gone */
+	ck_assert(!netstack_next(ns, &ev));
+	netstack_free(ns);
+}
+
+/* what a stack has to say, to the other */
+static void carry(struct netstack *from, struct netstack *to, mono_t now)
+{
+	struct burst b;
+
+	ck_assert_int_eq(burst_init(&b), 0);
+	netstack_pull(from, now, &b);
+	netstack_feed(to, now, b.v, b.n);
+	burst_fini(&b);
+}
+
+/* An open connection is the other end's to reset, and nobody else's. */
+TEST(a_denied_connection_that_is_open_stays)
+{
+	struct seed_rng r;
+	const struct netstack_conf conf = { .rng = &r.rng, .mtu = 1280 };
+	const struct ip addr[2] = { ip_v4(100, 64, 0, 1), ip_v4(100, 64, 0, 2) };
+	const struct ipport any = { 0 }, to = { addr[1], 80 };
+	const mono_t now = { NS_PER_S };
+	struct netstack *ns[2];
+	struct ns_tcp_info info;
+	struct ns_event ev;
+	struct ns_id id;
+
+	seed_rng_init(&r, 1);
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_ptr_nonnull(ns[i] = netstack_new(&conf));
+		ck_assert_int_eq(netstack_addr_add(ns[i], &addr[i]), 0);
+	}
+	ck_assert_int_eq(ns_tcp_connect(ns[0], now, &any, &to, &id), 0);
+	carry(ns[0], ns[1], now);
+	ck_assert(netstack_next(ns[1], &ev) && ev.type == NS_TCP_INCOMING);
+	ns_tcp_accept(ns[1], now, ev.id);
+	carry(ns[1], ns[0], now);
+	ck_assert(netstack_next(ns[0], &ev) && ev.type == NS_TCP_CONNECTED);
+	ck_assert(ns_tcp_info(ns[0], id, &info));
+	ns_tcp_denied(ns[0], &info.local, &info.remote);
+	while (netstack_next(ns[0], &ev))
+		ck_assert_int_ne(ev.type, NS_TCP_ENDED);
+	netstack_free(ns[0]);
+	netstack_free(ns[1]);
+}
+
 TEST(pool_never_hands_out_more_than_its_budget_and_shows_pressure)
 {
 	struct pool p;

@@ -10,6 +10,7 @@
 const char *const ns_end_names[NS_END_N] = {
 	[NS_END_DONE] = "done",
 	[NS_END_REFUSED] = "refused",
+	[NS_END_DENIED] = "denied",
 	[NS_END_RESET] = "reset",
 	[NS_END_TIMEOUT] = "timeout",
 	[NS_END_UNREACHABLE] = "unreachable",

@@ -86,6 +86,7 @@ enum ns_event_type {
 enum ns_end {
 	NS_END_DONE, /* both sides closed in order */
 	NS_END_REFUSED,
+	NS_END_DENIED, /* ns_tcp_denied */
 	NS_END_RESET,
 	NS_END_TIMEOUT,
 	NS_END_UNREACHABLE,
@@ -115,6 +116,9 @@ MUST_USE int ns_tcp_connect(struct netstack *ns, mono_t now, const struct ipport
 void ns_tcp_accept(struct netstack *ns, mono_t now, struct ns_id id); /* SYN-ACK goes out */
 void ns_tcp_refuse(struct netstack *ns, mono_t now,
 		   struct ns_id id); /* RST goes out; id is dead, no event */
+/* The remote's node says that its policy drops the SYN that it got: an opening connection ends with
+ * NS_END_DENIED, any other stays. Whoever calls has made sure that it is the remote who says so. */
+void ns_tcp_denied(struct netstack *ns, const struct ipport *local, const struct ipport *remote);
 void ns_tcp_set_user(struct netstack *ns, struct ns_id id, void *user);
 
 struct ns_piece { /* a stretch of a connection's buffer */

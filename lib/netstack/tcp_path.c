@@ -64,6 +64,14 @@ void tcp_icmp_error(struct netstack *ns, mono_t now, const struct packet *quoted
 	}
 }
 
+void ns_tcp_denied(struct netstack *ns, const struct ipport *local, const struct ipport *remote)
+{
+	struct tcp_conn *c = conn_table_find(&ns->table, ns->key, local, remote);
+
+	if (c && c->state == TCP_SYN_SENT)
+		tcp_end(ns, c, NS_END_DENIED);
+}
+
 /* "Too big" in the words of a router on the way, about the segment that we expect next: so a sender
  * believes it (RFC 5927 4.1). */
 static void tell_too_big(struct netstack *ns, const struct tcp_conn *c, uint16_t mtu)

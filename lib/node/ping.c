@@ -123,6 +123,16 @@ static void got_pong(struct node *n, mono_t now, uint32_t peer, const struct tsm
 	}
 }
 
+/* The peer's filter has dropped our SYN: dialling on is in vain. That the message comes from the
+ * flow's other end is certain: a peer's packets carry its own addresses. */
+static void got_reject(struct node *n, const struct packet *pkt, const struct tsmp *m)
+{
+	const struct ipport local = { pkt->dst, m->sport }, remote = { pkt->src, m->dport };
+
+	if (m->proto == PROTO_TCP && !m->maybe_broken)
+		ns_tcp_denied(n->netstack, &local, &remote);
+}
+
 void node_ping_tsmp(struct node *n, mono_t now, uint32_t peer, const struct packet *pkt,
 		    struct bytes body)
 {
@@ -143,7 +153,7 @@ void node_ping_tsmp(struct node *n, mono_t now, uint32_t peer, const struct pack
 		path_set_disco_key(n->path, now, peer, &disco);
 		break;
 	case TSMP_REJECT:
-		log_debug("node: peer %u rejects %u -> %u (%c)", peer, m.sport, m.dport, m.reason);
+		got_reject(n, pkt, &m);
 		break;
 	}
 }

@@ -27,6 +27,8 @@ bool tsmp_parse(struct bytes body, struct tsmp *out)
 		out->reason = rd_u8(&r);
 		out->sport = rd_be16(&r);
 		out->dport = rd_be16(&r);
+		if (body.len > TSMP_BODY_MIN) /* flags; an older peer sends none */
+			out->maybe_broken = rd_u8(&r) & 1;
 		return rd_ok(&r);
 	}
 	return false;
@@ -51,6 +53,8 @@ static void body_emit(struct wr *w, const struct tsmp *m)
 		wr_u8(w, m->reason);
 		wr_be16(w, m->sport);
 		wr_be16(w, m->dport);
+		if (m->maybe_broken)
+			wr_u8(w, 1);
 		break;
 	}
 }

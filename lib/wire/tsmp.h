@@ -20,6 +20,7 @@ struct tsmp {
 	uint16_t peerapi_port; /* pong */
 	uint8_t disco_key[32];
 	uint8_t proto, reason; /* reject */
+	bool maybe_broken;     /* reject: of information only, the flow may still succeed */
 	uint16_t sport, dport;
 };
 

@@ -24,6 +24,8 @@ static void round_trip(const struct tsmp *m, const struct ip *src, const struct 
 	ck_bytes_eq(got.data, m->data, 8);
 	ck_bytes_eq(got.disco_key, m->disco_key, 32);
 	ck_assert_uint_eq(got.sport, m->sport);
+	ck_assert_uint_eq(got.dport, m->dport);
+	ck_assert_int_eq(got.maybe_broken, m->maybe_broken);
 }
 
 TEST(tsmp_parse_gives_back_what_emit_was_given)
@@ -39,6 +41,8 @@ TEST(tsmp_parse_gives_back_what_emit_was_given)
 	round_trip(&pong, &a6, &b6);
 	round_trip(&disco, &a4, &b4);
 	round_trip(&rej, &a4, &b4);
+	rej.maybe_broken = true;
+	round_trip(&rej, &a6, &b6);
 }
 
 TEST(tsmp_refuses_families_that_differ)

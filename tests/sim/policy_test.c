@@ -76,6 +76,23 @@ TEST(a_port_that_the_policy_does_not_name_is_closed)
 	world_free(w);
 }
 
+TEST(a_denied_connection_is_told_so_and_does_not_wait)
+{
+	for (uint64_t seed = 1; seed <= 4; seed++) {
+		struct world *w = tailnet(seed, 2, seed % 2 ? &easy_nat : &no_udp);
+		int f;
+
+		world_policy(w, only_0_to_1_other_port);
+		world_forbid(w, 0, 1, SPAN_S(1));
+		world_forbid(w, 1, 0, SPAN_S(1));
+		world_run(w, SPAN_S(2));
+		f = world_transfer(w, 0, 1, 5000);
+		WORLD_CHECK(w, f >= 0 && world_until(w, SPAN_S(5), world_failed, f, 0),
+			    "it dials on");
+		world_free(w);
+	}
+}
+
 TEST(a_changed_policy_is_in_force_within_a_second_both_ways)
 {
 	struct world *w = tailnet(6, 3, &easy_nat);

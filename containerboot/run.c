@@ -494,10 +494,12 @@ static void fill_node(struct program *p, struct node_conf *c, const char *key)
 	c->rng = &os_rng;
 	c->control_url = w->control_url;
 	c->machine = p->self.machine;
-	if (secret_eq(&p->self.node, &none, sizeof none))
+	if (secret_eq(&p->self.node, &none, sizeof none)) {
 		key_gen(&c->node, &os_rng);
-	else
+	} else {
 		c->node = p->self.node;
+		c->node_is_kept = !w->logged_out;
+	}
 	disco_key(p, &c->disco);
 	c->control_key = p->options.control_key;
 	c->auth_key = key;

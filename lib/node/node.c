@@ -38,6 +38,7 @@ static bool make_parts(struct node *n, const struct node_conf *conf, struct err 
 				    .url = conf->control_url,
 				    .machine = conf->machine,
 				    .node = conf->node,
+				    .node_is_kept = conf->node_is_kept,
 				    .pinned = conf->control_key,
 				    .user_agent_version = "1.102.5",
 				    .plain_map = conf->plain_map };

@@ -39,6 +39,7 @@ struct node_conf {
 	struct rng *rng;         /* outlives the node */
 	const char *control_url; /* http[s]://host[:port] */
 	struct key_priv machine, node, disco;
+	bool node_is_kept;          /* of an earlier run: control may know it */
 	struct key_pub control_key; /* zero, or the pinned control key (TS_CONTROL_KEY) */
 	const char *auth_key;       /* NULL: none; copied into locked memory by control */
 	struct control_hostinfo hostinfo;

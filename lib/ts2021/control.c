@@ -49,6 +49,7 @@ struct control *control_new(const struct control_conf *conf, struct err *e)
 		goto no_memory;
 	c->keys->machine = conf->machine;
 	c->keys->node = conf->node;
+	c->may_be_known = conf->node_is_kept;
 	key_public(&c->node_pub, &c->keys->node);
 	c->pinned = conf->pinned;
 	c->plain_map = conf->plain_map;
@@ -289,7 +290,7 @@ void control_logout(struct control *c, mono_t now)
 	struct control_event ev = { .type = CONTROL_LOGGED_OUT };
 
 	c->now = now;
-	if (!c->is_logged_in && !c->was_logged_in) {
+	if (!c->is_logged_in && !c->was_logged_in && !c->may_be_known) {
 		control_stop(c);
 		control_push(c, &ev, NULL);
 		return;

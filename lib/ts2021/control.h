@@ -35,7 +35,8 @@ struct control_conf {
 	struct rng *rng;
 	const char *url; /* http[s]://host[:port]; copied */
 	struct key_priv machine, node;
-	struct key_pub pinned;          /* zero: take what /key says; else it must equal */
+	bool node_is_kept;     /* of an earlier run: control may know it, so a logout is sent */
+	struct key_pub pinned; /* zero: take what /key says; else it must equal */
 	const char *user_agent_version; /* Hostinfo.IPNVersion */
 	bool plain_map;                 /* ask for no compression */
 };

@@ -152,7 +152,7 @@ static void logout_answered(struct control *c, const struct register_result *res
 		control_wait(c, backoff_fail(&c->login, c->rng));
 		return;
 	}
-	c->was_logged_in = false;
+	c->was_logged_in = c->may_be_known = false;
 	control_stop(c);
 	control_push(c, &ev, res->text[0] ? res->text : NULL);
 }

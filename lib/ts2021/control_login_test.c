@@ -424,6 +424,28 @@ TEST(logout_while_disconnected_connects_first)
 	world_fini(&w);
 }
 
+TEST(logout_of_a_kept_key_is_sent_although_nothing_was_started)
+{
+	struct world w;
+
+	world_init(&w, 41);
+	struct control_conf conf = world_conf(&w);
+	conf.node_is_kept = true;
+	world_client(&w, &conf);
+	control_logout(w.c, w.now);
+	world_pass(&w, SPAN_S(1));
+	ck_assert_uint_eq(w.seen[CONTROL_LOGGED_OUT], 1);
+	ck_assert_ptr_nonnull(
+	    strstr(world_last(&w, world_is_register)->body, "\"Expiry\":\"1970-01-01T00:02:03Z\""));
+	ck_assert_uint_eq(w.seen[CONTROL_REGISTERED], 0);
+	world_pass(&w, SPAN_S(500));
+	ck_assert_uint_eq(w.n_dials, 1); /* for the logout alone */
+	control_logout(w.c, w.now);
+	world_run(&w);
+	ck_assert_uint_eq(w.n_dials, 1); /* it is done */
+	world_fini(&w);
+}
+
 TEST(logout_of_a_node_that_never_logged_in_is_done_at_once)
 {
 	struct world w;

@@ -114,7 +114,7 @@ struct control {
 	/* what is wanted and where we are */
 	enum control_goal goal;
 	enum control_state state;
-	bool is_logged_in, was_logged_in, tags_refused, has_renewed_key;
+	bool is_logged_in, was_logged_in, may_be_known, tags_refused, has_renewed_key;
 	char *followup;        /* AuthURL being waited for */
 	bool wants_login_told; /* CONTROL_NEEDS_LOGIN was given for this loss */
 	mono_t retry_at, request_deadline;

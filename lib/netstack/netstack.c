@@ -45,6 +45,7 @@ struct netstack *netstack_new(const struct netstack_conf *conf)
 		return NULL;
 	ns->conf = *conf;
 	ns->conf_mtu = conf->mtu;
+	ns->tell_at = MONO_NEVER;
 	if (ns->conf.max_conns == 0)
 		ns->conf.max_conns = NS_CONNS_DEFAULT;
 	if (ns->conf.max_pending == 0)
@@ -226,7 +227,7 @@ mono_t netstack_deadline(const struct netstack *ns)
 {
 	mono_t at = mono_min(timers_deadline(&ns->timers), reassembly_deadline(&ns->reassembly));
 
-	return mono_min(at, pool_deadline(&ns->pool));
+	return mono_min(mono_min(at, ns->tell_at), pool_deadline(&ns->pool));
 }
 
 void netstack_tick(struct netstack *ns, mono_t now)
@@ -237,6 +238,7 @@ void netstack_tick(struct netstack *ns, mono_t now)
 	ns->stat.drops[NS_DROP_FRAGMENT] += gone;
 	while ((t = timers_due(&ns->timers, now)))
 		tcp_timeout(ns, now, CONTAINER_OF(t, struct tcp_conn, timer));
+	tcp_path_tick(ns, now);
 	pool_tick(&ns->pool, now);
 }
 

@@ -55,8 +55,8 @@ void netstack_set_promiscuous(struct netstack *ns, bool on);
 
 /* The tunnel's link carries packets of this size only; from 576 to what netstack_conf said (for
  * which there is room in packets). New connections offer no larger segments; the peers of open ones
- * are told what a router would tell them, so that they send no larger ones either (over IPv4: over
- * IPv6 nobody need believe in less than 1280). */
+ * are told what a router would tell them, so that they send no larger ones either, and again as
+ * long as they are open (over IPv4: over IPv6 nobody need believe in less than 1280). */
 void netstack_set_mtu(struct netstack *ns, mono_t now, uint16_t mtu);
 
 void netstack_feed(struct netstack *ns, mono_t now, struct pkt *v,

@@ -284,6 +284,104 @@ TEST(a_link_that_narrows_is_told_to_senders_and_offered_to_new_ones)
 	world_fini(&w);
 }
 
+/* What side 1 has to say is lost. */
+static void lose(struct world *w)
+{
+	burst_reset(&w->burst);
+	ck_assert_uint_eq(netstack_pull(w->ns[1], w->now, &w->burst), 1);
+}
+
+static void narrow(struct world *w)
+{
+	w->link.mtu = 1000;
+	netstack_set_mtu(w->ns[1], w->now, 1000);
+}
+
+static void run_for(struct world *w, struct flow *f, size_t n, span_t time)
+{
+	mono_t until = mono_add(w->now, time);
+
+	while (step(w, until))
+		events(w, f, n);
+	w->now = until;
+}
+
+TEST(a_sender_is_told_again_that_the_link_narrowed)
+{
+	struct flow f = { .want = 4 << 20, .shut = true };
+	struct world w;
+
+	world_init(&w, 1, &wan20, (struct netstack_conf){ 0 });
+	open_flow(&w, &f, 0);
+	run_for(&w, &f, 1, SPAN_MS(150));
+	ck_assert(f.read > 0 && f.read < f.want);
+	drain(&w, 1);
+	narrow(&w);
+	lose(&w);
+	run_for(&w, &f, 1, SPAN_MS(400)); /* what comes meanwhile was under way */
+	ck_assert(f.read < f.want);
+	ck_assert_uint_gt(conn_of(&w, 0, &f)->mss_path, 960);
+	run_for(&w, &f, 1, SPAN_S(3));
+	ck_assert_uint_eq(f.read, f.want);
+	ck_assert_uint_eq(conn_of(&w, 0, &f)->mss_path, 960);
+	run_for(&w, &f, 1, SPAN_S(600)); /* idle, and said a few times more */
+	ck_assert_uint_le(w.ns[1]->stat.packets_out, w.ns[0]->stat.packets_out);
+	ck_assert(!mono_is_never(netstack_deadline(w.ns[1])));
+	netstack_set_mtu(w.ns[1], w.now, 1280);
+	run_for(&w, &f, 1, SPAN_S(300));
+	ck_assert(mono_is_never(netstack_deadline(w.ns[1]))); /* there is nothing to say any more */
+	world_fini(&w);
+}
+
+TEST(a_link_that_narrows_while_a_connection_is_opened_is_told_when_it_is_open)
+{
+	for (int answered = 0; answered < 2; answered++) {
+		struct flow f = { .want = 1 << 20, .shut = true };
+		struct ns_event ev;
+		struct world w;
+
+		world_init(&w, 1, &wan20, (struct netstack_conf){ 0 });
+		open_flow(&w, &f, 0);
+		while (w.ns[1]->table.n == 0)
+			ck_assert(step(&w, mono_add(w.now, SPAN_S(1))));
+		ck_assert(netstack_next(w.ns[1], &ev) && ev.type == NS_TCP_INCOMING);
+		if (answered) { /* with a size that is soon too large */
+			event(&w, &f, 1, &ev);
+			drain(&w, 1);
+		}
+		narrow(&w);
+		if (!answered)
+			event(&w, &f, 1, &ev);
+		drain(&w, 1);
+		run_for(&w, &f, 1, SPAN_S(5));
+		ck_assert_uint_eq(f.read, f.want);
+		ck_assert_uint_eq(conn_of(&w, 0, &f)->mss_peer, answered ? 1240 : 960);
+		ck_assert_uint_le(conn_of(&w, 0, &f)->mss, 960);
+		ck_assert_uint_le(conn_of(&w, 1, &f)->mss, 960); /* ours too */
+		world_fini(&w);
+	}
+}
+
+TEST(hundreds_of_senders_are_told_in_turn)
+{
+	enum { MANY = 300 };
+	static struct flow f[MANY];
+	struct world w;
+
+	world_init(&w, 1, &wan20, (struct netstack_conf){ 0 });
+	for (size_t i = 0; i < MANY; i++) {
+		f[i] = (struct flow){ .want = 1000, .shut = true };
+		open_flow(&w, f, i);
+	}
+	run_for(&w, f, MANY, SPAN_S(5));
+	narrow(&w);
+	drain(&w, 1);
+	run_for(&w, f, MANY, SPAN_MS(300)); /* before it would be said again */
+	for (size_t i = 0; i < MANY; i++)
+		ck_assert_uint_eq(conn_of(&w, 0, &f[i])->mss_path, 960);
+	world_fini(&w);
+}
+
 /* A reader of a local socket reserves room, and then hears of its end: with thousands at once that
  * room was all memory there is, and no FIN found any. */
 TEST(room_that_was_reserved_goes_back_when_the_end_comes_instead_of_data)

@@ -23,7 +23,11 @@ enum {
 	NS_TTL = 64,
 	NS_RATE_BURST = 100,
 	NS_RATE_PER_S = 1000, /* challenge ACKs, resets, ICMP errors: each kind */
+	NS_TELL_BURST = 64,   /* connections told at once that our link narrowed */
+	NS_TELL_MS = 500,     /* until they are told again */
+	NS_TELL_ROUNDS = 9,   /* as often that time doubles: 256 s */
 };
+#define NS_TELL_PAUSE SPAN_MS(10) /* between bursts of them */
 
 struct limiter { /* token bucket */
 	mono_t at;
@@ -51,6 +55,10 @@ struct netstack {
 	struct limiter challenge, resets, errors;
 	uint32_t ip_id;
 	uint16_t next_port, conf_mtu; /* conf_mtu: as configured, conf.mtu: at present */
+	mono_t tell_at;               /* who offered too much is told on: tcp_path.c */
+	uint32_t tell_next;           /* slot of the table */
+	uint8_t tell_round;
+	bool tell_found;
 	bool udp_turn; /* datagrams and connections take turns in netstack_next */
 	struct netstack_stat stat;
 };

@@ -141,6 +141,7 @@ struct tcp_conn {
 	uint32_t iss, snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2, snd_max_wnd;
 	uint32_t snd_dup;                 /* duplicate ACKs in a row, of a peer without SACK */
 	uint16_t mss, mss_peer, mss_path; /* payload of one segment; without options */
+	uint16_t mss_offered;             /* the most that the peer may have heard from us */
 	uint8_t snd_wscale, rcv_wscale;
 	uint8_t n_retries, n_probes;
 	struct chunkq snd; /* head is the byte at SND.UNA (data only) */
@@ -210,6 +211,10 @@ uint32_t tcp_isn(const struct netstack *ns, mono_t now, const struct ipport *loc
 		 const struct ipport *remote);
 uint32_t tcp_clock(const struct tcp_conn *c, mono_t now); /* of our timestamps: milliseconds */
 void tcp_path_mtu(struct netstack *ns, mono_t now, struct tcp_conn *c, uint32_t mtu);
+/* What is not acknowledged is cut into segments that fit c->mss, and is lost; false: no memory, the
+ * next time-out tries again. */
+bool tcp_cut_to_fit(struct netstack *ns, struct tcp_conn *c);
+void tcp_path_tick(struct netstack *ns, mono_t now);
 void tcp_set_mss(struct tcp_conn *c);
 
 /* --- receive buffer and window (tcp_window.c) --- */

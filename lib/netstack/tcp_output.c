@@ -107,6 +107,7 @@ static void emit_syn(struct netstack *ns, mono_t now, struct tcp_conn *c, struct
 		h.tsval = tcp_clock(c, now);
 		h.tsecr = is_answer ? c->ts_recent : 0;
 	}
+	c->mss_offered = MAX_OF(c->mss_offered, h.mss);
 	if (is_answer)
 		c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt + h.wnd);
 	emit(ns, now, c, out, &h, 0, 0);

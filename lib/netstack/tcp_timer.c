@@ -74,6 +74,8 @@ static void suspect_black_hole(struct netstack *ns, mono_t now, struct tcp_conn 
 {
 	const struct tx_seg *s = txq_at(&c->tx, c->tx.head);
 
+	if (s->len > c->mss && tcp_cut_to_fit(ns, c))
+		s = txq_at(&c->tx, c->tx.head); /* there was no memory for it before */
 	if (c->n_retries >= TCP_BLACK_HOLE_RETRIES && s->len > TCP_MSS_BLACK_HOLE && c->snd_wnd > 0)
 		tcp_path_mtu(ns, now, c,
 			     TCP_MSS_BLACK_HOLE + (uint32_t)ip_head_len(&c->remote.ip) +

@@ -1,4 +1,5 @@
-# memory_keys.py PID NAME=HEX... auth=TEXT: every place in the memory of a process that holds a secret, as text, hex or raw bytes.
+# memory_keys.py PID NAME=HEX... auth=TEXT: every place in the memory of a process that holds a secret, as text, hex or raw bytes,
+# forward and backward (as a number of a library lies).
 # Exits 1 when one of them lies in memory that may be swapped out or dumped, or when a secret is not found at all.
 import re, sys
 
@@ -8,6 +9,7 @@ for arg in sys.argv[2:]:
     forms.append((name, "text", value.encode()))
     if name != "auth":
         forms.append((name, "raw", bytes.fromhex(value)))
+        forms.append((name, "number", bytes.fromhex(value)[::-1]))
 areas = []
 for line in open(f"/proc/{pid}/smaps"):
     m = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+\s*(.*)", line)

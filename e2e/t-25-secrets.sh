@@ -1,7 +1,7 @@
 #!/bin/bash
 # Where the keys of a running sidecar lie in memory: only in pages that are locked and left out of core files. A core file taken
-# with every kind of memory switched on has none; SIGABRT leaves no core file; nor are they in one that the kernel writes after the
-# process was made dumpable by force (where the limit can be raised again: CAP_SYS_RESOURCE). (Logs, environment, captures: t-53-secrets.sh.)
+# with every kind of memory switched on has none; SIGABRT leaves no core file; nor are they in one that the kernel writes of a
+# process that a debugger keeps dumpable. (Logs, environment, captures: t-53-secrets.sh.)
 . "$(dirname "$0")/lib.sh"
 command -v gcore > /dev/null || { echo "needs gdb (gcore)"; exit 77; }
 headscale --fast
@@ -48,7 +48,8 @@ hs_url=$URL hs_ca=$CA
 coordinator
 host c; containerboot c "$(authkey --reusable)"; ready c
 until_ok 20 grep -q 'relay .*home' "$T/c.log"
-args="control=$(sed 's/^privkey://' "$CO_DIR/state/control.key") derp=$(sed 's/^privkey://' "$CO_DIR/state/derp.key")"
+tls_key() { openssl ec -in "$CO_DIR/state/tls.key" -noout -text 2> /dev/null | awk '/^priv:/ {on = 1; next} /^pub:/ {on = 0} on {gsub(/[ :]/, ""); printf "%s", $0}' | tail -c 64; }
+args="control=$(sed 's/^privkey://' "$CO_DIR/state/control.key") derp=$(sed 's/^privkey://' "$CO_DIR/state/derp.key") tls=$(tls_key)"
 python3 e2e/memory_keys.py "$CO_PID" $args || die "keys of the coordinator in ordinary memory"
 stop "$PID_c"
 stop "$CO_PID"; coordinator_start
@@ -65,27 +66,55 @@ grep -q 'tail.test' "$T/all.$PID_a" || die "the core file lacks the heap: nothin
 absent "$T/all.$PID_a" $(keys a) || die "a key in a core file with all memory"
 say "core files by a debugger have no keys"
 
-# the kernel's: from a process that a debugger made dumpable again (which the system call filter would refuse)
+# the kernel's own: from a process that a debugger kept from giving up its core limit and from becoming undumpable when it started
 kill -ABRT "$PID_a"; rc=0; wait "$PID_a" || rc=$?
 [ "$rc" = 134 ] || die "exit code $rc after SIGABRT"
-mkdir "$T/dump"; cd "$T/dump"
-containerboot a "$key" TS_DEBUG_SANDBOX=off; cd "$ROOT"
-ready a
 find "$ROOT" "$T" -maxdepth 1 -name 'core*' -newer "$T/all.$PID_a" 2> /dev/null | grep . && die "the kernel wrote a core file"
-case $(cat /proc/sys/kernel/core_pattern) in
-core) ;;
-*) say "core_pattern is not 'core': the kernel's own file is not searched"; exit 0 ;;
-esac
-args=$(keys a)
-if ! prlimit --pid "$PID_a" --core=unlimited 2> /dev/null; then
-	say "NOT PROVED HERE: without CAP_SYS_RESOURCE the core limit of the process cannot be raised; the kernel's own file is not searched"
+if [ "$(cat /proc/sys/kernel/core_pattern)" != core ] || [ "$(uname -m)" != x86_64 ] || [ "$(ulimit -Hc)" != unlimited ]; then
+	say "NOT PROVED HERE: core_pattern is not 'core', the core limit of this shell is not unlimited, or this is no x86-64: the kernel's own file is not searched"
 	exit 0
 fi
-echo 0x7f > "/proc/$PID_a/coredump_filter"
-gdb -batch -p "$PID_a" -ex 'call (int)prctl(4, 1, 0, 0, 0)' > "$T/gdb.log" 2>&1 || die "gdb: $(tail -n 3 "$T/gdb.log")"
-kill -ABRT "$PID_a"; wait "$PID_a" || true
+cat > "$T/gdb.script" <<'END'
+set pagination off
+set startup-with-shell off
+set disable-randomization off
+handle all nostop noprint pass
+catch syscall prlimit64
+catch syscall prctl
+run
+set $both = 0
+while $both != 3
+  if $orig_rax == 302 && $rsi == 4 && $rdx != 0
+    set {long}$rdx = -1
+    set {long}($rdx + 8) = -1
+    set $both = $both | 1
+  end
+  if $orig_rax == 157 && $rdi == 4
+    set $rsi = 1
+    set $both = $both | 2
+  end
+  continue
+end
+detach
+quit
+END
+mkdir "$T/dump"; cd "$T/dump"
+ulimit -Sc unlimited
+real=$BIN; mkdir "$T/bin"
+printf '#!/bin/sh\nexec gdb -nx -batch -x %s %s\n' "$T/gdb.script" "$real/containerboot" > "$T/bin/containerboot"
+chmod +x "$T/bin/containerboot"
+BIN=$T/bin; containerboot a "$key" TS_DEBUG_SANDBOX=off; BIN=$real; cd "$ROOT"
+wait "$PID_a" || die "gdb: $(tail -n 5 "$T/a.log")" # the debugger's; what it started goes on
+ready a
+pid=$(in_ns a ss -tlnpH 'sport = :1055' | sed -n 's/.*pid=\([0-9]*\).*/\1/p' | head -n 1)
+PIDS+=("$pid")
+until_ok 20 via a "http://$(addr b):8000/"
+args=$(keys a)
+grep -q '^Max core file size *unlimited' "/proc/$pid/limits" || die "the core limit was given up"
+echo 0x7f > "/proc/$pid/coredump_filter"
+kill -ABRT "$pid"; until_ok 20 eval '[ ! -e "/proc/$pid" ]'
 core=$(find "$T/dump" -name 'core*' | head -n 1)
-[ -n "$core" ] || die "no core file although it was forced: $(tail -n 5 "$T/gdb.log")"
+[ -n "$core" ] || die "no core file although it was forced: $(tail -n 5 "$T/a.log")"
 grep -q 'tail.test' "$core" || die "the kernel's core file lacks the heap: nothing was proved"
 absent "$core" $args || die "a key in the kernel's core file"
 say "nor has the kernel's"

@@ -8,6 +8,7 @@
 #include "crypto/aead.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <sodium.h>
@@ -80,20 +81,40 @@ static void *openssl_malloc(size_t n, const char *file, int line)
 	return p;
 }
 
+static bool wipes_freed;
+
+void locked_wipe_freed(bool on)
+{
+	wipes_freed = on;
+}
+
 static void openssl_free(void *p, const char *file, int line)
 {
 	(void)file;
 	(void)line;
-	if (!locked_is(p)) /* else it goes with its slot */
-		free(p);
+	if (locked_is(p))
+		return; /* it goes with its slot */
+	if (p && wipes_freed)
+		secret_wipe(p, malloc_usable_size(p));
+	free(p);
 }
 
 static void *openssl_realloc(void *p, size_t n, const char *file, int line)
 {
 	assert(!p || !locked_is(p)); /* contexts do not grow */
+	void *other;
+
 	(void)file;
 	(void)line;
-	return realloc(p, n);
+	if (!p || !wipes_freed || n == 0)
+		return realloc(p, n);
+	other = malloc(n);
+	if (!other)
+		return NULL;
+	memcpy(other, p, MIN_OF(n, malloc_usable_size(p)));
+	secret_wipe(p, malloc_usable_size(p));
+	free(p);
+	return other;
 }
 
 enum { OWN_PART = (sizeof(struct aead_key) + 15) / 16 * 16 };

@@ -31,7 +31,7 @@ TEST(slots_are_zeroed_apart_and_wiped_when_freed)
 	locked_free(v[3], LOCKED_SIZE);
 	ck_assert_uint_eq(v[3][0], 0); /* its page is still there: another slot is in use */
 	ck_assert_uint_eq(v[3][LOCKED_SIZE - 1], 0);
-	ck_assert_ptr_eq(locked_new(1), v[3]);
+	ck_assert_ptr_eq(locked_new(LOCKED_SIZE), v[3]);
 	for (size_t i = 0; i < ARRAY_LEN(v); i++)
 		locked_free(v[i], LOCKED_SIZE);
 	ck_assert_uint_eq(locked_count(), 0);
@@ -44,18 +44,44 @@ TEST(beyond_the_limit_memory_comes_from_the_heap)
 	uint8_t **v = calloc(MANY, sizeof *v), *more;
 	size_t n = 0;
 
-	while (n < MANY && locked_is(v[n] = locked_new(32)))
+	while (n < MANY && locked_is(v[n] = locked_new(LOCKED_SIZE)))
 		n++;
 	ck_assert_uint_eq(n, 7 + (LOCKED_SLABS_MAX - 1) * 56);
 	more = v[n];
 	ck_assert_ptr_nonnull(more);
 	ck_assert_uint_eq(more[31], 0);
-	locked_free(more, 32);
-	locked_free(v[100], 32);
-	v[100] = locked_new(32); /* room again */
+	locked_free(more, LOCKED_SIZE);
+	locked_free(v[100], LOCKED_SIZE);
+	v[100] = locked_new(LOCKED_SIZE); /* room again */
 	ck_assert(locked_is(v[100]));
 	for (size_t i = 0; i < n; i++)
+		locked_free(v[i], LOCKED_SIZE);
+	ck_assert_uint_eq(locked_count(), 0);
+	free(v);
+}
+
+TEST(small_slots_have_pages_and_a_limit_of_their_own)
+{
+	enum { N = 14 + (LOCKED_SLABS_MAX - 1) * 64 };
+	uint8_t **v = calloc(N + 1, sizeof *v), *one = locked_new(LOCKED_SMALL + 1);
+	size_t n = 0;
+
+	while (n <= N && locked_is(v[n] = locked_new(n % 2 ? 1 : LOCKED_SMALL))) {
+		memset(v[n], (int)n, n % 2 ? 1 : LOCKED_SMALL);
+		n++;
+	}
+	ck_assert_uint_eq(n, N);
+	for (size_t i = 0; i < n; i++)
+		ck_assert_uint_eq(v[i][0], (uint8_t)i); /* apart */
+	ck_assert(locked_is(one) && !locked_is(v[n]));
+	ck_assert_uint_eq(locked_count(), N + 1);
+	locked_free(v[N], 1);
+	locked_free(v[20], LOCKED_SMALL);
+	ck_assert(v[20][0] == 0 && v[20][LOCKED_SMALL - 1] == 0);
+	ck_assert_ptr_eq(locked_new(32), v[20]);
+	for (size_t i = 0; i < N; i++)
 		locked_free(v[i], 32);
+	locked_free(one, LOCKED_SMALL + 1);
 	ck_assert_uint_eq(locked_count(), 0);
 	free(v);
 }

@@ -35,7 +35,10 @@ struct bucket { /* the relay's limit for us; rate 0: none */
 struct derp_client {
 	enum client_state state;
 	struct rng *rng;
-	struct key_priv *node; /* secret_new */
+	struct {
+		struct key_priv node;
+		uint8_t shared[BOX_SHARED]; /* with the relay */
+	} * secret;                         /* secret_new */
 	struct key_pub node_pub, server;
 	char app[APP_MAX + 1], mesh_key[MESH_KEY_LEN + 1];
 	bool is_home, is_watching, is_pinging, closed_told;
@@ -48,7 +51,6 @@ struct derp_client {
 	struct derp_writer out;
 	struct bucket bucket;
 	struct derp_client_stats stats;
-	uint8_t shared[BOX_SHARED];
 	char text[256]; /* of HEALTH and CLOSED */
 };
 
@@ -89,12 +91,12 @@ struct derp_client *derp_client_new(const struct derp_client_conf *conf, mono_t 
 {
 	struct derp_client *c = calloc(1, sizeof *c);
 
-	if (!c || !(c->node = secret_new(sizeof *c->node))) {
+	if (!c || !(c->secret = secret_new(sizeof *c->secret))) {
 		free(c);
 		return NULL;
 	}
-	*c->node = conf->node;
-	key_public(&c->node_pub, c->node);
+	c->secret->node = conf->node;
+	key_public(&c->node_pub, &c->secret->node);
 	c->rng = conf->rng;
 	c->is_home = conf->is_home;
 	c->now = c->heard = now;
@@ -122,8 +124,7 @@ void derp_client_free(struct derp_client *c)
 	derp_pool_fini(&c->pool);
 	derp_input_fini(&c->in);
 	free(c->head);
-	secret_free(c->node);
-	secret_wipe(c->shared, sizeof c->shared);
+	secret_free(c->secret);
 	secret_wipe(c->mesh_key, sizeof c->mesh_key);
 	free(c);
 }
@@ -194,14 +195,14 @@ static void on_server_key(struct derp_client *c, const struct derp_frame *f)
 		die(c, "relay did not begin with its key", "");
 		return;
 	}
-	if (!box_shared(c->shared, c->node, &c->server)) {
+	if (!box_shared(c->secret->shared, &c->secret->node, &c->server)) {
 		die(c, "relay's key is not usable", "");
 		return;
 	}
 	len = client_info_json(c, json, sizeof json);
 	memcpy(body, c->node_pub.b, KEY_LEN);
 	rng_fill(c->rng, body + KEY_LEN, BOX_NONCE);
-	box_seal(sealed, (const uint8_t *)json, len, body + KEY_LEN, c->shared);
+	box_seal(sealed, (const uint8_t *)json, len, body + KEY_LEN, c->secret->shared);
 	secret_wipe(json, sizeof json);
 	if (len == 0 ||
 	    !derp_frame_emit(&c->out.control, DERP_CLIENT_INFO, bytes_of(body, sizeof body),
@@ -256,7 +257,7 @@ static bool on_server_info(struct derp_client *c, struct bytes body)
 		die(c, "out of memory", "");
 		return false;
 	}
-	ok = box_open(text, body.data + BOX_NONCE, len, body.data, c->shared) &&
+	ok = box_open(text, body.data + BOX_NONCE, len, body.data, c->secret->shared) &&
 	     read_server_info(c, bytes_of(text, len - BOX_TAG));
 	free(text);
 	if (!ok) {

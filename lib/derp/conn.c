@@ -207,6 +207,7 @@ static bool send_server_info(struct derp_server *s, mono_t now, struct conn *c)
 
 	rng_fill(s->conf.rng, body, BOX_NONCE);
 	box_seal(body + BOX_NONCE, (const uint8_t *)json, sizeof json - 1, body, c->shared);
+	secret_wipe(c->shared, sizeof c->shared); /* this was its last use */
 	return conn_control(s, now, c, DERP_SERVER_INFO, bytes_of(body, sizeof body));
 }
 

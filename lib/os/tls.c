@@ -2,6 +2,7 @@
 #include "os/tls.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -13,11 +14,12 @@
 
 #include "base/ip.h"
 #include "base/text.h"
+#include "crypto/locked.h"
 #include "os/file.h"
 #include "os/tls_priv.h"
 
 #define HASHED_DIRS "/etc/ssl/certs:/etc/pki/tls/certs"
-enum { SELF_YEARS = 10, PEM_MAX = 1 << 20 };
+enum { SELF_YEARS = 10, PEM_MAX = 1 << 20, SECURE_HEAP = 1 << 16, SECURE_PIECE = 32 };
 
 int tls_err(struct err *err, int code, const char *what)
 {
@@ -178,6 +180,15 @@ static int server_use(struct tls_server *s, SSL_CTX *ssl, struct err *err)
 	return 0;
 }
 
+/* Private keys come to lie in locked pages outside core dumps, where OpenSSL wants them to be once
+ * it has such a heap; one a process, for the few keys that a server has (RSA of 4096 bits: 3 KB).
+ * Without it (no memory) they are in the ordinary heap, as without this call. */
+static void prepare_for_keys(void)
+{
+	if (!CRYPTO_secure_malloc_initialized())
+		(void)CRYPTO_secure_malloc_init(SECURE_HEAP, SECURE_PIECE);
+}
+
 static SSL_CTX *server_context(void)
 {
 	SSL_CTX *ssl = context_new(TLS_server_method());
@@ -219,10 +230,12 @@ int tls_server_reload(struct tls_server *s, struct err *err)
 	ssl = server_context();
 	if (!ssl)
 		return tls_err(err, ENOMEM, "start TLS");
+	locked_wipe_freed(true);
 	ret = load(ssl, s->cert_file, s->key_file, err);
 	if (ret == 0)
 		ret = server_use(s, ssl, err);
 	SSL_CTX_free(ssl);
+	locked_wipe_freed(false);
 	return ret;
 }
 
@@ -230,6 +243,7 @@ struct tls_server *tls_server_new(const char *cert_file, const char *key_file, s
 {
 	struct tls_server *s = calloc(1, sizeof *s);
 
+	prepare_for_keys();
 	if (!s || !(s->bio = tls_bio_method()) || copy_text(cert_file, &s->cert_file) < 0 ||
 	    copy_text(key_file, &s->key_file) < 0) {
 		err_set(err, ENOMEM, "start TLS");
@@ -311,11 +325,15 @@ static bool fill_cert(X509 *cert, EVP_PKEY *key, const char *name)
 struct tls_server *tls_server_new_self(const char *name, struct err *err)
 {
 	struct tls_server *s = is_plain_name(name) ? calloc(1, sizeof *s) : NULL;
-	EVP_PKEY *key = s ? EVP_EC_gen("P-256") : NULL;
 	X509 *cert = s ? X509_new() : NULL;
 	SSL_CTX *ssl = s ? server_context() : NULL;
-	bool ok = key && cert && ssl && (s->bio = tls_bio_method()) && fill_cert(cert, key, name) &&
-		  SSL_CTX_use_certificate(ssl, cert) == 1 && SSL_CTX_use_PrivateKey(ssl, key) == 1;
+	EVP_PKEY *key;
+	bool ok;
+
+	prepare_for_keys();
+	key = s ? EVP_EC_gen("P-256") : NULL;
+	ok = key && cert && ssl && (s->bio = tls_bio_method()) && fill_cert(cert, key, name) &&
+	     SSL_CTX_use_certificate(ssl, cert) == 1 && SSL_CTX_use_PrivateKey(ssl, key) == 1;
 
 	if (!ok)
 		tls_err(err, EINVAL, "make a certificate");

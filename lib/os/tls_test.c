@@ -644,6 +644,31 @@ TEST(a_self_made_certificate_saved_and_loaded_has_the_same_pin)
 	stop();
 }
 
+TEST(private_keys_lie_in_the_secure_heap_and_leave_it)
+{
+	struct tls_server *s, *t;
+	struct err err;
+	size_t one;
+
+	start();
+	s = tls_server_new_self("127.0.0.1", &err);
+	ck_assert_msg(s != NULL, "%s", err.text);
+	one = CRYPTO_secure_used();
+	ck_assert_uint_gt(one, 0);
+	ck_assert_int_eq(tls_server_save(s, in_dir("c"), in_dir("k"), &err), 0);
+	ck_assert_uint_eq(CRYPTO_secure_used(), one);
+	t = tls_server_new(in_dir("c"), in_dir("k"), &err);
+	ck_assert_msg(t != NULL, "%s", err.text);
+	ck_assert_uint_gt(CRYPTO_secure_used(), one);
+	for (int i = 0; i < 100; i++) /* room for one more at a time is enough */
+		ck_assert_int_eq(tls_server_reload(t, &err), 0);
+	tls_server_free(t);
+	ck_assert_uint_eq(CRYPTO_secure_used(), one);
+	tls_server_free(s);
+	ck_assert_uint_eq(CRYPTO_secure_used(), 0);
+	stop();
+}
+
 TEST(bad_certificate_files_are_named)
 {
 	struct err err;

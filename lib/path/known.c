@@ -1,4 +1,5 @@
 /* path/known.c - the peers of the netmap, found by number, node key and disco key */
+#include "crypto/locked.h"
 #include "path/path_priv.h"
 
 #include <assert.h>
@@ -44,9 +45,7 @@ size_t known_by_disco(const struct path *p, const struct key_pub *disco, uint32_
 
 static void shared_drop(struct known *k)
 {
-	if (k->shared)
-		secret_wipe(k->shared, BOX_SHARED);
-	free(k->shared);
+	locked_free(k->shared, BOX_SHARED);
 	k->shared = NULL;
 	k->bad_disco = false;
 }
@@ -55,7 +54,7 @@ const uint8_t *known_shared(struct path *p, struct known *k)
 {
 	if (k->shared || k->bad_disco || key_is_zero(&k->disco))
 		return k->shared;
-	k->shared = malloc(BOX_SHARED);
+	k->shared = locked_new(BOX_SHARED);
 	if (k->shared && !box_shared(k->shared, p->disco, &k->disco)) {
 		shared_drop(k);
 		k->bad_disco = true;

@@ -89,7 +89,7 @@ struct known { /* a peer of the netmap: small, since there may be 10,000 */
 	uint32_t netmap_disco; /* hash of the disco key that control gave last */
 	struct key_pub node, disco;
 	struct ipport *eps; /* owned */
-	uint8_t *shared;    /* owned; BOX_SHARED bytes, at the first disco packet */
+	uint8_t *shared;    /* owned, locked_new; BOX_SHARED bytes, at the first disco packet */
 	struct live *live;  /* owned; NULL: idle */
 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "crypto/locked.h"
 
 enum { /* control-protocol.md 2.4 */
        FRAME_RESPONSE = 2,
@@ -15,6 +16,7 @@ enum { /* control-protocol.md 2.4 */
        FRAME_TAG = 16,
 };
 
+static_assert(sizeof(struct channel_secrets) <= LOCKED_SMALL, "a small slot holds them");
 static_assert(FRAME_HEAD + NOISE_PLAIN_MAX + FRAME_TAG == NOISE_FRAME_MAX,
 	      "the largest record fills a frame");
 
@@ -23,8 +25,11 @@ bool channel_start(struct channel *c, uint16_t version, const struct key_priv *m
 		   uint8_t init[static NOISE_INIT_LEN])
 {
 	memset(c, 0, sizeof *c);
-	c->machine = *machine;
-	if (!noise_init_emit(&c->hs, version, machine, control, rng, init)) {
+	c->secrets = locked_new(sizeof *c->secrets);
+	if (c->secrets)
+		c->secrets->machine = *machine;
+	if (!c->secrets ||
+	    !noise_init_emit(&c->secrets->hs, version, machine, control, rng, init)) {
 		channel_fini(c);
 		return false;
 	}
@@ -36,8 +41,9 @@ bool channel_accept(struct channel *c, const struct key_priv *control,
 		    struct key_pub *machine, uint8_t resp[static NOISE_RESP_LEN])
 {
 	memset(c, 0, sizeof *c);
-	if (!noise_init_read(&c->hs, control, init, version, machine) ||
-	    !noise_resp_emit(&c->hs, rng, resp, &c->keys)) {
+	c->secrets = locked_new(sizeof *c->secrets);
+	if (!c->secrets || !noise_init_read(&c->secrets->hs, control, init, version, machine) ||
+	    !noise_resp_emit(&c->secrets->hs, rng, resp, &c->secrets->keys)) {
 		channel_fini(c);
 		return false;
 	}
@@ -48,16 +54,16 @@ bool channel_accept(struct channel *c, const struct key_priv *control,
 void channel_fini(struct channel *c)
 {
 	free(c->part);
-	secret_wipe(c, sizeof *c);
+	locked_free(c->secrets, sizeof *c->secrets);
+	memset(c, 0, sizeof *c);
 	c->state = CHANNEL_DEAD;
 	c->why = "closed";
 }
 
 static enum channel_got dead(struct channel *c, const char *why)
 {
-	noise_wipe(&c->hs);
-	key_wipe(&c->machine);
-	secret_wipe(&c->keys, sizeof c->keys);
+	locked_free(c->secrets, sizeof *c->secrets);
+	c->secrets = NULL;
 	c->state = CHANNEL_DEAD;
 	c->why = why;
 	return CHANNEL_BAD;
@@ -65,7 +71,7 @@ static enum channel_got dead(struct channel *c, const char *why)
 
 static bool open_record(struct channel *c, struct bytes sealed, uint8_t *plain)
 {
-	if (noise_open(&c->keys, sealed.data, sealed.len, plain))
+	if (noise_open(&c->secrets->keys, sealed.data, sealed.len, plain))
 		return true;
 #ifdef FUZZING
 	/* tags pass, so that what lies behind them is reached */
@@ -84,10 +90,10 @@ static enum channel_got take_response(struct channel *c, struct bytes body)
 	memcpy(frame, c->head, FRAME_HEAD);
 	memcpy(frame + FRAME_HEAD, body.data,
 	       NOISE_RESP_LEN - FRAME_HEAD); /* head_fault saw to the length */
-	if (!noise_resp_read(&c->hs, &c->machine, frame, &c->keys))
+	if (!noise_resp_read(&c->secrets->hs, &c->secrets->machine, frame, &c->secrets->keys))
 		return dead(
 		    c, "the answer to the handshake is not from the holder of the control key");
-	key_wipe(&c->machine);
+	key_wipe(&c->secrets->machine);
 	c->state = CHANNEL_OPEN;
 	return CHANNEL_READY;
 }
@@ -203,7 +209,7 @@ size_t channel_write(struct channel *c, const uint8_t *plain, size_t len,
 	assert(len <= NOISE_PLAIN_MAX);
 	if (c->state != CHANNEL_OPEN)
 		return 0;
-	if (!noise_seal(&c->keys, plain, len, out)) {
+	if (!noise_seal(&c->secrets->keys, plain, len, out)) {
 		(void)dead(c, "the record counter is used up");
 		return 0;
 	}

@@ -25,20 +25,24 @@ enum channel_got {
 	CHANNEL_BAD,   /* dead; channel_why says why */
 };
 
+struct channel_secrets {
+	struct noise_handshake hs;
+	struct key_priv machine; /* of a client, while it shakes hands */
+	struct noise_keys keys;
+};
 struct channel {
 	enum channel_state state;
-	const char *why; /* static text */
-	struct noise_handshake hs;
-	struct key_priv machine;
-	struct noise_keys keys;
-	uint8_t head[3]; /* type and length of the frame under way */
+	const char *why;                 /* static text */
+	struct channel_secrets *secrets; /* owned, locked_new; NULL: dead */
+	uint8_t head[3];                 /* type and length of the frame under way */
 	size_t head_len;
 	uint8_t *part; /* owned: what came of a frame that was cut off; NULL otherwise, so that an
 			  idle channel holds none */
 	size_t part_len;
 };
 
-/* Client: emits the initiation; the response is awaited. false: the control key is not usable. */
+/* Client: emits the initiation; the response is awaited. false: the control key is not usable, or
+ * no memory. */
 MUST_USE bool channel_start(struct channel *c, uint16_t version, const struct key_priv *machine,
 			    const struct key_pub *control, struct rng *rng,
 			    uint8_t init[static NOISE_INIT_LEN]);

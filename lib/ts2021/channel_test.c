@@ -2,6 +2,7 @@
 #include "ts2021/channel.h"
 
 #include "base/cursor.h"
+#include "crypto/locked.h"
 #include "tests/harness.h"
 
 struct pair {
@@ -62,15 +63,17 @@ TEST(records_equal_the_go_codes_byte_by_byte_with_a_big_endian_nonce)
 	harness_unhex("2b1bfe3b96727d3ea379f3c4b53637d5c23ab9801a00237dbb36daecb3eb8dbf", c2s, 32);
 	harness_unhex("d47f5d74edb104b2994815664281e300050f02c80a7779be654e177ec2eee1bb", s2c, 32);
 	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
-		struct channel c = { .state = CHANNEL_OPEN }, s = { .state = CHANNEL_OPEN };
+		struct channel_secrets cs = { .keys = { .send_n = v[i].n } },
+				       ss = { .keys = { .recv_n = v[i].n } };
+		struct channel c = { .state = CHANNEL_OPEN, .secrets = &cs },
+			       s = { .state = CHANNEL_OPEN, .secrets = &ss };
 		size_t n = harness_unhex(v[i].plain, plain, sizeof plain),
 		       len = harness_unhex(v[i].frame, want, sizeof want);
 		struct bytes in = bytes_of(want, len);
 		size_t got_len = 0;
 
-		memcpy(c.keys.send, v[i].from_client ? c2s : s2c, 32);
-		memcpy(s.keys.recv, v[i].from_client ? c2s : s2c, 32);
-		c.keys.send_n = s.keys.recv_n = v[i].n;
+		memcpy(cs.keys.send, v[i].from_client ? c2s : s2c, 32);
+		memcpy(ss.keys.recv, v[i].from_client ? c2s : s2c, 32);
 		ck_assert_uint_eq(channel_write(&c, plain, n, frame), len);
 		ck_bytes_eq(frame, want, len);
 		ck_assert_int_eq(channel_read(&s, &in, got, &got_len),
@@ -78,6 +81,18 @@ TEST(records_equal_the_go_codes_byte_by_byte_with_a_big_endian_nonce)
 		ck_assert_uint_eq(got_len, n);
 		ck_bytes_eq(got, plain, n);
 	}
+}
+
+TEST(keys_lie_in_locked_memory_and_go_with_the_channel)
+{
+	struct pair p;
+
+	pair_init(&p, 1);
+	ck_assert(locked_is(p.client.secrets) && locked_is(p.server.secrets));
+	ck_assert_uint_eq(locked_count(), 2);
+	channel_fini(&p.client);
+	channel_fini(&p.server);
+	ck_assert_uint_eq(locked_count(), 0);
 }
 
 TEST(bytes_cut_anywhere_and_empty_records_give_the_same_stream)

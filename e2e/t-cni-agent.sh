@@ -71,6 +71,45 @@ refused 3 "http://$ip_b:8000/"; refused 3 "http://[$ip6_b]:8000/"
 [ "$(from_pod 2 "http://$ip_b:8000/big" | sha256sum)" = "$sum" ] || die "a download is damaged"
 say "64 MiB into the pod"
 
+# logged in but not on the tailnet: the node says so, pods are refused, and new ones wait
+ts a down > /dev/null
+away() { cni STATUS 2 > "$T/out" && return 1; [ "$(jq .code "$T/out")" = 51 ]; }
+until_ok 20 away
+refused 2 "http://$ip_b:8000/"
+cni ADD 5 > "$T/out" 2> "$T/err" && die "ADD of an asking pod without the tailnet"
+[ "$(jq .code "$T/out")" = 11 ] || die "not 11: $(cat "$T/out")"
+ts a up > /dev/null
+until_state 30
+until_ok 20 eval 'from_pod 2 "http://$ip_b:8000/" | grep -q "hello from b"'
+say "down and up again"
+
+# whatever comes over the socket, the agent answers the next caller
+in_ns a python3 - "$T/cni.sock" <<'P'
+import random, socket, sys
+seed = b'{"version":1,"op":"add","network":"k8s","container":"x","ifname":"eth0","pod":"apps/web","uid":"u"}\n'
+bits = [b'"', b'{', b'}', b'[', b']', b'\\u0000', b'\xff', b'null', b'-1', b'1e999', b'\n', b'\0']
+r = random.Random(1)
+answers = 0
+for i in range(400):
+    d = bytearray(seed)
+    for _ in range(r.randint(1, 4)):
+        k = r.randrange(len(d))
+        w = r.randrange(3)
+        if w == 0: d[k] = r.randrange(256)
+        elif w == 1: del d[k:k + r.randint(1, 40)]; d += b'\n'
+        else: d[k:k] = r.choice(bits) * r.randint(1, 300)
+    s = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect(sys.argv[1])
+    try:
+        s.sendall(d)
+        if r.randrange(4) == 0: s.shutdown(socket.SHUT_WR)
+        if b'\n' in d or len(d) > 2048: answers += s.recv(100).startswith(b'{"verdict"')
+    except OSError: pass
+    s.close()
+assert 20 < answers < 400, answers
+P
+kill -0 "$PID_a" || die "the agent died of it"
+cni STATUS 2 > "$T/out" || die "STATUS: $(cat "$T/out")"
+
 # a stream survives the agent's death; while it is away new connections are refused and nothing leaks
 start pod2 stream curl -sS --limit-rate 4M --max-time 120 -o "$T/stream.got" "http://$ip_b:8000/big"; stream=$PID
 until_ok 20 test -s "$T/stream.got"

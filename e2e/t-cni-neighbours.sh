@@ -76,6 +76,36 @@ works tuning 1.0.0 yes "$bridge" "$tuning" "$middle"
 # sbr moves the interface's routes to a table of its own and so breaks the CHECK of what stands before it: not asked
 works sbr 1.0.0 no "$ptp" "$middle" "$sbr"
 
+# pods of one family: guarded in that one, CHECK and DEL as ever, and nothing is made up for the other
+family() { # 4|6 NETWORK PLUGIN...
+	local v=$1 net=$2 n range=100.64.0.0/10 outside=192.0.2.254 inside=100.64.0.9; shift 2
+	[ $v = 4 ] || { range=fd7a:115c:a1e0::/48; outside=fd00:1::254; inside=fd7a:115c:a1e0::9; }
+	chain "$net" 1.0.0 "$@"
+	for n in yes no; do
+		namespace $net-$n
+		CAP=$([ $n = yes ] && echo "$ASKS" || echo "$ASKS_NOT") tool add $net $net-$n > $work/$n || fail "$net: add: $(cat $work/$n $work/err)"
+		jq -e '.ips | length == 1' $work/$n > /dev/null || fail "$net: $(cat $work/$n)"
+		ip netns exec $net-$n ping -c1 -W2 $outside > /dev/null || fail "$net: $n: the cluster's own traffic is stopped"
+		ip netns exec $net-$n ping -c1 -W1 $inside > /dev/null && fail "$net: $n: a packet leaked"
+	done
+	ip -$v -n $net-yes route | grep $range | grep -q "mtu lock 1280" || fail "$net: no route in the pod: $(ip -$v -n $net-yes route)"
+	[ -z "$(ip -$((10 - v)) -n $net-yes route | grep -e 100.64 -e fd7a)" ] || fail "$net: a route of the other family"
+	{ [ $v = 4 ] && ip -6 rule || ip rule; } | grep "proto 116" | grep -q "from $(address 0 yes)" && fail "$net: a rule of the other family"
+	tool check $net $net-yes > $work/out || fail "$net: check: $(cat $work/out $work/err)"
+	ip -$v rule del from "$(address 0 no)" to $range unreachable
+	CAP=$ASKS_NOT tool check $net $net-no > $work/out && fail "$net: check misses a guard"
+	ip -$v -n $net-yes route del $range
+	tool check $net $net-yes > $work/out && fail "$net: check misses the pod's route"
+	for n in yes no; do tool del $net $net-$n > $work/out || fail "$net: del: $(cat $work/out $work/err)"; ip netns del $net-$n; done
+	nothing_left "$net"
+	echo "$net: ok"
+}
+single() { printf '"ipam":{"type":"host-local","dataDir":"/var/lib/cni/networks","ranges":[[{"subnet":"%s"}]],"routes":[{"dst":"%s"}]}' "$1" "$2"; }
+six=$(single fd00:88::/64 ::/0) four=$(single 10.88.0.0/24 0.0.0.0/0)
+family 6 ptp6 '{"type":"ptp",'"$six"'}' "$middle" "$portmap"
+family 6 bridge6 '{"type":"bridge","bridge":"cni7","isGateway":true,'"$six"'}' "$middle"
+family 4 ptp4 '{"type":"ptp",'"$four"'}' "$middle"
+
 # named in the result, our routes are looked for by the neighbours' CHECK too
 works result 1.1.0 yes "$ptp" "$(printf "$ours" ',"resultRoutes":true')" "$portmap"
 

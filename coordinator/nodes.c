@@ -129,6 +129,20 @@ static void choose_label(struct tailnet *t, struct tnode *n)
 	slot_set_label(t, n, label);
 }
 
+/* Is the label what choose_label made of that name, and not an administrator's? */
+static bool label_follows(const char *label, const char *hostname)
+{
+	char base[TAILNET_LABEL_MAX];
+	size_t len;
+
+	label_of(hostname, base);
+	if (strcmp(label, base) == 0)
+		return true;
+	len = strnlen(base, 56);
+	return strncmp(label, base, len) == 0 && label[len] == '-' && label[len + 1] &&
+	       strspn(label + len + 1, "0123456789") == strlen(label + len + 1);
+}
+
 /* --- what a node tells of itself --- */
 
 static void read_routes(struct json *j, struct tailnet *t, struct tailnet_node *n)
@@ -174,8 +188,9 @@ void node_set_hostinfo(struct tailnet *t, struct tnode *n, struct bytes json)
 	struct json j = json_of(json);
 	struct bytes key;
 	bool has_routes = false;
-	char *copy;
+	char *copy, was[TAILNET_NAME_MAX];
 
+	memcpy(was, p->hostname, sizeof was);
 	if (json.len == 0 || json.len > TAILNET_HOSTINFO_MAX)
 		return;
 	json_obj(&j);
@@ -206,7 +221,8 @@ void node_set_hostinfo(struct tailnet *t, struct tnode *n, struct bytes json)
 		free(p->hostinfo);
 		p->hostinfo = copy;
 	}
-	if (!p->given[0])
+	if (!p->given[0] ||
+	    (was[0] && strcmp(was, p->hostname) != 0 && label_follows(p->given, was)))
 		choose_label(t, n);
 	node_auto_approve(t, n);
 }

@@ -462,6 +462,37 @@ TEST(deleted_node_is_forgotten_by_peers_and_cannot_stream)
 	fleet_fini(f);
 }
 
+static void says_its_name(struct fleet *f, struct party *p, const char *name)
+{
+	struct control_hostinfo hi = { .hostname = name, .os_version = "6.1" };
+
+	ck_assert_int_eq(control_set_hostinfo(p->c, &hi), 0);
+	fleet_pass(f, SPAN_MS(200));
+}
+
+TEST(label_follows_the_host_name_until_an_administrator_gives_one)
+{
+	struct fleet *f = begin(19);
+	char key[AUTHKEY_TEXT_MAX];
+	struct err e = { 0 };
+	struct party *a, *b;
+
+	fleet_key(f, KEY_REUSABLE, key);
+	a = fleet_join(f, "same", key);
+	b = fleet_join(f, "same", key);
+	fleet_pass(f, SPAN_MS(50));
+	ck_assert_str_eq(fleet_node(f, b)->given, "same-1");
+	says_its_name(f, b, "Other.lan");
+	ck_assert_str_eq(fleet_node(f, b)->given, "other");
+	says_its_name(f, a, "other");
+	ck_assert_str_eq(fleet_node(f, a)->given, "other-1");
+	ck_assert_int_eq(
+	    tailnet_node_rename(f->t, f->now, f->wall, fleet_node(f, a)->id, "mine", &e), 0);
+	says_its_name(f, a, "third");
+	ck_assert_str_eq(fleet_node(f, a)->given, "mine");
+	fleet_fini(f);
+}
+
 TEST(labels_are_unique_and_addresses_too)
 {
 	struct fleet *f = begin(18);

@@ -325,6 +325,9 @@ static void birth(struct world *w, int i, bool keep_netmap)
 			    node_load_netmap(n->node, sim_mono(w), sim_wall(w),
 					     buf_bytes(&n->netmap), &e) == 0,
 			    "node %d does not take back its netmap: %s", i, e.text);
+	for (int k = 0; k < w->n_nodes; k++)
+		if (n->forgot_at[k] != INT64_MAX && world_knows(w, i, k))
+			n->forgot_at[k] = INT64_MAX; /* what it stored is older than the removal */
 	node_start(n->node, sim_mono(w), sim_wall(w));
 	n->dirty = true;
 	n->deadline = 0;

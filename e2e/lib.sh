@@ -178,11 +178,11 @@ derp_region() {
 # --- Headscale ---
 
 # headscale [--policy FILE] [--fast]: on host hs, TLS; its own relay and STUN (region 999), or the relays that relay() made;
-# sets URL, CA, HS_PID
+# sets URL, CA, HS_PID. With CONTROL=coordinator in the environment it is our coordinator that stands there, and hs_cli asks that.
 headscale() {
-	local policy= fast= own=true hsbin=${HEADSCALE:-headscale} r region
+	local policy= fast= map= own=true hsbin=${HEADSCALE:-headscale} r region
 	while [ $# -gt 0 ]; do case $1 in --policy) policy=$2; shift 2 ;; --fast) fast=1; shift ;; *) die "headscale: $1" ;; esac; done
-	need_peer "$hsbin"
+	[ "${CONTROL:-headscale}" = coordinator ] || need_peer "$hsbin"
 	host hs
 	HS_DIR=$T/hs; mkdir -p "$HS_DIR"
 	URL=https://$IP_hs:8443
@@ -193,6 +193,24 @@ headscale() {
 	else
 		own=false
 		for r in "${RELAYS[@]}"; do eval "region=\$REGION_$r"; derp_region "$r" "$region" 8443 "$r.test" >> "$HS_DIR/derp.yaml"; done
+	fi
+	if [ "${CONTROL:-headscale}" = coordinator ]; then
+		[ $own = true ] || map="map: $HS_DIR/derp.yaml,"
+		cat > "$HS_DIR/config.yaml" <<-END
+		state_directory: $HS_DIR/state
+		listen: "[::]:8443"
+		server_url: $URL
+		tls: {mode: files, certificate: $HS_DIR/tls.crt, key: $HS_DIR/tls.key}
+		base_domain: tail.test
+		ephemeral_timeout: 70s
+		key_expiry: 0
+		derp: {enabled: $own, $map region_id: 999, region_code: hs, region_name: Region hs}
+		policy: {path: "$policy"}
+		END
+		CO_DIR=$HS_DIR
+		headscale_start
+		hs_cli users create test > /dev/null
+		return
 	fi
 	cat > "$HS_DIR/config.yaml" <<-END
 	server_url: $URL
@@ -232,11 +250,35 @@ headscale() {
 	hs_cli users create test > /dev/null
 }
 headscale_start() {
-	start hs headscale "$PEERS/${HEADSCALE:-headscale}" -c "$HS_DIR/config.yaml" serve
+	if [ "${CONTROL:-headscale}" = coordinator ]; then
+		start hs headscale "$BIN/coordinator" serve --config "$HS_DIR/config.yaml"
+	else
+		start hs headscale "$PEERS/${HEADSCALE:-headscale}" -c "$HS_DIR/config.yaml" serve
+	fi
 	HS_PID=$PID
 	until_ok 20 hs_cli users list
 }
-hs_cli() { in_ns hs "$PEERS/${HEADSCALE:-headscale}" -c "$HS_DIR/config.yaml" "$@" 2>> "$T/hs-cli.log"; }
+hs_cli() {
+	[ "${CONTROL:-headscale}" != coordinator ] || { co_as_hs "$@"; return; }
+	in_ns hs "$PEERS/${HEADSCALE:-headscale}" -c "$HS_DIR/config.yaml" "$@" 2>> "$T/hs-cli.log"
+}
+# co_as_hs WORDS...: what the tests ask of Headscale's CLI, asked of ours, and its JSON in Headscale's words
+co_as_hs() {
+	local id= routes= verb="$1 $2"; shift 2
+	if [ "$verb" = "users create" ]; then co_cli users create "$@"; return; fi
+	while [ $# -gt 0 ]; do case $1 in -i | --identifier) id=$2; shift 2 ;; -r | --routes) routes=$2; shift 2 ;; -o) shift 2 ;; --force) shift ;; *) die "hs_cli: $verb $1" ;; esac; done
+	case $verb in
+	"users list") co_cli users list ;;
+	"nodes list" | "nodes list-routes")
+		co_cli nodes list -o json | jq 'def snake: gsub("(?<c>[A-Z])"; "_" + (.c | ascii_downcase));
+			def when: if . == null or startswith("0001") then null else {seconds: (sub("\\.[0-9]+Z$"; "Z") | fromdate)} end;
+			[.nodes[] | with_entries(.key |= snake) | .id |= tonumber | .expiry |= when]' ;;
+	"nodes expire") co_cli nodes expire "$id" ;;
+	"nodes delete") co_cli nodes delete "$id" ;;
+	"nodes approve-routes") co_cli nodes approve-routes "$id" --routes "$routes" ;;
+	*) die "hs_cli: $verb" ;;
+	esac
+}
 # authkey [--reusable] [--ephemeral] [--tags ...]: a pre-auth key on standard output
 authkey() {
 	if [ -n "${CO_DIR:-}" ]; then

@@ -55,6 +55,8 @@ class S(socketserver.ThreadingTCPServer): allow_reuse_address = True; daemon_thr
 S(("127.0.0.1", 5000), H).serve_forever()
 P
 start a line python3 "$T/line.py"
+until_ok 10 in_ns a curl -sf http://127.0.0.1:3000/
+until_ok 10 in_ns a python3 -c 'import socket; socket.create_connection(("127.0.0.1", 5000))'
 config() { cat > "$T/serve/new"; mv "$T/serve/new" "$T/serve/serve.json"; }
 config <<END
 {"TCP": {"80": {"HTTP": true}, "443": {"HTTPS": true}, "5432": {"TCPForward": "localhost:5000"},

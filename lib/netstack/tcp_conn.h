@@ -62,7 +62,8 @@ enum {
 	TCP_PRESSURE = 8, /* of 16 parts of the budget: from here on buffers are held to a share */
 	TCP_PRESSURE_HIGH = 12, /* and from here on to a small one */
 	TCP_SHARE = 4,
-	TCP_SHARE_LAST = 64, /* parts of what is left that one buffer may be */
+	TCP_SHARE_LAST = 64,   /* parts of what is left that one buffer may be */
+	TCP_EDGE_CREEP = 4096, /* bytes by which rounding may move a window beyond its limit */
 	TCP_DELACK_PARTS = 16,
 	TCP_QUICKACKS = 16,         /* segments at the start that are acknowledged at once */
 	TCP_BLACK_HOLE_RETRIES = 2, /* time-outs in a row of full segments before a smaller size is

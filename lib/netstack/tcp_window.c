@@ -45,12 +45,17 @@ static uint32_t limit_now(const struct netstack *ns, const struct tcp_conn *c)
 	return (uint32_t)MIN_OF((size_t)c->rcvbuf, hold_max(ns));
 }
 
-/* Where the right edge could be. */
+/* Where the limit puts the right edge; and where it could be, since it never moves back. */
+static uint32_t edge_by_limit(const struct netstack *ns, const struct tcp_conn *c)
+{
+	uint32_t limit = limit_now(ns, c);
+
+	return c->rcv_nxt + (c->rcv_len < limit ? limit - c->rcv_len : 0);
+}
+
 static uint32_t edge_now(const struct netstack *ns, const struct tcp_conn *c)
 {
-	uint32_t limit = limit_now(ns, c), room = c->rcv_len < limit ? limit - c->rcv_len : 0;
-
-	return seq_max(c->rcv_nxt + room, c->rcv_adv);
+	return seq_max(edge_by_limit(ns, c), c->rcv_adv);
 }
 
 uint32_t tcp_window(struct netstack *ns, struct tcp_conn *c)
@@ -66,8 +71,12 @@ uint32_t tcp_window(struct netstack *ns, struct tcp_conn *c)
 	step = MIN_OF(c->rcvbuf / 2, (uint32_t)c->rcv_mss);
 	if (edge - c->rcv_adv < step)
 		edge = c->rcv_adv;
-	field = (edge - c->rcv_nxt + (UINT32_C(1) << scale) - 1) >>
-		scale; /* rounded up: else the edge would move back */
+	/* Rounded up, else the edge would move back; but each time that adds a little to what was
+	 * promised, so it has a limit too, and then the field alone says less (RFC 7323 2.4). */
+	field = edge - c->rcv_nxt;
+	if (!seq_lt(edge_by_limit(ns, c) + TCP_EDGE_CREEP, edge))
+		field += (UINT32_C(1) << scale) - 1;
+	field >>= scale;
 	if (field > UINT16_MAX)
 		field = UINT16_MAX;
 	c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt + (field << scale));

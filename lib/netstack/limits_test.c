@@ -143,6 +143,35 @@ TEST(pool_keeps_what_a_running_transfer_needs_and_no_more)
 	pool_fini(&p);
 }
 
+TEST(pool_has_what_is_expected_while_it_is_said_and_half_of_the_budget_at_most)
+{
+	struct pool p;
+	uint64_t n;
+
+	pool_init(&p, 1 << 20);
+	pool_expect(&p, 300 << 10);
+	ck_assert_uint_ge(p.waiting_bytes, 300 << 10);
+	n = p.n_malloc;
+	for (int i = 1; i < 20; i++) {
+		pool_expect(&p, 300 << 10);
+		fill_and_empty(&p, 1 + (size_t)i % 19);
+		pool_tick(&p, (mono_t){ i * NS_PER_S });
+		ck_assert_uint_ge(p.waiting_bytes, 300 << 10);
+	}
+	ck_assert_uint_eq(p.n_malloc, n);
+	for (int i = 20; i < 40; i++) { /* others move, this one does not */
+		fill_and_empty(&p, 1);
+		pool_tick(&p, (mono_t){ i * NS_PER_S });
+	}
+	ck_assert_uint_le(p.waiting_bytes, 2 << 14);
+	pool_expect(&p, SIZE_MAX);
+	ck_assert_uint_ge(p.waiting_bytes, 512 << 10);
+	ck_assert_uint_le(p.waiting_bytes, 544 << 10);
+	fill_and_empty(&p, 64); /* the budget is there for all */
+	ck_assert_uint_le(p.used + p.waiting_bytes, 1 << 20);
+	pool_fini(&p);
+}
+
 TEST(timers_come_in_order_however_they_were_set_moved_and_stopped)
 {
 	enum { N = 200 };

@@ -108,6 +108,50 @@ TEST(pair_allocates_nothing_in_a_steady_transfer)
 	world_fini(&w);
 }
 
+/* The reader has to wait for the processor now and then, ever longer: buffers fill to what they
+ * never held before. */
+TEST(pair_allocates_nothing_while_a_reader_pauses)
+{
+	struct link l = { .rate = 500000000, .delay = { 1000000 }, .queue_max = 4 << 20 };
+	struct world w;
+	struct flow f = { .want = UINT64_MAX };
+	uint64_t before[2] = { 0 };
+	mono_t start;
+
+	world_init(&w, 1, &l, (struct netstack_conf){ 0 });
+	open_flow(&w, &f, 0);
+	start = w.now;
+	for (int i = 0; i < 120; i++) {
+		int64_t ms = mono_sub(w.now, start).ns / 1000000;
+		mono_t until = mono_add(w.now, SPAN_MS(100));
+
+		while (step(&w, until))
+			events(&w, &f, 1);
+		f.is_stalled = true;
+		until = mono_add(w.now, SPAN_MS((uint64_t)(ms < 3000 ? 10 : ms / 100)));
+		while (step(&w, until))
+			events(&w, &f, 1);
+		f.is_stalled = false;
+		read_all(&w, &f);
+		drain(&w, 1);
+		for (int k = 0; k < 2 && ms < 3000; k++)
+			before[k] = w.ns[k]->pool.n_malloc;
+	}
+	printf(
+	    "figure: a reader that pauses: %.1f Mb/s, %zu KiB at most; %llu and %llu blocks from "
+	    "malloc, %llu and %llu of them since the third second\n",
+	    mbps(f.read, mono_sub(w.now, start)), w.ns[1]->pool.peak >> 10,
+	    (unsigned long long)w.ns[0]->pool.n_malloc, (unsigned long long)w.ns[1]->pool.n_malloc,
+	    (unsigned long long)(w.ns[0]->pool.n_malloc - before[0]),
+	    (unsigned long long)(w.ns[1]->pool.n_malloc - before[1]));
+	fflush(stdout);
+	ck_assert_uint_gt(before[1], 100);
+	ck_assert_uint_le(w.ns[1]->pool.peak, (8 << 20) + 4 * CHUNK_LEN);
+	ck_assert_uint_eq(w.ns[0]->pool.n_malloc, before[0]);
+	ck_assert_uint_eq(w.ns[1]->pool.n_malloc, before[1]);
+	world_fini(&w);
+}
+
 TEST(pair_idle_connection_holds_no_buffers)
 {
 	struct world w;

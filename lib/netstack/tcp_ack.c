@@ -152,6 +152,7 @@ static void grow_sndbuf(struct netstack *ns, struct tcp_conn *c)
 		c->sndbuf = MIN_OF(c->sndbuf, MAX_OF((uint32_t)TCP_SNDBUF_FIRST, tcp_share(ns)));
 	else if (want > c->sndbuf && c->sndbuf < max && pool_pressure(&ns->pool) < TCP_PRESSURE)
 		c->sndbuf = (uint32_t)MIN_OF(want, max);
+	tcp_expect(ns, c);
 	/* soon enough that a long pipe does not run dry, late enough that a wake-up is worth it */
 	if (c->wants_room && c->snd_len + MIN_OF(c->sndbuf / 4, UINT32_C(262144)) <= c->sndbuf) {
 		c->wants_room = false;

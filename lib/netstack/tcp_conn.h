@@ -224,6 +224,8 @@ bool tcp_may_hold(const struct netstack *ns, const struct chunkq *q);
 uint32_t tcp_share(const struct netstack *ns); /* the most that one buffer may become now */
 uint32_t tcp_window(struct netstack *ns,
 		    struct tcp_conn *c); /* unscaled, to be shown now; moves rcv_adv */
+/* The pool hears how large the buffers of a busy connection may become. */
+void tcp_expect(struct netstack *ns, const struct tcp_conn *c);
 bool tcp_window_worth_telling(struct netstack *ns, const struct tcp_conn *c);
 void tcp_user_read(struct netstack *ns, mono_t now, struct tcp_conn *c, uint32_t n);
 

@@ -45,6 +45,25 @@ static uint32_t limit_now(const struct netstack *ns, const struct tcp_conn *c)
 	return (uint32_t)MIN_OF((size_t)c->rcvbuf, hold_max(ns));
 }
 
+/* In steps, so that a limit that creeps does not call malloc each time. */
+static size_t expected(uint32_t limit, size_t max)
+{
+	size_t power = (size_t)1 << (32 - __builtin_clz((limit - 1) | (CHUNK_LEN - 1)));
+
+	return MIN_OF(power, max) + 2 * (size_t)CHUNK_LEN;
+}
+
+void tcp_expect(struct netstack *ns, const struct tcp_conn *c)
+{
+	size_t snd, rcv;
+
+	if (c->rcvbuf <= TCP_RCVBUF_FIRST && c->sndbuf <= TCP_SNDBUF_FIRST)
+		return;
+	snd = expected(c->sndbuf, ns->conf.sndbuf_max);
+	rcv = expected(c->rcvbuf, ns->conf.rcvbuf_max);
+	pool_expect(&ns->pool, snd + snd / c->mss * sizeof(struct tx_seg) + rcv);
+}
+
 /* Where the limit puts the right edge; and where it could be, since it never moves back. */
 static uint32_t edge_by_limit(const struct netstack *ns, const struct tcp_conn *c)
 {
@@ -112,6 +131,7 @@ static void adjust_limit(struct netstack *ns, struct tcp_conn *c)
 	if (want > c->rcvbuf && pool_pressure(&ns->pool) < TCP_PRESSURE)
 		c->rcvbuf = (uint32_t)want;
 	c->drs_last = c->drs_copied;
+	tcp_expect(ns, c);
 }
 
 void tcp_user_read(struct netstack *ns, mono_t now, struct tcp_conn *c, uint32_t n)

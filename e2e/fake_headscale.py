@@ -2,13 +2,14 @@
 """A control server's key and device API as Headscale's /api/v1 has it, for tests of the operator.
 
 fake_headscale.py PORT LOG: every request is one line in LOG; POST /fail N makes the next N requests fail with 500;
-POST /approve ["10.0.0.0/8"] says which routes of every node are approved.
+POST /approve ["10.0.0.0/8"] says which routes of every node are approved. There is a node of every id N, until it is
+deleted: its address is 100.64.N/100.N%100.
 """
 import json, sys, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 port, log = int(sys.argv[1]), open(sys.argv[2], "a", buffering=1)
-lock, count, failing, approved = threading.Lock(), 0, 0, []
+lock, count, failing, approved, deleted = threading.Lock(), 0, 0, [], set()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -46,10 +47,16 @@ class Handler(BaseHTTPRequestHandler):
                 count += 1
                 return self.answer(200, {"preAuthKey": {"id": str(count), "key": f"hskey-auth-{count}",
                                                         "expiration": json.loads(body)["expiration"]}})
-            if self.command == "GET" and self.path.startswith("/api/v1/node/"):
-                return self.answer(200, {"node": {"id": self.path.split("/")[4], "approvedRoutes": approved}})
-            if self.command == "DELETE" and self.path.startswith("/api/v1/node/"):
-                return self.answer(200, {})
+            if self.path.startswith("/api/v1/node/"):
+                node = self.path.split("/")[4]
+                if node in deleted:
+                    return self.answer(404, {"code": 5, "message": "node not found", "details": []})
+                if self.command == "GET":
+                    return self.answer(200, {"node": {"id": node, "approvedRoutes": approved,
+                                                      "ipAddresses": [f"100.64.{int(node) // 100}.{int(node) % 100}"]}})
+                if self.command == "DELETE":
+                    deleted.add(node)
+                    return self.answer(200, {})
         self.answer(404, {"code": 5, "message": "no such thing"})
 
     do_GET = do_POST = do_DELETE = handle_one

@@ -49,6 +49,13 @@ kube_apiserver_start() { # [FLAG...]
 	PID_apiserver=$PID
 	until_ok 60 kc get --raw /readyz
 }
+# chart_rights [--set X=Y...]: installs what the chart installs as release op; $T/kubeconfig-op has the operator's rights and no more
+chart_rights() {
+	"$PEERS/helm" template op charts/tailpod-operator -n tailpod --kube-version 1.35.0 --set credentials.apiKey=x "$@" > "$T/chart.yaml"
+	kc -n tailpod get sa default > /dev/null 2>&1 || kc -n tailpod create sa default > /dev/null # by a controller in a whole cluster
+	kc -n tailpod apply -f "$T/chart.yaml" > /dev/null
+	kubeconfig_of "$T/kubeconfig-op" "$(kc -n tailpod create token op-tailpod-operator --duration=1h)"
+}
 fake_headscale() {
 	: > "$T/keys"
 	echo hskey-api-test > "$T/api-key"
@@ -75,4 +82,6 @@ joins() {
 }
 reason() { kc get "$@" -o 'jsonpath={.status.conditions[0].reason}'; }
 is_reason() { local want=$1; shift; [ "$(reason "$@")" = "$want" ]; }
+# ledger: the ids of devices in the operator's ledger, one a line
+ledger() { kc -n tailpod get cm -l tailpod/ledger -o json | jq -r '.items[].data // {} | keys[]' | sort; }
 nothing_left() { [ -z "$(kc -n tailpod get secret,sa,role,rolebinding,svc,cm,sts -l tailscale.com/managed=true -o name)" ]; }

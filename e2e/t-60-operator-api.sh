@@ -10,6 +10,14 @@ kc apply -f charts/tailpod-operator/crds > /dev/null
 kc create ns tailpod > /dev/null
 until_ok 20 kc get connectors
 
+# what the ledger may hold when an operator starts: a device that nothing leads to any more, one whose id is another's by now,
+# one of another control server
+noted() { echo "{\"ip\":\"$1\",\"proxy\":\"ts-gone-aaaaaaaa\",\"parent\":\"svc/default/gone\",\"server\":\"$2\"}"; }
+for id in 907 908 909; do
+	case $id in 907) V=$(noted 100.64.9.7 http://127.0.0.1:18080) ;; 908) V=$(noted 100.64.1.1 http://127.0.0.1:18080) ;; 909) V=$(noted 100.64.9.9 https://other.example.com) ;; esac
+	jq -n --arg id $id --arg v "$V" '{apiVersion: "v1", kind: "ConfigMap", metadata: {name: "hand-\($id)", labels: {"tailpod/ledger": "devices"}}, data: {($id): $v}}' | kc -n tailpod apply -f - > /dev/null
+done
+
 # --- a Service, from annotation to nothing left
 operator op-a
 A=$PID
@@ -38,6 +46,7 @@ done
 
 joins "$P" 7 shop.tail.test 100.64.0.7
 until_ok 10 is_reason ProxyCreated svc web
+until_ok 10 eval 'ledger | grep -qx 7'
 key_is_gone() { [ -z "$(kc -n tailpod get secret "$P-0" -o jsonpath='{.data.authkey}')" ]; }
 until_ok 10 key_is_gone
 kc patch svc web --type merge -p '{"spec":{"type":"LoadBalancer","loadBalancerClass":"tailscale"}}' > /dev/null
@@ -139,6 +148,17 @@ until_ok 30 is_reason ProxyPending svc sick
 kc delete svc sick --timeout=20s > /dev/null
 until_ok 20 nothing_left
 say "a failing control server is told and outlived"
+
+# --- devices that nothing leads to: deleted if they are who they were, and only then
+orphan_told() { kc -n tailpod get events -o json | jq -e 'any(.items[]; .reason == "OrphanDeleted" and (.message | contains("907")))' > /dev/null; }
+until_ok 150 orphan_told
+grep -q '^DELETE /api/v1/node/907' "$T/keys" || die "an orphan stays"
+grep -q "audit: orphaned device 907" "$T/op-a.log"
+until_ok 60 grep -q "device 908 of svc/default/gone has another address" "$T/op-a.log"
+never grep -E 'DELETE /api/v1/node/90[89]' "$T/keys"
+until_ok 60 eval '! ledger | grep -qx -e 7 -e 21' # deleted with their proxies
+kc -n tailpod delete cm hand-907 hand-908 hand-909 > /dev/null
+say "orphans are swept"
 stop "$A"
 
 # --- killed at random moments, while others change the same objects: it converges, and mints no more keys than proxies and deaths
@@ -210,6 +230,11 @@ echo "figure: leader stopped: $((($(date +%s%N) - S) / 1000000)) ms until the ot
 # --- the API server restarts underneath
 stop "$PID_apiserver"
 kube_apiserver_start
+# where that took longer than the lease lasts, the leader has ended, to be started anew by the kubelet
+if ! kill -0 "$THREE" 2> /dev/null; then
+	grep -q "the lease tailpod-operator is lost; ends" "$T/three.log" || die "the operator ended"
+	operator three-again; THREE=$PID
+fi
 kc create service clusterip later --tcp=80:80 > /dev/null
 kc annotate svc later tailscale.com/expose=true > /dev/null
 until_ok 60 is_reason ProxyPending svc later

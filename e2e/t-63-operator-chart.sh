@@ -76,9 +76,7 @@ done
 say "$n renderings accepted"
 
 # what the chart installs is enough for the operator, and all it gets
-render --set credentials.apiKey=x > "$T/chart.yaml"
-kc -n tailpod apply -f "$T/chart.yaml" > /dev/null
-kubeconfig_of "$T/kubeconfig-op" "$(kc -n tailpod create token op-tailpod-operator --duration=1h)"
+chart_rights
 SA=system:serviceaccount:tailpod:op-tailpod-operator
 # rights SUBJECT NAMESPACE FILE: what it may do there is what e2e/golden/FILE says, no less and no more
 rights() {

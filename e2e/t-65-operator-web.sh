@@ -4,7 +4,7 @@
 # over HTTP and HTTPS, a network behind a Connector once its routes are approved by the command in its condition.
 . "$(dirname "$0")/lib.sh"
 . e2e/kube.sh
-need_peer headscale tailscaled
+need_peer headscale tailscaled helm
 cat > "$T/policy.json" <<'END'
 {"tagOwners": {"tag:k8s": ["test@"]}, "acls": [{"action": "accept", "src": ["*"], "dst": ["*:*"]}]}
 END
@@ -15,8 +15,10 @@ kc apply -f charts/tailpod-operator/crds > /dev/null
 kc create ns tailpod > /dev/null
 until_ok 20 kc get connectors
 hs_cli apikeys create --expiration 1h | tail -n 1 > "$T/api-key"
-start kube operator env KUBECONFIG="$T/kubeconfig" OPERATOR_NAMESPACE=tailpod PROXY_IMAGE=tailpod:test OPERATOR_LOGIN_SERVER="$URL" \
-	OPERATOR_CA_FILE="$CA" API_KEY_FILE="$T/api-key" POD_NAME=operator OPERATOR_LISTEN=- "$BIN/operator"
+chart_rights --set ingressClass.tlsSecrets=true # read any TLS Secret by name, and nothing beyond the chart's rights
+work() { OPERATOR_KUBECONFIG=$T/kubeconfig-op operator "$1" OPERATOR_LEASE=op-tailpod-operator OPERATOR_LOGIN_SERVER="$URL" OPERATOR_CA_FILE="$CA"; }
+work operator-a
+OPERATOR=$PID
 
 # --- a kubelet by hand: the container of a StatefulSet's pod template, with its variables, ConfigMaps, Secrets and token
 mounts_of() { kc -n tailpod get sts "$1" -o json | jq -r '.spec.template.spec as $s | $s.containers[0].volumeMounts[] as $m | $s.volumes[] | select(.name == $m.name)
@@ -142,6 +144,7 @@ C=
 made() { C=$(proxy_of connector "" net); [ -n "$C" ] && [ -n "$(kc -n tailpod get secret "$C-0" -o jsonpath='{.data.authkey}')" ] && kc -n tailpod get sts "$C" > /dev/null; }
 until_ok 20 made
 pod "$C" pod2
+ROUTER=$PID
 until_ok 30 is_reason RoutesNotApproved connector net
 ts b set --accept-routes
 command=$(kc get connector net -o jsonpath='{.status.conditions[0].message}')
@@ -152,10 +155,29 @@ until_ok 30 is_reason ConnectorCreated connector net
 until_ok 20 eval '[ "$(page http://10.50.0.2:8000/ .who)" = r ]'
 say "a Connector's network, once approved by the command in its condition"
 
+# --- while no operator runs, somebody takes off the finalizer and deletes the Connector with all that was made for it: its device
+# is swept once there is one again, the other stays
+in_ledger() { [ "$(ledger | wc -l)" = "$1" ]; }
+until_ok 20 in_ledger 2
+stop "$OPERATOR"
+kc patch connector net --type merge -p '{"metadata":{"finalizers":null}}' > /dev/null
+kc delete connector net --timeout=20s > /dev/null
+kc -n tailpod delete secret,sa,role,rolebinding,svc,cm,sts -l tailscale.com/parent-resource=net > /dev/null
+stop "$ROUTER"
+nodes() { hs_cli nodes list -o json | jq -r '[.[].name] | sort | join(" ")'; }
+[ "$(nodes)" = "b net-connector shop" ] || die "nodes: $(nodes)"
+work operator-b
+until_ok 150 eval '[ "$(nodes)" = "b shop" ]'
+until_ok 20 eval "kc -n tailpod get events -o json | jq -e 'any(.items[]; .reason == \"OrphanDeleted\" and (.message | contains(\"of connector//net\")))' > /dev/null"
+until_ok 60 in_ledger 1
+[ "$(page http://shop.tail.test/x .who)" = web ] || die "the other proxy"
+say "a device that nothing leads to any more is swept"
+
 # --- and all is gone again, at the control server too
 kc delete ingress shop --timeout=20s > /dev/null
-kc delete connector net --timeout=20s > /dev/null
 until_ok 20 nothing_left
-only_b() { [ "$(hs_cli nodes list -o json | jq -r '[.[].name] | join(" ")')" = b ]; }
-until_ok 10 only_b
+until_ok 10 eval '[ "$(nodes)" = b ]'
+until_ok 60 in_ledger 0
+kc -n tailpod get cm -l tailpod/ledger -o json | jq -e 'all(.items[]; .metadata.ownerReferences[0] | .kind == "Lease" and .name == "op-tailpod-operator")' > /dev/null || die "the ledger stays at uninstall"
+never grep -E 'status 40[13]' "$T"/operator-?.log
 say "nothing is left of them"

@@ -163,17 +163,48 @@ int keys_delete_answer(unsigned status, struct bytes body, struct err *e)
 		   : refuse(status, body, "device", e);
 }
 
-bool keys_routes(struct keys_request *rq, enum keys_kind kind, const char *server, const char *id)
+bool keys_device(struct keys_request *rq, enum keys_kind kind, const char *server, const char *id)
 {
-	const bool v1 = kind == KEYS_HEADSCALE;
-	size_t n;
-
 	rq->method = "GET";
 	rq->type = NULL;
-	if (!url(rq, server, v1 ? "/api/v1/node/" : "/api/v2/device/", id))
+	return url(rq, server, kind == KEYS_HEADSCALE ? "/api/v1/node/" : "/api/v2/device/", id);
+}
+
+int keys_device_answer(enum keys_kind kind, unsigned status, struct bytes body, const char *ip,
+		       enum keys_device *is, struct err *e)
+{
+	struct bytes list =
+	    kube_at(body, kind == KEYS_HEADSCALE ? "node.ipAddresses" : "addresses");
+	struct json j = json_of(list);
+	char one[64];
+
+	*is = KEYS_DEVICE_GONE;
+	if (status == 404)
+		return 0;
+	if (status < 200 || status > 299)
+		return refuse(status, body, "device", e);
+	if (list.len == 0)
+		return err_say(e, EAGAIN, "device: the control server's answer has no addresses");
+	*is = KEYS_DEVICE_OTHER;
+	json_arr(&j);
+	while (json_elem(&j)) {
+		json_str(&j, one, sizeof one);
+		if (json_ok(&j) && strcmp(one, ip) == 0)
+			*is = KEYS_DEVICE_SAME;
+	}
+	return json_done(&j)
+		   ? 0
+		   : err_say(e, EAGAIN, "device: the control server's answer makes no sense");
+}
+
+bool keys_routes(struct keys_request *rq, enum keys_kind kind, const char *server, const char *id)
+{
+	size_t n;
+
+	if (!keys_device(rq, kind, server, id))
 		return false;
 	n = strlen(rq->url);
-	return v1 ||
+	return kind == KEYS_HEADSCALE ||
 	       (size_t)snprintf(rq->url + n, sizeof rq->url - n, "/routes") < sizeof rq->url - n;
 }
 

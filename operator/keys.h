@@ -39,6 +39,12 @@ MUST_USE bool keys_delete_device(struct keys_request *rq, enum keys_kind kind, c
 				 const char *id);
 MUST_USE int keys_delete_answer(unsigned status, struct bytes body,
 				struct err *e); /* gone already is 0 */
+/* Is the device of an id still the one that had this address? */
+enum keys_device { KEYS_DEVICE_GONE, KEYS_DEVICE_SAME, KEYS_DEVICE_OTHER };
+MUST_USE bool keys_device(struct keys_request *rq, enum keys_kind kind, const char *server,
+			  const char *id);
+MUST_USE int keys_device_answer(enum keys_kind kind, unsigned status, struct bytes body,
+				const char *ip, enum keys_device *is, struct err *e);
 /* Which routes of a device are approved: comma-separated into out. A device that is gone has none.
  */
 MUST_USE bool keys_routes(struct keys_request *rq, enum keys_kind kind, const char *server,

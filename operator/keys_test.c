@@ -116,6 +116,49 @@ TEST(oauth_tokens_are_read_and_a_server_without_them_is_told)
 	    -EAGAIN);
 }
 
+TEST(devices_are_known_again_by_their_address)
+{
+	static const struct {
+		enum keys_kind kind;
+		unsigned status;
+		const char *body;
+		int code;
+		enum keys_device is;
+	} rows[] = {
+		{ KEYS_HEADSCALE, 200,
+		  "{\"node\":{\"id\":\"7\",\"ipAddresses\":[\"100.64.0.7\",\"fd7a::7\"]}}", 0,
+		  KEYS_DEVICE_SAME },
+		{ KEYS_HEADSCALE, 200, "{\"node\":{\"ipAddresses\":[\"100.64.0.70\"]}}", 0,
+		  KEYS_DEVICE_OTHER },
+		{ KEYS_HEADSCALE, 200, "{\"node\":{\"ipAddresses\":[]}}", 0, KEYS_DEVICE_OTHER },
+		{ KEYS_TOKEN, 200, "{\"addresses\":[\"100.64.0.7\"]}", 0, KEYS_DEVICE_SAME },
+		{ KEYS_OAUTH, 200, "{\"addresses\":[\"100.64.0.8\"]}", 0, KEYS_DEVICE_OTHER },
+		{ KEYS_HEADSCALE, 404, "{\"code\":5,\"message\":\"node not found\"}", 0,
+		  KEYS_DEVICE_GONE },
+		/* nothing is deleted on an answer that is not understood */
+		{ KEYS_HEADSCALE, 200, "{\"node\":{}}", -EAGAIN, KEYS_DEVICE_GONE },
+		{ KEYS_HEADSCALE, 200, "{\"node\":{\"ipAddresses\":[\"100.64.0.7\",7]}}", -EAGAIN,
+		  KEYS_DEVICE_GONE },
+		{ KEYS_TOKEN, 200, "nonsense", -EAGAIN, KEYS_DEVICE_GONE },
+		{ KEYS_TOKEN, 500, "{}", -EAGAIN, KEYS_DEVICE_GONE },
+		{ KEYS_TOKEN, 401, "{}", -EACCES, KEYS_DEVICE_GONE },
+	};
+	struct keys_request rq;
+	enum keys_device is;
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		ck_assert_int_eq(keys_device_answer(rows[i].kind, rows[i].status,
+						    bytes_str(rows[i].body), "100.64.0.7", &is, &e),
+				 rows[i].code);
+		if (rows[i].code == 0)
+			ck_assert_int_eq(is, rows[i].is);
+	}
+	ck_assert(keys_device(&rq, KEYS_OAUTH, "http://h", "n7"));
+	ck_assert_str_eq(rq.url, "http://h/api/v2/device/n7");
+	ck_assert_str_eq(rq.method, "GET");
+}
+
 TEST(approved_routes_are_read_from_both_apis)
 {
 	struct keys_request rq;

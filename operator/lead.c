@@ -30,6 +30,7 @@ static void settle(struct operator *op)
 	log_info("operator: %s leads", op->lease.me);
 	operator_enqueue_all(op);
 	operator_work(op);
+	sweep_lead(op);
 }
 
 static void answered(void *ctx, const struct web_reply *r)

@@ -1,8 +1,8 @@
 /* operator/operator.h - the operator as one object: what it sees, what it works on, whether it
  * leads
  *
- * watch.c keeps what is seen, work.c carries plans out, lead.c holds the Lease and what else is
- * periodic, serve.c answers probes and metrics, run.c wires them.
+ * watch.c keeps what is seen, work.c carries plans out, lead.c holds the Lease, sweep.c deletes
+ * devices that nothing leads to any more, serve.c answers probes and metrics, run.c wires them.
  */
 #ifndef OPERATOR_OPERATOR_H
 #define OPERATOR_OPERATOR_H
@@ -16,6 +16,7 @@
 #include "operator/keys.h"
 #include "operator/options.h"
 #include "operator/plan.h"
+#include "operator/sweep.h"
 #include "os/loop.h"
 
 enum {
@@ -49,7 +50,7 @@ struct source { /* one watched collection */
 
 struct operator_stats {
 	uint64_t done, failed, steps[STEP_N], keys, keys_failed, devices_deleted, devices_left,
-	    events, dropped;
+	    orphans_deleted, events, dropped;
 };
 
 struct operator
@@ -68,6 +69,7 @@ struct operator
 	struct loop_timer work_timer, lease_timer, stop_timer;
 	struct httpd *httpd;
 	unsigned workers, events_in_flight;
+	struct sweep sweep;
 	bool synced, leading, stopping, lease_in_flight;
 	enum keys_kind keys;
 	char token[KEYS_TEXT_MAX]; /* of an OAuth client */
@@ -92,8 +94,12 @@ void operator_enqueue_all(struct operator *op);
 struct proxy *operator_proxy(struct operator *op, const char *name); /* NULL: none */
 /* work.c */
 void operator_work(struct operator *op); /* takes keys while there are workers left */
+void operator_tell(struct operator *op, const struct kube_event *ev);
 void operator_event(struct operator *op, const struct parent *p, bool is_warning,
 		    const char *reason, const char *message);
+/* Around each write to either server: a fault point. */
+void operator_writes(struct operator *op);
+void operator_wrote(struct operator *op);
 /* lead.c */
 void operator_lead(struct operator *op); /* the lease's next step */
 void operator_release(struct operator *op);

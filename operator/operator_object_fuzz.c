@@ -4,7 +4,9 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "model/serve.h"
+#include "operator/ledger.h"
 #include "operator/render.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -81,6 +83,23 @@ static void as_parent(enum kind kind, struct bytes text, const struct proxy_clas
 	parent_fini(&p);
 }
 
+/* What is taken in is written again as the same. */
+static void as_ledger(struct bytes text)
+{
+	char copy[1024], again[2048];
+	struct ledger_entry v, w;
+	struct buf out;
+
+	if (!bytes_to_str(text, copy, sizeof copy) || !json_is_utf8(text) ||
+	    !ledger_parse(&v, "7", copy))
+		return;
+	buf_init(&out, 16384);
+	assert(ledger_emit(&out, &v, "ns", "lease", "u"));
+	assert(kube_member(kube_at(buf_bytes(&out), "data"), "7", again, sizeof again, NULL));
+	assert(ledger_parse(&w, "7", again) && memcmp(&v, &w, sizeof v) == 0);
+	buf_fini(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static const char with_class[] =
@@ -95,6 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (len < 1)
 		return 0;
 	text = bytes_of(data + 1, len - 1);
+	as_ledger(text);
 	as_parent((enum kind)(data[0] % KIND_N), text, NULL);
 	if (kube_object_parse(text, &o)) {
 		struct proxy_class c;

@@ -12,6 +12,7 @@ const char *const step_names[STEP_N] = {
 	[STEP_APPLY] = "apply",
 	[STEP_MINT] = "mint key",
 	[STEP_KEY_DROP] = "drop used key",
+	[STEP_RECORD] = "record device",
 	[STEP_DELETE_DEVICE] = "delete device",
 	[STEP_DELETE] = "delete",
 	[STEP_EXTERNAL_NAME] = "set external name",
@@ -342,6 +343,8 @@ void plan_make(struct plan *out, const struct parent *p, const struct want *w,
 		end(out, p);
 		return;
 	}
+	if (mine && mine->device_id[0] && !mine->device_gone && !mine->is_recorded)
+		add(out, STEP_RECORD, name, CHILD_SECRET);
 	if (w->polls)
 		out->again = mono_min(out->again, mono_add(now, SPAN_S(POLL_S)));
 	if (w->role != ROLE_KEEP) {

@@ -16,6 +16,7 @@ enum step_kind {
 	STEP_APPLY,    /* child of proxy */
 	STEP_MINT,     /* a key, and into the Secret */
 	STEP_KEY_DROP, /* the used key out of the Secret */
+	STEP_RECORD,   /* its device, into the ledger */
 	STEP_DELETE_DEVICE,
 	STEP_DELETE,        /* child of proxy */
 	STEP_EXTERNAL_NAME, /* of an egress Service */

@@ -20,6 +20,7 @@ static struct proxy whole(const struct parent *p)
 	memcpy(x.device_ip[0], "100.64.0.7", 11);
 	memcpy(x.device_ip[1], "fd7a::7", 8);
 	x.n_ips = 2;
+	x.is_recorded = true;
 	memcpy(x.key_tags, "tag:k8s", 8);
 	return x;
 }
@@ -27,9 +28,9 @@ static struct proxy whole(const struct parent *p)
 /* "finalizer+ apply:Secret mint ..." */
 static void steps(const struct plan *plan, char *out, size_t cap)
 {
-	static const char *const names[STEP_N] = { "finalizer+", "apply",     "mint",     "keydrop",
-						   "device-",    "delete",    "external", "routes",
-						   "status",     "finalizer-" };
+	static const char *const names[STEP_N] = { "finalizer+", "apply",   "mint",      "keydrop",
+						   "record",     "device-", "delete",    "external",
+						   "routes",     "status",  "finalizer-" };
 	size_t at = 0;
 
 	out[0] = 0;
@@ -147,6 +148,28 @@ TEST(plan_for_keys_one_for_each_node_and_another_when_it_is_asked_for_or_has_end
 	fixed.fixed_key = true;
 	plan_of(got, &p, &x, &plan, &fixed);
 	ck_assert_str_eq(got, "status");
+	parent_fini(&p);
+}
+
+TEST(plan_writes_a_device_into_the_ledger_when_it_has_joined_before_it_is_told_ready)
+{
+	struct parent p =
+	    fixture_service(EXPOSE, ",\"finalizers\":[\"tailscale.com/finalizer\"]", CLUSTER_IP);
+	struct proxy x = whole(&p);
+	struct plan plan;
+	char got[1024];
+
+	x.is_recorded = false;
+	plan_of(got, &p, &x, &plan, &fixture_settings);
+	ck_assert_str_eq(got, "record status");
+	p.condition = plan.condition;
+	x.device_gone = true; /* deleted a moment ago */
+	plan_of(got, &p, &x, &plan, &fixture_settings);
+	ck_assert_str_eq(got, "");
+	x.device_gone = false;
+	p.is_deleting = true; /* it goes at once */
+	plan_of(got, &p, &x, &plan, &fixture_settings);
+	ck_assert_ptr_null(strstr(got, "record"));
 	parent_fini(&p);
 }
 
@@ -338,7 +361,7 @@ TEST(routers_are_ready_when_the_control_server_has_approved_their_routes)
 /* --- a cluster in which plans are carried out for so many steps, then cut off --- */
 
 struct world {
-	bool finalizer, exists[CHILD_N], key, device, parent;
+	bool finalizer, exists[CHILD_N], key, device, recorded, parent;
 	unsigned minted;
 };
 
@@ -373,6 +396,14 @@ static void carry_out(struct world *w, const struct plan *plan, size_t n)
 			ck_assert(w->device);
 			w->key = false;
 			break;
+		case STEP_RECORD:
+			ck_assert(w->device);
+			w->recorded = true;
+			break;
+		case STEP_STATUS:
+			if (plan->condition.is_true) /* from then on somebody may rely on it */
+				ck_assert(w->recorded);
+			break;
 		case STEP_DELETE_DEVICE:
 			ck_assert(!w->exists[CHILD_SET]);
 			w->device = false;
@@ -398,6 +429,7 @@ static void look(const struct world *w, struct parent *p, struct proxy *x)
 		if (!w->exists[c])
 			x->child[c] = (struct child_seen){ 0 };
 	x->has_key = w->key;
+	x->is_recorded = w->recorded;
 	x->key_expires = (wall_t){ wall.ns + 3600 * NS_PER_S };
 	if (!w->device)
 		x->device_id[0] = 0;

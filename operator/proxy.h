@@ -58,6 +58,7 @@ struct proxy {
 	char key_id[64], key_tags[TAGS_MAX];
 	/* in memory only */
 	bool device_gone;             /* deleted by us */
+	bool is_recorded;             /* in the ledger (ledger.h), or there is none */
 	bool routes_known;            /* approved is what the control server said */
 	mono_t routes_at;             /* when */
 	char approved[ROUTES_MAX];    /* comma-separated */

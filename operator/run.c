@@ -108,7 +108,7 @@ static int start(struct operator *op, struct err *e)
 	op->proxies = kube_table_new(&os_rng);
 	op->classes = kube_table_new(&os_rng);
 	op->events = kube_events_new("tailpod-operator", me, &os_rng);
-	if (!op->kube || !op->queue || !op->parents || !op->proxies || !op->classes || !op->events)
+	if (!sweep_init(op) || !op->kube || !op->queue || !op->parents || !op->proxies || !op->classes || !op->events)
 		return err_set(e, ENOMEM, "start");
 	kube_lease_init(&op->lease, o->ns, o->lease, me);
 	if ((r = loop_on_signal(op->loop, SIGTERM, on_signal, op)) < 0 ||
@@ -122,6 +122,7 @@ static int start(struct operator *op, struct err *e)
 static void end(struct operator *op)
 {
 	operator_unwatch(op);
+	sweep_fini(op);
 	httpd_free(op->httpd);
 	web_free(op->web);
 	kube_free(op->kube);

@@ -78,6 +78,10 @@ static bool metrics(struct buf *b, const struct operator *op)
 		      "Devices deleted at the control server.", (double)s->devices_deleted) &&
 	       metric(b, "tailpod_operator_devices_left_total", "counter",
 		      "Devices that could not be deleted.", (double)s->devices_left) &&
+	       metric(b, "tailpod_operator_orphans_deleted_total", "counter",
+		      "Devices without a proxy that were deleted.", (double)s->orphans_deleted) &&
+	       metric(b, "tailpod_operator_ledger_devices", "gauge", "Devices in the ledger.",
+		      (double)kube_table_count(op->sweep.devices)) &&
 	       metric(b, "tailpod_operator_objects_dropped_total", "counter",
 		      "Objects that made no sense or had no room.", (double)s->dropped) &&
 	       by_label(b, op);

@@ -78,7 +78,7 @@ static void event_sent(void *ctx, const struct web_reply *r)
 	kube_count(op->kube, r->status);
 }
 
-static void event(struct operator *op, const struct kube_event *ev)
+void operator_tell(struct operator *op, const struct kube_event *ev)
 {
 	struct kube_event_write out;
 	char path[KUBE_PATH_MAX];
@@ -111,7 +111,7 @@ void operator_event(struct operator *op, const struct parent *p, bool is_warning
 				       reason,
 				       message };
 
-	event(op, &ev);
+	operator_tell(op, &ev);
 }
 
 static void tell_notes(struct work *w)
@@ -208,6 +208,9 @@ static void took(struct work *w, struct bytes body)
 		if (kube_object_parse(body, &o))
 			memcpy(w->p.rv, o.rv, sizeof w->p.rv);
 		break;
+	case STEP_RECORD:
+		sweep_recorded(w);
+		break;
 	case STEP_FINALIZER_DEL:
 	case STEP_DELETE_DEVICE:
 	case STEP_ROUTES:
@@ -222,7 +225,7 @@ static void answered(void *ctx, const struct web_reply *r)
 	const struct step *s = work_step(w);
 	char words[256] = "", text[400];
 
-	work_wrote(w->op);
+	operator_wrote(w->op);
 	kube_count(w->op->kube, r->status);
 	if (r->status >= 200 && r->status <= 299) {
 		took(w, r->body);
@@ -238,6 +241,11 @@ static void answered(void *ctx, const struct web_reply *r)
 		if (s->kind != STEP_DELETE)
 			w->plan.n = w->at + 1; /* the parent is gone: nothing more to do for it */
 		work_advance(w);
+		return;
+	}
+	if (r->status == 404 && s->kind == STEP_RECORD && !w->is_new_shard) {
+		w->is_new_shard = true;
+		sweep_record(w, true);
 		return;
 	}
 	if (r->status == 409) { /* somebody changed it meanwhile: look again soon */
@@ -257,13 +265,13 @@ static void answered(void *ctx, const struct web_reply *r)
 	work_fail(w, "SyncFailed", text);
 }
 
-void work_writes(struct operator *op)
+void operator_writes(struct operator *op)
 {
 	if (++op->n_writes == op->kill_at && !op->kill_after)
 		(void)raise(SIGKILL);
 }
 
-void work_wrote(struct operator *op)
+void operator_wrote(struct operator *op)
 {
 	if (++op->n_answers == op->kill_at && op->kill_after)
 		(void)raise(SIGKILL);
@@ -274,7 +282,7 @@ void work_send(struct work *w, const char *method, const char *path, const char 
 {
 	struct err e;
 
-	work_writes(w->op);
+	operator_writes(w->op);
 	if (!kube_send(w->op->kube, method, path, type, body, answered, w, &e))
 		work_fail(w, "SyncFailed", e.text);
 }
@@ -458,6 +466,10 @@ static void next(struct work *w)
 	case STEP_DELETE_DEVICE:
 		device_delete(w);
 		break;
+	case STEP_RECORD:
+		w->is_new_shard = false;
+		sweep_record(w, false);
+		break;
 	case STEP_EXTERNAL_NAME:
 		do_external_name(w);
 		break;
@@ -479,9 +491,14 @@ static size_t proxies_of(struct operator *op, const char *key, const struct prox
 	struct kube_table_walk t = { 0 };
 	size_t n = 0;
 
-	while (n < PROXIES_OF_PARENT_MAX && kube_table_next(op->proxies, &t))
-		if (strcmp(((struct proxy *)t.value)->parent, key) == 0)
-			out[n++] = t.value;
+	while (n < PROXIES_OF_PARENT_MAX && kube_table_next(op->proxies, &t)) {
+		struct proxy *x = t.value;
+
+		if (strcmp(x->parent, key) != 0)
+			continue;
+		x->is_recorded = sweep_knows(op, x);
+		out[n++] = x;
+	}
 	return n;
 }
 

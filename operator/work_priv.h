@@ -22,6 +22,9 @@ struct work {
 	char new_key[KEYS_TEXT_MAX], new_id[KEYS_ID_MAX];
 	wall_t expires;
 	char device[64];
+	struct control_call control;
+	struct ledger_entry device_entry; /* of STEP_RECORD */
+	bool is_new_shard;
 };
 
 /* work.c */
@@ -32,9 +35,6 @@ void work_send(struct work *w, const char *method, const char *path, const char 
 	       struct bytes body); /* the answer ends the step */
 MUST_USE bool work_child_path(const struct work *w, char path[static KUBE_PATH_MAX], enum child c,
 			      const char *query);
-/* Around each write to either server: a fault point. */
-void work_writes(struct operator *op);
-void work_wrote(struct operator *op);
 struct render work_render(const struct work *w);
 void work_plan(struct work *w); /* what was seen and looked up is complete: plan and begin */
 

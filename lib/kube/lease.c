@@ -26,6 +26,7 @@ static void read_record(struct kube_lease *l, mono_t now, struct bytes body)
 	if (!l->known || strcmp(rv, l->rv) != 0)
 		l->changed = now;
 	memcpy(l->rv, rv, sizeof rv);
+	memcpy(l->uid, o.uid, sizeof l->uid);
 	if (!kube_str_at(o.spec, "holderIdentity", l->holder, sizeof l->holder))
 		l->holder[0] = 0;
 	if (!kube_str_at(o.spec, "acquireTime", l->acquire_time, sizeof l->acquire_time))

@@ -28,6 +28,7 @@ enum kube_lease_act { KUBE_LEASE_NONE, KUBE_LEASE_GET, KUBE_LEASE_CREATE, KUBE_L
 
 struct kube_lease {
 	char ns[KUBE_NS_MAX + 1], name[KUBE_NAME_MAX + 1], me[KUBE_LEASE_ID_MAX + 1];
+	char uid[KUBE_UID_MAX + 1]; /* "": not read yet */
 	char holder[KUBE_LEASE_ID_MAX + 1], rv[KUBE_RV_MAX + 1], renew_time[64], acquire_time[64];
 	int64_t duration_s, transitions;
 	mono_t changed;    /* when the record last changed, as we saw it */

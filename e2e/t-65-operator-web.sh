@@ -80,7 +80,7 @@ spec: {ports: [{port: 8080}]}
 apiVersion: v1
 kind: Service
 metadata: {name: api}
-spec: {ports: [{name: http, port: 9090}]}
+spec: {ports: [{name: http, port: 9090}, {name: calls, port: 9091, appProtocol: kubernetes.io/h2c}]}
 ---
 apiVersion: networking.k8s.io/v1
 kind: Ingress
@@ -94,11 +94,17 @@ spec:
           - {path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 8080}}}}
           - {path: /api, pathType: Prefix, backend: {service: {name: api, port: {name: http}}}}
           - {path: /none, pathType: Prefix, backend: {service: {name: api, port: {name: nobody}}}}
+          - {path: /just, pathType: Exact, backend: {service: {name: api, port: {number: 9090}}}}
+          - {path: /calls, pathType: Prefix, backend: {service: {name: api, port: {number: 9091}}}}
+          - {path: /ghost, pathType: Prefix, backend: {service: {name: ghost, port: {number: 80}}}}
 END
 kc apply -f "$T/objects.yaml" > /dev/null
 event() { kc get events -o json | jq -e --arg n "$1" --arg r "$2" 'any(.items[]; .involvedObject.name == $n and .reason == $r)' > /dev/null; }
 until_ok 20 event shop TLSSecretMissing
 until_ok 10 event shop InvalidIngressBackend
+says() { kc get events -o json | jq -e --arg n "$1" --arg m "$2" 'any(.items[]; .involvedObject.name == $n and (.message | contains($m)))' > /dev/null; }
+until_ok 10 says shop "port 9091 of Service api is for kubernetes.io/h2c"
+until_ok 10 says shop "there is no Service ghost"
 kc create secret tls shop-cert --cert="$T/shop.crt" --key="$T/shop.key" > /dev/null
 kc annotate ingress shop touched=1 > /dev/null # looked at again at once, not in a minute
 W=$(proxy_of ingress default shop)
@@ -115,6 +121,7 @@ until_ok 30 is_up
 page() { via b "$1" --max-time 5 --cacert "$CA" | jq -r "$2"; }
 until_ok 20 eval '[ "$(page http://shop.tail.test/x .who)" = web ]'
 [ "$(page http://shop.tail.test/x .path)" = /x ] && [ "$(page "http://shop/api/v1?q" '.who + .path')" = "api/api/v1?q" ] || die "paths"
+[ "$(page http://shop/just '.who + .path')$(page http://shop/just/x '.who + .path')" = "api/justweb/just/x" ] || die "pathType Exact"
 [ "$(page https://shop.tail.test/api '.who + .head["x-forwarded-proto"]')" = apihttps ] || die "HTTPS"
 [ "$(page https://shop.tail.test/ '.head["x-forwarded-for"]')" = "$(addr b)" ] || die "who asks"
 page http://shop.tail.test/ '.head["tailscale-user-login"]' | grep -q '^test' || die "the peer's identity"

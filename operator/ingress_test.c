@@ -107,6 +107,31 @@ TEST(the_path_that_was_asked_for_reaches_the_service)
 	done();
 }
 
+TEST(a_path_of_type_exact_is_served_exactly_and_before_a_prefix)
+{
+	ingress("", "\"rules\":[{\"http\":{\"paths\":["
+		    "{\"path\":\"/\",\"pathType\":\"Exact\",\"backend\":{\"service\":{\"name\":"
+		    "\"index\",\"port\":{\"number\":80}}}},"
+		    "{\"path\":\"/\",\"pathType\":\"Prefix\",\"backend\":{\"service\":{\"name\":"
+		    "\"rest\",\"port\":{\"number\":80}}}},"
+		    "{\"path\":\"/a/\",\"pathType\":\"Exact\",\"backend\":{\"service\":{\"name\":"
+		    "\"a\",\"port\":{\"number\":80}}}}]}}]");
+	serve();
+	ck_assert_uint_eq(w.n_notes, 0);
+	ck_assert_str_eq(behind(80, "shop", "/"), "index.shop.svc.cluster.local:80 /");
+	ck_assert_str_eq(behind(80, "shop", "/x"), "rest.shop.svc.cluster.local:80 /x");
+	ck_assert_str_eq(behind(80, "shop", "/a/"), "a.shop.svc.cluster.local:80 /a/");
+	ck_assert_str_eq(behind(80, "shop", "/a"), "rest.shop.svc.cluster.local:80 /a");
+	ck_assert_str_eq(behind(80, "shop", "/a/b"), "rest.shop.svc.cluster.local:80 /a/b");
+	ingress("", "\"rules\":[{\"http\":{\"paths\":[{\"path\":\"/a\",\"pathType\":\"Exact\","
+		    "\"backend\":{\"service\":{\"name\":\"a\",\"port\":{\"number\":80}}}}]}}]");
+	serve(); /* no other path */
+	ck_assert_str_eq(behind(80, "shop", "/a"), "a.shop.svc.cluster.local:80 /a");
+	ck_assert_str_eq(behind(80, "shop", "/a/b"), "");
+	ck_assert_str_eq(behind(80, "shop", "/"), "");
+	done();
+}
+
 TEST(hosts_of_rules_are_sites_and_rules_without_one_belong_to_all)
 {
 	ingress(
@@ -208,6 +233,32 @@ TEST(ports_by_name_are_those_of_the_service_and_unknown_ones_are_told)
 	p.path[1].port = 8443;
 	serve();
 	ck_assert_str_eq(behind(80, "shop", "/s"), "https sec.shop.svc.cluster.local:8443 /s");
+	done();
+}
+
+TEST(back_ends_that_http_1_does_not_reach_and_services_that_are_not_there_are_told)
+{
+	ingress("", "\"rules\":[" RULE("", PATH("/", "main", "\"number\":8080") "," PATH(
+					       "/g", "rpc", "\"name\":\"grpc-web\"")) "]");
+	p.path[1].port = 9090;
+	serve();
+	ck_assert_uint_eq(w.n_notes, 1);
+	ck_assert(noted("port 9090 of Service rpc is for grpc-web"));
+	memcpy(p.path[1].protocol, "http", 5); /* what is said counts more than a name */
+	serve();
+	ck_assert_uint_eq(w.n_notes, 0);
+	memcpy(p.path[0].protocol, "kubernetes.io/h2c", 18);
+	serve();
+	ck_assert(noted("port 8080 of Service main is for kubernetes.io/h2c"));
+	memcpy(p.path[0].protocol, "HTTPS", 6);
+	serve();
+	ck_assert_uint_eq(w.n_notes, 0);
+	ck_assert_str_eq(behind(80, "shop", "/x"), "https main.shop.svc.cluster.local:8080 /x");
+	w.polls = false;
+	p.path[0].is_absent = true;
+	serve();
+	ck_assert(noted("there is no Service main") && w.polls);
+	ck_assert_str_eq(behind(80, "shop", "/x"), "https main.shop.svc.cluster.local:8080 /x");
 	done();
 }
 

@@ -1,8 +1,8 @@
 /* operator/lookup.c - other objects that a parent names, read before its plan is made: the TLS
- * Secret of an Ingress, Services whose ports it names
+ * Secret of an Ingress, the Services behind its paths
  *
- * They are not watched: the Secret may be read only by name, and a proxy is looked at again every
- * POLL_S.
+ * They are not watched: the Secret may be read only by name, and a proxy that depends on what may
+ * change is looked at again every POLL_S.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,34 +55,45 @@ static void take_secret(struct work *w, unsigned status, struct bytes body)
 	}
 }
 
-/* The number of a port of a Service by its name; 0: none. */
-static uint16_t port_named(struct bytes body, const char *name)
+/* What a Service says of the port that a path names, by name or number. */
+static void take_port(struct parent_path *x, struct bytes service)
 {
-	struct bytes ports = kube_at(body, "spec.ports");
+	struct bytes ports = kube_at(service, "spec.ports");
 	struct json j = json_of(ports);
 	char text[64];
 
+	if (x->port_name[0])
+		x->port = 0;
 	if (ports.len == 0)
-		return 0;
+		return;
 	json_arr(&j);
 	while (json_elem(&j)) {
 		struct bytes one = json_raw(&j);
+		const uint16_t number = parent_port_at(one, "port");
 
-		if (kube_str_at(one, "name", text, sizeof text) && strcmp(text, name) == 0)
-			return parent_port_at(one, "port");
+		if (x->port_name[0] ? !kube_str_at(one, "name", text, sizeof text) ||
+					  strcmp(text, x->port_name) != 0
+				    : number != x->port)
+			continue;
+		x->port = number;
+		if (!kube_str_at(one, "appProtocol", x->protocol, sizeof x->protocol))
+			x->protocol[0] = 0;
+		return;
 	}
-	return 0;
 }
 
-static void take_service(struct work *w, struct bytes body)
+static void take_service(struct work *w, bool there, struct bytes body)
 {
 	const char *service = path_of(w)->service;
 
 	for (size_t i = w->lookup - 1; i < w->p.n_paths; i++) {
 		struct parent_path *x = &w->p.path[i];
 
-		if (x->port_name[0] && strcmp(x->service, service) == 0)
-			x->port = port_named(body, x->port_name);
+		if (strcmp(x->service, service) != 0)
+			continue;
+		x->is_absent = !there;
+		if (there)
+			take_port(x, body);
 	}
 }
 
@@ -102,8 +113,8 @@ static void answered(void *ctx, const struct web_reply *r)
 	}
 	if (w->lookup == 0)
 		take_secret(w, r->status, r->body);
-	else if (there)
-		take_service(w, r->body);
+	else
+		take_service(w, there, r->body);
 	w->lookup++;
 	go(w);
 }
@@ -116,10 +127,10 @@ static bool is_needed(const struct work *w)
 	if (w->lookup == 0)
 		return w->p.tls_secret[0];
 	x = path_of(w);
-	if (x->is_bad || !x->port_name[0])
+	if (x->is_bad)
 		return false;
 	for (size_t i = 0; i + 1 < w->lookup; i++)
-		if (w->p.path[i].port_name[0] && strcmp(w->p.path[i].service, x->service) == 0)
+		if (!w->p.path[i].is_bad && strcmp(w->p.path[i].service, x->service) == 0)
 			return false;
 	return true;
 }

@@ -30,7 +30,7 @@ static int fits(const struct parent *p, const struct parent_path *x, const char 
 	return strcmp(x->host, site) == 0 ? 2 : 0;
 }
 
-/* Of equal paths the first counts, one of the site's own host before one of any. */
+/* Of equal paths of a type the first counts, one of the site's own host before one of any. */
 static bool is_hidden(const struct parent *p, size_t at, const char *site)
 {
 	const int rank = fits(p, &p->path[at], site);
@@ -38,7 +38,8 @@ static bool is_hidden(const struct parent *p, size_t at, const char *site)
 	for (size_t i = 0; i < p->n_paths; i++) {
 		const int other = i == at ? 0 : fits(p, &p->path[i], site);
 
-		if (other > 0 && strcmp(p->path[i].path, p->path[at].path) == 0 &&
+		if (other > 0 && p->path[i].is_exact == p->path[at].is_exact &&
+		    strcmp(p->path[i].path, p->path[at].path) == 0 &&
 		    (other > rank || (other == rank && i < at)))
 			return true;
 	}
@@ -47,12 +48,11 @@ static bool is_hidden(const struct parent *p, size_t at, const char *site)
 
 static void handler(struct jsonw *w, const struct render *r, const struct parent_path *x)
 {
-	const bool https = x->port == 443 || strcmp(x->port_name, "https") == 0;
 	char url[768];
 
-	(void)snprintf(url, sizeof url, "%s://%s.%s.svc.%s:%u%s", https ? "https+insecure" : "http",
-		       x->service, r->parent->ns, r->settings->cluster_domain, x->port,
-		       strcmp(x->path, "/") ? x->path : "");
+	(void)snprintf(url, sizeof url, "%s://%s.%s.svc.%s:%u%s",
+		       path_is_tls(x) ? "https+insecure" : "http", x->service, r->parent->ns,
+		       r->settings->cluster_domain, x->port, strcmp(x->path, "/") ? x->path : "");
 	jsonw_key(w, x->path);
 	jsonw_obj(w);
 	jsonw_kstr(w, "Proxy", url);
@@ -67,10 +67,29 @@ static void redirect(struct jsonw *w)
 	jsonw_obj_end(w);
 }
 
+/* Paths of pathType Exact, or the others. */
+static void handlers(struct jsonw *w, const struct render *r, const char *host, bool is_exact)
+{
+	const struct parent *p = r->parent;
+
+	for (size_t i = 0; i < p->n_paths; i++)
+		if (p->path[i].is_exact == is_exact && !is_hidden(p, i, host))
+			handler(w, r, &p->path[i]);
+}
+
+static bool has_exact(const struct parent *p, const char *host)
+{
+	for (size_t i = 0; i < p->n_paths; i++)
+		if (p->path[i].is_exact && !is_hidden(p, i, host))
+			return true;
+	return false;
+}
+
 static void site(struct jsonw *w, const struct render *r, const char *name, unsigned port)
 {
 	const struct parent *p = r->parent;
 	const char *host = strcmp(name, NODE) == 0 || strcmp(name, p->tls_host) == 0 ? NULL : name;
+	const bool redirects = port == 80 && r->want->tls && p->http_redirect;
 	char key[320];
 
 	(void)snprintf(key, sizeof key, "%s:%u", name, port);
@@ -78,13 +97,17 @@ static void site(struct jsonw *w, const struct render *r, const char *name, unsi
 	jsonw_obj(w);
 	jsonw_key(w, "Handlers");
 	jsonw_obj(w);
-	if (port == 80 && r->want->tls && p->http_redirect)
+	if (redirects)
 		redirect(w);
 	else
-		for (size_t i = 0; i < p->n_paths; i++)
-			if (!is_hidden(p, i, host))
-				handler(w, r, &p->path[i]);
+		handlers(w, r, host, false);
 	jsonw_obj_end(w);
+	if (!redirects && has_exact(p, host)) {
+		jsonw_key(w, "ExactHandlers");
+		jsonw_obj(w);
+		handlers(w, r, host, true);
+		jsonw_obj_end(w);
+	}
 	jsonw_obj_end(w);
 }
 

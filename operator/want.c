@@ -400,6 +400,67 @@ bool path_is_served(const struct parent_path *x)
 	return !x->is_bad && x->port != 0 && !strchr(x->host, '*');
 }
 
+bool path_is_tls(const struct parent_path *x)
+{
+	return x->port == 443 || strcmp(x->port_name, "https") == 0 ||
+	       strcasecmp(x->protocol, "https") == 0 ||
+	       strcmp(x->protocol, "kubernetes.io/wss") == 0;
+}
+
+/* Protocols of back ends that HTTP/1.1 does not carry: by appProtocol, or by a port's name as
+ * service meshes read it. */
+static const char *http2_of(const struct parent_path *x)
+{
+	static const char *const names[] = { "grpc", "h2c", "http2" };
+
+	if (x->protocol[0])
+		return strcmp(x->protocol, "kubernetes.io/h2c") == 0 ||
+			       strcasecmp(x->protocol, "grpc") == 0 ||
+			       strcasecmp(x->protocol, "h2c") == 0 ||
+			       strcasecmp(x->protocol, "http2") == 0
+			   ? x->protocol
+			   : NULL;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const size_t n = strlen(names[i]);
+
+		if (strncmp(x->port_name, names[i], n) == 0 &&
+		    (!x->port_name[n] || x->port_name[n] == '-'))
+			return x->port_name;
+	}
+	return NULL;
+}
+
+static void ingress_path(struct want *w, const struct parent_path *x)
+{
+	if (x->is_bad) {
+		note(w, "InvalidIngressBackend",
+		     "path %.100s is left out: its backend must be a Service with a port, "
+		     "the path plain",
+		     x->path);
+	} else if (strchr(x->host, '*')) {
+		note(w, "InvalidIngressBackend",
+		     "host %.100s is left out: a name with * is not served", x->host);
+	} else if (x->port == 0) {
+		note(w, "InvalidIngressBackend",
+		     "path %.100s is left out: there is no Service %.63s with a port "
+		     "named %.63s",
+		     x->path, x->service, x->port_name);
+	} else if (x->is_absent) {
+		w->polls = true;
+		note(w, "InvalidIngressBackend",
+		     "path %.100s: there is no Service %.63s: requests are answered with 502 until "
+		     "there is",
+		     x->path, x->service);
+	} else if (http2_of(x)) {
+		note(w, "NotSupported",
+		     "path %.100s: port %u of Service %.63s is for %.63s, and requests reach it "
+		     "over "
+		     "HTTP/1.1: gRPC and other HTTP/2 need a LoadBalancer Service, which forwards "
+		     "TCP",
+		     x->path, x->port, x->service, http2_of(x));
+	}
+}
+
 static void ingress_paths(struct want *w, const struct parent *p)
 {
 	bool any = false;
@@ -409,22 +470,7 @@ static void ingress_paths(struct want *w, const struct parent *p)
 
 		w->polls = w->polls || x->port_name[0];
 		any = any || path_is_served(x);
-		if (x->is_bad)
-			note(w, "InvalidIngressBackend",
-			     "path %.100s is left out: its backend must be a Service with a port, "
-			     "the path plain",
-			     x->path);
-		else if (strchr(x->host, '*'))
-			note(w, "InvalidIngressBackend",
-			     "host %.100s is left out: a name with * is not served", x->host);
-		else if (x->port == 0)
-			note(w, "InvalidIngressBackend",
-			     "path %.100s is left out: there is no Service %.63s with a port "
-			     "named %.63s",
-			     x->path, x->service, x->port_name);
-		else if (x->is_exact)
-			note(w, "NotSupported", "path %.100s: pathType Exact is served as Prefix",
-			     x->path);
+		ingress_path(w, x);
 	}
 	if (!any)
 		invalid(w, "NoValidBackends",

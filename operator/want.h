@@ -72,6 +72,7 @@ void want_make(struct want *w, const struct parent *p, const struct settings *s,
 const char *want_class(const struct parent *p,
 		       const struct settings *s); /* the name to look up; "" for none */
 bool path_is_served(const struct parent_path *x);
+bool path_is_tls(const struct parent_path *x); /* its back end is spoken to by TLS */
 bool hostname_is_valid(const char *name); /* RFC 1123 label */
 bool tags_are_valid(const char *tags);    /* "tag:a,tag:b-c" */
 

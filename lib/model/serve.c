@@ -337,8 +337,8 @@ static bool is_empty_text(const struct json *at)
 	       json_str(&j, one, sizeof one) == 0 && json_ok(&j);
 }
 
-static void read_handler(struct reading *r, struct serve_site *site, struct bytes mount,
-			 struct bytes value)
+static void read_handler(struct reading *r, struct serve_site *site, bool is_exact,
+			 struct bytes mount, struct bytes value)
 {
 	struct json j = json_of(value);
 	struct serve_handler *h =
@@ -349,6 +349,7 @@ static void read_handler(struct reading *r, struct serve_site *site, struct byte
 
 	if (!h)
 		return;
+	h->is_exact = is_exact;
 	snprintf(where, sizeof where, "Web %.60s %.*s", site->host, (int)MIN_OF(mount.len, 40),
 		 (const char *)mount.data);
 	if (!json_unescape(mount, text, sizeof text) || text[0] != '/')
@@ -402,14 +403,16 @@ static void read_site(struct reading *r, struct bytes key, struct bytes value)
 	fold_name(site->host);
 	json_obj(&j);
 	while (json_key(&j, &key)) {
-		if (!json_key_is(key, "Handlers")) {
+		const bool is_exact = json_key_is(key, "ExactHandlers");
+
+		if (!is_exact && !json_key_is(key, "Handlers")) {
 			json_skip(&j);
 			continue;
 		}
 		handlers = json_of(json_raw(&j));
 		json_obj(&handlers);
 		while (json_key(&handlers, &mount))
-			read_handler(r, site, mount, json_raw(&handlers));
+			read_handler(r, site, is_exact, mount, json_raw(&handlers));
 		if (!json_done(&handlers))
 			fail(r, "Web %.80s: malformed", site->host);
 	}
@@ -606,10 +609,20 @@ static const struct serve_handler *mounted(const struct serve_site *site, const 
 	for (size_t i = 0; i < site->n; i++) {
 		const char *m = site->v[i].mount;
 
+		if (site->v[i].is_exact)
+			continue;
 		if (slash ? strncmp(m, path, n) == 0 && strcmp(m + n, "/") == 0
 			  : strcmp(m, path) == 0)
 			return &site->v[i];
 	}
+	return NULL;
+}
+
+static const struct serve_handler *exactly(const struct serve_site *site, const char *path)
+{
+	for (size_t i = 0; i < site->n; i++)
+		if (site->v[i].is_exact && strcmp(site->v[i].mount, path) == 0)
+			return &site->v[i];
 	return NULL;
 }
 
@@ -661,7 +674,9 @@ const struct serve_handler *serve_handler_of(const struct serve_site *site, stru
 	if (text && clean && http1_unescape(path, false, text, HTTP1_TARGET_MAX + 1, &len) &&
 	    text[0] == '/') {
 		serve_clean_path(text, clean);
-		h = mounted(site, text, false);
+		h = exactly(site, text);
+		if (!h)
+			h = mounted(site, text, false);
 		if (!h)
 			h = covering(site, clean);
 		n = h ? strlen(h->mount) : 0;

@@ -2,8 +2,9 @@
  * HTTP with what (containerboot.md 11)
  *
  * The JSON of the Go client: TCP (TCPForward, TerminateTLS, ProxyProtocol; HTTP, HTTPS) and Web
- * with its handlers (Proxy, Text, Path, Redirect). Pure. ${TS_CERT_DOMAIN} stands for a name of the
- * node. What is understood and not offered (Funnel, Services) becomes a note, what is malformed an
+ * with its handlers (Proxy, Text, Path, Redirect). Beside a site's Handlers there may be
+ * ExactHandlers, which answer for their path and nothing below it and come first; they are ours,
+ * and the Go client skips them. Pure. ${TS_CERT_DOMAIN} stands for a name of the node. What is understood and not offered (Funnel, Services) becomes a note, what is malformed an
  * error that names its place.
  */
 #ifndef MODEL_SERVE_H
@@ -49,7 +50,8 @@ struct serve_port {
 
 enum serve_action { SERVE_PROXY, SERVE_TEXT, SERVE_PATH, SERVE_REDIRECT };
 struct serve_handler {
-	char *mount; /* begins with '/' */
+	char *mount;   /* begins with '/' */
+	bool is_exact; /* answers for mount alone */
 	enum serve_action action;
 	struct serve_to to; /* of a proxy */
 	char *value;        /* text, file or directory, where to */
@@ -82,7 +84,7 @@ const struct serve_port *serve_port_of(const struct serve *s, uint16_t port); /*
 /* host: as a request has it, with or without port. A short name is one of the tailnet, an address
  * is the node itself. NULL: nobody of that name is served there. */
 const struct serve_site *serve_site_of(const struct serve *s, uint16_t port, struct bytes host);
-/* path: as sent, escaped. The handler whose mount covers most of it, and what is left of the path
+/* path: as sent, escaped. The exact handler of it, or the one whose mount covers most of it, and what is left of the path
  * behind the mount (escaped; empty or beginning with '/'). NULL: none, or a path that leads out of
  * its mount. */
 const struct serve_handler *serve_handler_of(const struct serve_site *site, struct bytes path,

@@ -267,6 +267,46 @@ TEST(the_longest_mount_answers_and_the_rest_of_the_path_is_handed_on)
 	s = NULL;
 }
 
+TEST(an_exact_handler_answers_for_its_path_alone_and_before_all_others)
+{
+	static const struct {
+		const char *path, *answer;
+	} rows[] = {
+		{ "/", "index" },     { "/x", "rest" },      { "/a", "a" },      { "/%61", "a" },
+		{ "/a/", "below a" }, { "/a/b", "below a" }, { "/A", "rest" },   { "/ab", "rest" },
+		{ "/b/", "b slash" }, { "/b", "rest" },      { "/b/c", "rest" }, { "//", "rest" },
+	};
+
+	ck_assert_msg(
+	    parse("{\"TCP\":{\"80\":{\"HTTP\":true}},\"Web\":{\"web.tail.test:80\":{\"Handlers\":{"
+		  "\"/\":{\"Text\":\"rest\"},\"/a\":{\"Text\":\"below a\"}},\"ExactHandlers\":{"
+		  "\"/\":{\"Text\":\"index\"},\"/a\":{\"Text\":\"a\"},\"/b/\":{\"Text\":\"b "
+		  "slash\"}}}}}"),
+	    "%s", e.text);
+	ck_assert_uint_eq(s->n_notes, 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct bytes rest;
+		const struct serve_handler *h =
+		    serve_handler_of(&s->site[0], bytes_str(rows[i].path), &rest);
+
+		ck_assert_msg(h && strcmp(h->value, rows[i].answer) == 0, "%s: %s", rows[i].path,
+			      h ? h->value : "nobody");
+	}
+	ck_assert_msg(parse("{\"TCP\":{\"80\":{\"HTTP\":true}},\"Web\":{\"web.tail.test:80\":{"
+			    "\"ExactHandlers\":{\"/a\":{\"Text\":\"a\"}}}}}"),
+		      "%s", e.text);
+	{
+		struct bytes rest;
+
+		ck_assert_ptr_null(serve_handler_of(&s->site[0], bytes_str("/a/b"), &rest));
+		ck_assert_ptr_null(serve_handler_of(&s->site[0], bytes_str("/"), &rest));
+	}
+	check_bad("{\"Web\":{\"a:80\":{\"ExactHandlers\":{\"a\":{\"Text\":\"a\"}}}}}",
+		  "begins with /");
+	serve_free(s);
+	s = NULL;
+}
+
 TEST(a_site_is_found_by_its_name_a_short_name_or_an_address)
 {
 	static const char *const hosts[] = { "web.tail.test", "WEB.tail.test.:80", "web",

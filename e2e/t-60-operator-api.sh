@@ -19,7 +19,7 @@ for id in 907 908 909; do
 done
 
 # --- a Service, from annotation to nothing left
-operator op-a
+operator op-a OPERATOR_LOGGING=trace
 A=$PID
 kc create service clusterip web --tcp=80:80 > /dev/null
 kc annotate svc web tailscale.com/expose=true tailscale.com/hostname=shop tailscale.com/tags=tag:web,tag:prod > /dev/null
@@ -64,9 +64,20 @@ kc -n tailpod delete role "$P" > /dev/null
 until_ok 10 kc -n tailpod get role "$P"
 say "what was changed is put right"
 
+# a proxy that asks for another key: its device goes, and it gets one
+key_of() { kc -n tailpod get secret "$1-0" -o jsonpath='{.data.authkey}' | base64 -d; }
+kc -n tailpod patch secret "$P-0" --type merge -p "{\"data\":{\"reissue_authkey\":\"$(b64 hskey-auth-1)\"}}" > /dev/null
+reissued() { case $(key_of "$P") in "" | hskey-auth-1) return 1 ;; hskey-auth-*) ;; esac; }
+until_ok 60 reissued
+grep -q '^DELETE /api/v1/node/7' "$T/keys" || die "the device that asked for another key stays"
+kc -n tailpod patch secret "$P-0" --type merge -p '{"data":{"reissue_authkey":null}}' > /dev/null
+joins "$P" 8 shop.tail.test 100.64.0.8
+until_ok 10 key_is_gone
+say "a key is issued anew on demand"
+
 kc delete svc web --timeout=20s > /dev/null
 until_ok 10 nothing_left
-grep -q '^DELETE /api/v1/node/7' "$T/keys"
+grep -q '^DELETE /api/v1/node/8' "$T/keys"
 say "nothing is left of it"
 
 # --- each kind, and what cannot be done is said
@@ -135,6 +146,15 @@ until_ok 10 is_reason RoutesNotApproved connector cn
 kc get connector cn -o jsonpath='{.status.conditions[0].message}' | grep -qx "headscale nodes approve-routes -i 21 -r 10.40.0.0/14"
 in_ns kube curl -s -X POST -d '["10.40.0.0/14"]' http://127.0.0.1:18080/approve > /dev/null
 until_ok 20 is_reason ConnectorCreated connector cn
+# each answer says which generation of the object it is about
+observed() { kc get "$@" -o json | jq -e '.metadata.generation == .status.conditions[0].observedGeneration'; }
+for o in "connector cn" "proxyclass good" "proxyclass bad" "recorder rec"; do
+	# shellcheck disable=SC2086
+	until_ok 10 observed $o
+done
+kc patch connector cn --type merge -p '{"spec":{"subnetRouter":{"advertiseRoutes":["10.41.0.0/16"]}}}' > /dev/null
+until_ok 20 is_reason RoutesNotApproved connector cn
+[ "$(kc get connector cn -o jsonpath='{.metadata.generation}')" = 2 ] && observed connector cn > /dev/null || die "observedGeneration"
 kc delete -f "$T/all.yaml" --timeout=30s > /dev/null
 until_ok 20 nothing_left
 say "every kind is answered, and goes again"
@@ -159,6 +179,12 @@ never grep -E 'DELETE /api/v1/node/90[89]' "$T/keys"
 until_ok 60 eval '! ledger | grep -qx -e 7 -e 21' # deleted with their proxies
 kc -n tailpod delete cm hand-907 hand-908 hand-909 > /dev/null
 say "orphans are swept"
+
+# keys were in Secrets and nowhere else: no object, no log at its finest, no argument, no variable
+kc get cm,svc,sts,role,ingress,connector,event -A -o json > "$T/objects.json"
+tr '\0' '\n' < "/proc/$A/cmdline" > "$T/args"; tr '\0' '\n' < "/proc/$A/environ" >> "$T/args"
+[ "$(grep -c "audit: auth key" "$T/op-a.log")" -ge 5 ] && grep -q OPERATOR_LOGGING=trace "$T/args" || die "these are not the log and the variables to look at"
+never grep -e hskey-auth -e hskey-api "$T/op-a.log" "$T/objects.json" "$T/args"
 stop "$A"
 
 # --- killed at random moments, while others change the same objects: it converges, and mints no more keys than proxies and deaths

@@ -49,6 +49,33 @@ render() { "$HELM" template op $C -n tailpod --kube-version 1.35.0 "$@"; }
 kc apply -f $C/crds > /dev/null
 kc create ns tailpod > /dev/null
 kc -n tailpod create sa default > /dev/null # by a controller in a whole cluster
+kc apply -f - > /dev/null <<-'END' # of the Prometheus operator, as far as a ServiceMonitor of ours goes
+	apiVersion: apiextensions.k8s.io/v1
+	kind: CustomResourceDefinition
+	metadata: {name: servicemonitors.monitoring.coreos.com}
+	spec:
+	  group: monitoring.coreos.com
+	  scope: Namespaced
+	  names: {kind: ServiceMonitor, listKind: ServiceMonitorList, plural: servicemonitors, singular: servicemonitor}
+	  versions:
+	    - name: v1
+	      served: true
+	      storage: true
+	      schema:
+	        openAPIV3Schema:
+	          type: object
+	          required: [spec]
+	          properties:
+	            spec:
+	              type: object
+	              required: [endpoints, selector]
+	              properties:
+	                selector: {type: object, properties: {matchLabels: {type: object, additionalProperties: {type: string}}}}
+	                endpoints:
+	                  type: array
+	                  items: {type: object, properties: {port: {type: string}, interval: {type: string, pattern: '^[0-9]+(ms|s|m|h)$'}}}
+END
+until_ok 20 kc get servicemonitors
 kc label ns tailpod pod-security.kubernetes.io/enforce=restricted > /dev/null
 n=0
 for values in "--set credentials.apiKey=x" "--set oauth.clientId=a,oauth.clientSecret=b" "--set credentials.kind=authKey,credentials.authKey=k" \
@@ -57,6 +84,8 @@ for values in "--set credentials.apiKey=x" "--set oauth.clientId=a,oauth.clientS
 	"--set coordinator.enabled=true,coordinator.host=hs.example.com,coordinator.service.type=NodePort,coordinator.service.nodePort=30443,coordinator.service.stunPort=30478,coordinator.persistence.enabled=false,coordinator.policy=x" \
 	"--set-json oauthSecretVolume={\"secret\":{\"secretName\":\"x\"}}" \
 	"--set credentials.apiKey=x,networkPolicy.metricsFrom={monitoring},ingressClass.name=tailpod,ingressClass.tlsSecrets=true,proxyConfig.derpHTTP=true" \
+	"--set credentials.apiKey=x,serviceMonitor.enabled=true,serviceMonitor.labels.team=a,imagePullSecrets[0].name=s --set-string headscaleUser=7" \
+	"--set credentials.apiKey=x,operatorConfig.image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000,operatorConfig.priorityClassName=p,operatorConfig.defaultLoadBalancer=true,fullnameOverride=f,clusterDomain=c.example" \
 	"--set credentials.apiKey=x,ingressClass.enabled=false,podDisruptionBudget.enabled=false,networkPolicy.enabled=false"; do
 	# shellcheck disable=SC2086
 	render $values > "$T/chart-$n.yaml"

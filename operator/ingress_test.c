@@ -163,7 +163,11 @@ TEST(hosts_of_rules_are_sites_and_rules_without_one_belong_to_all)
 				 "all.shop.svc.cluster.local:80 /all");
 		ck_assert_str_eq(behind(port, "x.example.com", "/w"), "");
 	}
-	ck_assert(noted("*.example.com"));
+	ck_assert(noted("*.example.com") && !noted("only the first host"));
+	ingress("", "\"tls\":[{\"hosts\":[\"shop.example.com\",\"too.example.com\"],\"secretName\":"
+		    "\"c\"}],\"rules\":[" RULE("", PATH("/", "main", "\"number\":80")) "]");
+	serve();
+	ck_assert(noted("only the first host"));
 	done();
 }
 

@@ -50,7 +50,9 @@ static bool is_known(enum kind kind, const char *name)
 					    "operator-last-set-ts-tailnet-target-fqdn" };
 	static const char *const ingress[] = { "tags", "proxy-class", "hostname", "http-redirect" };
 	const char *const *list = kind == KIND_INGRESS ? ingress : ours;
-	const size_t n = kind == KIND_INGRESS ? ARRAY_LEN(ingress) : ARRAY_LEN(ours);
+	const size_t n = kind == KIND_INGRESS   ? ARRAY_LEN(ingress)
+			 : kind == KIND_SERVICE ? ARRAY_LEN(ours)
+						: 0; /* other kinds have fields */
 
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(list[i], name) == 0)
@@ -78,6 +80,19 @@ static void text_of(struct parent *p, struct json *j, char *out, size_t cap)
 	}
 }
 
+/* "true" or "false"; anything else has no effect and is told. */
+static bool switch_of(struct parent *p, struct json *j, const char *name)
+{
+	char value[16], text[64];
+
+	text_of(p, j, value, sizeof value);
+	if (value[0] && strcmp(value, "true") != 0 && strcmp(value, "false") != 0) {
+		(void)snprintf(text, sizeof text, "%s: \"%s\" (it is true or false)", name, value);
+		note_unknown(p, text);
+	}
+	return strcmp(value, "true") == 0;
+}
+
 static void annotations(struct parent *p, struct bytes text)
 {
 	struct json j = json_of(text);
@@ -87,7 +102,7 @@ static void annotations(struct parent *p, struct bytes text)
 		return;
 	json_obj(&j);
 	while (json_key(&j, &key)) {
-		char name[128], value[16];
+		char name[128];
 
 		if (!json_unescape(key, name, sizeof name) ||
 		    strncmp(name, PREFIX, strlen(PREFIX)) != 0) {
@@ -99,11 +114,9 @@ static void annotations(struct parent *p, struct bytes text)
 			note_unknown(p, name);
 			json_skip(&j);
 		} else if (strcmp(name, "expose") == 0) {
-			text_of(p, &j, value, sizeof value);
-			p->expose = strcmp(value, "true") == 0;
+			p->expose = switch_of(p, &j, name);
 		} else if (strcmp(name, "http-redirect") == 0) {
-			text_of(p, &j, value, sizeof value);
-			p->http_redirect = strcmp(value, "true") == 0;
+			p->http_redirect = switch_of(p, &j, name);
 		} else if (strcmp(name, "hostname") == 0) {
 			text_of(p, &j, p->hostname, sizeof p->hostname);
 		} else if (strcmp(name, "tags") == 0) {
@@ -288,6 +301,7 @@ static void ingress(struct parent *p, struct bytes spec)
 				json_str(&h, p->tls_host, sizeof p->tls_host);
 			if (!json_ok(&h) || !name_is_plain(p->tls_host))
 				p->too_long = true;
+			p->many_tls_hosts = json_ok(&h) && json_elem(&h);
 		}
 		p->many_tls = json_elem(&j);
 	}
@@ -429,7 +443,8 @@ bool parent_parse(struct parent *p, enum kind kind, struct bytes json)
 	if (!kube_member(o.annotations, NOTE_EXTERNAL, p->external_saved, sizeof p->external_saved,
 			 NULL))
 		p->external_saved[0] = 0;
-	if (kube_has_member(o.labels, PREFIX "proxy-class") &&
+	if ((kind == KIND_SERVICE || kind == KIND_INGRESS) &&
+	    kube_has_member(o.labels, PREFIX "proxy-class") &&
 	    !kube_member(o.labels, PREFIX "proxy-class", p->proxy_class, sizeof p->proxy_class,
 			 NULL))
 		p->too_long = true;

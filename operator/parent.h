@@ -89,7 +89,7 @@ struct parent {
 	struct parent_path *path; /* n_paths of them, or NULL */
 	size_t n_paths;
 	char tls_host[256], tls_secret[KUBE_NAME_MAX + 1];
-	bool too_many_paths, many_tls, http_redirect;
+	bool too_many_paths, many_tls, many_tls_hosts, http_redirect;
 	/* spec of a Connector */
 	char routes[ROUTES_MAX], host_prefix[64];
 	bool exit_node, app_connector;

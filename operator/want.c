@@ -364,6 +364,11 @@ static void ingress_tls(struct want *w, const struct parent *p, const struct fac
 {
 	const enum tls_state state = f ? f->tls : TLS_NONE;
 
+	if (p->many_tls_hosts)
+		note(
+		    w, "NotSupported",
+		    "spec.tls: only the first host names the node; pages under another name need a "
+		    "rule with that host");
 	if (!p->tls_secret[0]) {
 		if (p->tls_host[0])
 			note(w, "TLSNotSupported",
@@ -531,6 +536,9 @@ static void connector(struct want *w, const struct parent *p, const struct setti
 	tags_of(w, p, s);
 	w->role = ROLE_ROUTER;
 	memcpy(w->routes, p->routes, sizeof w->routes);
+	if (p->hostname[0] && p->host_prefix[0])
+		invalid(w, "ConnectorInvalid",
+			"spec.hostname and spec.hostnamePrefix exclude each other");
 	if (p->app_connector)
 		invalid(w, "ConnectorInvalid",
 			"spec.appConnector is not supported by this version");

@@ -8,7 +8,9 @@ static const struct {
 } rows[] = {
 	{ EXPOSE, "", CLUSTER_IP, ROLE_INGRESS, NULL, NULL },
 	{ "", "", CLUSTER_IP, ROLE_NONE, NULL, NULL },
-	{ "\"tailscale.com/expose\":\"yes\"", "", CLUSTER_IP, ROLE_NONE, NULL, NULL },
+	{ "\"tailscale.com/expose\":\"yes\"", "", CLUSTER_IP, ROLE_NONE, "NotSupported",
+	  "expose: \"yes\"" },
+	{ "\"tailscale.com/expose\":\"false\"", "", CLUSTER_IP, ROLE_NONE, NULL, NULL },
 	{ "", "",
 	  "\"clusterIP\":\"10.0.0.1\",\"type\":\"LoadBalancer\",\"loadBalancerClass\":"
 	  "\"tailscale\"",
@@ -64,7 +66,10 @@ TEST(wishes_of_services_become_roles_or_words_why_not)
 			ck_assert_str_eq(w.reason, rows[i].reason);
 			ck_assert_msg(strstr(w.message, rows[i].words) != NULL, "row %zu: %s", i,
 				      w.message);
-		} else if (rows[i].words) {
+		} else if (!rows[i].words) {
+			ck_assert_msg(w.n_notes == 0, "row %zu: %s", i, w.note[0].message);
+		} else {
+			ck_assert(parent_matters(&p, "tailscale", false));
 			ck_assert_uint_ge(w.n_notes, 1);
 			ck_assert_str_eq(w.note[0].reason, rows[i].reason);
 			ck_assert(strstr(w.note[0].message, rows[i].words));
@@ -209,6 +214,8 @@ TEST(kinds_that_are_not_offered_are_answered_and_connectors_checked)
 		{ KIND_CONNECTOR, "{\"subnetRouter\":{\"advertiseRoutes\":[\"0.0.0.0/0\"]}}",
 		  ROLE_KEEP, "no subnet" },
 		{ KIND_CONNECTOR, "{\"appConnector\":{}}", ROLE_KEEP, "appConnector" },
+		{ KIND_CONNECTOR, "{\"exitNode\":true,\"hostname\":\"a\",\"hostnamePrefix\":\"b\"}",
+		  ROLE_KEEP, "exclude each other" },
 		{ KIND_CONNECTOR,
 		  "{\"replicas\":2,\"subnetRouter\":{\"advertiseRoutes\":[\"10.0.0.0/8\"]}}",
 		  ROLE_KEEP, "replicas" },
@@ -229,6 +236,58 @@ TEST(kinds_that_are_not_offered_are_answered_and_connectors_checked)
 			ck_assert_msg(strstr(w.message, all[i].words) != NULL, "%s", w.message);
 		parent_fini(&p);
 	}
+}
+
+/* Annotations that the Go operator reads on any kind: acted on, or named in a note. */
+TEST(every_annotation_is_acted_on_or_told_on_each_kind)
+{
+	static const struct {
+		const char *name, *value;
+		bool on_service, on_ingress; /* acted on there */
+	} all[] = {
+		{ "expose", "true", true, false },
+		{ "hostname", "h", true, true },
+		{ "tags", "tag:a", true, true },
+		{ "proxy-class", "c", true, true },
+		{ "proxy-group", "g", false, false },
+		{ "tailnet-ip", "100.64.0.9", true, false },
+		{ "ts-tailnet-target-ip", "100.64.0.9", true, false },
+		{ "tailnet-fqdn", "a.b.c", true, false },
+		{ "experimental-forward-cluster-traffic-via-ingress", "true", false, false },
+		{ "funnel", "true", false, false },
+		{ "http-redirect", "true", false, true },
+		{ "http-endpoint", "enabled", false, false },
+		{ "share-acme-account", "true", false, false },
+		{ "not-invented-yet", "x", false, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		for (int kind = 0; kind < KIND_N; kind++) {
+			const bool acts = (kind == KIND_SERVICE && all[i].on_service) ||
+					  (kind == KIND_INGRESS && all[i].on_ingress);
+			char text[1024];
+			struct parent p;
+			struct want w;
+
+			(void)snprintf(
+			    text, sizeof text,
+			    "{\"metadata\":{\"name\":\"x\",\"namespace\":\"n\",\"uid\":"
+			    "\"u\",\"annotations\":{\"tailscale.com/%s\":\"%s\"}},\"spec\":{"
+			    "\"ingressClassName\":\"tailscale\"}}",
+			    all[i].name, all[i].value);
+			ck_assert(parent_parse(&p, (enum kind)kind, bytes_str(text)));
+			ck_assert_msg((strstr(p.unknown, all[i].name) == NULL) == acts, "%s on %s",
+				      all[i].name, kinds[kind].kind);
+			want_make(&w, &p, &fixture_settings, NULL, NULL);
+			if (!acts && kinds[kind].is_offered)
+				ck_assert_msg(
+				    w.n_notes > 0 && strstr(w.note[0].message, all[i].name),
+				    "%s on %s is not told", all[i].name, kinds[kind].kind);
+			if (!kinds[kind].is_offered) /* the kind as a whole is answered */
+				ck_assert(w.is_invalid);
+			ck_assert(acts || parent_matters(&p, "tailscale", false));
+			parent_fini(&p);
+		}
 }
 
 TEST(tags_and_hostnames_that_a_control_server_would_refuse_are_refused)

@@ -23,11 +23,45 @@ static void on_reap(void *ctx)
 	free(c);
 }
 
+/* --- those that are nobody's yet, by age --- */
+
+static void young_add(struct conn *c)
+{
+	struct serve *s = c->s;
+
+	c->is_young = true;
+	c->older = s->youngest;
+	if (c->older)
+		c->older->younger = c;
+	else
+		s->oldest = c;
+	s->youngest = c;
+}
+
+static void young_del(struct conn *c)
+{
+	struct serve *s = c->s;
+
+	if (!c->is_young)
+		return;
+	c->is_young = false;
+	if (c->younger)
+		c->younger->older = c->older;
+	else
+		s->youngest = c->older;
+	if (c->older)
+		c->older->younger = c->younger;
+	else
+		s->oldest = c->younger;
+	c->younger = c->older = NULL;
+}
+
 static void forget(struct conn *c) /* the stream is gone or about to be */
 {
 	struct serve *s = c->s;
 
 	loop_timer_fini(&c->timer);
+	young_del(c);
 	if (c->prev)
 		c->prev->next = c->next;
 	else
@@ -229,6 +263,7 @@ static void feed(struct conn *c, struct bytes in)
 static void upgraded(struct conn *c)
 {
 	loop_timer_set(&c->timer, MONO_NEVER);
+	young_del(c);
 	stream_keepalive(c->stream, 60, 15, 4);
 	if (c->in.len > 0)
 		feed(c, buf_bytes(&c->in));
@@ -381,9 +416,20 @@ static const struct stream_ops ops = { .room = on_room,
 
 enum door { DOOR_TCP, DOOR_LOCAL, DOOR_METRICS };
 
+/* Connections that only hold a place do not keep nodes out: the oldest of those that have asked for
+ * nothing but pages gives way. */
+static bool make_room(struct serve *s)
+{
+	if (s->n_conns >= s->max_conns && s->oldest) {
+		s->count.refused_connections++;
+		conn_end(s->oldest);
+	}
+	return s->n_conns < s->max_conns;
+}
+
 static void adopt(struct serve *s, int fd, const struct ipport *from, enum door door)
 {
-	struct conn *c = s->n_conns < s->max_conns ? calloc(1, sizeof *c) : NULL;
+	struct conn *c = make_room(s) ? calloc(1, sizeof *c) : NULL;
 
 	if (!c) {
 		s->count.refused_connections++;
@@ -418,6 +464,8 @@ static void adopt(struct serve *s, int fd, const struct ipport *from, enum door 
 		s->conns->prev = c;
 	s->conns = c;
 	s->n_conns++;
+	if (door != DOOR_LOCAL)
+		young_add(c);
 	expect(c, CONN_HEAD_S + 10);
 }
 

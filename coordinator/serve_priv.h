@@ -39,6 +39,8 @@ struct conn {
 	struct serve *s;
 	struct stream *stream; /* NULL: over, waits to be freed */
 	struct conn *next, *prev;
+	struct conn *younger, *older; /* in the list of those that are nobody's yet */
+	bool is_young;
 	enum conn_mode mode;
 	struct ipport from;
 	bool is_local, is_metrics, must_close, has_head;
@@ -69,6 +71,8 @@ struct serve {
 	struct api api;
 	struct ratelimit handshakes, api_calls;
 	struct conn *conns; /* list */
+	/* those from the network that speak HTTP still: strangers, until a machine has them */
+	struct conn *youngest, *oldest;
 	size_t n_conns, max_conns;
 	struct conn **by_session, **by_derp;
 	size_t cap_session, cap_derp;

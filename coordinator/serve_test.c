@@ -269,6 +269,23 @@ TEST(malformed_requests_are_answered_and_closed)
 	clean();
 }
 
+TEST(connections_that_say_nothing_make_room_for_those_that_do)
+{
+	int fd[40];
+
+	begin("limits: {connections: 16}");
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
+		fd[i] = dial(false);
+		ck_assert_int_ge(fd[i], 0);
+	}
+	ck_assert_uint_eq(request(false, "GET", "/health", "", ""), 200);
+	ck_assert_uint_eq(request(true, "GET", "/health", "", ""), 200);
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+		close(fd[i]);
+	stop(SIGTERM, true);
+	clean();
+}
+
 TEST(head_and_body_beyond_their_limits_are_refused)
 {
 	char *big = malloc(3 << 20);

@@ -515,8 +515,9 @@ static size_t take(struct buf *b, struct bytes in)
 
 size_t httpproxy_client(struct httpproxy *p, struct bytes in)
 {
-	size_t n = p->state == AT_END ? in.len
-				      : take(&p->in, in); /* at the end what comes is thrown away */
+	size_t n = p->state == AT_END   ? in.len /* what comes is thrown away */
+		   : p->state == AT_ASK ? 0      /* the head's fields are views into what came */
+					: take(&p->in, in);
 
 	run(p);
 	return n;

@@ -59,7 +59,8 @@ struct httpproxy *httpproxy_new(void); /* NULL: out of memory */
 struct httpproxy *httpproxy_new_reverse(void);
 void httpproxy_free(struct httpproxy *p);
 
-size_t httpproxy_client(struct httpproxy *p, struct bytes in); /* bytes taken */
+/* Bytes taken: none from HTTPPROXY_REQUEST on until it is decided. */
+size_t httpproxy_client(struct httpproxy *p, struct bytes in);
 void httpproxy_client_end(struct httpproxy *p);
 size_t httpproxy_backend(struct httpproxy *p, struct bytes in);
 void httpproxy_backend_end(struct httpproxy *p);

@@ -339,6 +339,29 @@ TEST(reverse_each_request_is_asked_about_and_fields_are_put_instead_of_the_clien
 	ck_assert_int_eq(httpproxy_next(p), HTTPPROXY_CLOSE);
 }
 
+TEST(reverse_nothing_is_taken_while_a_request_waits_to_be_decided)
+{
+	const char two[] = "GET /first HTTP/1.1\r\nHost: a\r\n\r\n"
+			   "GET /second?x HTTP/1.1\r\nHost: b\r\n\r\n";
+	struct httpproxy_request rq;
+	char more[8000];
+
+	memset(more, 'm', sizeof more);
+	httpproxy_free(p);
+	p = httpproxy_new_reverse();
+	ck_assert_uint_eq(httpproxy_client(p, bytes_str(two)), strlen(two));
+	ck_assert_int_eq(httpproxy_next(p), HTTPPROXY_REQUEST);
+	httpproxy_answer(p, 204, NULL, NULL, 0, bytes_of(NULL, 0));
+	httpproxy_client_sent(p, httpproxy_to_client(p).len); /* the second is found */
+	ck_assert_uint_eq(httpproxy_client(p, bytes_of(more, sizeof more)), 0);
+	ck_assert_int_eq(httpproxy_next(p), HTTPPROXY_REQUEST);
+	ck_assert(httpproxy_request(p, &rq));
+	ck_assert(bytes_eq_str(rq.target.path, "/second"));
+	ck_assert(bytes_eq_str(rq.host, "b"));
+	httpproxy_answer(p, 204, NULL, NULL, 0, bytes_of(NULL, 0));
+	ck_assert_uint_eq(httpproxy_client(p, bytes_of(more, sizeof more)), sizeof more);
+}
+
 TEST(reverse_an_absolute_target_names_the_host_and_other_forms_are_refused)
 {
 	static const char *const bad[] = { "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n",

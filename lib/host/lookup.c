@@ -304,7 +304,8 @@ static void on_answer(void *ctx, const struct ipport *from, struct bytes data)
 static bool any_in_tailnet(const struct host_lookup *l)
 {
 	for (size_t i = 0; i < l->n_servers; i++)
-		if (node_routes(l->host->node, &l->servers[i].ip))
+		if (node_routes(l->host->node, &l->servers[i].ip) ||
+		    ip_is_tailnet(&l->servers[i].ip)) /* also one that is away */
 			return true;
 	return false;
 }
@@ -314,12 +315,17 @@ static void ask_plain(struct host_lookup *l)
 	struct err e = { 0 };
 
 	l->n_ways++;
-	if (any_in_tailnet(l) && (l->udp = host_udp_open(l->host, on_answer, l, &e))) {
-		rng_fill(l->host->rng, &l->id, sizeof l->id);
-		ask_tailnet(l);
-	} else {
+	if (!any_in_tailnet(l)) {
 		ask_ordinary(l);
+		return;
 	}
+	l->udp = host_udp_open(l->host, on_answer, l, &e);
+	if (!l->udp) { /* what is for a resolver in the tailnet goes nowhere else */
+		way_ended(l, &l->plain);
+		return;
+	}
+	rng_fill(l->host->rng, &l->id, sizeof l->id);
+	ask_tailnet(l);
 }
 
 /* --- which ways --- */

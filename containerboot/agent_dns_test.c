@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "netstack/netstack.h"
+#include "tests/doh_fixture.h"
 #include "tests/harness.h"
 #include "wire/dns.h"
 
@@ -254,6 +255,76 @@ TEST(another_port_is_refused_and_a_query_over_the_limit_ends_its_connection)
 	ck_assert_uint_eq(ns_tcp_write(w.pod, loop_now(w.loop), id, huge, sizeof huge), 2);
 	ck_assert_int_eq(await(&w, NS_TCP_READABLE, NS_TCP_ENDED), NS_TCP_ENDED);
 	place_fini(&w);
+}
+
+/* The resolver of corp.example is one over HTTPS from now on. */
+static void use_https(struct place *w, enum manner how)
+{
+	struct agent_dns_conf conf = {
+		.loop = w->loop, .rng = &w->rng.rng, .netmap = w->nm, .out = to_pod, .ctx = w
+	};
+	char text[512];
+	struct err e;
+
+	doh_world_init(w->loop, how);
+	snprintf(
+	    text, sizeof text,
+	    "{\"DNSConfig\":{\"Proxied\":true,\"Routes\":{\"corp.example\":[{\"Addr\":\"%s\"}]}}}",
+	    url);
+	netmap_begin(w->nm);
+	ck_assert_int_eq(netmap_feed(w->nm, bytes_str(text)), 0);
+	ck_assert_int_eq(netmap_end(w->nm, (wall_t){ 1795309200 * NS_PER_S }, &e), 0);
+	agent_dns_free(w->dns);
+	conf.host = host;
+	w->dns = agent_dns_new(&conf, &e);
+	ck_assert_ptr_nonnull(w->dns);
+}
+
+static void end_https(struct place *w)
+{
+	agent_dns_free(w->dns);
+	w->dns = NULL;
+	doh_world_fini();
+	place_fini(w);
+}
+
+TEST(a_resolver_that_control_names_by_url_is_asked_over_https)
+{
+	const struct ipport to = service("100.100.100.100", 53);
+	struct place w;
+
+	place_init(&w);
+	use_https(&w, ANSWERS);
+	send_udp(&w, &to, "www.corp.example", DNS_A);
+	ck_assert_str_eq(await_udp(&w), "0 192.0.2.7");
+	ck_assert_uint_eq(agent_dns_counts(w.dns)->asked, 1);
+	manner = REFUSES; /* nobody else is there: told at once, not when the time is over */
+	send_udp(&w, &to, "www.corp.example", DNS_A);
+	ck_assert_str_eq(await_udp(&w), "2");
+	ck_assert_uint_eq(agent_dns_counts(w.dns)->lost, 1);
+	end_https(&w);
+}
+
+TEST(a_large_answer_over_https_is_cut_for_a_datagram_and_whole_over_tcp)
+{
+	const struct ipport to = service("100.100.100.100", 53);
+	uint8_t msg[4096];
+	struct dns_head h;
+	struct place w;
+	struct ns_id id;
+	size_t len;
+
+	place_init(&w);
+	use_https(&w, LARGE);
+	send_udp(&w, &to, "www.corp.example", DNS_A);
+	ck_assert_str_eq(await_udp(&w), "0");
+	id = dial(&w, 53);
+	ck_assert_int_eq(await(&w, NS_TCP_CONNECTED, NS_TCP_ENDED), NS_TCP_CONNECTED);
+	put_query(&w, id, "www.corp.example", 7, 0);
+	len = read_answer(&w, id, msg);
+	ck_assert(dns_head_parse(bytes_of(msg, len), &h));
+	ck_assert(h.id == 7 && !h.tc && h.count[DNS_ANSWER + 1] == 60);
+	end_https(&w);
 }
 
 /* The query that reached the resolver's socket. */

@@ -137,6 +137,22 @@ login_state Running || die "up came back before the node runs"
 [ "$(ts a ip -4)" = "$ip_a" ] || die "another address after the logout"
 until_ok 20 ts b ping -c 1 --timeout 3s "$ip_a"
 say "logout and login"
+# a start that control does not answer, taken down and logged out before it has registered: control hears of it once it is back
+kill -TERM "$PID_a"; wait "$PID_a" || true
+kill -STOP "$HS_PID"
+containerboot a ""
+until_ok 20 ts a status --json
+ts a down || die "down"
+timeout 20 ip netns exec "tp$ID-a" "$PEERS/tailscale" --socket="$T/a.sock" logout || die "logout while control is away"
+sleep 1
+kill -CONT "$HS_PID"
+expired() { hs_cli nodes list -o json | jq -e '.[] | select(.name == "a") | .expiry.seconds // 0 | . > 0 and . <= now'; }
+until_ok 60 expired || die "control was not told of the logout"
+until_ok 20 login_state NeedsLogin
+kill -TERM "$PID_a"; wait "$PID_a" || true
+containerboot a "$key"
+ready a
+say "a logout before the first registration reaches control"
 # nobody's node: the URL is shown, and `up` with a key ends the waiting
 containerboot d ""
 until_ok 20 grep -q "to log this node in, visit $URL/register/" "$T/d.log"

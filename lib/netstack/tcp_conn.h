@@ -65,7 +65,8 @@ enum {
 	TCP_SHARE_LAST = 64,   /* parts of what is left that one buffer may be */
 	TCP_EDGE_CREEP = 4096, /* bytes by which rounding may move a window beyond its limit */
 	TCP_DELACK_PARTS = 16,
-	TCP_QUICKACKS = 16,         /* segments at the start that are acknowledged at once */
+	TCP_QUICKACKS = 16,      /* segments at the start that are acknowledged at once */
+	TCP_QUICKACKS_HOLE = 64, /* and after a hole: where packets are lost the window is small */
 	TCP_BLACK_HOLE_RETRIES = 2, /* time-outs in a row of full segments before a smaller size is
 				       tried (RFC 4821 style) */
 	TCP_MSS_BLACK_HOLE =

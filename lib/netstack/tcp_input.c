@@ -427,6 +427,7 @@ static void take_out_of_order(struct netstack *ns, struct tcp_conn *c, const str
 	struct tcp_sack was;
 	bool dup;
 
+	c->quickacks = TCP_QUICKACKS_HOLE;
 	ack_now(ns, c);
 	if (ns->pool.limit - ns->pool.used < ns->pool.limit / TCP_SHARE_LAST ||
 	    !tcp_may_hold(ns, &c->rcv) || !chunkq_need(&c->rcv, &ns->pool, off, in->len) ||

@@ -14,6 +14,9 @@
 #define PACE_QUANTUM                                                                               \
 	SPAN_MS(1) /* timers of the loop are that coarse: what is due within it goes now */
 #define PACE_RTT_MIN SPAN_MS(2) /* below this the window alone is fine enough */
+/* and so it is when so few segments are the window: RFC 6928 lets ten go at once, these follow the
+ * acknowledgements, and a timer that comes late takes a part of a small window */
+enum { PACE_WINDOW_MIN = 16 };
 
 /* --- making segments --- */
 
@@ -186,7 +189,8 @@ static uint64_t pace_rate(const struct tcp_conn *c)
 
 	if (c->cc.pacing_rate > 0)
 		return c->cc.pacing_rate;
-	if (!rtt_known(&c->rtt) || c->rtt.srtt.ns < PACE_RTT_MIN.ns)
+	if (!rtt_known(&c->rtt) || c->rtt.srtt.ns < PACE_RTT_MIN.ns ||
+	    c->cc.cwnd <= PACE_WINDOW_MIN * (uint32_t)c->mss)
 		return 0;
 	return MAX_OF((uint64_t)c->cc.cwnd * gain / 100 * 1000000 /
 			  (uint64_t)(c->rtt.srtt.ns / 1000),

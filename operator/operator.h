@@ -1,8 +1,9 @@
 /* operator/operator.h - the operator as one object: what it sees, what it works on, whether it
  * leads
  *
- * watch.c keeps what is seen, work.c carries plans out, lead.c holds the Lease, sweep.c deletes
- * devices that nothing leads to any more, serve.c answers probes and metrics, run.c wires them.
+ * watch.c keeps what is seen, work.c carries plans out (apply.c, device.c: its steps), tell.c makes
+ * Events, lead.c holds the Lease, sweep.c deletes devices that nothing leads to any more, serve.c
+ * answers probes and metrics, run.c wires them.
  */
 #ifndef OPERATOR_OPERATOR_H
 #define OPERATOR_OPERATOR_H
@@ -94,10 +95,11 @@ void operator_enqueue_all(struct operator *op);
 struct proxy *operator_proxy(struct operator *op, const char *name); /* NULL: none */
 /* work.c */
 void operator_work(struct operator *op); /* takes keys while there are workers left */
+/* tell.c */
 void operator_tell(struct operator *op, const struct kube_event *ev);
 void operator_event(struct operator *op, const struct parent *p, bool is_warning,
 		    const char *reason, const char *message);
-/* Around each write to either server: a fault point. */
+/* work.c: around each write to either server: a fault point. */
 void operator_writes(struct operator *op);
 void operator_wrote(struct operator *op);
 /* lead.c */

@@ -7,20 +7,9 @@
 #include "base/json.h"
 #include "model/serve.h"
 #include "operator/ledger.h"
-#include "operator/render.h"
+#include "tests/operator_settings.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-static const struct settings settings = { .ns = "ns",
-					  .image = "img",
-					  .default_tags = "tag:k8s",
-					  .login_server = "https://hs",
-					  .class_name = "tailscale",
-					  .default_class = "",
-					  .cluster_domain = "cluster.local",
-					  .pull_policy = "Always",
-					  .priority_class = "",
-					  .ca_secret = "" };
 
 /* The API server sees to that. */
 static bool ns_is_plain(const char *ns)
@@ -54,11 +43,11 @@ static void as_parent(enum kind kind, struct bytes text, const struct proxy_clas
 		return;
 	for (size_t i = 0; i < p.n_paths; i++) /* as if all were found */
 		p.path[i].port = p.path[i].port ? p.path[i].port : 80;
-	want_make(&w, &p, &settings, class, &facts);
+	want_make(&w, &p, &fixture_settings, class, &facts);
 	proxy_name(name, p.name, p.uid);
 	assert(strlen(name) <= PROXY_NAME_MAX);
 	if (w.role != ROLE_NONE && w.role != ROLE_KEEP) {
-		const struct render r = { &settings, &p, &w, class, name, &facts };
+		const struct render r = { &fixture_settings, &p, &w, class, name, &facts };
 
 		for (int c = 0; c < CHILD_N; c++) {
 			struct kube_object o;
@@ -75,10 +64,10 @@ static void as_parent(enum kind kind, struct bytes text, const struct proxy_clas
 			buf_fini(&out);
 		}
 	}
-	plan_make(&a, &p, &w, NULL, 0, &settings, (const char(*)[HASH_TEXT])hash, (mono_t){ 1 },
-		  (wall_t){ 1 });
-	plan_make(&b, &p, &w, NULL, 0, &settings, (const char(*)[HASH_TEXT])hash, (mono_t){ 1 },
-		  (wall_t){ 1 });
+	plan_make(&a, &p, &w, NULL, 0, &fixture_settings, (const char(*)[HASH_TEXT])hash,
+		  (mono_t){ 1 }, (wall_t){ 1 });
+	plan_make(&b, &p, &w, NULL, 0, &fixture_settings, (const char(*)[HASH_TEXT])hash,
+		  (mono_t){ 1 }, (wall_t){ 1 });
 	assert(a.n == b.n && strcmp(a.condition.message, b.condition.message) == 0);
 	parent_fini(&p);
 }

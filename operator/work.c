@@ -6,13 +6,11 @@
  * fails ends the plan; the key comes again after a wait, and why is written into the parent's
  * condition.
  */
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "operator/render.h"
@@ -66,73 +64,6 @@ static void finish(struct work *w)
 	if (op->stopping && op->workers == 0)
 		operator_stop(op, op->exit_code);
 	loop_timer_set(&op->work_timer, now);
-}
-
-/* --- Events --- */
-
-static void event_sent(void *ctx, const struct web_reply *r)
-{
-	struct operator *op = ctx;
-
-	op->events_in_flight--;
-	kube_count(op->kube, r->status);
-}
-
-void operator_tell(struct operator *op, const struct kube_event *ev)
-{
-	struct kube_event_write out;
-	char path[KUBE_PATH_MAX];
-	struct buf body;
-	struct err e;
-
-	if (op->events_in_flight >= EVENTS_IN_FLIGHT_MAX)
-		return;
-	buf_init(&body, 1 << 16);
-	if (kube_events_add(op->events, ev, loop_now(op->loop), loop_wall(), &out, &body) &&
-	    kube_path(path, sizeof path, "v1", "events", out.ns, out.create ? NULL : out.name,
-		      NULL) &&
-	    kube_send(op->kube, out.create ? "POST" : "PATCH", path,
-		      out.create ? KUBE_JSON : KUBE_MERGE, buf_bytes(&body), event_sent, op, &e)) {
-		op->events_in_flight++;
-		op->stats.events++;
-	}
-	buf_fini(&body);
-}
-
-void operator_event(struct operator *op, const struct parent *p, bool is_warning,
-		    const char *reason, const char *message)
-{
-	const struct kube_event ev = { kinds[p->kind].api_version,
-				       kinds[p->kind].kind,
-				       p->ns,
-				       p->name,
-				       p->uid,
-				       is_warning,
-				       reason,
-				       message };
-
-	operator_tell(op, &ev);
-}
-
-static void tell_notes(struct work *w)
-{
-	char key[PARENT_KEY_MAX];
-	struct record *r;
-	uint64_t sum = 1469598103934665603U;
-
-	if (!w->has_parent)
-		return;
-	parent_key(key, w->p.kind, w->p.ns, w->p.name);
-	r = kube_table_get(w->op->parents, key);
-	for (size_t i = 0; i < w->plan.n_notes; i++)
-		for (const char *c = w->plan.note[i].message; *c; c++)
-			sum = (sum ^ (uint8_t)*c) * 1099511628211U;
-	if (!r || r->noted == sum)
-		return;
-	r->noted = sum;
-	for (size_t i = 0; i < w->plan.n_notes; i++)
-		operator_event(w->op, &w->p, w->plan.note[i].is_warning, w->plan.note[i].reason,
-			       w->plan.note[i].message);
 }
 
 /* --- failure: into the condition, then again later --- */
@@ -287,153 +218,6 @@ void work_send(struct work *w, const char *method, const char *path, const char 
 		work_fail(w, "SyncFailed", e.text);
 }
 
-bool work_child_path(const struct work *w, char path[static KUBE_PATH_MAX], enum child c,
-		     const char *query)
-{
-	char name[PROXY_NAME_MAX + 16];
-
-	(void)snprintf(name, sizeof name, "%s%s", work_step(w)->proxy, children[c].suffix);
-	if (!kube_path(path, KUBE_PATH_MAX - strlen(query), children[c].api_version,
-		       children[c].resource, w->op->settings.ns, name, NULL))
-		return false;
-	memcpy(path + strlen(path), query, strlen(query) + 1);
-	return true;
-}
-
-static const struct proxy_class *class_of(const struct work *w)
-{
-	return w->has_class && w->class.is_valid ? &w->class : NULL;
-}
-
-struct render work_render(const struct work *w)
-{
-	return (struct render){ &w->op->settings,    &w->p,    &w->want, class_of(w),
-				work_step(w)->proxy, &w->facts };
-}
-
-static void do_apply(struct work *w)
-{
-	const struct step *s = work_step(w);
-	const struct render r = work_render(w);
-	char path[KUBE_PATH_MAX], hash[HASH_TEXT];
-	struct buf body;
-
-	buf_init(&body, RENDER_MAX);
-	if (render_hash(&r, s->child, hash) && render_child(&body, &r, s->child, hash) &&
-	    work_child_path(w, path, s->child, "?fieldManager=" MANAGER "&force=true")) {
-		if (s->child == CHILD_SET)
-			log_info("audit: proxy of %s is %s in %s: hostname %s", w->key, s->proxy,
-				 w->op->settings.ns, w->want.hostname);
-		work_send(w, "PATCH", path, KUBE_APPLY, buf_bytes(&body));
-		if (s->child == CHILD_TLS)
-			explicit_bzero(body.data, body.cap);
-	} else {
-		work_fail(w, "SyncFailed", "the object cannot be made: no memory, or too large");
-	}
-	buf_fini(&body);
-}
-
-static void do_delete(struct work *w)
-{
-	char path[KUBE_PATH_MAX];
-
-	if (work_step(w)->child == CHILD_SET)
-		log_info("audit: proxy %s of %s is removed", work_step(w)->proxy, w->key);
-	if (work_child_path(w, path, work_step(w)->child, ""))
-		work_send(w, "DELETE", path, KUBE_JSON,
-			  bytes_str("{\"propagationPolicy\":\"Background\"}"));
-	else
-		work_fail(w, "SyncFailed", "a name is too long");
-}
-
-static void parent_request(struct work *w, const char *sub, const char *query, const char *type,
-			   struct bytes body)
-{
-	char path[KUBE_PATH_MAX];
-
-	if (!kube_path(path, sizeof path - 64, kinds[w->p.kind].api_version,
-		       kinds[w->p.kind].resource, w->p.ns, w->p.name, sub)) {
-		work_fail(w, "SyncFailed", "a name is too long");
-		return;
-	}
-	(void)snprintf(path + strlen(path), 64, "%s", query);
-	work_send(w, "PATCH", path, type, body);
-}
-
-static void do_finalizer(struct work *w, bool want)
-{
-	const char *others = w->p.finalizers ? w->p.finalizers : "[]";
-	struct json j = json_of(bytes_str(others));
-	struct buf body;
-	struct jsonw o;
-
-	buf_init(&body, 1 << 17);
-	jsonw_init(&o, &body);
-	jsonw_obj(&o);
-	jsonw_key(&o, "metadata");
-	jsonw_obj(&o);
-	jsonw_kstr(&o, "resourceVersion", w->p.rv);
-	jsonw_key(&o, "finalizers");
-	jsonw_arr(&o);
-	json_arr(&j);
-	while (json_elem(&j))
-		jsonw_raw(&o, json_raw(&j));
-	if (want)
-		jsonw_str(&o, FINALIZER);
-	jsonw_arr_end(&o);
-	jsonw_obj_end(&o);
-	jsonw_obj_end(&o);
-	if (jsonw_ok(&o))
-		parent_request(w, NULL, "?fieldManager=" MANAGER, KUBE_MERGE, buf_bytes(&body));
-	else
-		work_fail(w, "SyncFailed", "no memory");
-	buf_fini(&body);
-}
-
-static void do_external_name(struct work *w)
-{
-	struct buf body;
-	struct jsonw o;
-
-	buf_init(&body, 4096);
-	jsonw_init(&o, &body);
-	jsonw_obj(&o);
-	jsonw_key(&o, "metadata");
-	jsonw_obj(&o);
-	jsonw_key(&o, "annotations");
-	jsonw_obj(&o);
-	jsonw_kstr(&o, NOTE_EXTERNAL,
-		   w->plan.external_saved[0] ? w->plan.external_saved : NULL); /* null: away */
-	jsonw_obj_end(&o);
-	jsonw_obj_end(&o);
-	jsonw_key(&o, "spec");
-	jsonw_obj(&o);
-	jsonw_kstr(&o, "externalName", w->plan.external_name);
-	jsonw_obj_end(&o);
-	jsonw_obj_end(&o);
-	if (jsonw_ok(&o))
-		parent_request(w, NULL, "?fieldManager=" MANAGER, KUBE_MERGE, buf_bytes(&body));
-	else
-		work_fail(w, "SyncFailed", "no memory");
-	buf_fini(&body);
-}
-
-static void do_status(struct work *w)
-{
-	char name[PROXY_NAME_MAX + 1];
-	struct buf body;
-
-	proxy_name(name, w->p.name, w->p.uid);
-	buf_init(&body, 1 << 16);
-	if (render_status(&body, &w->p, &w->plan, operator_proxy(w->op, name), &w->want,
-			  loop_wall()))
-		parent_request(w, "status", "?fieldManager=" MANAGER "&force=true", KUBE_APPLY,
-			       buf_bytes(&body));
-	else
-		work_fail(w, "SyncFailed", "no memory");
-	buf_fini(&body);
-}
-
 /* --- the plan --- */
 
 static void next(struct work *w)
@@ -446,16 +230,16 @@ static void next(struct work *w)
 	}
 	switch (work_step(w)->kind) {
 	case STEP_FINALIZER_ADD:
-		do_finalizer(w, true);
+		apply_finalizer(w, true);
 		break;
 	case STEP_FINALIZER_DEL:
-		do_finalizer(w, false);
+		apply_finalizer(w, false);
 		break;
 	case STEP_APPLY:
-		do_apply(w);
+		apply_child(w);
 		break;
 	case STEP_DELETE:
-		do_delete(w);
+		apply_delete(w);
 		break;
 	case STEP_MINT:
 		device_mint(w);
@@ -471,13 +255,13 @@ static void next(struct work *w)
 		sweep_record(w, false);
 		break;
 	case STEP_EXTERNAL_NAME:
-		do_external_name(w);
+		apply_external_name(w);
 		break;
 	case STEP_ROUTES:
 		device_routes(w);
 		break;
 	case STEP_STATUS:
-		do_status(w);
+		apply_status(w);
 		break;
 	case STEP_N:
 		break;
@@ -536,7 +320,7 @@ static bool make_plan(struct work *w)
 		proxy_name(name, w->p.name, w->p.uid);
 		if (w->want.role != ROLE_NONE && w->want.role != ROLE_KEEP) {
 			const struct render rd = { &op->settings, &w->p, &w->want,
-						   class_of(w),   name,  &w->facts };
+						   work_class(w), name,  &w->facts };
 
 			for (int i = 0; i < CHILD_N; i++)
 				if (render_wants(&rd, (enum child)i) &&

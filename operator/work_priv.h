@@ -1,5 +1,5 @@
-/* operator/work_priv.h - one plan on its way: what work.c (API server) and device.c (control
- * server) share */
+/* operator/work_priv.h - one plan on its way: what work.c (its order), apply.c (API server) and
+ * device.c (control server) share */
 #ifndef OPERATOR_WORK_PRIV_H
 #define OPERATOR_WORK_PRIV_H
 
@@ -33,10 +33,21 @@ void work_advance(struct work *w);                                       /* the 
 const struct step *work_step(const struct work *w);
 void work_send(struct work *w, const char *method, const char *path, const char *type,
 	       struct bytes body); /* the answer ends the step */
+void work_plan(struct work *w);    /* what was seen and looked up is complete: plan and begin */
+
+/* apply.c: steps that write to the API server */
+void apply_child(struct work *w);
+void apply_delete(struct work *w);
+void apply_finalizer(struct work *w, bool want);
+void apply_external_name(struct work *w);
+void apply_status(struct work *w);
 MUST_USE bool work_child_path(const struct work *w, char path[static KUBE_PATH_MAX], enum child c,
 			      const char *query);
 struct render work_render(const struct work *w);
-void work_plan(struct work *w); /* what was seen and looked up is complete: plan and begin */
+const struct proxy_class *work_class(const struct work *w); /* NULL: none that is valid */
+
+/* tell.c: the plan's notes, once */
+void tell_notes(struct work *w);
 
 /* lookup.c: then work_plan, or work_fail */
 void lookup_start(struct work *w);

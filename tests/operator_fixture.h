@@ -6,19 +6,8 @@
 
 #include "operator/keys.h"
 #include "operator/options.h"
-#include "operator/render.h"
 #include "tests/harness.h"
-
-static const struct settings fixture_settings = { .ns = "tailpod",
-						  .image = "img",
-						  .default_tags = "tag:k8s",
-						  .login_server = "https://hs.example.com",
-						  .class_name = "tailscale",
-						  .default_class = "",
-						  .cluster_domain = "cluster.local",
-						  .pull_policy = "Always",
-						  .priority_class = "",
-						  .ca_secret = "" };
+#include "tests/operator_settings.h"
 
 /* a Service of the given annotations and spec, both JSON members without braces */
 static inline struct parent fixture_service(const char *annotations, const char *more_meta,

@@ -1,0 +1,161 @@
+/* operator/apply.c - steps that write to the API server: a proxy's objects, and what is ours in the
+ * parent (finalizer, status, externalName)
+ *
+ * Objects and status by server-side apply under a field manager of ours, so that users may add
+ * fields; finalizers and spec.externalName by merge patches. The answer comes to work.c.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "operator/work_priv.h"
+
+bool work_child_path(const struct work *w, char path[static KUBE_PATH_MAX], enum child c,
+		     const char *query)
+{
+	char name[PROXY_NAME_MAX + 16];
+
+	(void)snprintf(name, sizeof name, "%s%s", work_step(w)->proxy, children[c].suffix);
+	if (!kube_path(path, KUBE_PATH_MAX - strlen(query), children[c].api_version,
+		       children[c].resource, w->op->settings.ns, name, NULL))
+		return false;
+	memcpy(path + strlen(path), query, strlen(query) + 1);
+	return true;
+}
+
+const struct proxy_class *work_class(const struct work *w)
+{
+	return w->has_class && w->class.is_valid ? &w->class : NULL;
+}
+
+struct render work_render(const struct work *w)
+{
+	return (struct render){ &w->op->settings,    &w->p,    &w->want, work_class(w),
+				work_step(w)->proxy, &w->facts };
+}
+
+void apply_child(struct work *w)
+{
+	const struct step *s = work_step(w);
+	const struct render r = work_render(w);
+	char path[KUBE_PATH_MAX], hash[HASH_TEXT];
+	struct buf body;
+
+	buf_init(&body, RENDER_MAX);
+	if (render_hash(&r, s->child, hash) && render_child(&body, &r, s->child, hash) &&
+	    work_child_path(w, path, s->child, "?fieldManager=" MANAGER "&force=true")) {
+		if (s->child == CHILD_SET)
+			log_info("audit: proxy of %s is %s in %s: hostname %s", w->key, s->proxy,
+				 w->op->settings.ns, w->want.hostname);
+		work_send(w, "PATCH", path, KUBE_APPLY, buf_bytes(&body));
+		if (s->child == CHILD_TLS)
+			explicit_bzero(body.data, body.cap);
+	} else {
+		work_fail(w, "SyncFailed", "the object cannot be made: no memory, or too large");
+	}
+	buf_fini(&body);
+}
+
+void apply_delete(struct work *w)
+{
+	char path[KUBE_PATH_MAX];
+
+	if (work_step(w)->child == CHILD_SET)
+		log_info("audit: proxy %s of %s is removed", work_step(w)->proxy, w->key);
+	if (work_child_path(w, path, work_step(w)->child, ""))
+		work_send(w, "DELETE", path, KUBE_JSON,
+			  bytes_str("{\"propagationPolicy\":\"Background\"}"));
+	else
+		work_fail(w, "SyncFailed", "a name is too long");
+}
+
+static void parent_request(struct work *w, const char *sub, const char *query, const char *type,
+			   struct bytes body)
+{
+	char path[KUBE_PATH_MAX];
+
+	if (!kube_path(path, sizeof path - 64, kinds[w->p.kind].api_version,
+		       kinds[w->p.kind].resource, w->p.ns, w->p.name, sub)) {
+		work_fail(w, "SyncFailed", "a name is too long");
+		return;
+	}
+	(void)snprintf(path + strlen(path), 64, "%s", query);
+	work_send(w, "PATCH", path, type, body);
+}
+
+static void merge_parent(struct work *w, const struct jsonw *o)
+{
+	if (jsonw_ok(o))
+		parent_request(w, NULL, "?fieldManager=" MANAGER, KUBE_MERGE, buf_bytes(o->out));
+	else
+		work_fail(w, "SyncFailed", "no memory");
+}
+
+void apply_finalizer(struct work *w, bool want)
+{
+	const char *others = w->p.finalizers ? w->p.finalizers : "[]";
+	struct json j = json_of(bytes_str(others));
+	struct buf body;
+	struct jsonw o;
+
+	buf_init(&body, 1 << 17);
+	jsonw_init(&o, &body);
+	jsonw_obj(&o);
+	jsonw_key(&o, "metadata");
+	jsonw_obj(&o);
+	jsonw_kstr(&o, "resourceVersion", w->p.rv);
+	jsonw_key(&o, "finalizers");
+	jsonw_arr(&o);
+	json_arr(&j);
+	while (json_elem(&j))
+		jsonw_raw(&o, json_raw(&j));
+	if (want)
+		jsonw_str(&o, FINALIZER);
+	jsonw_arr_end(&o);
+	jsonw_obj_end(&o);
+	jsonw_obj_end(&o);
+	merge_parent(w, &o);
+	buf_fini(&body);
+}
+
+void apply_external_name(struct work *w)
+{
+	struct buf body;
+	struct jsonw o;
+
+	buf_init(&body, 4096);
+	jsonw_init(&o, &body);
+	jsonw_obj(&o);
+	jsonw_key(&o, "metadata");
+	jsonw_obj(&o);
+	jsonw_key(&o, "annotations");
+	jsonw_obj(&o);
+	jsonw_kstr(&o, NOTE_EXTERNAL,
+		   w->plan.external_saved[0] ? w->plan.external_saved : NULL); /* null: away */
+	jsonw_obj_end(&o);
+	jsonw_obj_end(&o);
+	jsonw_key(&o, "spec");
+	jsonw_obj(&o);
+	jsonw_kstr(&o, "externalName", w->plan.external_name);
+	jsonw_obj_end(&o);
+	jsonw_obj_end(&o);
+	merge_parent(w, &o);
+	buf_fini(&body);
+}
+
+void apply_status(struct work *w)
+{
+	char name[PROXY_NAME_MAX + 1];
+	struct buf body;
+
+	proxy_name(name, w->p.name, w->p.uid);
+	buf_init(&body, 1 << 16);
+	if (render_status(&body, &w->p, &w->plan, operator_proxy(w->op, name), &w->want,
+			  loop_wall()))
+		parent_request(w, "status", "?fieldManager=" MANAGER "&force=true", KUBE_APPLY,
+			       buf_bytes(&body));
+	else
+		work_fail(w, "SyncFailed", "no memory");
+	buf_fini(&body);
+}

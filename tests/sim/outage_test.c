@@ -203,6 +203,29 @@ TEST(a_flow_to_a_host_that_is_gone_for_good_ends)
 	world_free(w);
 }
 
+/* n datagrams within d */
+static void rain(struct world *w, int i, int j, int n, span_t d)
+{
+	for (int k = 0; k < n; k++) {
+		world_datagram(w, i, j);
+		world_run(w, (span_t){ d.ns / n });
+	}
+}
+
+TEST(what_waits_for_a_peer_that_is_gone_stays_small)
+{
+	struct world *w = tailnet(1, 2, &easy_nat);
+	size_t before;
+
+	world_stop(w, 1); /* no session yet: every packet waits for one */
+	world_run(w, SPAN_S(5));
+	before = world_memory(w);
+	rain(w, 0, 1, 30000, SPAN_S(60));
+	WORLD_CHECK(w, world_memory(w) < before + (1 << 20), "%zu bytes wait",
+		    world_memory(w) - before);
+	world_free(w);
+}
+
 TEST(a_node_that_restarts_with_its_clock_set_back_is_heard)
 {
 	struct world *w = tailnet(1, 2, &easy_nat);

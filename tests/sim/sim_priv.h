@@ -12,6 +12,9 @@ enum {
 	SIM_WINDOW =
 	    256 << 10, /* bytes under way in one direction of a stream: then the writer waits */
 	SIM_FLIGHT_MAX = 200000, /* datagrams under way: more is a queue without bound */
+	SIM_HEAP_MAX = 64 << 20, /* growth of the heap, of all machines together: more is a queue
+				    without bound */
+	SIM_LEAK_MAX = 64 << 10, /* what may be left of a world */
 	SIM_SPIN_MAX = 100000,   /* steps or effects at one instant: more is a loop without end */
 	SIM_MAPPINGS = 512,
 	SIM_NAT_TIMEOUT_S = 120,
@@ -125,6 +128,8 @@ struct world {
 	struct seed_rng rng;    /* the machines' */
 	struct seed_rng chance; /* the network's and the script's */
 	int64_t now, wall_off;
+	size_t memory;           /* of the heap in use when the world began */
+	int64_t memory_check_at; /* once a second */
 	struct world_net net;
 	struct tailnet *control;
 	struct key_priv control_key;

@@ -1,4 +1,5 @@
 /* tests/sim/world.c - birth and death of nodes, carrying out what they want, and time */
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
@@ -8,6 +9,7 @@
 /* log lines of the machines go to the world that runs */
 static struct world *present;
 static int present_node = -1;
+static unsigned worlds; /* that have ended */
 
 /* --- event log --- */
 
@@ -200,6 +202,29 @@ static void step(struct world *w)
 	servers_settle(w);
 }
 
+static size_t heap_used(void)
+{
+	struct mallinfo2 m = mallinfo2();
+
+	return m.uordblks + m.hblkhd;
+}
+
+size_t world_memory(const struct world *w)
+{
+	size_t used = heap_used();
+
+	return used > w->memory ? used - w->memory : 0;
+}
+
+static void check_memory(struct world *w)
+{
+	if (w->now < w->memory_check_at)
+		return;
+	w->memory_check_at = w->now + NS_PER_S;
+	WORLD_CHECK(w, world_memory(w) < SIM_HEAP_MAX, "the machines hold %zu bytes",
+		    world_memory(w));
+}
+
 void world_run(struct world *w, span_t d)
 {
 	(void)world_until(w, d, NULL, 0, 0);
@@ -223,6 +248,7 @@ bool world_until(struct world *w, span_t limit, bool (*pred)(struct world *w, in
 			    "time stands still: a deadline that its tick does not clear");
 		w->now = t;
 		step(w);
+		check_memory(w);
 	}
 	w->now = end;
 	return false;
@@ -605,6 +631,7 @@ struct world *world_new(uint64_t seed)
 	struct world *w = calloc(1, sizeof *w);
 
 	ck_assert_ptr_nonnull(w);
+	w->memory = heap_used();
 	present = w;
 	log_set(on_log, getenv("SIM_VERBOSE") ? LOG_DEBUG : LOG_INFO);
 	w->seed = seed;
@@ -636,5 +663,9 @@ void world_free(struct world *w)
 	for (int b = 0; b < w->n_boxes; b++)
 		nat_free(w->boxes[b].nat);
 	present = NULL;
+	/* in the first world libraries make what they keep */
+	if (worlds++ > 0)
+		WORLD_CHECK(w, world_memory(w) < SIM_LEAK_MAX, "%zu bytes are left of the world",
+			    world_memory(w));
 	free(w);
 }

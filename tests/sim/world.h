@@ -147,6 +147,9 @@ void world_wall_jump(struct world *w,
 		     span_t d); /* the hosts' wall clocks jump, monotonic time does not */
 void world_sleep(struct world *w, int i, span_t d); /* the host does nothing; its clock goes on */
 
+/* Bytes that the heap has grown by since the world began; 0 under a sanitizer, whose heap is
+ * another one. */
+size_t world_memory(const struct world *w);
 uint64_t world_datagrams(const struct world *w); /* carried so far */
 /* a number that differs when anything on any wire differed */
 uint64_t world_trace(const struct world *w);

@@ -498,6 +498,23 @@ static bool bucket_allows(struct bucket *b, mono_t now, size_t len)
 	return true;
 }
 
+void derp_client_forget(struct derp_client *c, const struct key_pub *to)
+{
+	struct derp_queue kept = { 0 };
+	struct derp_block *b;
+
+	while ((b = derp_queue_take(&c->queue))) {
+		if (b->data[0] == DERP_SEND_PACKET &&
+		    memcmp(b->data + DERP_HEAD_LEN, to->b, KEY_LEN) == 0) {
+			derp_pool_release(&c->pool, b);
+			c->stats.dropped_queue++;
+		} else {
+			derp_queue_push(&kept, b);
+		}
+	}
+	c->queue = kept;
+}
+
 /* the next packet that may leave, or false */
 static bool begin_packet(struct derp_client *c, mono_t now)
 {

@@ -42,6 +42,8 @@ bool derp_client_has_output(const struct derp_client *c);
  * connection is dead */
 bool derp_client_send(struct derp_client *c, const struct key_pub *to, const uint8_t *data,
 		      size_t len);
+/* What waits for that node is dropped: it is no peer any more. */
+void derp_client_forget(struct derp_client *c, const struct key_pub *to);
 void derp_client_set_home(struct derp_client *c, bool is_home);
 void derp_client_ping(struct derp_client *c,
 		      mono_t now); /* a Pong gives DERP_EV_PONG; none in 5 s closes */

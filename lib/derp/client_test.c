@@ -245,6 +245,35 @@ TEST(hostile_relay_ends_the_connection_with_a_reason)
 	dies(zero_key, sizeof zero_key, false, "relay's key is not usable");
 }
 
+TEST(what_waits_for_a_node_that_is_forgotten_does_not_leave_and_the_rest_does_in_order)
+{
+	struct key_pub other = { { 9 } };
+	uint8_t p[3000] = { 0 }, out[65536];
+	char log[16] = "";
+	struct relay r;
+	struct buf b;
+	size_t n;
+
+	buf_init(&b, 4096);
+	relay_init(&r);
+	for (uint8_t i = 0; i < 10; i++) { /* before the relay has greeted: they wait */
+		p[0] = i;
+		ck_assert(
+		    derp_client_send(r.c, i % 3 == 0 ? &other : &r.pub, p, i % 2 ? 100 : 3000));
+	}
+	derp_client_forget(r.c, &other);
+	put_handshake(&r, &b, "{}");
+	relay_feed(&r, buf_bytes(&b), log, sizeof log);
+	n = derp_client_pull(r.c, r.now, out, sizeof out);
+	ck_assert_uint_eq(derp_client_stats(r.c)->sent, 6);
+	ck_assert_uint_eq(derp_client_stats(r.c)->dropped_queue, 4);
+	ck_assert_ptr_null(memmem(out, n, other.b, KEY_LEN));
+	ck_assert(derp_client_send(r.c, &other, p, 10)); /* it may come back */
+	ck_assert_uint_gt(derp_client_pull(r.c, r.now, out, sizeof out), 0);
+	buf_fini(&b);
+	derp_client_free(r.c);
+}
+
 TEST(relay_limit_is_kept_by_dropping_what_exceeds_it)
 {
 	uint8_t p[1000] = { 0 }, out[65536];

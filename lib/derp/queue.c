@@ -73,6 +73,17 @@ static void fill(struct derp_block *b, struct rd *one, struct rd *two)
 	copy_out(two, b->data + n, DERP_BLOCK_DATA - n);
 }
 
+void derp_queue_push(struct derp_queue *q, struct derp_block *b)
+{
+	if (q->tail)
+		q->tail->next = b;
+	else
+		q->head = b;
+	q->tail = b;
+	q->n++;
+	q->n_blocks += b->n_blocks;
+}
+
 bool derp_queue_put(struct derp_queue *q, struct derp_pool *p, struct bytes one, struct bytes two)
 {
 	struct rd r1 = rd_bytes(one), r2 = rd_bytes(two);
@@ -93,13 +104,7 @@ bool derp_queue_put(struct derp_queue *q, struct derp_pool *p, struct bytes one,
 	}
 	first->len = (uint32_t)(one.len + two.len);
 	first->n_blocks = (uint32_t)n;
-	if (q->tail)
-		q->tail->next = first;
-	else
-		q->head = first;
-	q->tail = first;
-	q->n++;
-	q->n_blocks += n;
+	derp_queue_push(q, first);
 	return true;
 }
 

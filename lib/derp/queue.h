@@ -43,6 +43,7 @@ struct derp_queue {
 /* Appends one frame of two parts; false: no memory, or the pool is at its limit */
 MUST_USE bool derp_queue_put(struct derp_queue *q, struct derp_pool *p, struct bytes one,
 			     struct bytes two);
+void derp_queue_push(struct derp_queue *q, struct derp_block *b);   /* one that was taken */
 struct derp_block *derp_queue_take(struct derp_queue *q);           /* the oldest frame, or NULL */
 size_t derp_queue_clear(struct derp_queue *q, struct derp_pool *p); /* how many were dropped */
 static inline size_t derp_blocks_for(size_t len)

@@ -150,6 +150,8 @@ MUST_USE int node_offer_routes(struct node *n, const struct ipprefix *v, size_t 
 void node_local_changed(struct node *n); /* own addresses, routes, or those of the host */
 
 /* relay.c */
+/* what waits for that node at our relay connections is dropped */
+void node_relays_forget(struct node *n, const struct key_pub *key);
 void node_relay_send(struct node *n, mono_t now, uint16_t region, const struct key_pub *to,
 		     const uint8_t *data, size_t len);
 void node_relay_ensure_home(struct node *n, mono_t now);

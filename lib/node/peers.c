@@ -99,7 +99,11 @@ static void allow_all(struct node *n)
 
 static void forget(struct node *n, uint32_t peer)
 {
+	const struct key_pub *key = wg_peer_key(n->wg, peer);
+
 	node_greet_stop(n, peer);
+	if (key)
+		node_relays_forget(n, key);
 	wg_peer_del(n->wg, peer);
 	path_peer_del(n->path, peer);
 }

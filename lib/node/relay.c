@@ -157,6 +157,13 @@ void node_relay_send(struct node *n, mono_t now, uint16_t region, const struct k
 	n->counters.out_bytes[NODE_DERP] += len;
 }
 
+void node_relays_forget(struct node *n, const struct key_pub *key)
+{
+	for (size_t i = 0; i < NODE_RELAYS_MAX; i++)
+		if (n->relays[i].client)
+			derp_client_forget(n->relays[i].client, key);
+}
+
 void node_relay_ensure_home(struct node *n, mono_t now)
 {
 	struct relay *r;

@@ -14,6 +14,13 @@ struct peer *wg_peer_of(const struct wg *wg, uint32_t peer)
 	return peer < wg->n_slots && wg->peers[peer].known ? &wg->peers[peer] : NULL;
 }
 
+const struct key_pub *wg_peer_key(const struct wg *wg, uint32_t peer)
+{
+	const struct peer *p = wg_peer_of(wg, peer);
+
+	return p ? &p->key : NULL;
+}
+
 /* seeded, so that who chooses keys cannot make chains long */
 static size_t key_home(const struct wg *wg, const struct key_pub *key)
 {

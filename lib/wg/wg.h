@@ -41,6 +41,7 @@ MUST_USE int wg_peer_add(struct wg *wg, uint32_t peer,
 			 const struct key_pub *key); /* 0, -ENOMEM, -ENOSPC, -EEXIST */
 void wg_peer_del(struct wg *wg, uint32_t peer);      /* sessions, staged packets and allowed IPs go;
 							nothing is sent to or accepted from it again */
+const struct key_pub *wg_peer_key(const struct wg *wg, uint32_t peer); /* NULL: unknown */
 bool wg_peer_find(const struct wg *wg, const struct key_pub *key, uint32_t *peer);
 /* Replaces the peer's allowed IPs; a prefix that another peer has moves to this one. 0 or -ENOMEM.
  */
@@ -57,9 +58,9 @@ bool wg_peer_answers(struct wg *wg, mono_t now, uint32_t peer, span_t rtt);
 /* The peer is a new process, which has none of the sessions: nothing is sent under them any more
  * (packets still arrive), and the next packet starts a handshake, at once. */
 void wg_peer_restarted(struct wg *wg, uint32_t peer);
-/* The peer sends under a session that is not ours. When there is none with it at all (it was forgotten
- * here for a while, and the peer did not hear of that) a handshake starts; the peer itself would ask
- * for one only after 15 s of silence. Ours; the whitepaper drops such a packet. */
+/* The peer sends under a session that is not ours. When there is none with it at all (it was
+ * forgotten here for a while, and the peer did not hear of that) a handshake starts; the peer
+ * itself would ask for one only after 15 s of silence. Ours; the whitepaper drops such a packet. */
 void wg_peer_unheard(struct wg *wg, mono_t now, uint32_t peer);
 
 struct wg_plain {

@@ -187,6 +187,22 @@ TEST(a_peer_that_was_forgotten_for_a_moment_and_did_not_hear_of_it_is_reached_at
 	}
 }
 
+TEST(what_waits_for_a_relay_does_not_leave_for_a_node_that_was_removed_meanwhile)
+{
+	struct world_host once = { .no_udp = true, .once = true };
+	struct world *w = tailnet(11, 3, &once);
+
+	world_relay(w, 0, false); /* the other one takes 40 ms one way, control 15 */
+	world_run(w, SPAN_S(60));
+	talks(w, 0, 2);
+	world_restart(w, 0, true);
+	(void)world_transfer(w, 0, 2, 1000);
+	ck_assert(world_remove(w, 2));
+	world_run(w, SPAN_S(60)); /* the world watches */
+	talks(w, 0, 1);
+	world_free(w);
+}
+
 TEST(an_ephemeral_node_that_stops_is_forgotten)
 {
 	struct world *w = tailnet(8, 2, &easy_nat);

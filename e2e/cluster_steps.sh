@@ -104,3 +104,36 @@ steps_end() { # what asked for proxies goes, and with it proxies, devices and fi
 	until_ok 60 nothing_left
 	[ -z "$(kc get svc -A -o json | jq -r '.items[].metadata.finalizers // [] | .[] | select(startswith("tailscale.com"))')" ] || die "finalizers are left"
 }
+steps_sidecar() { # a native sidecar under Pod Security "restricted": there before the first container, gone after the last, its node logged out
+	local url="http://$(addr out):8000" job=examples/kubernetes/native-sidecar.yaml
+	kc create ns side > /dev/null
+	kc label ns side pod-security.kubernetes.io/enforce=restricted > /dev/null
+	kc -n side create configmap authority --from-file=ca.crt="$CA" > /dev/null
+	kc -n side create secret generic fetch-authkey --from-literal=authkey="$(authkey --reusable --ephemeral --tags tag:k8s)" > /dev/null
+	devices > "$T/devices"
+	# the example, with images, control server, authority and target of here
+	kc -n side create --dry-run=client -o json -f $job | jq --arg url "$url" --arg login "$URL" '.spec.template.spec |= (
+		.initContainers[0] |= (.image = "localhost/tailpod:e2e" | .imagePullPolicy = "IfNotPresent"
+			| .env |= map(if .name == "TS_LOGIN_SERVER" then .value = $login else . end) + [{name: "SSL_CERT_FILE", value: "/ca/ca.crt"}]
+			| .volumeMounts += [{name: "ca", mountPath: "/ca", readOnly: true}])
+		| .containers[0] |= (.image = "localhost/busybox:e2e" | .command[-1] = $url + "/first")
+		| .volumes += [{name: "ca", configMap: {name: "authority"}}])' > "$T/sidecar.json"
+	printf 'here' > "$T/out.www/first"; printf 'here' > "$T/out.www/last"
+	kc -n side apply -f "$T/sidecar.json" > /dev/null
+	until_ok 90 kc -n side wait job fetch --for=condition=complete --timeout=1s
+	grep -q '"GET /first ' "$T/web-out.log" || die "the Job has fetched nothing"
+	until_ok 30 same_devices
+	# a pod that is deleted: its container still has the tailnet while it ends
+	jq --arg url "$url" '{apiVersion: "v1", kind: "Pod", metadata: {name: "ends"}, spec: (.spec.template.spec | .restartPolicy = "Always"
+		| .containers[0].command = ["sh", "-c", "trap \"sleep 2; curl -fsS -m 10 --proxy http://localhost:1055 \($url)/last; exit 0\" TERM; while :; do sleep 0.2; done"])}' \
+		"$T/sidecar.json" > "$T/ends.json"
+	kc -n side apply -f "$T/ends.json" > /dev/null
+	until_ok 60 kc -n side wait pod ends --for=condition=Ready --timeout=1s
+	never same_devices
+	kc -n side delete pod ends --timeout=60s > /dev/null
+	grep -q '"GET /last ' "$T/web-out.log" || die "the sidecar ended before the container that it serves"
+	until_ok 30 same_devices
+	kc delete ns side --timeout=60s > /dev/null
+	say "a native sidecar starts first and ends last, restricted; its ephemeral nodes logged out"
+}
+same_devices() { devices | diff "$T/devices" -; }

@@ -61,6 +61,7 @@ steps_in
 steps_web
 steps_router
 steps_out
+steps_sidecar
 kc uncordon node1 > /dev/null
 steps_drain
 

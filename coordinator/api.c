@@ -167,6 +167,7 @@ static const struct route {
 	{ "POST", "node/*/approve",
 	  api_nodes_approve }, /* ours: machine approval, which Headscale has not */
 	{ "POST", "auth/register", api_login_register, VAGUE },
+	{ "POST", "auth/approve", api_login_approve },
 	{ "POST", "auth/reject", api_login_reject },
 	{ "POST", "debug/backup", backup }, /* ours */
 	{ "GET", "debug", debug },          /* ours */

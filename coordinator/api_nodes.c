@@ -229,7 +229,23 @@ int api_login_reject(struct call *c)
 	char name[TAILNET_NAME_MAX], login[256];
 	int ret = read_login(c, name, login);
 
+	if (ret == 0) {
+		struct err not_ssh = { 0 };
+
+		ret = tailnet_ssh_decide(c->a->t, c->r->now, login, false, &not_ssh);
+		if (ret == -ENOENT)
+			ret = tailnet_login_reject(c->a->t, c->r->now, login, &c->e);
+	}
+	return ret == 0 ? api_empty(c) : ret;
+}
+
+/* Of an ssh session; a login needs a user: auth/register */
+int api_login_approve(struct call *c)
+{
+	char name[TAILNET_NAME_MAX], login[256];
+	int ret = read_login(c, name, login);
+
 	if (ret == 0)
-		ret = tailnet_login_reject(c->a->t, c->r->now, login, &c->e);
+		ret = tailnet_ssh_decide(c->a->t, c->r->now, login, true, &c->e);
 	return ret == 0 ? api_empty(c) : ret;
 }

@@ -31,7 +31,8 @@ api_fn api_users_list, api_users_create, api_users_delete, api_users_rename;
 api_fn api_keys_list, api_keys_create, api_keys_expire, api_keys_delete;
 api_fn api_apikeys_list, api_apikeys_create, api_apikeys_expire, api_apikeys_delete;
 api_fn api_nodes_list, api_nodes_get, api_nodes_delete, api_nodes_expire, api_nodes_rename,
-    api_nodes_tags, api_nodes_routes, api_nodes_approve, api_login_register, api_login_reject;
+    api_nodes_tags, api_nodes_routes, api_nodes_approve, api_login_register, api_login_approve,
+    api_login_reject;
 
 /* Tags or routes out of the body, put in force; shared by both versions */
 int api_set_tags(struct call *c, int64_t id);

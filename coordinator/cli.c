@@ -435,7 +435,7 @@ static int login(struct cli *c, const char *path, const char *done)
 static int login_approve(struct cli *c)
 {
 	return c->user ? login(c, "/api/v1/auth/register", "the node has joined")
-		       : cli_usage("login approve wants --user NAME");
+		       : login(c, "/api/v1/auth/approve", "the ssh session is let in");
 }
 
 static int login_reject(struct cli *c)
@@ -623,9 +623,10 @@ static const struct command {
 	  nodes_approve },
 	{ "nodes", "approve-routes", "NAME|ID --routes 10.0.0.0/24,0.0.0.0/0",
 	  "subnet routes and exit node", 1, nodes_routes },
-	{ "login", "approve", "ID|URL --user NAME",
-	  "a login that waits: the ID is the end of the URL that the node shows", 1,
-	  login_approve },
+	{ "login", "approve", "ID|URL [--user NAME]",
+	  "a login that waits: the ID is the end of the URL that the node shows; without a user an "
+	  "ssh session that waits",
+	  1, login_approve },
 	{ "login", "reject", "ID|URL", "", 1, login_reject },
 	{ "apikeys", "list", "", "", 0, apikeys_list },
 	{ "apikeys", "create", "[--expiration 2160h|never]", "a key for the REST API, printed once",

@@ -347,7 +347,7 @@ static bool ssh_policy(struct tailnet *t, struct jsonw *w, struct stream *s)
 	bool changed = false;
 
 	buf_init(&out, TAILNET_FRAME_MAX);
-	if (t->policy && policy_ssh_emit(t->policy, s->slot, &out) != 0)
+	if (t->policy && policy_ssh_emit(t->policy, s->slot, sshcheck_url(t), &out) != 0)
 		w->failed = true;
 	if (out.len == 0 && s->has_ssh && !buf_append(&out, "{\"rules\":[]}", 12))
 		w->failed = true; /* it had one */

@@ -97,6 +97,8 @@ static void self_caps(struct tailnet *t, struct jsonw *w, const struct tnode *n)
 	jsonw_raw(w, bytes_str("[false]"));
 	jsonw_key(w, "https://tailscale.com/cap/is-admin");
 	jsonw_raw(w, bytes_str("[]"));
+	jsonw_key(w, "https://tailscale.com/cap/ssh"); /* stock wants it before `up --ssh` */
+	jsonw_raw(w, bytes_str("[]"));
 	buf_init(&attrs, 65536);
 	if (t->policy && policy_attrs_emit(t->policy, &pn, &attrs) == 0 && attrs.len > 0)
 		jsonw_raw(w, buf_bytes(&attrs));

@@ -82,6 +82,7 @@ void policy_free(struct policy *p)
 		names_fini(&p->ssh[i].src);
 		names_fini(&p->ssh[i].dst);
 		names_fini(&p->ssh[i].users);
+		names_fini(&p->ssh[i].env);
 	}
 	for (size_t i = 0; i < p->n_attrs; i++) {
 		names_fini(&p->attrs[i].target);

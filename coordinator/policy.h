@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/ip.h"
+#include "base/mono.h"
 
 struct policy;
 
@@ -75,9 +76,13 @@ MUST_USE int policy_routes_seen(struct policy *p, size_t viewer, size_t peer,
 				struct policy_route *v, size_t n);
 /* May answers of policy_routes_seen be others than at the last policy_settle? */
 bool policy_routes_stale(const struct policy *p);
-/* SSHPolicy object for self appended, or nothing when the policy has no ssh section. 0 or -ENOMEM
- */
-MUST_USE int policy_ssh_emit(const struct policy *p, size_t self, struct buf *out);
+/* SSHPolicy object for self appended, or nothing when the policy has no ssh section; check_url is
+ * where its node asks about sessions under a rule with the action check. 0 or -ENOMEM */
+MUST_USE int policy_ssh_emit(const struct policy *p, size_t self, const char *check_url,
+			     struct buf *out);
+/* Does an ssh rule want a check of sessions from src to dst, and how long does one hold (0: not at
+ * all)? Indices as in policy_sees; p NULL: no. */
+bool policy_ssh_check(const struct policy *p, size_t src, size_t dst, span_t *period);
 /* Further members of self's CapMap (nodeAttrs) as `"name":[]` pairs separated by commas, or
  * nothing. 0 or -ENOMEM */
 MUST_USE int policy_attrs_emit(const struct policy *p, const struct policy_node *self,

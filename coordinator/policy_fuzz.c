@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		return 0;
 	buf_init(&out, 1 << 20);
 	if (policy_test(p, nodes, 2, &e) == 0)
-		(void)(policy_filter_emit(p, 1, &out) + policy_ssh_emit(p, 0, &out) +
+		(void)(policy_filter_emit(p, 1, &out) + policy_ssh_emit(p, 0, "https://h/", &out) +
 		       policy_attrs_emit(p, &nodes[0], &out) + policy_sees(p, 0, 1) +
 		       policy_tag_allowed(p, "alice", "tag:web"));
 	buf_fini(&out);

@@ -82,6 +82,14 @@ static bool has_user(const struct ssh_rule *r, const char *name)
 	return false;
 }
 
+/* Members of localpart:*@domain are users by their email addresses, which nobody has here. */
+static bool is_localpart(const char *user)
+{
+	static const char start[] = "localpart:*@";
+
+	return strncmp(user, start, sizeof start - 1) == 0 && user[sizeof start - 1];
+}
+
 static void ssh_users(struct jsonw *w, const struct ssh_rule *r)
 {
 	bool root = has_user(r, "root");
@@ -93,7 +101,7 @@ static void ssh_users(struct jsonw *w, const struct ssh_rule *r)
 	jsonw_kstr(w, "root", root ? "root" : "");
 	for (size_t i = 0; i < r->users.n; i++)
 		if (strcmp(r->users.v[i], "root") != 0 &&
-		    strcmp(r->users.v[i], "autogroup:nonroot") != 0)
+		    strcmp(r->users.v[i], "autogroup:nonroot") != 0 && !is_localpart(r->users.v[i]))
 			jsonw_kstr(w, r->users.v[i], r->users.v[i]);
 	jsonw_obj_end(w);
 }
@@ -117,8 +125,22 @@ static bool is_principal(const struct policy *p, const struct ssh_rule *r, int64
 	       names_cover(p, &r->src, n);
 }
 
+static void ssh_action(struct jsonw *w, const struct ssh_rule *r, const char *check_url)
+{
+	jsonw_obj(w);
+	if (r->is_check) {
+		jsonw_kstr(w, "holdAndDelegate", check_url);
+	} else {
+		jsonw_kbool(w, "accept", true);
+		jsonw_kbool(w, "allowAgentForwarding", true);
+		jsonw_kbool(w, "allowLocalPortForwarding", true);
+		jsonw_kbool(w, "allowRemotePortForwarding", true);
+	}
+	jsonw_obj_end(w);
+}
+
 static void ssh_rule(const struct policy *p, struct jsonw *w, const struct ssh_rule *r,
-		     int64_t owner)
+		     int64_t owner, const char *check_url)
 {
 	bool any = false;
 
@@ -137,39 +159,64 @@ static void ssh_rule(const struct policy *p, struct jsonw *w, const struct ssh_r
 	jsonw_arr_end(w);
 	ssh_users(w, r);
 	jsonw_key(w, "action");
-	jsonw_obj(w);
-	if (r->is_check) { /* a check needs a person, whom nobody can ask here */
-		jsonw_kbool(w, "reject", true);
-	} else {
-		jsonw_kbool(w, "accept", true);
-		jsonw_kbool(w, "allowAgentForwarding", true);
-		jsonw_kbool(w, "allowLocalPortForwarding", true);
-		jsonw_kbool(w, "allowRemotePortForwarding", true);
+	ssh_action(w, r, check_url);
+	if (r->env.n > 0) {
+		jsonw_key(w, "acceptEnv");
+		jsonw_arr(w);
+		for (size_t i = 0; i < r->env.n; i++)
+			jsonw_str(w, r->env.v[i]);
+		jsonw_arr_end(w);
 	}
 	jsonw_obj_end(w);
-	jsonw_obj_end(w);
+}
+
+static bool leads_to_self(const struct ssh_rule *r)
+{
+	for (size_t k = 0; k < r->dst.n; k++)
+		if (strcmp(r->dst.v[k], "autogroup:self") == 0)
+			return true;
+	return false;
 }
 
 /* Those that lead to the node by name, then by autogroup:self */
 static void ssh_rules(const struct policy *p, struct jsonw *w, const struct policy_node *self,
-		      bool checks)
+		      bool checks, const char *check_url)
 {
 	for (size_t i = 0; i < p->n_ssh; i++) {
 		const struct ssh_rule *r = &p->ssh[i];
-		bool to_self = false;
 
 		if (r->is_check != checks)
 			continue;
-		for (size_t k = 0; k < r->dst.n; k++)
-			to_self |= strcmp(r->dst.v[k], "autogroup:self") == 0;
-		if (to_self && self->n_tags == 0 && self->owner != 0)
-			ssh_rule(p, w, r, self->owner);
+		if (leads_to_self(r) && self->n_tags == 0 && self->owner != 0)
+			ssh_rule(p, w, r, self->owner, check_url);
 		if (names_cover(p, &r->dst, self))
-			ssh_rule(p, w, r, 0);
+			ssh_rule(p, w, r, 0, check_url);
 	}
 }
 
-int policy_ssh_emit(const struct policy *p, size_t self, struct buf *out)
+bool policy_ssh_check(const struct policy *p, size_t src, size_t dst, span_t *period)
+{
+	const struct policy_node *a, *b;
+
+	if (!p || src >= p->n_nodes || dst >= p->n_nodes)
+		return false;
+	a = &p->nodes[src];
+	b = &p->nodes[dst];
+	for (size_t i = 0; i < p->n_ssh; i++) {
+		const struct ssh_rule *r = &p->ssh[i];
+		bool own = leads_to_self(r) && b->n_tags == 0 && b->owner != 0 &&
+			   is_principal(p, r, b->owner, a);
+
+		if (r->is_check &&
+		    (own || (names_cover(p, &r->dst, b) && is_principal(p, r, 0, a)))) {
+			*period = r->period;
+			return true;
+		}
+	}
+	return false;
+}
+
+int policy_ssh_emit(const struct policy *p, size_t self, const char *check_url, struct buf *out)
 {
 	struct jsonw w;
 
@@ -179,8 +226,9 @@ int policy_ssh_emit(const struct policy *p, size_t self, struct buf *out)
 	jsonw_obj(&w);
 	jsonw_key(&w, "rules");
 	jsonw_arr(&w);
-	ssh_rules(p, &w, &p->nodes[self], true); /* the first that fits counts: checks lead */
-	ssh_rules(p, &w, &p->nodes[self], false);
+	/* the first that fits counts: checks lead */
+	ssh_rules(p, &w, &p->nodes[self], true, check_url);
+	ssh_rules(p, &w, &p->nodes[self], false, check_url);
 	jsonw_arr_end(&w);
 	jsonw_obj_end(&w);
 	return jsonw_ok(&w) ? 0 : -ENOMEM;

@@ -11,7 +11,9 @@ enum {
 	POLICY_PORTS_MAX = 64, /* ranges of one destination */
 	POLICY_PROTOS_MAX = 16,
 	POLICY_RANGES_MAX = 65536,
-	POLICY_SOURCES_MAX = 4 << 20, /* bytes of the sources of a rule */
+	POLICY_SOURCES_MAX = 4 << 20,    /* bytes of the sources of a rule */
+	POLICY_SSH_PERIOD_S = 12 * 3600, /* a check holds so long when no checkPeriod is given */
+	POLICY_SSH_PERIOD_MAX_S = 168 * 3600,
 };
 
 struct names { /* a list of aliases as written */
@@ -95,9 +97,9 @@ struct check { /* of tests */
 };
 
 struct ssh_rule {
-	struct names src, dst, users;
-	bool is_check;
-	int64_t period_ns;
+	struct names src, dst, users, env;
+	bool is_check, has_action, has_period;
+	span_t period; /* how long a check holds; 0: not at all */
 	size_t at;
 };
 

@@ -508,11 +508,13 @@ static void check(struct reader *r)
 static void ssh_period(struct reader *r, struct ssh_rule *s)
 {
 	char *t = text(r);
-	span_t d = { 0 };
 
-	if (t && strcmp(t, "always") != 0 && !span_parse(bytes_str(t), &d))
+	s->period = SPAN_S(0);
+	if (t && strcmp(t, "always") != 0 && !span_parse(bytes_str(t), &s->period))
 		fail(r, "'%s' is not a duration such as 12h", t);
-	s->period_ns = d.ns;
+	else if (s->period.ns > SPAN_S(POLICY_SSH_PERIOD_MAX_S).ns)
+		fail(r, "a check holds for 168h at most, not for %s", t);
+	s->has_period = true;
 	free(t);
 }
 
@@ -528,10 +530,12 @@ static void ssh(struct reader *r)
 	p->ssh = v;
 	s = &v[p->n_ssh++];
 	s->at = (size_t)(r->j.p - r->start);
+	s->period = SPAN_S(POLICY_SSH_PERIOD_S);
 	json_obj(&r->j);
 	while (json_key(&r->j, &key)) {
 		if (is(key, "action")) {
 			t = text(r);
+			s->has_action = true;
 			s->is_check = t && strcmp(t, "check") == 0;
 			if (t && !s->is_check && strcmp(t, "accept") != 0)
 				fail(r, "the action of an ssh rule is accept or check, not '%s'",
@@ -546,13 +550,16 @@ static void ssh(struct reader *r)
 		} else if (is(key, "checkPeriod")) {
 			ssh_period(r, s);
 		} else if (is(key, "acceptEnv")) {
-			json_skip(&r->j);
+			names(r, &s->env);
 		} else {
 			fail(r,
-			     "an ssh rule has action, src, dst, users and checkPeriod, not '%.*s'",
+			     "an ssh rule has action, src, dst, users, checkPeriod and acceptEnv, "
+			     "not '%.*s'",
 			     (int)key.len, (const char *)key.data);
 		}
 	}
+	if (json_ok(&r->j) && !s->has_action)
+		fail(r, "an ssh rule needs an action: accept or check");
 }
 
 static void attr(struct reader *r)

@@ -178,7 +178,10 @@ static bool ssh_rule(const struct policy *p, const struct ssh_rule *s, const str
 			ok = wrong(w, "'%s' is not a user to log in as", s->users.v[i]);
 	if (ok && s->users.n == 0)
 		ok = wrong(w, "an ssh rule needs users");
-	if (ok && s->period_ns > 0 && !s->is_check)
+	for (size_t i = 0; ok && i < s->env.n; i++)
+		if (!s->env.v[i][0])
+			ok = wrong(w, "acceptEnv has an empty name");
+	if (ok && s->has_period && !s->is_check)
 		ok = wrong(w, "checkPeriod belongs to the action check");
 	free(from);
 	return ok;

@@ -371,7 +371,7 @@ TEST(ssh_rules_lead_to_names_and_to_ones_own)
 	struct buf out;
 
 	buf_init(&out, 65536);
-	ck_assert_int_eq(policy_ssh_emit(p, SERVER, &out), 0);
+	ck_assert_int_eq(policy_ssh_emit(p, SERVER, "https://h/x", &out), 0);
 	ck_assert(buf_append(&out, "", 1));
 	ck_assert_ptr_nonnull(strstr((char *)out.data, "{\"nodeIP\":\"100.64.0.1\"}"));
 	ck_assert_ptr_null(strstr((char *)out.data, "100.64.0.3"));

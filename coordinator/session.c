@@ -183,6 +183,8 @@ static void request(struct tailnet *t, mono_t now, wall_t wall, struct session_i
 		map_request(t, now, wall, id, ev->stream, ev->body);
 	else if (ha_answer(t, now, &session_get(t, id)->machine, ev->path))
 		session_reply(t, id, ev->stream, 200, "text/plain", bytes_of(NULL, 0));
+	else if (is(ev->method, "GET") && sshcheck_request(t, now, id, ev->stream, ev->path))
+		return;
 	else
 		unsupported(t, id, ev->stream, ev->path);
 }
@@ -193,6 +195,7 @@ static void end(struct tailnet *t, mono_t now, struct session_id id)
 
 	map_stream_gone(t, now, id, 0);
 	login_gone(t, id, 0);
+	sshcheck_gone(t, id, 0);
 	index_del(&t->sessions_by_machine, hash_machine(t, &s->machine), id.index);
 	ts2021_server_free(s->conn);
 	*s = (struct session){ .generation = s->generation,
@@ -216,6 +219,7 @@ static void pump(struct tailnet *t, mono_t now, wall_t wall, struct session_id i
 		case TS2021_RESET:
 			map_stream_gone(t, now, id, ev.stream);
 			login_gone(t, id, ev.stream);
+			sshcheck_gone(t, id, ev.stream);
 			break;
 		case TS2021_DRAINED:
 			break;

@@ -104,6 +104,8 @@ void tailnet_free(struct tailnet *t)
 	free(t->sessions);
 	free(t->streams);
 	free(t->logins);
+	free(t->checks);
+	free(t->passes);
 	free(t->events);
 	free(t->text);
 	free(t->view);

@@ -33,8 +33,10 @@ enum {
 	TAILNET_SESSIONS_MAX = 30000,
 	TAILNET_SESSIONS_PER_MACHINE = 8,
 	TAILNET_STREAMS_PER_NODE = 4,
-	TAILNET_LOGINS_MAX = 1024,    /* interactive logins that wait */
-	TAILNET_HOSTINFO_MAX = 16384, /* bytes of JSON kept of one node */
+	TAILNET_LOGINS_MAX = 1024,     /* interactive logins that wait */
+	TAILNET_SSH_CHECKS_MAX = 1024, /* ssh sessions that wait for a person */
+	TAILNET_SSH_PASSES_MAX = 4096, /* pairs of nodes that were let in, for their checkPeriod */
+	TAILNET_HOSTINFO_MAX = 16384,  /* bytes of JSON kept of one node */
 	TAILNET_ENDPOINTS_MAX = 64,
 	TAILNET_TAGS_MAX = 32,
 	TAILNET_ROUTES_MAX = 256,
@@ -209,6 +211,11 @@ MUST_USE int tailnet_login_reject(struct tailnet *t, mono_t now, const char *log
 /* What waits under that name, for the page that shows it: the host name it gave. false: nothing */
 bool tailnet_login_waits(const struct tailnet *t, mono_t now, const char *login,
 			 char host[static TAILNET_NAME_MAX]);
+
+/* An ssh session that waits (rules with the action check), by the name its user was told. -ENOENT:
+ * unknown, too late or decided already */
+MUST_USE int tailnet_ssh_decide(struct tailnet *t, mono_t now, const char *check, bool accept,
+				struct err *e);
 
 /* The new policy is in force for all streams at once; NULL: allow all. Takes ownership. */
 void tailnet_set_policy(struct tailnet *t, mono_t now, struct policy *p);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "base/cursor.h"
-#include "coordinator/tailnet.h"
+#include "coordinator/tailnet_priv.h"
 #include "ts2021/channel.h"
 #include "ts2021/fuzz_rng.h"
 
@@ -101,6 +101,11 @@ static void start(struct world *w, int i)
 	raw(w, m, hello, sizeof hello - 1);
 }
 
+enum { GET = 0x82, POST = 0x83 }; /* :method in the static table (RFC 7541 appendix A) */
+static const char ssh_rules[] =
+    "{\"ssh\":[{\"action\":\"check\",\"src\":[\"u@\"],\"dst\":[\"autogroup:self\"],"
+    "\"users\":[\"root\"]}]}";
+
 static size_t frame(uint8_t *out, size_t len, uint8_t type, uint8_t flags, uint32_t stream)
 {
 	struct wr wr = wr_of(out, 9);
@@ -114,15 +119,15 @@ static size_t frame(uint8_t *out, size_t len, uint8_t type, uint8_t flags, uint3
 }
 
 /* One whole request; HPACK by literals and the static table (RFC 7541 appendix A) */
-static void request(struct world *w, struct machine *m, const char *path, const uint8_t *body,
-		    size_t len)
+static void request(struct world *w, struct machine *m, uint8_t method, const char *path,
+		    const uint8_t *body, size_t len)
 {
 	uint8_t out[9 + 64 + 9 + BODY_MAX + 4 * AUTHKEY_TEXT_MAX];
 	size_t n = 9, head, k;
 
-	out[n++] = 0x83; /* :method POST */
-	out[n++] = 0x86; /* :scheme http */
-	out[n++] = 0x04; /* :path */
+	out[n++] = method; /* of the static table */
+	out[n++] = 0x86;   /* :scheme http */
+	out[n++] = 0x04;   /* :path */
 	out[n++] = (uint8_t)strlen(path);
 	memcpy(out + n, path, strlen(path));
 	n += strlen(path);
@@ -207,16 +212,34 @@ static void pass(struct world *w, uint64_t seconds)
 	tailnet_tick(w->t, w->now, w->wall);
 }
 
+/* A target of its own: ssh checks, answers to pings. Every second one decides the oldest check. */
+static void get(struct world *w, struct machine *m, struct bytes in)
+{
+	char path[100];
+	struct err e;
+
+	bytes_to_str(in, path, sizeof path);
+	request(w, m, GET, path, NULL, 0);
+	settle(w);
+	if (w->t->n_checks > 0 && in.len & 1)
+		(void)!tailnet_ssh_decide(w->t, w->now, w->t->checks[0].id, in.len & 2, &e);
+}
+
 static void step(struct world *w, uint8_t what, struct machine *m, struct bytes in)
 {
 	struct err e;
 
+	if (what == 255) {
+		get(w, m, in);
+		settle(w);
+		return;
+	}
 	switch (what % 8) {
 	case 0:
-		request(w, m, "/machine/register", in.data, in.len);
+		request(w, m, POST, "/machine/register", in.data, in.len);
 		break;
 	case 1:
-		request(w, m, "/machine/map", in.data, in.len);
+		request(w, m, POST, "/machine/map", in.data, in.len);
 		break;
 	case 2:
 		raw(w, m, in.data, in.len);
@@ -267,6 +290,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	w.t = tailnet_new(&conf, &e);
 	if (!w.t)
 		return 0;
+	tailnet_set_policy(w.t, w.now, policy_parse(bytes_str(ssh_rules), &e));
 	if (tailnet_user_add(w.t, w.wall, "u", "", &w.user, &e) == 0) {
 		ak.user = w.user;
 		(void)!tailnet_authkey_add(w.t, w.wall, &ak, w.key, &id, &e);

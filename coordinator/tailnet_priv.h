@@ -93,6 +93,19 @@ struct login { /* an interactive login that waits for a person */
 	int32_t waiter_h2; /* 0: nobody waits */
 };
 
+struct ssh_check { /* a session that waits for a person (sshcheck.c) */
+	char id[TAILNET_LOGIN_ID + 1];
+	int64_t src, dst; /* nodes */
+	enum { SSH_WAITS, SSH_ACCEPTED, SSH_REJECTED } verdict;
+	mono_t expires;
+	struct session_id waiter;
+	int32_t waiter_h2; /* 0: nobody waits */
+};
+struct ssh_pass { /* a pair of nodes whose check was approved */
+	int64_t src, dst;
+	mono_t at;
+};
+
 struct tailnet {
 	struct tailnet_conf conf;
 	char url[512], domain[TAILNET_NAME_MAX];
@@ -124,6 +137,11 @@ struct tailnet {
 	size_t n_streams, cap_streams;
 	struct login *logins;
 	size_t n_logins, cap_logins;
+	struct ssh_check *checks;
+	size_t n_checks, cap_checks;
+	struct ssh_pass *passes;
+	size_t n_passes, cap_passes;
+	char ssh_url[640];
 	int64_t next_user, next_key, next_node;
 
 	uint64_t seq;      /* counts changes */
@@ -222,6 +240,13 @@ mono_t map_keepalive(struct tailnet *t, mono_t now); /* when a stream that was s
 void map_cut_off(struct tailnet *t, mono_t now, size_t stream, const char *why);
 mono_t map_scan(struct tailnet *t, mono_t now,
 		wall_t wall); /* keep-alives, offline, ephemeral, expiry; when next */
+/* sshcheck.c */
+/* true: the target was one of ssh checks, and is answered or will be */
+bool sshcheck_request(struct tailnet *t, mono_t now, struct session_id id, int32_t h2,
+		      const char *target);
+void sshcheck_gone(struct tailnet *t, struct session_id id, int32_t h2); /* h2 0: all of it */
+const char *sshcheck_url(struct tailnet *t); /* HoldAndDelegate of rules; until the next call */
+
 /* ha.c: do routers of the same subnet live? */
 mono_t ha_scan(struct tailnet *t, mono_t now); /* when next */
 void ha_alive(struct tailnet *t, mono_t now, struct tnode *n);

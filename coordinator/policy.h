@@ -55,6 +55,15 @@ void policy_settle(struct policy *p);
  * node prove nothing. */
 MUST_USE int policy_test(struct policy *p, const struct policy_node *v, size_t n, struct err *e);
 
+struct policy_judged {
+	size_t held, open; /* claims: judged, not to be judged without nodes */
+	unsigned first_open; /* line of its test */
+};
+enum { POLICY_OFFLINE_MAX = 4096 };
+/* The `tests` section without any nodes, by names alone: see policy_offline.c. 0, -EINVAL: e names
+ * the first that fails, -ENOMEM. Prepare again afterwards. */
+MUST_USE int policy_test_names(struct policy *p, struct policy_judged *j, struct err *e);
+
 /* The packet filter of node `self` (an index of the prepared nodes), reduced to rules that lead to
  * it: appended as a JSON array of FilterRule (control-protocol.md 4.10). p NULL: allow all. 0 or
  * -ENOMEM */

@@ -75,29 +75,46 @@ static int reached(struct policy *p, const struct check *c, const struct iprange
 	return 0;
 }
 
-static int run_check(struct policy *p, const struct check *c, const struct target *t, bool want,
-		     struct err *e)
+int check_reaches(struct policy *p, const struct check *c, const struct target *t)
 {
 	struct ipranges src = { 0 }, dst = { 0 };
-	struct hujson_pos pos = hujson_pos(policy_text(p), c->at);
 	struct alias from;
 	int got = alias_of(p, c->src, &from) && alias_ranges(&from, p->nodes, p->n_nodes, &src) &&
 			  alias_ranges(&t->to, p->nodes, p->n_nodes, &dst)
 		      ? 1
-		      : -1;
+		      : -ENOMEM;
 	bool empty = src.n == 0 || dst.n == 0;
 
-	for (size_t i = 0; i < src.n && got == 1; i++)
+	for (size_t i = 0; i < src.n && got == 1; i++) {
 		got = p->has_rules ? reached(p, c, &src.v[i], t, &dst) : 1;
+		if (got < 0)
+			got = -ENOMEM;
+	}
 	ipranges_free(&src);
 	ipranges_free(&dst);
-	if (got < 0)
-		return err_set(e, ENOMEM, "policy tests");
-	if (empty || (got == 1) == want)
-		return 0;
+	return got >= 0 && empty ? CHECK_EMPTY : got;
+}
+
+int check_failed(const struct policy *p, const struct check *c, const struct target *t, bool got,
+		 struct err *e)
+{
+	struct hujson_pos pos = hujson_pos(policy_text(p), c->at);
+
 	return err_say(e, EINVAL, "policy: line %u, column %u: test fails: %s to %s:%u is %s",
 		       pos.line, pos.column, c->src, t->alias, t->ports[0].first,
 		       got ? "accepted but shall be denied" : "denied but shall be accepted");
+}
+
+static int run_check(struct policy *p, const struct check *c, const struct target *t, bool want,
+		     struct err *e)
+{
+	int got = check_reaches(p, c, t);
+
+	if (got < 0)
+		return err_set(e, ENOMEM, "policy tests");
+	if (got == CHECK_EMPTY || (got == 1) == want)
+		return 0;
+	return check_failed(p, c, t, got == 1, e);
 }
 
 int policy_test(struct policy *p, const struct policy_node *v, size_t n, struct err *e)

@@ -191,6 +191,14 @@ bool rule_sources(const struct policy *p, struct rule *r); /* brought up to date
 bool target_leads(const struct rule *r, const struct target *t, const struct policy_node *n);
 bool node_routes_into(const struct policy_node *n, const struct ipprefix *p); /* no exit routes */
 
+/* policy_check.c */
+enum { CHECK_EMPTY = 2 };
+/* 1: all of its source may send to some of the target, 0: not, CHECK_EMPTY: no node answers to one
+ * of the names; -ENOMEM */
+int check_reaches(struct policy *p, const struct check *c, const struct target *t);
+int check_failed(const struct policy *p, const struct check *c, const struct target *t, bool got,
+		 struct err *e); /* says so; -EINVAL */
+
 /* policy_routes.c */
 bool rule_targets(const struct policy *p, struct rule *r); /* dst_set up to date; false: memory */
 

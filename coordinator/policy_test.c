@@ -235,6 +235,68 @@ TEST(a_policys_own_tests_judge_it)
 	policy_free(p);
 }
 
+static int by_names(const char *rule, const char *test, struct policy_judged *j, struct err *e)
+{
+	char text[1024];
+	struct policy *p;
+	int ret;
+
+	snprintf(
+	    text, sizeof text,
+	    "{\"groups\":{\"group:dev\":[\"bob@\",\"carol@\"],\"group:none\":[]},\"tagOwners\":{"
+	    "\"tag:web\":[]},\"hosts\":{\"first\":\"100.64.0.1\",\"lan\":\"10.1.2.3\"},"
+	    "\"acls\":[{\"action\":\"accept\",%s}],\n\"tests\":[{%s}]}",
+	    rule, test);
+	p = policy_parse(bytes_str(text), e);
+	ck_assert_msg(p != NULL, "%s", e->text);
+	ret = policy_test_names(p, j, e);
+	policy_free(p);
+	return ret;
+}
+
+TEST(without_nodes_tests_are_judged_by_names_and_addresses_are_left_open)
+{
+	static const struct {
+		const char *rule, *test;
+		int ret;
+		size_t held, open;
+	} v[] = {
+		{ "\"src\":[\"group:dev\"],\"dst\":[\"tag:web:80\"]",
+		  "\"src\":\"bob@\",\"accept\":[\"tag:web:80\"],\"deny\":[\"tag:web:81\"]", 0, 2,
+		  0 },
+		{ "\"src\":[\"group:dev\"],\"dst\":[\"tag:web:80\"]",
+		  "\"src\":\"alice@\",\"accept\":[\"tag:web:80\"]", -EINVAL, 1, 0 },
+		{ "\"src\":[\"bob@\"],\"dst\":[\"tag:web:80\"]", /* all of a group, or nothing */
+		  "\"src\":\"group:dev\",\"accept\":[\"tag:web:80\"]", -EINVAL, 1, 0 },
+		{ "\"src\":[\"*\"],\"dst\":[\"*:*\"]", "\"src\":\"alice@\",\"deny\":[\"bob@:22\"]",
+		  -EINVAL, 1, 0 },
+		{ "\"src\":[\"alice@\"],\"dst\":[\"lan:22\"]",
+		  "\"src\":\"alice@\",\"accept\":[\"lan:22\"],\"deny\":[\"lan:23\"]", 0, 2, 0 },
+		/* whose address may it be? */
+		{ "\"src\":[\"first\"],\"dst\":[\"tag:web:80\"]",
+		  "\"src\":\"alice@\",\"accept\":[\"tag:web:80\"]", 0, 0, 1 },
+		{ "\"src\":[\"alice@\"],\"dst\":[\"tag:web:80\"]",
+		  "\"src\":\"first\",\"accept\":[\"tag:web:80\"]", 0, 0, 1 },
+		{ "\"src\":[\"first\"],\"dst\":[\"tag:web:80\"]",
+		  "\"src\":\"first\",\"accept\":[\"tag:web:80\"],\"deny\":[\"tag:web:81\"]", 0, 1,
+		  1 },
+		{ "\"src\":[\"*\"],\"dst\":[\"*:*\"]",
+		  "\"src\":\"group:none\",\"accept\":[\"tag:web:80\"]", 0, 0, 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		struct policy_judged j;
+		struct err e = { 0 };
+		int ret = by_names(v[i].rule, v[i].test, &j, &e);
+
+		ck_assert_msg(ret == v[i].ret, "%zu: %d %s", i, ret, e.text);
+		ck_assert_msg(j.held == v[i].held && j.open == v[i].open, "%zu: %zu held, %zu open",
+			      i, j.held, j.open);
+		ck_assert(ret == 0 || strstr(e.text, "line 2, column"));
+		ck_assert(j.open == 0 || j.first_open == 2);
+	}
+}
+
 TEST(without_rules_all_is_allowed_and_with_none_nothing)
 {
 	struct policy *p = load("{\"groups\":{}}");

@@ -24,8 +24,8 @@ sidecar_example() {
 	tailscaled b; ts_up b "$(authkey)"
 	ip_web=$(addr web)
 	fetched() { via b "http://$1/" | grep -q "hello from compose"; }
-	until_ok 20 fetched "$ip_web"
-	until_ok 10 fetched web.tail.test
+	until_ok 40 fetched "$ip_web"
+	until_ok 30 fetched web.tail.test
 	say "a stock tailscaled fetches the page, by address and name"
 	pid=$(eng inspect -f '{{.State.Pid}}' sidecar-ts-1)
 	st() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$pid/status"; }
@@ -34,10 +34,10 @@ sidecar_example() {
 	eng exec sidecar-ts-1 tailscale status | grep -q "^$ip_web" || die "tailscale status in the container"
 	eng exec sidecar-ts-1 tailpod ip -4 | grep -qx "$ip_web" || die "tailpod ip in the container"
 	up "$dir" restart ts > "$T/up.log" 2>&1 || { cat "$T/up.log"; die "compose restart"; }
-	until_ok 20 eval "eng exec sidecar-ts-1 tailpod healthcheck"
+	until_ok 40 eval "eng exec sidecar-ts-1 tailpod healthcheck"
 	[ "$(addr web)" = "$ip_web" ] && [ "$(hs_cli nodes list -o json | jq length)" = 2 ] || die "another node after the restart"
 	up "$dir" restart web > "$T/up.log" 2>&1
-	until_ok 20 fetched "$ip_web"
+	until_ok 40 fetched "$ip_web"
 	say "the same node after a restart"
 	up "$dir" down -v -t 5 > "$T/up.log" 2>&1 || { cat "$T/up.log"; die "compose down"; }
 }
@@ -51,7 +51,7 @@ any_uid() {
 	until_ok 30 eng exec any tailpod healthcheck
 	eng stop -t 10 any > /dev/null
 	[ "$(eng inspect -f '{{.State.ExitCode}}' any)" = 0 ] || die "exit code of a stopped container"
-	until_ok 10 eval '[ -z "$(addr any)" ]'
+	until_ok 30 eval '[ -z "$(addr any)" ]'
 	eng rm any > /dev/null
 	say "any uid; logged out at the end"
 }
@@ -68,7 +68,7 @@ coordinator_example() {
 	touch "$dir/authkey"
 	up "$dir" up -d --pull never coordinator > "$T/up.log" 2>&1 || { cat "$T/up.log"; die "compose up coordinator"; }
 	co() { eng exec coordinator-coordinator-1 coordinator "$@"; }
-	until_ok 20 co users create me
+	until_ok 40 co users create me
 	co preauthkeys create --user me | tail -n 1 > "$dir/authkey"; chmod 644 "$dir/authkey"
 	health coordinator-ts-1
 	up "$dir" up -d --wait --pull never > "$T/up.log" 2>&1 || { cat "$T/up.log"; eng logs coordinator-ts-1; eng logs coordinator-coordinator-1; die "compose up"; }
@@ -76,7 +76,7 @@ coordinator_example() {
 	mkdir -p "$T/c.state"
 	start c stock env TS_NO_LOGS_NO_SUPPORT=true TS_DEBUG_USE_DERP_HTTP=1 HOME="$T" "$PEERS/tailscaled" --statedir="$T/c.state" \
 		--state="$T/c.state/s" --socket="$T/c.sock" --tun=userspace-networking --socks5-server=127.0.0.1:1055
-	until_ok 20 test -S "$T/c.sock"
+	until_ok 40 test -S "$T/c.sock"
 	timeout 60 ip netns exec "tp$ID-c" "$PEERS/tailscale" --socket="$T/c.sock" up --login-server="$COORDINATOR_URL" \
 		--authkey="$(co preauthkeys create --user me | tail -n 1)" --hostname=stock --accept-dns=false
 	ip_web=$(co nodes list -o json | jq -r '.nodes[] | select(.givenName == "web" or .name == "web") | .ipAddresses[0]')

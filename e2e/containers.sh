@@ -30,7 +30,7 @@ engine() {
 	nsenter --net="/run/netns/tp$ID-$ENGINE" podman --root "$T/storage" --runroot "$T/run" system service --time 0 \
 		"unix://$T/podman.sock" > "$T/podman.log" 2>&1 < /dev/null &
 	PIDS+=($!)
-	until_ok 20 test -S "$T/podman.sock"
+	until_ok 40 test -S "$T/podman.sock"
 }
 # not `ip netns exec`, whose /sys has no cgroups
 in_engine() { nsenter --net="/run/netns/tp$ID-$ENGINE" "$@"; }

@@ -12,7 +12,7 @@ core() {
 	[ -n "$ip_a" ] && [ -n "$ip_b" ] || die "no addresses: $a=$ip_a $b=$ip_b"
 	eval "name4=\$IP_$a name6=\$IP6_$a"
 
-	until_ok 20 ts "$b" ping -c 1 --timeout 3s "$ip_a"
+	until_ok 40 ts "$b" ping -c 1 --timeout 3s "$ip_a"
 	say "tailscale ping to us answers"
 	out=$(ts "$b" ping -c 10 --timeout 3s "$ip_a") || true
 	echo "$out"
@@ -21,15 +21,15 @@ core() {
 	ts "$b" ping --icmp -c 1 "$ip_a" || die "no ICMP answer"
 
 	# in: the stock node reaches a program behind us, by address, both families
-	until_ok 10 $seen "$b" "http://$ip_a:8000/" "$a"
-	until_ok 10 $seen "$b" "http://[$ip6_a]:8000/" "$a"
+	until_ok 30 $seen "$b" "http://$ip_a:8000/" "$a"
+	until_ok 30 $seen "$b" "http://[$ip6_a]:8000/" "$a"
 	say "in: by IPv4 and IPv6"
 
 	# out: through our proxies
-	until_ok 20 fetch "$a" "http://$ip_b:8000/" "$b"
-	until_ok 10 fetch "$a" "http://$b.tail.test:8000/" "$b"
-	until_ok 10 fetch "$a" "http://$b:8000/" "$b"
-	until_ok 10 fetch "$a" "http://[$ip6_b]:8000/" "$b"
+	until_ok 40 fetch "$a" "http://$ip_b:8000/" "$b"
+	until_ok 30 fetch "$a" "http://$b.tail.test:8000/" "$b"
+	until_ok 30 fetch "$a" "http://$b:8000/" "$b"
+	until_ok 30 fetch "$a" "http://[$ip6_b]:8000/" "$b"
 	in_ns "$a" curl -sS --max-time 10 --proxy http://127.0.0.1:1055 "http://$b.tail.test:8000/" | grep -q "hello from $b"
 	in_ns "$a" curl -sS --max-time 10 --proxytunnel --proxy http://127.0.0.1:1055 "http://$ip_b:8000/" | grep -q "hello from $b"
 	say "out: SOCKS5 and HTTP, names and addresses, both families"

@@ -60,7 +60,7 @@ fake_headscale() {
 	: > "$T/keys"
 	echo hskey-api-test > "$T/api-key"
 	start kube fake-headscale python3 e2e/fake_headscale.py 18080 "$T/keys"
-	until_ok 10 in_ns kube curl -s -o /dev/null http://127.0.0.1:18080/
+	until_ok 30 in_ns kube curl -s -o /dev/null http://127.0.0.1:18080/
 }
 operator() {
 	local name=$1; shift

@@ -159,7 +159,7 @@ relay() {
 relay_start() {
 	start "$1" "$1" "$PEERS/derper" -a :8443 -http-port -1 -stun-port 3478 -hostname "$1.test" -certmode manual -certdir "$T/$1.certs" -c "$T/$1.json"
 	eval "PID_$1=$PID"
-	until_ok 10 in_ns "$1" curl -sk -o /dev/null --resolve "$1.test:8443:127.0.0.1" "https://$1.test:8443/"
+	until_ok 60 in_ns "$1" curl -sk -o /dev/null --resolve "$1.test:8443:127.0.0.1" "https://$1.test:8443/"
 }
 # derp_region HOST REGION DERPPORT CERTNAME: an entry of a DERP map
 derp_region() {
@@ -256,7 +256,7 @@ headscale_start() {
 		start hs headscale "$PEERS/${HEADSCALE:-headscale}" -c "$HS_DIR/config.yaml" serve
 	fi
 	HS_PID=$PID
-	until_ok 20 hs_cli users list
+	until_ok 60 hs_cli users list
 }
 hs_cli() {
 	[ "${CONTROL:-headscale}" != coordinator ] || { co_as_hs "$@"; return; }
@@ -317,7 +317,7 @@ coordinator() {
 coordinator_start() {
 	start co coordinator "$BIN/coordinator" serve --config "$CO_DIR/config.yaml"
 	CO_PID=$PID
-	until_ok 10 co_cli users list
+	until_ok 60 co_cli users list
 }
 # coordinator_alone [YAML LINES]: on loopback of this host, without TLS and STUN, for clients that only ask it; sets CO_URL, SERVER
 coordinator_alone() {
@@ -334,7 +334,7 @@ coordinator_alone() {
 	printf '%s\n' "$@" >> "$CO_DIR/config.yaml"
 	"$BIN/coordinator" serve --config "$CO_DIR/config.yaml" > "$CO_DIR.log" 2>&1 & SERVER=$!
 	PIDS+=("$SERVER")
-	until_ok 10 co_cli users list
+	until_ok 60 co_cli users list
 }
 co_cli() { "$BIN/coordinator" --config "$CO_DIR/config.yaml" "$@"; }
 
@@ -349,7 +349,7 @@ tailscaled() {
 		--statedir="$T/$h.state" --state="$T/$h.state/tailscaled.state" --socket="$T/$h.sock" \
 		--tun="${TUN:-userspace-networking}" --port=41641 --socks5-server=127.0.0.1:1055 "$@"
 	eval "PID_$h=$PID"
-	until_ok 20 test -S "$T/$h.sock"
+	until_ok 60 test -S "$T/$h.sock"
 }
 ts() { local h=$1; shift; in_ns "$h" env SSL_CERT_FILE="$CA" "$PEERS/tailscale" --socket="$T/$h.sock" "$@"; }
 ts_up() { local h=$1 key=$2; shift 2; in_ns "$h" timeout 60 env SSL_CERT_FILE="$CA" "$PEERS/tailscale" --socket="$T/$h.sock" up --login-server="$URL" --authkey="$key" --hostname="$h" --accept-dns=false "$@"; }
@@ -362,7 +362,7 @@ containerboot() {
 		TS_OUTBOUND_HTTP_PROXY_LISTEN=127.0.0.1:1055 TS_ENABLE_HEALTH_CHECK=true TS_ENABLE_METRICS=true "$@" "$BIN/containerboot"
 	eval "PID_$h=$PID"
 }
-ready() { until_ok "${2:-30}" in_ns "$1" curl -sf --max-time 2 http://127.0.0.1:9002/healthz; }
+ready() { until_ok "${2:-60}" in_ns "$1" curl -sf --max-time 2 http://127.0.0.1:9002/healthz; }
 # via HOST URL [CURL ARGS...]: through the SOCKS5 proxy of the node on that host, ours or stock
 via() { local h=$1 url=$2; shift 2; in_ns "$h" curl -sS --max-time 120 --proxy socks5h://127.0.0.1:1055 "$@" "$url"; }
 # addr HOST: the tailnet IPv4 address that Headscale gave a node
@@ -374,5 +374,5 @@ web() {
 	mkdir -p "$T/$1.www"
 	echo "hello from $1" > "$T/$1.www/index.html"
 	start "$1" "web-$1" python3 -m http.server --bind "${3:-127.0.0.1}" --directory "$T/$1.www" "$2"
-	until_ok 10 in_ns "$1" curl -sf "http://127.0.0.1:$2/"
+	until_ok 60 in_ns "$1" curl -sf "http://127.0.0.1:$2/"
 }

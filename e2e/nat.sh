@@ -25,7 +25,7 @@ box() {
 	PID=$!; PIDS+=("$PID")
 	h=${h//-/_}
 	eval "BOXES_$h=\"\${BOXES_$h:-} $PID\""
-	until_ok 5 grep -q ready "$log"
+	until_ok 30 grep -q ready "$log"
 	ip -n "$inner" link set "$di" up; ip -n "$outer" link set "$do" up
 }
 # boxed_host NAME SPEC: a host behind that; SPEC none: an ordinary one

@@ -15,9 +15,9 @@ for h in a b; do start $h echo-$h socat TCP-LISTEN:7777,bind=127.0.0.1,fork,reus
 containerboot a "$key"; containerboot c "$key" TS_DEBUG_ALWAYS_USE_DERP=true
 ready a; ready c
 ip_a=$(addr a); ip_b=$(addr b); ip_c=$(addr c)
-until_ok 20 fetch a "http://$ip_b:8000/" b; until_ok 20 fetch b "http://$ip_a:8000/" a; until_ok 20 fetch c "http://$ip_a:8000/" a
+until_ok 40 fetch a "http://$ip_b:8000/" b; until_ok 40 fetch b "http://$ip_a:8000/" a; until_ok 40 fetch c "http://$ip_a:8000/" a
 direct() { ts a ping -c 1 --timeout 2s "$ip_b" 2>&1 | grep -q 'via .*:41641'; }
-until_ok 20 direct
+until_ok 40 direct
 M=${MINUTES:-10}
 RATE=500000
 big $((M * 60 * RATE / 1048576 + 10)); ln -sf "$T/big" "$T/c.www/big"

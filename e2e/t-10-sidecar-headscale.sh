@@ -20,7 +20,7 @@ pull b "$ip_a" "direct, from us" || die "download from us is damaged"
 say "each way directly"
 
 ready c
-until_ok 20 fetch c "http://$ip_b:8000/" b
+until_ok 40 fetch c "http://$ip_b:8000/" b
 pull c "$ip_b" "over the relay, to us" || die "download over the relay is damaged"
 pull b "$(addr c)" "over the relay, from us" || die "download from us over the relay is damaged"
 ts b ping -c 2 --timeout 3s "$(addr c)" > "$T/ping" 2>&1 || true

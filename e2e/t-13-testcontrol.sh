@@ -11,23 +11,23 @@ web a 8000; web b 8000
 tailscaled b
 containerboot a the-key TS_EXTRA_ARGS="--accept-dns=false"
 needs_approval() { [ "$(state a)" = NeedsMachineAuth ]; }
-until_ok 20 needs_approval
+until_ok 40 needs_approval
 unwell a approv || die "health does not say that approval is wanted: $(ts a status --json | jq -c .Health)"
 [ "$(in_ns a curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9002/healthz)" = 503 ] || die "healthy without approval"
 in_ns a curl -s http://127.0.0.1:9002/readyz | grep -qi approv || die "readyz does not say why: $(in_ns a curl -s http://127.0.0.1:9002/readyz)"
 tc "approve?node=a"
-ready a 20
+ready a 40
 [ "$(state a)" = Running ] || die "approved and $(state a)"
 well a || die "still unwell: $(ts a status --json | jq -c .Health)"
 say "a machine that needs approval says so and works once it has it"
 ts_up b the-key > /dev/null 2>&1 &
 up=$!
-until_ok 20 known b
+until_ok 40 known b
 tc "approve?node=b"
 wait "$up"
 IP_ta=$(tc_addr a) IP_tb=$(tc_addr b)
-until_ok 20 get a "$IP_tb" b
-until_ok 10 get b "$IP_ta" a
+until_ok 40 get a "$IP_tb" b
+until_ok 30 get b "$IP_ta" a
 say "pages both ways"
 
 # --- requests to the node: both clients give the same status; ours tells no key ---
@@ -55,17 +55,17 @@ say "pings of every type"
 
 # --- a jailed peer opens nothing to us, we open to it; the other way stock does the same ---
 tc "jail?node=a&peer=b&on=true"
-until_ok 10 shut b "$IP_ta" a
+until_ok 30 shut b "$IP_ta" a
 get a "$IP_tb" b || die "we cannot reach a peer that is jailed for us"
-ts b ping --tsmp -c 1 --timeout 3s "$IP_ta" > /dev/null || die "a jailed peer gets no pong"
+ts b ping --tsmp -c 1 --timeout 10s "$IP_ta" > /dev/null || die "a jailed peer gets no pong"
 ts b ping --icmp -c 1 --timeout 2s "$IP_ta" > /dev/null && die "a jailed peer's echo request is answered"
 tc "jail?node=a&peer=b&on=false"
-until_ok 10 get b "$IP_ta" a
+until_ok 30 get b "$IP_ta" a
 tc "jail?node=b&peer=a&on=true"
-until_ok 10 shut a "$IP_tb" b
+until_ok 30 shut a "$IP_tb" b
 get b "$IP_ta" a || die "stock cannot reach us, whom it has in jail"
 tc "jail?node=b&peer=a&on=false"
-until_ok 10 get a "$IP_tb" b
+until_ok 30 get a "$IP_tb" b
 say "jailed peers"
 
 # --- a peer shared in from elsewhere: reachable, and shown as stock shows it ---
@@ -80,28 +80,28 @@ say "a shared peer"
 # --- masquerade: b knows us by another address, over both families; nothing else changes ---
 masq4=100.108.7.7 masq6=fd7a:115c:a1e0:ab12:4843:cd96:626c:707
 tc "masquerade?node=a&peer=b&as=$masq4"
-until_ok 15 get b $masq4 a
-until_ok 10 get a "$IP_tb" b
-ts b ping --tsmp -c 1 --timeout 3s $masq4 > /dev/null || die "no TSMP pong from the masquerade address"
-ts b ping --icmp -c 1 --timeout 3s $masq4 > /dev/null || die "no echo reply from the masquerade address"
-seen=$(in_ns b sh -c "timeout 10 python3 - <<'P'
+until_ok 30 get b $masq4 a
+until_ok 30 get a "$IP_tb" b
+ts b ping --tsmp -c 1 --timeout 10s $masq4 > /dev/null || die "no TSMP pong from the masquerade address"
+ts b ping --icmp -c 1 --timeout 10s $masq4 > /dev/null || die "no echo reply from the masquerade address"
+seen=$(in_ns b sh -c "timeout 60 python3 - <<'P'
 import socket
-s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('127.0.0.1', 8099)); s.listen(1); s.settimeout(8)
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('127.0.0.1', 8099)); s.listen(1); s.settimeout(30)
 open('$T/listening', 'w').close()
-c, _ = s.accept(); c.settimeout(5)
+c, _ = s.accept(); c.settimeout(20)
 c.sendall(b'ok'); c.close()
-P" & until_ok 5 test -e "$T/listening"; via a "http://$IP_tb:8099/" --http0.9 --max-time 5; wait) || true
+P" & until_ok 30 test -e "$T/listening"; via a "http://$IP_tb:8099/" --http0.9 --max-time 20; wait) || true
 [ "$seen" = ok ] || die "a new flow from behind the masquerade address fails: $seen"
 ts b whois --json $masq4 | jq -e '.Node.Name | startswith("a.")' > /dev/null || die "b does not know us by the masquerade address"
 tc "masquerade?node=a&peer=b&as=" ; tc "masquerade?node=a&peer=b&as=$masq6"
-until_ok 15 get b "[$masq6]" a
+until_ok 30 get b "[$masq6]" a
 # and we by a stock peer that masquerades
 tc "masquerade?node=a&peer=b&as="; tc "masquerade?node=b&peer=a&as=100.108.8.8"
-until_ok 15 get a 100.108.8.8 b
-until_ok 10 get b "$IP_ta" a
+until_ok 30 get a 100.108.8.8 b
+until_ok 30 get b "$IP_ta" a
 tc "masquerade?node=a&peer=b&as="
-until_ok 15 get b "$IP_ta" a
-until_ok 10 get a "$IP_tb" b
+until_ok 30 get b "$IP_ta" a
+until_ok 30 get a "$IP_tb" b
 say "masquerade addresses of both families, ours and a peer's"
 
 # --- an SSH policy is nothing to us: no server, no crash, the map goes on ---
@@ -126,7 +126,7 @@ get b "$IP_ta" a || die "no flow after a move"
 # --- every key expires: we log in again with the key at hand; once nothing is expired any more all is well ---
 old=$(node_of a .Key)
 tc "expire?on=true"
-until_ok 20 unwell a expired
+until_ok 40 unwell a expired
 kill -0 "$PID_a" || die "expiry ended us, although there is an auth key"
 tc "expire?on=false"
 [ -n "$(node_of a .Key | grep -vxF "$old")" ] || die "no new key was tried"
@@ -140,7 +140,7 @@ ts a down
 t0=$(date +%s%N)
 timeout 10 ip netns exec "tp$ID-a" "$PEERS/tailscale" --socket="$T/a.sock" logout || die "logout while down does not end"
 out() { [ "$(state a)" = NeedsLogin ]; }
-until_ok 10 out || die "logged out, and $(state a)"
+until_ok 30 out || die "logged out, and $(state a)"
 echo "figure: $(basename "$0" .sh): logged out $((($(date +%s%N) - t0) / 1000000)) ms after it was asked for, while down"
 kill "$PID_a"; rc=0; wait "$PID_a" || rc=$?
 [ "$rc" = 0 ] || die "exit code $rc"

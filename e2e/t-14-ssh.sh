@@ -41,7 +41,7 @@ login() {
 ln -s "$BIN/containerboot" "$T/tailpod"
 ours="$T/tailpod --socket=$T/a.sock nc %h %p"
 stock="$PEERS/tailscale --socket=$T/a.sock nc %h %p"
-until_ok 20 login a b "$ours" true
+until_ok 40 login a b "$ours" true
 head -c 20000000 /dev/urandom > "$T/random"
 sum=$(sha256sum < "$T/random")
 for way in "$ours" "$stock" "python3 $ROOT/e2e/socks_nc.py 1055 %h %p"; do
@@ -59,8 +59,8 @@ containerboot c "$key"
 ready c
 start a half socat -t 20 TCP-LISTEN:7001,bind=127.0.0.1,fork,reuseaddr SYSTEM:"cat > $T/half.got; sleep 1; echo late"
 listens() { in_ns "$1" ss -ltn | grep -q ":$2 "; }
-until_ok 10 listens a 7001
-until_ok 20 ts c ping -c 1 --timeout 3s "$ip_a"
+until_ok 30 listens a 7001
+until_ok 40 ts c ping -c 1 --timeout 3s "$ip_a"
 [ "$(echo early | in_ns c "$T/tailpod" --socket="$T/c.sock" nc a 7001)" = late ] || die "nc loses what comes after its own end"
 [ "$(cat "$T/half.got")" = early ] || die "nc lost what it sent"
 # what cannot be is said
@@ -71,7 +71,7 @@ for bad in "b 7999" "nobody-there 22" "192.0.2.9 22"; do
 done
 # what is no node is dialed by the stock CLI itself
 start a plain socat TCP-LISTEN:7002,bind="$IP_a",reuseaddr SYSTEM:"echo plain"
-until_ok 10 listens a 7002
+until_ok 30 listens a 7002
 [ "$(in_ns a timeout 10 "$PEERS/tailscale" --socket="$T/a.sock" nc "$IP_a" 7002 < <(sleep 2))" = plain ] || die "the stock CLI does not dial itself"
 say "half-close and refusals of nc"
 

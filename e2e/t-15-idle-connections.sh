@@ -13,10 +13,10 @@ ready a; ready b
 ip_b=$(addr b)
 start b serve python3 e2e/many.py serve 7007
 listens() { in_ns b ss -ltn | grep -q ":7007 "; }
-until_ok 10 listens
+until_ok 30 listens
 # anonymous memory and all that is resident, in KiB
 memory() { awk '/^Anonymous:/ {a = $2} /^Rss:/ {r = $2} END {print a, r}' "/proc/$1/smaps_rollup"; }
-until_ok 20 ts a ping -c 1 --timeout 3s "$ip_b"
+until_ok 40 ts a ping -c 1 --timeout 3s "$ip_b"
 sleep 8 # what starting needed goes back first
 read -r a0 ra0 <<< "$(memory "$PID_a")"; read -r b0 rb0 <<< "$(memory "$PID_b")"
 mkfifo "$T/tell"

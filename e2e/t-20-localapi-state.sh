@@ -9,10 +9,10 @@ tailscaled b; ts_up b "$key"
 containerboot a "$key"
 ready a
 ip_a=$(addr a); ip_b=$(addr b)
-until_ok 20 ts b ping -c 1 --timeout 3s "$ip_a"
+until_ok 40 ts b ping -c 1 --timeout 3s "$ip_a"
 
 # --- the stock CLI ---
-until_ok 10 ts a status
+until_ok 30 ts a status
 ts a status | tee "$T/status"
 grep -q "^$ip_a .*a " "$T/status" || die "status does not show ourselves"
 grep -q "^$ip_b .*b " "$T/status" || die "status does not show the peer"
@@ -43,18 +43,18 @@ ts a netcheck 2> /dev/null | grep -q 'Nearest DERP: Region hs' || die "netcheck"
 say "ping, ip, whois, metrics, derp-map, netcheck"
 ts a set --shields-up || die "set"
 ts a debug prefs | jq -e '.ShieldsUp == true' > /dev/null || die "set is not stored"
-until_ok 10 sh -c "! ip netns exec tp$ID-b $PEERS/tailscale --socket=$T/b.sock ping --icmp -c 1 --timeout 1s $ip_a"
+until_ok 30 sh -c "! ip netns exec tp$ID-b $PEERS/tailscale --socket=$T/b.sock ping --icmp -c 1 --timeout 1s $ip_a"
 ts a set --shields-up=false
-until_ok 10 ts b ping --icmp -c 1 --timeout 1s "$ip_a"
+until_ok 30 ts b ping --icmp -c 1 --timeout 1s "$ip_a"
 ts a set --hostname=renamed
-until_ok 10 sh -c "ip netns exec tp$ID-b $PEERS/tailscale --socket=$T/b.sock status | grep -q renamed"
+until_ok 30 sh -c "ip netns exec tp$ID-b $PEERS/tailscale --socket=$T/b.sock status | grep -q renamed"
 ts a set --hostname=a
-until_ok 10 sh -c "ip netns exec tp$ID-b $PEERS/tailscale --socket=$T/b.sock status | grep -q '$ip_a  *a '"
+until_ok 30 sh -c "ip netns exec tp$ID-b $PEERS/tailscale --socket=$T/b.sock status | grep -q '$ip_a  *a '"
 ts a set --ssh 2> "$T/ssh.err" && die "set --ssh must be refused"
 grep -q "no SSH server" "$T/ssh.err" || die "the refusal does not say why: $(cat "$T/ssh.err")"
 ts a down; [ "$(ts a status --json | jq -r .BackendState)" = Stopped ] || die "down"
 timeout 20 ip netns exec "tp$ID-a" "$PEERS/tailscale" --socket="$T/a.sock" up --login-server="$URL" --hostname=a --accept-dns=false || die "up"
-until_ok 20 in_ns a curl -sf http://127.0.0.1:9002/readyz
+until_ok 40 in_ns a curl -sf http://127.0.0.1:9002/readyz
 say "set, down, up"
 in_ns a curl -s --unix-socket "$T/a.sock" -H 'Host: evil.example' http://x/localapi/v0/status -o /dev/null -w '%{http_code}' | grep -q 403 || die "a foreign Host was answered"
 in_ns a curl -s --unix-socket "$T/a.sock" -H 'Host: local-tailscaled.sock' -H 'Origin: http://evil.example' http://x/localapi/v0/status -o /dev/null -w '%{http_code}' | grep -q 403 || die "a web page was answered"
@@ -83,7 +83,7 @@ in_ns a "$BIN/containerboot" healthcheck --socket="$T/a.sock" | grep -q ok || di
 ours down; ours healthcheck > "$T/hc" && die "healthcheck of a stopped node"
 grep -q Stopped "$T/hc" || die "healthcheck does not say why"
 ours up
-until_ok 20 ours healthcheck
+until_ok 40 ours healthcheck
 say "our CLI"
 
 # --- state ---
@@ -100,7 +100,7 @@ for _ in 1 2 3; do
 done
 [ "$(nodes)" = "$before" ] || die "restarts made new nodes"
 [ "$(addr a)" = "$ip_a" ] || die "a restart changed the address"
-until_ok 20 ts b ping -c 1 --timeout 3s "$ip_a"
+until_ok 40 ts b ping -c 1 --timeout 3s "$ip_a"
 say "restarts keep the node"
 tr '\0' '\n' < "/proc/$PID_a/environ" > "$T/environ" 2> /dev/null || true
 grep -q "$key" "$T/environ" "$T/a.log" "$T/a.state/tailscaled.state" && die "the auth key can be read"
@@ -131,35 +131,35 @@ say "a node of tailscaled taken over"
 # logout, and in again with a key: the same node, with a new key
 login_state() { [ "$(ts a status --json | jq -r .BackendState)" = "$1" ]; }
 ts a logout || die "logout"
-until_ok 10 login_state NeedsLogin
+until_ok 30 login_state NeedsLogin
 timeout 30 ip netns exec "tp$ID-a" "$PEERS/tailscale" --socket="$T/a.sock" up --login-server="$URL" --authkey="$key" --hostname=a --accept-dns=false || die "up after the logout"
 login_state Running || die "up came back before the node runs"
 [ "$(ts a ip -4)" = "$ip_a" ] || die "another address after the logout"
-until_ok 20 ts b ping -c 1 --timeout 3s "$ip_a"
+until_ok 40 ts b ping -c 1 --timeout 3s "$ip_a"
 say "logout and login"
 # a start that control does not answer, taken down and logged out before it has registered: control hears of it once it is back
 kill -TERM "$PID_a"; wait "$PID_a" || true
 kill -STOP "$HS_PID"
 containerboot a ""
-until_ok 20 ts a status --json
+until_ok 40 ts a status --json
 ts a down || die "down"
 timeout 20 ip netns exec "tp$ID-a" "$PEERS/tailscale" --socket="$T/a.sock" logout || die "logout while control is away"
 sleep 1
 kill -CONT "$HS_PID"
 expired() { hs_cli nodes list -o json | jq -e '.[] | select(.name == "a") | .expiry.seconds // 0 | . > 0 and . <= now'; }
 until_ok 60 expired || die "control was not told of the logout"
-until_ok 20 login_state NeedsLogin
+until_ok 40 login_state NeedsLogin
 kill -TERM "$PID_a"; wait "$PID_a" || true
 containerboot a "$key"
 ready a
 say "a logout before the first registration reaches control"
 # nobody's node: the URL is shown, and `up` with a key ends the waiting
 containerboot d ""
-until_ok 20 grep -q "to log this node in, visit $URL/register/" "$T/d.log"
+until_ok 40 grep -q "to log this node in, visit $URL/register/" "$T/d.log"
 ts d status > "$T/d.status" 2>&1 || true
 grep -q "Log in at: $URL" "$T/d.status" || die "status does not show the URL"
 timeout 30 ip netns exec "tp$ID-d" "$PEERS/tailscale" --socket="$T/d.sock" up --login-server="$URL" --authkey="$key" --hostname=d --accept-dns=false || die "up of a new node"
-until_ok 20 ts b ping -c 1 --timeout 3s "$(ts d ip -4)"
+until_ok 40 ts b ping -c 1 --timeout 3s "$(ts d ip -4)"
 kill -TERM "$PID_a"; rc=0; wait "$PID_a" || rc=$?
 [ "$rc" = 0 ] || die "exit code $rc"
 say "a new node by its URL or a later key"

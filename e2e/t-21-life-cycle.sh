@@ -61,7 +61,7 @@ while len(r)<12: r+=c.recv(12-len(r))
 print("reply", r[3], flush=True); time.sleep(15)' "$@"; }
 hold "$(addr b)" 8000 > "$T/hold1" 2>&1 & PIDS+=($!)
 hold "$IP_hs" 8443 > "$T/hold2" 2>&1 & PIDS+=($!)
-until_ok 10 grep -q "reply 0" "$T/hold1"; until_ok 10 grep -q "reply 0" "$T/hold2"
+until_ok 30 grep -q "reply 0" "$T/hold1"; until_ok 30 grep -q "reply 0" "$T/hold2"
 for h in a b; do
 	eval "pid=\$PID_$h"; kill -TERM "$pid"; rc=0; wait "$pid" || rc=$?
 	[ "$rc" = 0 ] || die "exit code $rc of $h with live tunnels"
@@ -74,8 +74,8 @@ containerboot a "$key"
 ready a
 hs_cli nodes expire --identifier "$(id_a)" > /dev/null
 live() { hs_cli nodes list -o json | jq -e '.[] | select(.given_name == "a" or .name == "a") | .expiry == null or .expiry.seconds > now' > /dev/null; }
-until_ok 20 live || die "an expired node with a key at hand did not come back"
-until_ok 20 in_ns a curl -sf http://127.0.0.1:9002/readyz
+until_ok 40 live || die "an expired node with a key at hand did not come back"
+until_ok 40 in_ns a curl -sf http://127.0.0.1:9002/readyz
 kill -0 "$PID_a" || die "it ended although it has a key"
 stop "$PID_a"
 containerboot a ""
@@ -94,7 +94,7 @@ n=$(hs_cli nodes list -o json | jq length)
 kill -TERM "$PID_b"; rc=0; wait "$PID_b" || rc=$?
 [ "$rc" = 0 ] || die "exit code $rc after the logout"
 fewer() { [ "$(hs_cli nodes list -o json | jq length)" -lt "$n" ]; }
-until_ok 10 fewer
+until_ok 30 fewer
 say "logout on exit"
 
 # any uid, no capabilities, read-only root, PID 1 of its own namespace
@@ -106,7 +106,7 @@ start c c env SSL_CERT_FILE="$T/root-for-c.crt" TS_AUTHKEY="$key" TS_LOGIN_SERVE
 PID_c=$PID
 ready c
 inner=$(pgrep -P "$PID_c" | head -n 1)
-until_ok 5 test -n "$inner"
+until_ok 30 test -n "$inner"
 [ "$(awk '/^CapEff/{print $2}' "/proc/$inner/status")" = 0000000000000000 ] || die "capabilities are left"
 [ "$(awk '/^NoNewPrivs/{print $2}' "/proc/$inner/status")" = 1 ] || die "new privileges are possible"
 # an orphan: its parent ends at once, so it becomes a child of PID 1, and must not stay a zombie
@@ -116,5 +116,5 @@ ps -o stat= --ppid "$inner" | grep -q Z && die "an orphan stayed a zombie"
 in_ns c curl -sS --max-time 5 --proxy socks5h://127.0.0.1:1055 "http://$IP_hs:8443/" > "$T/refused" 2>&1 && die "left the tailnet"
 grep -qi "not allowed\|SOCKS5 connect\|(2)\|(97)\|rejected" "$T/refused" || { cat "$T/refused"; die "no clear refusal"; }
 kill -TERM "$inner"
-until_ok 5 sh -c "! kill -0 $inner 2> /dev/null"
+until_ok 30 sh -c "! kill -0 $inner 2> /dev/null"
 say "uid 12345, no capabilities, read-only root, PID 1, tailnet only"

@@ -10,7 +10,7 @@ key=$(authkey --reusable)
 containerboot a "$key"; containerboot b "$key"
 ready a; ready b
 web b 8000
-until_ok 20 via a "http://$(addr b):8000/"
+until_ok 40 via a "http://$(addr b):8000/"
 keys() { # HOST: arguments for the searches
 	local state=$T/$1.state/tailscaled.state machine profile node disco
 	machine=$(jq -r '._machinekey' "$state" | base64 -d | sed 's/^privkey://')
@@ -39,7 +39,7 @@ END
 }
 python3 e2e/memory_keys.py "$PID_a" $(keys a) || die "keys in ordinary memory after the registration"
 stop "$PID_a"; containerboot a "$key"; ready a
-until_ok 20 via a "http://$(addr b):8000/"
+until_ok 40 via a "http://$(addr b):8000/"
 python3 e2e/memory_keys.py "$PID_a" $(keys a) || die "keys in ordinary memory after a restart"
 say "keys lie in locked memory only"
 
@@ -47,7 +47,7 @@ say "keys lie in locked memory only"
 hs_url=$URL hs_ca=$CA
 coordinator
 host c; containerboot c "$(authkey --reusable)"; ready c
-until_ok 20 grep -q 'relay .*home' "$T/c.log"
+until_ok 40 grep -q 'relay .*home' "$T/c.log"
 tls_key() { openssl ec -in "$CO_DIR/state/tls.key" -noout -text 2> /dev/null | awk '/^priv:/ {on = 1; next} /^pub:/ {on = 0} on {gsub(/[ :]/, ""); printf "%s", $0}' | tail -c 64; }
 args="control=$(sed 's/^privkey://' "$CO_DIR/state/control.key") derp=$(sed 's/^privkey://' "$CO_DIR/state/derp.key") tls=$(tls_key)"
 python3 e2e/memory_keys.py "$CO_PID" $args || die "keys of the coordinator in ordinary memory"
@@ -108,11 +108,11 @@ wait "$PID_a" || die "gdb: $(tail -n 5 "$T/a.log")" # the debugger's; what it st
 ready a
 pid=$(in_ns a ss -tlnpH 'sport = :1055' | sed -n 's/.*pid=\([0-9]*\).*/\1/p' | head -n 1)
 PIDS+=("$pid")
-until_ok 20 via a "http://$(addr b):8000/"
+until_ok 40 via a "http://$(addr b):8000/"
 args=$(keys a)
 grep -q '^Max core file size *unlimited' "/proc/$pid/limits" || die "the core limit was given up"
 echo 0x7f > "/proc/$pid/coredump_filter"
-kill -ABRT "$pid"; until_ok 20 eval '[ ! -e "/proc/$pid" ]'
+kill -ABRT "$pid"; until_ok 40 eval '[ ! -e "/proc/$pid" ]'
 core=$(find "$T/dump" -name 'core*' | head -n 1)
 [ -n "$core" ] || die "no core file although it was forced: $(tail -n 5 "$T/a.log")"
 grep -q 'tail.test' "$core" || die "the kernel's core file lacks the heap: nothing was proved"

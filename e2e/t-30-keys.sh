@@ -65,9 +65,9 @@ say "tagged keys; requested tags are left out"
 # a key from a file, read again when it changes: first one that is refused, then a good one
 echo "$once" > "$T/key"
 containerboot g "file:$T/key" TS_BOOT_TIMEOUT=60s
-until_ok 10 grep -q 'waiting for another auth key' "$T/g.log"
+until_ok 30 grep -q 'waiting for another auth key' "$T/g.log"
 printf ' %s\n\n' "$key" > "$T/key.new"; mv "$T/key.new" "$T/key"
-ready g 15
+ready g 40
 ends g
 say "a key file that changes"
 
@@ -79,7 +79,7 @@ ip -n "tp$ID-a" addr add 10.77.0.201/24 dev eth0
 there() { nodes | grep -qw "$1"; }
 gone() { ! there "$1"; }
 until_ok 30 there a
-ready a 10
+ready a 40
 say "a deleted node registers again"
 ends b
 containerboot b ""; ready b
@@ -96,7 +96,7 @@ rm -rf "$T/g.state"
 containerboot g "$eph" TS_STATE_DIR= TS_HOSTNAME=eph1 TS_LOGOUT_ON_EXIT=true; ready g
 nodes | grep -qw eph1 || die "no ephemeral node: $(nodes)"
 ends g
-until_ok 5 gone eph1
+until_ok 30 gone eph1
 say "an ephemeral node is gone after its logout"
 containerboot g "$eph" TS_STATE_DIR= TS_HOSTNAME=eph2; ready g
 kill -9 "$PID_g"; wait "$PID_g" 2> /dev/null || true

@@ -18,35 +18,35 @@ ts_up b any
 containerboot a any TS_LOGIN_SERVER="http://$IP_tc:9100"
 ready a
 ip_a=$(tc_addr a) ip_b=$(tc_addr b)
-until_ok 20 get a "$ip_b" b
-until_ok 10 get b "$ip_a" a
+until_ok 40 get a "$ip_b" b
+until_ok 30 get b "$ip_a" a
 RATE=4000000 stream a a "$ip_b"
-until_ok 10 moves a
+until_ok 30 moves a
 # flip WHICH: the map that puts b into jail gets one bit flipped; the way back is closed for the time being
 flip() {
 	: > "$T/flip/closed"
 	echo "$1" > "$T/flip/down"
 	tc "jail?node=a&peer=b&on=true"
-	until_ok 10 test ! -e "$T/flip/down"
-	until_ok 15 unwell a control || die "byte $1: health does not say so: $(ts a status --json | jq -c .Health)"
+	until_ok 30 test ! -e "$T/flip/down"
+	until_ok 30 unwell a control || die "byte $1: health does not say so: $(ts a status --json | jq -c .Health)"
 	get b "$ip_a" a || die "byte $1: something of the damaged message was applied"
 	get a "$ip_b" b || die "byte $1: a new flow fails"
 	moves a || die "byte $1: the stream stands"
 	[ "$(state a)" = Running ] || die "byte $1: state is $(state a)"
 	rm "$T/flip/closed"
 	until_ok 30 shut b "$ip_a" a
-	until_ok 20 well a || die "byte $1: not well again: $(ts a status --json | jq -c .Health)"
+	until_ok 40 well a || die "byte $1: not well again: $(ts a status --json | jq -c .Health)"
 	tc "jail?node=a&peer=b&on=false"
-	until_ok 15 get b "$ip_a" a
+	until_ok 30 get b "$ip_a" a
 }
 for which in 0 m -1; do flip $which; done
 say "one flipped bit towards us is refused whole, and healed"
 echo m > "$T/flip/up"
 in_ns a ip addr add 10.77.0.77/24 dev eth0 # something to tell control
-until_ok 20 test ! -e "$T/flip/up"
+until_ok 40 test ! -e "$T/flip/up"
 until_ok 30 well a
 tc "jail?node=a&peer=b&on=true"; until_ok 30 shut b "$ip_a" a
-tc "jail?node=a&peer=b&on=false"; until_ok 15 get b "$ip_a" a
+tc "jail?node=a&peer=b&on=false"; until_ok 30 get b "$ip_a" a
 say "one flipped bit towards control is healed"
 arrived a
 say "a checksummed stream went through all of it"
@@ -64,12 +64,12 @@ pin=$(in_ns hs curl -sS --cacert "$CA" "$URL/key?v=130" | jq -r .publicKey)
 containerboot e "$key" TS_CONTROL_KEY="$pin"
 ready c; ready e
 ip_c=$(addr c) ip_d=$(addr d)
-until_ok 20 get c "$ip_d" d
-until_ok 20 get e "$ip_d" d
-until_ok 20 get d "$ip_c" c
+until_ok 40 get c "$ip_d" d
+until_ok 40 get e "$ip_d" d
+until_ok 40 get d "$ip_c" c
 ln -sf "$T/big" "$T/d.www/big"
 RATE=3000000 stream c c "$ip_d"
-until_ok 10 moves c
+until_ok 30 moves c
 stop "$HS_PID"
 mv "$HS_DIR/noise.key" "$T/noise.key"
 headscale_start

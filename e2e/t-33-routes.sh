@@ -29,35 +29,35 @@ ready a
 TUN=tailscale0 tailscaled b; ts_up b "$key" --accept-routes
 containerboot c "$key" TS_ACCEPT_ROUTES=true
 ready c
-until_ok 20 eval '[ -n "$(available a)" ]'
-until_ok 20 ts b ping -c 1 a
+until_ok 40 eval '[ -n "$(available a)" ]'
+until_ok 40 ts b ping -c 1 a
 ! page b http://10.50.0.2:8000/ 2 2> /dev/null || die "a route is served before control has approved it"
 hs_cli nodes approve-routes -i "$(node_id a)" -r 10.50.0.0/24,fd50::/64,fd7a:115c:a1e0:b1a:0:7:a32:0/120 > /dev/null
-until_ok 20 page b http://10.50.0.2:8000/
-until_ok 10 page b "http://[fd50::2]:8000/"
-until_ok 10 page b "http://[fd7a:115c:a1e0:b1a:0:7:a32:2]:8000/"
-until_ok 20 page c http://10.50.0.2:8000/
-until_ok 10 page c "http://[fd50::2]:8000/"
+until_ok 40 page b http://10.50.0.2:8000/
+until_ok 30 page b "http://[fd50::2]:8000/"
+until_ok 30 page b "http://[fd7a:115c:a1e0:b1a:0:7:a32:2]:8000/"
+until_ok 40 page c http://10.50.0.2:8000/
+until_ok 30 page c "http://[fd50::2]:8000/"
 say "TCP to the network behind: by IPv4, IPv6, 4via6; from stock and from ours"
 [ "$(curl_in b http://10.50.0.2:8000/big 60 | sha256sum)" = "$sum" ] || die "32 MiB damaged"
 rc=0; in_ns b curl -s --max-time 10 http://10.50.0.2:81/ || rc=$?
 [ "$rc" = 7 ] || die "a refused port gives curl code $rc"
 ask 10.50.0.2; ask fd50::2
-until_ok 10 in_ns b ping -c 1 -W 2 10.50.0.2
-until_ok 10 in_ns b ping -6 -c 1 -W 2 fd50::2
+until_ok 30 in_ns b ping -c 1 -W 2 10.50.0.2
+until_ok 30 in_ns b ping -6 -c 1 -W 2 fd50::2
 ! in_ns b ping -c 1 -W 1 10.50.0.99 > /dev/null || die "somebody who is not there answers"
-until_ok 5 eval 'in_ns a curl -s http://127.0.0.1:9002/metrics | grep -q "^tailscaled_advertised_routes 3"'
+until_ok 30 eval 'in_ns a curl -s http://127.0.0.1:9002/metrics | grep -q "^tailscaled_advertised_routes 3"'
 say "32 MiB intact; refused is refused; UDP and ping by both families"
 kill -TERM "$PID_a"; rc=0; wait "$PID_a" || rc=$?; [ "$rc" = 0 ] || die "exit code $rc"
 
 # a wish in the environment is the whole wish: an empty one withdraws
 containerboot a "$key" TS_ROUTES= TS_EXTRA_ARGS=--advertise-exit-node
 ready a
-until_ok 20 eval '[ "$(available a)" = "0.0.0.0/0,::/0" ]'
+until_ok 40 eval '[ "$(available a)" = "0.0.0.0/0,::/0" ]'
 hs_cli nodes approve-routes -i "$(node_id a)" -r 0.0.0.0/0,::/0 > /dev/null
 tailscaled d
 ts_up d "$key" --exit-node="$(addr a)"
-until_ok 20 page d http://198.51.100.2:8000/
+until_ok 40 page d http://198.51.100.2:8000/
 ! page d http://10.50.0.2:8000/ 2 2> /dev/null || die "an exit node leads to a private network"
 ! page d "http://$IP_a:9002/healthz" 2 2> /dev/null || die "an exit node leads to its host"
 say "an exit node leads to public addresses, and to no other"
@@ -68,10 +68,10 @@ net c 3
 in_ns c ip route add blackhole 198.51.100.2/32
 containerboot c "$key" TS_EXIT_NODE=a
 ready c
-until_ok 20 page c http://198.51.100.2:8000/
+until_ok 40 page c http://198.51.100.2:8000/
 in_ns c ip route del blackhole 198.51.100.2/32
 kill -TERM "$PID_a"; wait "$PID_a" || true
 hs_cli nodes delete --force -i "$(node_id a)" > /dev/null
-until_ok 20 eval '! page c http://198.51.100.2:8000/ 2 2> /dev/null'
-until_ok 5 in_ns c curl -s --max-time 5 -o /dev/null http://198.51.100.2:8000/ # by itself it would
+until_ok 40 eval '! page c http://198.51.100.2:8000/ 2 2> /dev/null'
+until_ok 30 in_ns c curl -s --max-time 5 -o /dev/null http://198.51.100.2:8000/ # by itself it would
 say "ours uses an exit node, and nothing leaks when it is gone"

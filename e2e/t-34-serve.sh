@@ -55,8 +55,8 @@ class S(socketserver.ThreadingTCPServer): allow_reuse_address = True; daemon_thr
 S(("127.0.0.1", 5000), H).serve_forever()
 P
 start a line python3 "$T/line.py"
-until_ok 10 in_ns a curl -sf http://127.0.0.1:3000/
-until_ok 10 in_ns a python3 -c 'import socket; socket.create_connection(("127.0.0.1", 5000))'
+until_ok 30 in_ns a curl -sf http://127.0.0.1:3000/
+until_ok 30 in_ns a python3 -c 'import socket; socket.create_connection(("127.0.0.1", 5000))'
 config() { cat > "$T/serve/new"; mv "$T/serve/new" "$T/serve/serve.json"; }
 config <<END
 {"TCP": {"80": {"HTTP": true}, "443": {"HTTPS": true}, "5432": {"TCPForward": "localhost:5000"},
@@ -73,7 +73,7 @@ ready a
 tailscaled b; ts_up b "$key"
 ip_a=$(addr a) ip_b=$(addr b)
 get() { local path=$1; shift; via b "http://a.tail.test$path" "$@"; }
-until_ok 20 eval 'get /text | grep -q "^hello text$"'
+until_ok 40 eval 'get /text | grep -q "^hello text$"'
 
 # who asks, whatever the client says
 get "/x/y?q=1" -H "X-Forwarded-For: 6.6.6.6" -H "Tailscale-User-Login: root" -H "tailscale_user_name: root" -H "X-Keep: 1" > "$T/head"
@@ -167,21 +167,21 @@ say "HTTPS; forwards plain, with PROXY header, behind TLS"
 # a change acts, a malformed one is one line and leaves what was; the certificate follows its file
 certificate "$T/tls/new" DNS:renewed.test,DNS:a.tail.test
 echo '{"TCP": {"80": {"HTTP": "maybe"}}}' | config
-until_ok 10 grep -q "serve.json: TCP 80: wanted true or false; what was served before goes on" "$T/a.log"
+until_ok 30 grep -q "serve.json: TCP 80: wanted true or false; what was served before goes on" "$T/a.log"
 [ "$(get /text)" = "hello text" ] || die "a malformed configuration took the old one away"
 echo '{"TCP": {"80": {"HTTP": true}, "443": {"HTTPS": true}}, "Web": {"a.tail.test:80": {"Handlers": {"/": {"Text": "new"}}}, "a.tail.test:443": {"Handlers": {"/": {"Text": "new"}}}}}' | config
-until_ok 10 eval '[ "$(get /text)" = new ]'
+until_ok 30 eval '[ "$(get /text)" = new ]'
 cp "$T/tls/new.key" "$T/tls/tls.key"; mv "$T/tls/new.crt" "$T/tls/tls.crt"
-until_ok 10 eval 'https / -v 2>&1 | grep -q renewed.test'
+until_ok 30 eval 'https / -v 2>&1 | grep -q renewed.test'
 grep -q "AllowFunnel has no effect: Funnel is not offered" "$T/a.log" || die "Funnel is dropped in silence"
 kill -TERM "$PID_a"; rc=0; wait "$PID_a" || rc=$?; [ "$rc" = 0 ] || die "exit code $rc"
 
 # without a certificate the port is named and refused; the others go on
 containerboot a "$key" TS_SERVE_CONFIG="$T/serve/serve.json"
 ready a
-until_ok 10 ts a ping --tsmp -c 1 b # b knows of the restart by our handshake
+until_ok 30 ts a ping --tsmp -c 1 b # b knows of the restart by our handshake
 grep -q "port 443 wants a certificate" "$T/a.log" || die "no line about the certificate"
-until_ok 20 eval '[ "$(get /text)" = new ]'
+until_ok 40 eval '[ "$(get /text)" = new ]'
 rc=0; https / > /dev/null 2>&1 || rc=$?; [ "$rc" != 0 ] || die "HTTPS without a certificate"
 kill -TERM "$PID_a"; wait "$PID_a" || true
 echo '{' > "$T/serve/serve.json"

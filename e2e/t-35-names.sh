@@ -23,19 +23,19 @@ dns "beside.test: [\"$IP_d\"], url.test: [\"https://$IP_d/dns-query\"], inside.t
 containerboot a "$key"
 ready a
 page() { via a "http://$1:8000/" --max-time 10 | grep -q "hello from d"; }
-until_ok 20 page www.beside.test
+until_ok 40 page www.beside.test
 grep -qx "udp www.beside.test" "$T/d-dns.log" || die "the split route's resolver was not asked"
 ! grep -q "https.*beside.test" "$T/d-dns.log" || die "a name of a split route went to the default resolver"
 say "split route, port 53"
-until_ok 10 page www.url.test
+until_ok 30 page www.url.test
 grep -q "^https /dns-query www.url.test " "$T/d-dns.log" || die "the URL was not asked"
-until_ok 10 page www.elsewhere.test
+until_ok 30 page www.elsewhere.test
 grep -q "^https /abc123.* www.elsewhere.test " "$T/d-dns.log" || die "the default resolver was not asked"
 ! grep -q "^udp www.\(url\|elsewhere\).test" "$T/d-dns.log" || die "a query went out in clear"
 say "split route and default resolver over HTTPS"
-until_ok 20 page www.inside.test
+until_ok 40 page www.inside.test
 grep -qx "udp www.inside.test" "$T/b-dns.log" || die "the resolver inside the tailnet was not asked"
-until_ok 20 page www.insideurl.test
+until_ok 40 page www.insideurl.test
 grep -q "^https /dns-query www.insideurl.test " "$T/b-dns.log" || die "the URL inside the tailnet was not asked"
 say "both inside the tailnet"
 for i in 1 2 3 4 5 6; do page "n$i.url.test" || die "name $i"; done
@@ -49,7 +49,7 @@ say "connections are kept"
 # a change in control acts on a running node; what goes is not asked any more
 dns "later.test: [\"https://$IP_d/later\"], url.test: [\"$IP_d\"]"
 until_ok 30 eval 'page www.later.test && grep -q "^https /later www.later.test " "$T/d-dns.log"'
-until_ok 10 page m.url.test
+until_ok 30 page m.url.test
 grep -qx "udp m.url.test" "$T/d-dns.log" || die "the changed route was not taken"
 kill -0 "$PID_a" || die "the node did not live through it"
 say "a change in control acts without a restart"

@@ -15,18 +15,18 @@ ip_a=$(addr a); ip_b=$(addr b); ip6_b=$(addr6 b)
 [ -n "$ip_a" ] && [ -n "$ip_b" ] || die "no addresses: a=$ip_a b=$ip_b"
 
 direct() { ts "$1" ping -c 5 --timeout 3s "$2" | grep -qE 'via (10\.77\.0|\[fd77)'; }
-until_ok 20 direct a "$ip_b"
+until_ok 40 direct a "$ip_b"
 say "direct path"
 fetch() { via "$1" "$2" | grep -q "hello from $3"; }
-until_ok 10 fetch a "http://$ip_b:8000/" b
-until_ok 10 fetch b "http://$ip_a:8000/" a
-until_ok 10 fetch a "http://[$ip6_b]:8000/" b
-until_ok 10 fetch a "http://b.tail.test:8000/" b
+until_ok 30 fetch a "http://$ip_b:8000/" b
+until_ok 30 fetch b "http://$ip_a:8000/" a
+until_ok 30 fetch a "http://[$ip6_b]:8000/" b
+until_ok 30 fetch a "http://b.tail.test:8000/" b
 say "pages both ways, both families, by name"
 
 healthy() { [ "$(ts "$1" status --json | jq -c '[.BackendState, (.Health // [])]')" = '["Running",[]]' ]; }
 for h in a b; do
-	until_ok 20 healthy $h || { ts $h status --json | jq .Health; die "$h complains"; }
+	until_ok 40 healthy $h || { ts $h status --json | jq .Health; die "$h complains"; }
 done
 say "Health is empty"
 ts a netcheck | grep -q "Nearest DERP: Laboratory" || die "netcheck does not see our relay"
@@ -35,8 +35,8 @@ ts a netcheck | grep -q "Nearest DERP: Laboratory" || die "netcheck does not see
 containerboot c "$key"
 ready c
 web c 8000
-until_ok 20 fetch a "http://c.tail.test:8000/" c
-until_ok 20 fetch c "http://b.tail.test:8000/" b
+until_ok 40 fetch a "http://c.tail.test:8000/" c
+until_ok 40 fetch c "http://b.tail.test:8000/" b
 say "containerboot: pages both ways"
 
 # ephemeral: gone once it is away for the time that is set
@@ -44,7 +44,7 @@ ekey=$(authkey --ephemeral)
 tailscaled e; ts_up e "$ekey"
 seen() { ts a status --json | jq -e '[.Peer[]?.HostName] | index("e")' > /dev/null; }
 unseen() { ! seen; }
-until_ok 5 seen
+until_ok 30 seen
 stop "$PID_e"
 until_ok 40 unseen
 [ -z "$(addr e)" ] || die "the ephemeral node is still there"
@@ -67,7 +67,7 @@ export TS_DEBUG_ALWAYS_USE_DERP=1
 tailscaled a
 until_ok 30 fetch a "http://$ip_b:8000/" b
 ts a ping -c 3 --until-direct=false --timeout 5s "$ip_b" | grep -q "via DERP(lab)" || die "not over our relay"
-until_ok 20 healthy a
+until_ok 40 healthy a
 say "relayed"
 
 # a policy is in force at once, and gone as fast
@@ -76,16 +76,16 @@ cat > "$T/policy" <<-END
 END
 co_cli policy set "$T/policy" > /dev/null
 refused() { ! via "$1" "$2" --connect-timeout 2 > /dev/null 2>&1; }
-until_ok 10 refused b "http://$(addr a):8000/"
-until_ok 10 fetch a "http://$ip_b:8000/" b
+until_ok 30 refused b "http://$(addr a):8000/"
+until_ok 30 fetch a "http://$ip_b:8000/" b
 unknown() { ! ts b status --json | jq -e '[.Peer[]?.HostName] | index("c")' > /dev/null; }
-until_ok 5 unknown
+until_ok 30 unknown
 echo '{"acls": [' > "$T/policy-bad"
 if co_cli policy set "$T/policy-bad" 2> "$T/policy-bad.out"; then die "a broken policy was taken"; fi
 grep -q "line" "$T/policy-bad.out" || die "no line in: $(cat "$T/policy-bad.out")"
 echo '{"acls": [{"action": "accept", "src": ["*"], "dst": ["*:*"]}]}' > "$T/policy"
 co_cli policy set "$T/policy" > /dev/null
-until_ok 10 fetch b "http://$(addr a):8000/" a
+until_ok 30 fetch b "http://$(addr a):8000/" a
 say "policy changed and changed back"
 
 # interactive login: the node shows a URL, a command lets it in
@@ -95,18 +95,18 @@ tailscaled d
 timeout 60 ip netns exec "tp$ID-d" env SSL_CERT_FILE="$CA" "$PEERS/tailscale" --socket="$T/d.sock" up --login-server="$URL" --hostname=d \
 	--accept-dns=false > "$T/login.out" 2>&1 &
 UP=$!
-until_ok 10 grep -q "$URL/register/" "$T/login.out"
+until_ok 30 grep -q "$URL/register/" "$T/login.out"
 login=$(grep -o "$URL/register/[A-Za-z0-9_-]*" "$T/login.out")
 in_ns d curl -sf --cacert "$CA" "$login" | grep -q "coordinator login approve" || die "the page does not say how"
 co_cli login approve "$login" --user test > /dev/null
 wait $UP || die "tailscale up after the approval"
-until_ok 10 fetch d "http://$ip_b:8000/" b
+until_ok 30 fetch d "http://$ip_b:8000/" b
 say "interactive login"
 
 # expiry: the node is told to log in again
 co_cli nodes expire d > /dev/null
 expired() { [ "$(ts d status --json | jq -r .BackendState)" = NeedsLogin ]; }
-until_ok 15 expired
+until_ok 30 expired
 say "expired node needs login"
 
 # an older client: it does not know certificate pins, so the same certificate is given as files
@@ -118,7 +118,7 @@ if [ -x "$PEERS/tailscaled-1.80.3" ]; then
 	TAILSCALED=tailscaled-1.80.3 tailscaled o
 	ts_up o "$key"
 	web o 8000
-	until_ok 20 fetch a "http://o.tail.test:8000/" o
+	until_ok 40 fetch a "http://o.tail.test:8000/" o
 	say "tailscaled 1.80.3"
 fi
 
@@ -126,5 +126,5 @@ fi
 stop "$PID_c" # one that runs and has its key would register again at once
 co_cli nodes delete c > /dev/null
 gone() { ! ts b status --json | jq -e '[.Peer[]?.HostName] | index("c")' > /dev/null; }
-until_ok 5 gone
+until_ok 30 gone
 say "deleted node is gone"

@@ -34,12 +34,12 @@ our_relay() { # HOST OTHER OPTIONS...
 		--certificate "$T/$h/tls.crt" --key "$T/$h/tls.key" --mesh-key-file "$T/mesh.key" --mesh-with "https://$other:8443" \
 		--mesh-with "https://$ip:8443" --metrics-listen "$ip:9100" --verify-url "$URL/verify" "$@"
 	eval "PID_$h=$PID"
-	until_ok 10 in_ns "$h" curl -sf "http://$ip:9100/health"
+	until_ok 30 in_ns "$h" curl -sf "http://$ip:9100/health"
 }
 metric() { eval "local ip=\$IP_$1"; in_ns "$1" curl -s "http://$ip:9100/metrics" | sed -n "s/^coordinator_$2 //p"; }
 at_least() { [ "$(metric "$1" "$2")" -ge "$3" ]; }
 our_relay r1 r2; our_relay r2 r1
-until_ok 20 at_least r1 derp_links 1; until_ok 20 at_least r2 derp_links 1
+until_ok 40 at_least r1 derp_links 1; until_ok 40 at_least r2 derp_links 1
 [ "$(metric r1 derp_links)" = 1 ] || die "r1 is linked to itself"
 say "two relays, linked"
 
@@ -63,7 +63,7 @@ containerboot a "$key"; ready a
 web a 8000; web b 8000
 ip_a=$(addr a); ip_b=$(addr b)
 until_ok 40 fetch a "http://$ip_b:8000/" b
-until_ok 20 fetch b "http://$ip_a:8000/" a
+until_ok 40 fetch b "http://$ip_a:8000/" a
 ts b ping -c 2 --until-direct=false "$ip_a" | grep -q 'via DERP(pair)' || die "not over the relay"
 for h in r1 r2; do
 	at_least $h derp_forwarded_out_total 5 || die "$h forwarded nothing"
@@ -118,7 +118,7 @@ start r2 derper "$PEERS/derper" -a "$IP_r2:8443" -http-port -1 -stun-port 3478 -
 	-mesh-psk-file "$T/mesh.key" -mesh-with "$IP_r1:8443" -verify-client-url "$URL/verify" -verify-client-url-fail-open=false
 before=$(metric r1 derp_forwarded_out_total)
 until_ok 60 fetch a "http://$ip_b:8000/" b
-until_ok 20 fetch b "http://$ip_a:8000/" a
+until_ok 40 fetch b "http://$ip_a:8000/" a
 at_least r1 derp_links 1 || die "no link to the stock derper"
 at_least r1 derp_forwarded_out_total $((before + 5)) || die "nothing went over the link to the stock derper"
 [ "$(via a "http://$ip_b:8000/big" | sha256sum)" = "$sum" ] || die "8 MB over ours and the stock derper are damaged"

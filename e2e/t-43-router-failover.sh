@@ -15,14 +15,14 @@ for h in a c; do
 	start $h "web-$h" python3 -m http.server --bind 192.168.50.1 --directory "$T/$h.www" 8000
 done
 page() { in_ns "$1" curl -sf http://192.168.50.1:8000/ | grep -q "hello from $1"; }
-until_ok 10 page a; until_ok 10 page c
+until_ok 30 page a; until_ok 30 page c
 tailscaled a; ts_up a "$key" --advertise-routes=$subnet
 containerboot c "$key" TS_ROUTES=$subnet; ready c
 containerboot d "$key" TS_ACCEPT_ROUTES=true; ready d
-for h in a c; do until_ok 10 co_cli nodes approve-routes $h --routes $subnet > /dev/null; done
+for h in a c; do until_ok 30 co_cli nodes approve-routes $h --routes $subnet > /dev/null; done
 metric() { in_ns co curl -s --unix-socket "$CO_DIR/state/coordinator.sock" http://x/metrics | sed -n "s/^coordinator_$1 //p"; }
 served_by() { fetch d http://192.168.50.1:8000/ "$1"; }
-until_ok 20 served_by a
+until_ok 40 served_by a
 sleep 22 # two rounds of questions
 served_by a || die "the subnet has moved without a reason"
 [ "$(metric router_probes_total)" -ge 4 ] || die "only $(metric router_probes_total) questions were asked"

@@ -16,7 +16,7 @@ distant() {
 	host "$x" 4; host "$r" 4
 	ip -n "tp$ID-$r" link set eth0 down # only the slow link
 	start "$x" "impair-$1" "$T/impair" "tp$ID-$x" "tp$ID-$r" 10.88.$net.1 10.88.$net.2 "$1" 0 0 0 0 0 "$net"
-	until_ok 10 grep -q ready "$T/impair-$1.log"
+	until_ok 30 grep -q ready "$T/impair-$1.log"
 	in_ns "$x" sysctl -qw net.ipv4.ip_forward=1
 	ip -n "tp$ID-$r" route replace default dev bad0
 	eval "far+=(\"10.88.$net.2 via \$IP_$x\"); IP_$r=10.88.$net.2 IP6_$r=none REGION_$r=$region"
@@ -52,13 +52,13 @@ in_ns a env TS_SOCKET="$T/a.sock" "$BIN/containerboot" netcheck | sed -n 's/^lat
 say "the nearest relay is home, of ours and of stock"
 until_ok 30 fetch a "http://$ip_b:8000/" b; until_ok 30 fetch b "http://$ip_a:8000/" a; until_ok 30 fetch c "http://$ip_a:8000/" a
 via_relay() { ts "$1" ping -c 1 --until-direct=false --timeout 3s "$2" 2>&1 | grep -q "via DERP($3)"; }
-until_ok 20 via_relay a "$ip_b" r5
+until_ok 40 via_relay a "$ip_b" r5
 big 40
 RATE=1500000
 stream pull a "$ip_b"  # stock to us
 stream push b "$ip_a"  # us to stock
 stream ours c "$ip_a"  # us to us
-for s in pull push ours; do until_ok 10 moves $s; done
+for s in pull push ours; do until_ok 30 moves $s; done
 sleep 3
 t0=$(date +%s%N)
 kill -9 "$PID_r5"

@@ -35,7 +35,7 @@ say "subnet router, approved by policy"
 exits() { ts t status --json | jq -e '[.Peer[]? | select(.HostName == "r") | .ExitNodeOption] == [true]' > /dev/null; }
 if exits; then die "an exit node without approval"; fi
 co_cli nodes approve-routes r --routes 10.99.0.0/24,0.0.0.0/0,::/0 > /dev/null
-until_ok 20 exits
+until_ok 40 exits
 if page 203.0.113.9; then die "the outside is reached without the exit node"; fi
 ts t set --exit-node="$ip_r"
 until_ok 30 page 203.0.113.9
@@ -63,5 +63,5 @@ for f in $F1 $F2 $F3; do wait "$f"; done
 for h in t o c; do [ "$(cat "$T/$h.sum")" = "$sum" ] || die "the stream of $h is damaged: $(cat "$T/$h.err")"; done
 online() { [ "$(co_cli nodes list -o json | jq '[.nodes[] | select(.online)] | length')" = 4 ]; }
 until_ok 90 online
-until_ok 20 page 10.99.0.1
+until_ok 40 page 10.99.0.1
 say "killed and started again under three streams: no byte lost, all back"

@@ -24,7 +24,7 @@ open b "$ip_a:8000" 20; open c "$ip_a:8000" 20; open b "[$ip6_a]:8000" 10
 get b "$ip_a:8001" && die "a port that the policy does not name was reached"
 get c "[$ip6_a]:8001" && die "a port that the policy does not name was reached over IPv6"
 # as the sender: stock tells us that its filter drops the connection, and the dial ends with "not allowed" (2), not by waiting
-until_ok 20 get a "$ip_b:8000"
+until_ok 40 get a "$ip_b:8000"
 refused() { via a "http://$1:8001/" --max-time 60 2>&1 | grep -q 'SOCKS5 connection to .* (2)'; }
 refused "$ip_b" || die "a port that a stock peer denies: $(via a "http://$ip_b:8001/" --max-time 60 2>&1)"
 [ "$(in_ns a curl -s --max-time 60 -o /dev/null -w '%{http_code}' --proxy http://127.0.0.1:1055 "http://$ip_b:8001/")" = 403 ] || die "the HTTP proxy waits for a denied port"
@@ -53,11 +53,11 @@ open a "$(addr c):8000" 10
 # removed under a running stream from us to it, which must stop at once
 big 200
 start c pull curl -sS --limit-rate 3M --max-time 60 --proxy socks5h://127.0.0.1:1055 -o "$T/c.got" "http://$ip_a:8000/big"
-until_ok 10 test -s "$T/c.got"
+until_ok 30 test -s "$T/c.got"
 id=$(hs_cli nodes list -o json | jq -r '.[] | select(.given_name == "c") | .id')
 hs_cli nodes delete -i "$id" --force > /dev/null
 peers() { in_ns a curl -s --unix-socket "$T/a.sock" -H 'Host: local-tailscaled.sock' http://x/localapi/v0/status | jq -e '[.Peer[].HostName] | index("c") == null' > /dev/null; }
-until_ok 10 peers
+until_ok 30 peers
 sleep 0.3
 # count UDP and relay bytes between the two hosts from here on
 in_ns a nft -f - <<-END

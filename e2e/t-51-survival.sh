@@ -14,15 +14,15 @@ web a 8000; web b 8000; web c 8000
 containerboot a "$key"; containerboot c "$key" TS_DEBUG_ALWAYS_USE_DERP=true
 ready a; ready c
 ip_a=$(addr a); ip_b=$(addr b); ip_c=$(addr c)
-until_ok 20 fetch a "http://$ip_b:8000/" b; until_ok 20 fetch b "http://$ip_a:8000/" a; until_ok 20 fetch c "http://$ip_a:8000/" a
+until_ok 40 fetch a "http://$ip_b:8000/" b; until_ok 40 fetch b "http://$ip_a:8000/" a; until_ok 40 fetch c "http://$ip_a:8000/" a
 direct() { ts a ping -c 1 --timeout 2s "$ip_b" 2>&1 | grep -q 'via .*:41641'; }
 relayed() { ts a ping -c 1 --timeout 2s "$ip_b" 2>&1 | grep -q 'via DERP'; }
-until_ok 20 direct
+until_ok 40 direct
 big "${STREAM_MIB:-420}"; ln -sf "$T/big" "$T/c.www/big"
 stream pull a "$ip_b"
 stream push b "$ip_a"
 stream relayed c "$ip_a"
-until_ok 10 moves pull; until_ok 10 moves push; until_ok 10 moves relayed
+until_ok 30 moves pull; until_ok 30 moves push; until_ok 30 moves relayed
 say "three streams run"
 
 # control away for a minute
@@ -37,7 +37,7 @@ for i in 1 2 3 4; do
 done
 grep -q 'warn.*control' "$T/a.log" || die "nothing in the log about control"
 headscale_start
-for s in pull push relayed; do back $s "$t0" 2 "control away for a minute"; done
+for s in pull push relayed; do back $s "$t0" 5 "control away for a minute"; done
 well() { grep -q 'control is well again' "$T/a.log"; }
 until_ok 40 well
 say "control away and back"

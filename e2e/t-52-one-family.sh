@@ -27,13 +27,13 @@ containerboot six "$key" TS_LOGIN_SERVER="https://[$IP6_hs]:8443"
 containerboot four "$key"
 ready six; ready four
 ip_b=$(addr b); ip_six=$(addr six); ip_four=$(addr four)
-until_ok 20 fetch six "http://$ip_b:8000/" b; until_ok 20 fetch b "http://$ip_six:8000/" six
-until_ok 20 fetch four "http://$ip_b:8000/" b; until_ok 20 fetch b "http://$ip_four:8000/" four
-until_ok 20 fetch six "http://four:8000/" four; until_ok 20 fetch four "http://six:8000/" six
+until_ok 40 fetch six "http://$ip_b:8000/" b; until_ok 40 fetch b "http://$ip_six:8000/" six
+until_ok 40 fetch four "http://$ip_b:8000/" b; until_ok 40 fetch b "http://$ip_four:8000/" four
+until_ok 40 fetch six "http://four:8000/" four; until_ok 40 fetch four "http://six:8000/" six
 via6() { ts six ping -c 1 --timeout 2s "$ip_b" 2>&1 | grep -q "via \[$IP6_b\]:41641"; }
 via4() { ts four ping -c 1 --timeout 2s "$ip_b" 2>&1 | grep -q "via $IP_b:41641"; }
-until_ok 20 via6; until_ok 20 via4
-ts six ping -c 1 --timeout 2s "$ip_four" 2>&1 | grep -q 'via DERP(r)' || die "the two families meet elsewhere than at the relay"
+until_ok 40 via6; until_ok 40 via4
+ts six ping -c 1 --timeout 10s "$ip_four" 2>&1 | grep -q "via DERP(r)" || die "the two families meet elsewhere than at the relay"
 ts six netcheck 2>&1 | tee "$T/six.netcheck" | grep -q 'IPv6: yes' || die "no IPv6 in netcheck: $(cat "$T/six.netcheck")"
 ts four netcheck 2>&1 | tee "$T/four.netcheck" | grep -q 'IPv4: yes' || die "no IPv4 in netcheck: $(cat "$T/four.netcheck")"
 stun() { ts "$1" debug prefs > /dev/null; in_ns "$1" curl -s --unix-socket "$T/$1.sock" -H 'Host: local-tailscaled.sock' http://x/localapi/v0/status | jq -r '.Self.Relay'; }

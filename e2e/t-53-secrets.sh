@@ -11,14 +11,14 @@ key=$(authkey --reusable)
 tailscaled b; ts_up b "$key"
 web a 8000; web b 8000
 start a capture tcpdump -i any -U -s 0 -w "$T/a.pcap"
-until_ok 10 test -s "$T/a.pcap"
+until_ok 30 test -s "$T/a.pcap"
 containerboot a "$key" TS_LOG_VERBOSITY=2
 ready a
 core a b > /dev/null
 # a second one whose state is in memory
 containerboot_in_memory() { start a m env SSL_CERT_FILE="$CA" TS_AUTHKEY="$key" TS_LOGIN_SERVER="$URL" TS_HOSTNAME=m TS_SOCKET="$T/m.sock" TS_LOG_VERBOSITY=2 "$BIN/containerboot"; PID_m=$PID; }
 containerboot_in_memory
-until_ok 20 grep -q 'Startup complete' "$T/m.log"
+until_ok 40 grep -q 'Startup complete' "$T/m.log"
 
 state=$T/a.state/tailscaled.state
 machine=$(jq -r '._machinekey' "$state" | base64 -d | sed 's/^privkey://')

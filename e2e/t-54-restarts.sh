@@ -12,16 +12,16 @@ web a 8000; web b 8000
 containerboot a "$key"
 ready a
 ip_a=$(addr a); ip6_a=$(addr6 a); ip_b=$(addr b)
-until_ok 20 fetch b "http://$ip_a:8000/" a
-until_ok 20 fetch a "http://$ip_b:8000/" b
+until_ok 40 fetch b "http://$ip_a:8000/" a
+until_ok 40 fetch a "http://$ip_b:8000/" b
 sleep 1
 worst=0
 for i in $(seq 20); do
 	if [ $((i % 2)) = 1 ]; then ends a; else kill -9 "$PID_a"; wait "$PID_a" 2> /dev/null || true; fi
 	t0=$(date +%s%N)
 	containerboot a "$key"
-	until_ok 10 fetch a "http://$ip_b:8000/" b
-	until_ok 20 fetch b "http://$ip_a:8000/" a
+	until_ok 30 fetch a "http://$ip_b:8000/" b
+	until_ok 40 fetch b "http://$ip_a:8000/" a
 	t=$((($(date +%s%N) - t0) / 1000000))
 	[ "$t" -le "$worst" ] || worst=$t
 	[ "$(hs_cli nodes list -o json | jq length)" = 2 ] || die "restart $i made another node entry"
@@ -34,7 +34,7 @@ say "twenty restarts, one node"
 ends a
 kill "$HS_PID"; wait "$HS_PID" 2> /dev/null || true
 containerboot a ""
-until_ok 10 fetch a "http://$ip_b:8000/" b
-until_ok 20 fetch b "http://$ip_a:8000/" a
-until_ok 5 fetch a "http://b.tail.test:8000/" b
+until_ok 30 fetch a "http://$ip_b:8000/" b
+until_ok 40 fetch b "http://$ip_a:8000/" a
+until_ok 30 fetch a "http://b.tail.test:8000/" b
 say "a start without control reaches the peers it knew"

@@ -109,7 +109,7 @@ gateway() {
 	: > "$T/leases"
 	start gwa miniupnpd "$PEERS/miniupnpd" -d -f "$T/miniupnpd.conf" -P "$T/miniupnpd.pid"
 	PID_upnpd=$PID
-	until_ok 10 in_ns gwa sh -c 'ss -uln | grep -q :5351 && ss -tln | grep -q :5000'
+	until_ok 30 in_ns gwa sh -c 'ss -uln | grep -q :5351 && ss -tln | grep -q :5000'
 }
 mapped() { in_ns gwa nft list chain inet upnp in_ports | grep -q 'dnat ip to 192.168.7.2:'; }
 unmapped() { ! mapped; }
@@ -129,10 +129,10 @@ tailscaled b; ts_up b "$key"
 containerboot a "$key" TS_DEBUG_SANDBOX=strict
 ready a
 ip_a=$(addr a); ip_b=$(addr b)
-until_ok 20 fetch a "http://$ip_b:8000/" b
-until_ok 20 ts b ping -c 1 --until-direct=false --timeout 3s "$ip_a"
+until_ok 40 fetch a "http://$ip_b:8000/" b
+until_ok 40 ts b ping -c 1 --until-direct=false --timeout 3s "$ip_a"
 for _ in 1 2 3 4 5 6; do
-	ts b ping -c 1 --timeout 2s "$ip_a" 2>&1 | tee "$T/ping" | grep -q 'via DERP(r)' || die "the NATs let a direct path through: $(cat "$T/ping")"
+	ts b ping -c 1 --timeout 10s "$ip_a" 2>&1 | tee "$T/ping" | grep -q 'via DERP(r)' || die "the NATs let a direct path through: $(cat "$T/ping")"
 	sleep 0.5
 done
 [ "$(asked)" = 0 ] || die "$(asked) packets went to the gateway without TS_PORT_MAPPING"
@@ -144,12 +144,12 @@ for service in upnp pmp pcp; do
 	only $service
 	containerboot a "$key" TS_DEBUG_SANDBOX=strict TS_PORT_MAPPING=true
 	ready a
-	until_ok 15 mapped
-	until_ok 15 offered
+	until_ok 30 mapped
+	until_ok 30 offered
 	say "$service: port $(port) is mapped and offered"
-	until_ok 20 via_port || die "$service: b does not reach a through the mapped port"
-	until_ok 20 fetch a "http://$ip_b:8000/" b # a is new: b still has the session of before
-	until_ok 20 fetch b "http://$ip_a:8000/" a
+	until_ok 40 via_port || die "$service: b does not reach a through the mapped port"
+	until_ok 40 fetch a "http://$ip_b:8000/" b # a is new: b still has the session of before
+	until_ok 40 fetch b "http://$ip_a:8000/" a
 	case $service in upnp) name=UPnP; others='NAT-PMP PCP' ;; pmp) name=NAT-PMP; others='UPnP PCP' ;; pcp) name=PCP; others='UPnP NAT-PMP' ;; esac
 	found "$name at the gateway: yes" || die "netcheck does not show $name"
 	for o in $others; do found "$o at the gateway: no" || die "netcheck shows $o"; done
@@ -167,7 +167,7 @@ for service in upnp pmp pcp; do
 	stop "$PID_a"
 	rc=0; wait "$PID_a" || rc=$?
 	[ "$rc" = 0 ] || die "$service: exit code $rc after SIGTERM"
-	until_ok 5 unmapped || die "$service: the port is still mapped after SIGTERM"
+	until_ok 30 unmapped || die "$service: the port is still mapped after SIGTERM"
 	! grep -q 'leaving anyway' "$T/a.log" || die "$service: the gateway did not confirm"
 	say "$service: given back at SIGTERM"
 done

@@ -17,7 +17,7 @@ head -c 4000000 /dev/urandom > "$T/file"
 for h in a b c; do cp "$T/file" "$T/$h.www/file"; done
 sum=$(sha256sum < "$T/file")
 ip_a=$(addr a); ip_b=$(addr b); ip_c=$(addr c)
-until_ok 20 via a "http://$ip_b:8000/" -o /dev/null; until_ok 20 via b "http://$ip_a:8000/" -o /dev/null; until_ok 20 via a "http://$ip_c:8000/" -o /dev/null
+until_ok 40 via a "http://$ip_b:8000/" -o /dev/null; until_ok 40 via b "http://$ip_a:8000/" -o /dev/null; until_ok 40 via a "http://$ip_c:8000/" -o /dev/null
 
 fds() { ls "/proc/$1/fd" | wc -l; }
 anon() { awk '/^RssAnon/ {print $2}' "/proc/$1/status"; }
@@ -45,7 +45,7 @@ round() {
 	mkdir -p "$T/d.state"; rm -f "$T/d.state/"*
 	containerboot d "$gone_key"; ready d
 	p=$(addr d)
-	until_ok 20 via d "http://$ip_a:8000/" -o /dev/null
+	until_ok 40 via d "http://$ip_a:8000/" -o /dev/null
 	stop "$PID_d"
 	if [ $((n % 3)) = 0 ]; then until_ok 30 forgotten d; fi
 	[ -n "$p" ] || die "round $n: d had no address"

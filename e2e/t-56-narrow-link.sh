@@ -104,7 +104,7 @@ since=$(date +%s%N)
 ip -n "tp$ID-oo" link set eth0 mtu 1280
 fetch_ten oo "$ip_s" || die "oo cannot fetch over its narrow link"
 fetch_ten s "$ip_oo" || die "s cannot fetch from oo over its narrow link"
-straight_at oo "$ip_s" || die "no direct path any more"
+until_ok 10 straight_at oo "$ip_s" || die "no direct path any more"
 for w in oo s; do
 	eval "pid=\$STREAM_$w"
 	timeout 120 tail --pid="$pid" -f /dev/null || die "the download of $w stands still"

@@ -8,7 +8,7 @@ say "API server is up"
 fake_headscale
 kc apply -f charts/tailpod-operator/crds > /dev/null
 kc create ns tailpod > /dev/null
-until_ok 20 kc get connectors
+until_ok 40 kc get connectors
 
 # what the ledger may hold when an operator starts: a device that nothing leads to any more, one whose id is another's by now,
 # one of another control server
@@ -23,7 +23,7 @@ operator op-a OPERATOR_LOGGING=trace
 A=$PID
 kc create service clusterip web --tcp=80:80 > /dev/null
 kc annotate svc web tailscale.com/expose=true tailscale.com/hostname=shop tailscale.com/tags=tag:web,tag:prod > /dev/null
-until_ok 20 is_reason ProxyPending svc web
+until_ok 40 is_reason ProxyPending svc web
 P=$(proxy_of svc default web)
 [ -n "$P" ] || die "no proxy"
 kc -n tailpod get sts "$P" -o json > "$T/sts.json"
@@ -45,23 +45,23 @@ for what in "list secrets" "get secret/other-0" "create secrets" "get configmaps
 done
 
 joins "$P" 7 shop.tail.test 100.64.0.7
-until_ok 10 is_reason ProxyCreated svc web
-until_ok 10 eval 'ledger | grep -qx 7'
+until_ok 30 is_reason ProxyCreated svc web
+until_ok 30 eval 'ledger | grep -qx 7'
 key_is_gone() { [ -z "$(kc -n tailpod get secret "$P-0" -o jsonpath='{.data.authkey}')" ]; }
-until_ok 10 key_is_gone
+until_ok 30 key_is_gone
 kc patch svc web --type merge -p '{"spec":{"type":"LoadBalancer","loadBalancerClass":"tailscale"}}' > /dev/null
 lb_is_told() { [ "$(kc get svc web -o jsonpath='{.status.loadBalancer.ingress[*].hostname} {.status.loadBalancer.ingress[*].ip}')" = "shop.tail.test 100.64.0.7" ]; }
-until_ok 10 lb_is_told
+until_ok 30 lb_is_told
 say "status is told"
 
 # a child that somebody changed or deleted comes back
 kc -n tailpod delete sts "$P" --wait=false > /dev/null
-until_ok 10 kc -n tailpod get sts "$P"
+until_ok 30 kc -n tailpod get sts "$P"
 kc -n tailpod scale sts "$P" --replicas=3 > /dev/null
 repaired() { [ "$(kc -n tailpod get sts "$P" -o jsonpath='{.spec.replicas}')" = 1 ]; }
-until_ok 10 repaired
+until_ok 30 repaired
 kc -n tailpod delete role "$P" > /dev/null
-until_ok 10 kc -n tailpod get role "$P"
+until_ok 30 kc -n tailpod get role "$P"
 say "what was changed is put right"
 
 # a proxy that asks for another key: its device goes, and it gets one
@@ -72,11 +72,11 @@ until_ok 60 reissued
 grep -q '^DELETE /api/v1/node/7' "$T/keys" || die "the device that asked for another key stays"
 kc -n tailpod patch secret "$P-0" --type merge -p '{"data":{"reissue_authkey":null}}' > /dev/null
 joins "$P" 8 shop.tail.test 100.64.0.8
-until_ok 10 key_is_gone
+until_ok 30 key_is_gone
 say "a key is issued anew on demand"
 
 kc delete svc web --timeout=20s > /dev/null
-until_ok 10 nothing_left
+until_ok 30 nothing_left
 grep -q '^DELETE /api/v1/node/8' "$T/keys"
 say "nothing is left of it"
 
@@ -124,49 +124,49 @@ cat > "$T/all.yaml" <<-END
 END
 sed -i 's/^\t//' "$T/all.yaml"
 kc apply -f "$T/all.yaml" > /dev/null
-until_ok 20 is_reason ProxyClassValid proxyclass good
-until_ok 20 is_reason ProxyClassInvalid proxyclass bad
-until_ok 20 is_reason ConnectorCreating connector cn
-until_ok 20 is_reason NotSupported recorder rec
-until_ok 20 is_reason ProxyPending svc out
-until_ok 20 is_reason ProxyInvalid svc wrong
-until_ok 20 is_reason ProxyPending svc badclass
+until_ok 40 is_reason ProxyClassValid proxyclass good
+until_ok 40 is_reason ProxyClassInvalid proxyclass bad
+until_ok 40 is_reason ConnectorCreating connector cn
+until_ok 40 is_reason NotSupported recorder rec
+until_ok 40 is_reason ProxyPending svc out
+until_ok 40 is_reason ProxyInvalid svc wrong
+until_ok 40 is_reason ProxyPending svc badclass
 has_ingress() { [ -n "$(proxy_of ingress default ing)" ] && kc -n tailpod get cm "$(proxy_of ingress default ing)-serve"; }
-until_ok 20 has_ingress
+until_ok 40 has_ingress
 kc -n tailpod get sts "$(proxy_of connector "" cn)" -o json | jq -e '.spec.template.spec.nodeSelector.disk == "ssd" and
 	(.spec.template.spec.containers[0].env | any(.name == "TS_ROUTES" and .value == "10.40.0.0/14"))' > /dev/null
 [ "$(kc get svc out -o jsonpath='{.spec.externalName}')" = "$(proxy_of svc default out).tailpod.svc.cluster.local" ]
 told() { kc get events -o json | jq -e --arg n "$1" --arg r "$2" 'any(.items[]; .involvedObject.name == $n and .reason == $r)' > /dev/null; }
-until_ok 10 told out NotSupported
-until_ok 10 told wrong ProxyInvalid
-until_ok 10 told rec NotSupported
+until_ok 30 told out NotSupported
+until_ok 30 told wrong ProxyInvalid
+until_ok 30 told rec NotSupported
 [ -z "$(proxy_of svc default wrong)$(proxy_of svc default badclass)" ]
 joins "$(proxy_of connector "" cn)" 21 cn.tail.test 100.64.0.21
-until_ok 10 is_reason RoutesNotApproved connector cn
+until_ok 30 is_reason RoutesNotApproved connector cn
 kc get connector cn -o jsonpath='{.status.conditions[0].message}' | grep -qx "headscale nodes approve-routes -i 21 -r 10.40.0.0/14"
 in_ns kube curl -s -X POST -d '["10.40.0.0/14"]' http://127.0.0.1:18080/approve > /dev/null
-until_ok 20 is_reason ConnectorCreated connector cn
+until_ok 40 is_reason ConnectorCreated connector cn
 # each answer says which generation of the object it is about
 observed() { kc get "$@" -o json | jq -e '.metadata.generation == .status.conditions[0].observedGeneration'; }
 for o in "connector cn" "proxyclass good" "proxyclass bad" "recorder rec"; do
 	# shellcheck disable=SC2086
-	until_ok 10 observed $o
+	until_ok 30 observed $o
 done
 kc patch connector cn --type merge -p '{"spec":{"subnetRouter":{"advertiseRoutes":["10.41.0.0/16"]}}}' > /dev/null
-until_ok 20 is_reason RoutesNotApproved connector cn
+until_ok 40 is_reason RoutesNotApproved connector cn
 [ "$(kc get connector cn -o jsonpath='{.metadata.generation}')" = 2 ] && observed connector cn > /dev/null || die "observedGeneration"
 kc delete -f "$T/all.yaml" --timeout=30s > /dev/null
-until_ok 20 nothing_left
+until_ok 40 nothing_left
 say "every kind is answered, and goes again"
 
 # --- a control server that fails: the condition says so, then it mends
 in_ns kube curl -s -X POST http://127.0.0.1:18080/fail/3 > /dev/null
 kc create service clusterip sick --tcp=80:80 > /dev/null
 kc annotate svc sick tailscale.com/expose=true > /dev/null
-until_ok 10 is_reason ProxyFailed svc sick
+until_ok 30 is_reason ProxyFailed svc sick
 until_ok 30 is_reason ProxyPending svc sick
 kc delete svc sick --timeout=20s > /dev/null
-until_ok 20 nothing_left
+until_ok 40 nothing_left
 say "a failing control server is told and outlived"
 
 # --- devices that nothing leads to: deleted if they are who they were, and only then
@@ -228,16 +228,16 @@ operator op-c OPERATOR_LEASE=storm-end
 C=$PID
 until_ok 60 nothing_left
 gone() { [ -z "$(kc get svc -l storm=yes -o name)" ]; }
-until_ok 20 gone
+until_ok 40 gone
 [ "$(grep -o 'DELETE /api/v1/node/[0-9]*' "$T/keys" | sort -u | wc -l)" = $N ]
 stop "$C"
 say "killed $KILLS times: converged, every device deleted"
 
 # --- two replicas: one leads; when it is killed the other takes over
 operator one; ONE=$PID
-until_ok 20 grep -q "one leads" "$T/one.log"
+until_ok 40 grep -q "one leads" "$T/one.log"
 operator two; TWO=$PID
-until_ok 20 grep -q "in sync" "$T/two.log"
+until_ok 40 grep -q "in sync" "$T/two.log"
 never grep -q "leads" "$T/two.log"
 kill -9 "$ONE"
 S=$(date +%s)
@@ -247,10 +247,10 @@ until_ok 40 is_reason ProxyPending svc after
 echo "figure: leader killed: $(($(date +%s) - S)) s until the other acted"
 # a leader that is asked to stop hands over at once
 operator three; THREE=$PID
-until_ok 20 grep -q "in sync" "$T/three.log"
+until_ok 40 grep -q "in sync" "$T/three.log"
 S=$(date +%s%N)
 stop "$TWO"
-until_ok 10 grep -q "three leads" "$T/three.log"
+until_ok 30 grep -q "three leads" "$T/three.log"
 echo "figure: leader stopped: $((($(date +%s%N) - S) / 1000000)) ms until the other led"
 
 # --- the API server restarts underneath
@@ -265,6 +265,6 @@ kc create service clusterip later --tcp=80:80 > /dev/null
 kc annotate svc later tailscale.com/expose=true > /dev/null
 until_ok 60 is_reason ProxyPending svc later
 kc delete svc after later --timeout=30s > /dev/null
-until_ok 20 nothing_left
+until_ok 40 nothing_left
 kill -0 "$THREE"
 say "the API server's restart is outlived"

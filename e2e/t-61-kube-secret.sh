@@ -36,8 +36,8 @@ start k etcd "$PEERS/etcd" --name default --data-dir "$K/etcd" --unsafe-no-fsync
 	--listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 --initial-cluster default=http://127.0.0.1:2380
 api_start
 say "API server ready"
-until_ok 20 kubectl create namespace shop
-until_ok 20 kubectl create serviceaccount web
+until_ok 40 kubectl create namespace shop
+until_ok 40 kubectl create serviceaccount web
 
 # --- the example manifests: the server takes them, Pod Security "restricted" has nothing to say ---
 kubectl label namespace shop pod-security.kubernetes.io/warn=restricted > /dev/null
@@ -90,7 +90,7 @@ account
 pod web; ends 1
 grep -q "may not get, update or patch the Secret shop/web; give it a Role" "$T/a.log" || { cat "$T/a.log"; die "no advice about rights"; }
 role web get update patch
-until_ok 10 kubectl auth can-i patch secret/web --as system:serviceaccount:shop:web
+until_ok 30 kubectl auth can-i patch secret/web --as system:serviceaccount:shop:web
 pod web; ends 1
 grep -q "does not exist and the pod's service account may not create it" "$T/a.log" || { cat "$T/a.log"; die "no advice about the missing Secret"; }
 say "advice is given"
@@ -99,7 +99,7 @@ say "advice is given"
 key=$(authkey --reusable)
 kubectl create secret generic web --from-literal=authkey="$key" --from-literal=mine=keep > /dev/null
 pod web TS_AUTH_ONCE=true; ready a
-until_ok 10 eval '[ -n "$(field web device_ips)" ]'
+until_ok 30 eval '[ -n "$(field web device_ips)" ]'
 id=$(field web device_id)
 [ "$(field web device_fqdn)" = a.tail.test. ] || die "device_fqdn is $(field web device_fqdn)"
 [ "$(field web device_ips | jq -c .)" = "[\"$(addr a)\",\"$(addr6 a)\"]" ] || die "device_ips is $(field web device_ips)"
@@ -107,7 +107,7 @@ id=$(field web device_id)
 [ "$(field web pod_uid)" = 1234-uid ] || die "pod_uid"
 [ "$(field web tailscale_capver)" -ge 113 ] || die "capver"
 [ "$(field web mine)" = keep ] || die "a foreign field was touched"
-until_ok 10 eval '[ -z "$(field web authkey)" ]'
+until_ok 30 eval '[ -z "$(field web authkey)" ]'
 for f in _machinekey _profiles _current-profile "$(field web _current-profile)"; do fields web | grep -qxF -- "$f" || die "no field $f"; done
 kubectl get events -o json | jq -e '.items[] | select(.reason == "TailscaledStateUpdated" or .reason == "TailscaleStateLoaded") | select(.involvedObject.name == "web-0")' > /dev/null || die "no Event on the pod"
 say "registered, fields are there, the key is gone: $(fields web | tr '\n' ' ')"
@@ -123,11 +123,11 @@ say "restart and kill -9 keep the node"
 
 # --- the API server goes away under a running node ---
 tailscaled b; ts_up b "$key"; web a 8000
-until_ok 20 ts b ping -c 1 --timeout 3s "$ip_a"
+until_ok 40 ts b ping -c 1 --timeout 3s "$ip_a"
 stop "$API_PID"
 via b "http://$ip_a:8000/" | grep -q "hello from a" || die "the node needs the API server"
 ts a set --shields-up=true || die "set while the API server is away"
-until_ok 10 grep -q "is not written, a restart would lose" "$T/a.log"
+until_ok 30 grep -q "is not written, a restart would lose" "$T/a.log"
 api_start
 until_ok 70 grep -q "is written again" "$T/a.log"
 field web "$(field web _current-profile)" | jq -e .ShieldsUp > /dev/null || die "the change did not reach the Secret"
@@ -141,9 +141,9 @@ start a stock "$T/inpod" "$T/account" env SSL_CERT_FILE="$CA" TS_NO_LOGS_NO_SUPP
 	KUBERNETES_SERVICE_PORT=6443 KUBERNETES_SERVICE_PORT_HTTPS=6443 TS_KUBERNETES_READ_API_SERVER_ADDRESS_FROM_ENV=true POD_NAME=web-0 POD_UID=1 \
 	"$PEERS/tailscaled" --state=kube:web --statedir="$T/a.stock" --socket="$T/a.sock" --tun=userspace-networking
 stock=$PID
-until_ok 20 test -S "$T/a.sock"
+until_ok 40 test -S "$T/a.sock"
 until_ok 30 eval 'ts a status --json | jq -e ".BackendState == \"Running\""'
-until_ok 20 ts b ping -c 1 --timeout 3s "$ip_a"
+until_ok 40 ts b ping -c 1 --timeout 3s "$ip_a"
 [ "$(field web "$(field web _current-profile)" | jq -r .Config.PrivateNodeKey)" = "$nodekey" ] || die "tailscaled made another node key"
 stop "$stock"
 pod web; ready a
@@ -154,9 +154,9 @@ kill "$PID_a"; ends 0
 # --- without patch: PUT; a node of its own ---
 kubectl create secret generic web2 --from-literal=mine=keep > /dev/null
 role web2 get update
-until_ok 10 kubectl auth can-i update secret/web2 --as system:serviceaccount:shop:web
+until_ok 30 kubectl auth can-i update secret/web2 --as system:serviceaccount:shop:web
 pod web2 TS_AUTHKEY="$key" TS_HOSTNAME=a2; ready a
-until_ok 10 eval '[ -n "$(field web2 device_ips)" ]'
+until_ok 30 eval '[ -n "$(field web2 device_ips)" ]'
 [ "$(field web2 mine)" = keep ] || die "PUT lost a foreign field"
 kill "$PID_a"; ends 0
 kubectl patch secret web2 -p '{"stringData":{"authkey":"x"}}' > /dev/null
@@ -166,9 +166,9 @@ say "PUT works; a key that could not be deleted is refused"
 
 # --- no Secret: POST; logout at the end ---
 MAY_CREATE=1 role web3 get update patch
-until_ok 10 kubectl auth can-i create secrets --as system:serviceaccount:shop:web
+until_ok 30 kubectl auth can-i create secrets --as system:serviceaccount:shop:web
 pod web3 TS_AUTHKEY="$key" TS_HOSTNAME=a3 TS_LOGOUT_ON_EXIT=true; ready a
-until_ok 10 eval '[ -n "$(field web3 device_ips)" ]'
+until_ok 30 eval '[ -n "$(field web3 device_ips)" ]'
 s=$(date +%s%N); kill "$PID_a"; ends 0
 say "made the Secret; logout and last write took $((($(date +%s%N) - s) / 1000000)) ms"
 field web3 "$(field web3 _current-profile)" | jq -e .LoggedOut > /dev/null || die "the logout is not in the Secret"
@@ -176,7 +176,7 @@ field web3 "$(field web3 _current-profile)" | jq -e .LoggedOut > /dev/null || di
 # --- a dead key is told to the operator ---
 kubectl create secret generic web4 --from-literal=authkey=0123456789abcdef0123456789abcdef0123456789abcdef > /dev/null
 role web4 get update patch
-until_ok 10 kubectl auth can-i patch secret/web4 --as system:serviceaccount:shop:web
+until_ok 30 kubectl auth can-i patch secret/web4 --as system:serviceaccount:shop:web
 pod web4 TS_HOSTNAME=a4; ends 3
 [ "$(field web4 reissue_authkey)" = 0123456789abcdef0123456789abcdef0123456789abcdef ] || die "reissue_authkey is not written"
 kubectl patch secret web4 -p "{\"stringData\":{\"authkey\":\"$key\"}}" > /dev/null

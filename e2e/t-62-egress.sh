@@ -24,9 +24,9 @@ s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(2); s.sendto(b"h
 ip_b=$(addr b)
 containerboot a "$key" TS_TAILNET_TARGET_IP="$ip_b" TS_TAILNET_TARGET_PORTS=8000,8080:8000,81/tcp,5300/udp
 ready a
-until_ok 20 page 8000 b
-until_ok 5 page 8080 b
-until_ok 10 ask
+until_ok 40 page 8000 b
+until_ok 30 page 8080 b
+until_ok 30 ask
 head -c $((16 << 20)) /dev/urandom > "$T/b.www/big"
 [ "$(in_ns c curl -sS --max-time 60 "http://$IP_a:8000/big" | sha256sum)" = "$(sha256sum < "$T/b.www/big")" ] || die "16 MiB damaged"
 rc=0; in_ns c curl -s --max-time 10 "http://$IP_a:81/" || rc=$?
@@ -39,11 +39,11 @@ kill -TERM "$PID_a"; rc=0; wait "$PID_a" || rc=$?; [ "$rc" = 0 ] || die "exit co
 web a 8001
 containerboot a "$key" TS_EXPERIMENTAL_DEST_DNS_NAME=localhost
 ready a
-until_ok 20 eval 'via b "http://$(addr a):8001/" | grep -q "hello from a"'
+until_ok 40 eval 'via b "http://$(addr a):8001/" | grep -q "hello from a"'
 kill -TERM "$PID_a"; wait "$PID_a" || true
 containerboot a "$key" TS_EXPERIMENTAL_DEST_DNS_NAME=nobody.invalid
 ready a
-until_ok 20 grep -q "inbound connections are refused" "$T/a.log"
+until_ok 40 grep -q "inbound connections are refused" "$T/a.log"
 ! via b "http://$(addr a):8001/" --max-time 5 > /dev/null 2>&1 || die "a destination without an address was reached"
 kill -TERM "$PID_a"; wait "$PID_a" || true
 say "the destination of inbound connections by name"
@@ -53,9 +53,9 @@ ready a
 rc=0; in_ns c curl -s --max-time 10 "http://$IP_a:8000/" || rc=$?
 [ "$rc" != 0 ] || die "a name that nobody has answers"
 hs_cli nodes rename web -i "$(hs_cli nodes list -o json | jq '.[] | select(.name == "b") | .id')" > /dev/null
-until_ok 20 page 8000 b
+until_ok 40 page 8000 b
 say "by name, once somebody has it"
 hs_cli nodes rename old -i "$(hs_cli nodes list -o json | jq '.[] | select(.name == "b") | .id')" > /dev/null
 hs_cli nodes rename web -i "$(hs_cli nodes list -o json | jq '.[] | select(.name == "d") | .id')" > /dev/null
-until_ok 20 page 8000 d
+until_ok 40 page 8000 d
 say "the name has moved, and connections with it"

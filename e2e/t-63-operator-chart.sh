@@ -75,7 +75,7 @@ kc apply -f - > /dev/null <<-'END' # of the Prometheus operator, as far as a Ser
 	                  type: array
 	                  items: {type: object, properties: {port: {type: string}, interval: {type: string, pattern: '^[0-9]+(ms|s|m|h)$'}}}
 END
-until_ok 20 kc get servicemonitors
+until_ok 40 kc get servicemonitors
 kc label ns tailpod pod-security.kubernetes.io/enforce=restricted > /dev/null
 n=0
 for values in "--set credentials.apiKey=x" "--set oauth.clientId=a,oauth.clientSecret=b" "--set credentials.kind=authKey,credentials.authKey=k" \
@@ -155,15 +155,15 @@ cat > "$T/all.yaml" <<-'END'
 END
 sed -i 's/^\t//' "$T/all.yaml"
 kc apply -f "$T/all.yaml" > /dev/null
-until_ok 20 is_reason ProxyPending svc web
-until_ok 20 is_reason ProxyPending svc out
-until_ok 20 is_reason ConnectorCreating connector cn
-until_ok 20 is_reason NotSupported proxygroup pg
+until_ok 40 is_reason ProxyPending svc web
+until_ok 40 is_reason ProxyPending svc out
+until_ok 40 is_reason ConnectorCreating connector cn
+until_ok 40 is_reason NotSupported proxygroup pg
 has() { [ -n "$(proxy_of "$@")" ]; }
-until_ok 20 has ingress default ing
+until_ok 40 has ingress default ing
 joins "$(proxy_of ingress default ing)" 31 ing.tail.test 100.64.0.31
 ing_told() { [ "$(kc get ingress ing -o jsonpath='{.status.loadBalancer.ingress[0].hostname}')" = ing.tail.test ]; }
-until_ok 10 ing_told
+until_ok 30 ing_told
 never grep -E 'status 40[13]' "$T/op.log"
 # a proxy has its own Secret and no other
 for kind in "svc default web" "ingress default ing" "connector  cn"; do
@@ -177,7 +177,7 @@ for d in $(kc -n tailpod get sts -o name) deploy/op-tailpod-operator; do
 		kc -n tailpod create --dry-run=server -f - > /dev/null
 done
 kc delete -f "$T/all.yaml" --timeout=30s > /dev/null
-until_ok 20 nothing_left
+until_ok 40 nothing_left
 never grep -E 'status 40[13]' "$T/op.log"
 say "at work with the chart's rights"
 
@@ -189,7 +189,7 @@ start kube web python3 -c 'import http.server, ssl, sys
 s = http.server.HTTPServer(("127.0.0.1", 18443), http.server.SimpleHTTPRequestHandler)
 c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); c.load_cert_chain(sys.argv[1] + ".crt", sys.argv[1] + ".key")
 s.socket = c.wrap_socket(s.socket, server_side=True); s.serve_forever()' "$T/web"
-until_ok 10 in_ns kube curl -sk -o /dev/null https://127.0.0.1:18443/
+until_ok 30 in_ns kube curl -sk -o /dev/null https://127.0.0.1:18443/
 in_ns kube chroot "$T/image" /usr/local/bin/operator check https://127.0.0.1:18443/
 rm "$T/image/etc/ssl/certs/$(openssl x509 -in "$CA" -noout -subject_hash).0"
 never in_ns kube timeout 3 chroot "$T/image" /usr/local/bin/operator check https://127.0.0.1:18443/

@@ -9,7 +9,7 @@ kube_api --event-ttl 5m --service-cluster-ip-range 10.64.0.0/14
 fake_headscale
 kc apply -f charts/tailpod-operator/crds > /dev/null
 kc create ns tailpod > /dev/null
-until_ok 20 kc get connectors
+until_ok 40 kc get connectors
 scale() { in_ns kube python3 e2e/kube_scale.py "$T/pki/ca.crt" admin-token "$@"; }
 metric() { in_ns kube curl -sf --max-time 5 http://127.0.0.1:9003/metrics | awk -v n="$1" '$1 == n {print $2}'; }
 calls() { in_ns kube curl -sf --max-time 5 http://127.0.0.1:9003/metrics | awk '/^tailpod_operator_api_requests_total/ {s += $2} END {print s}'; }
@@ -18,9 +18,9 @@ rss() { awk '/^VmRSS/ {print $2}' "/proc/$(pgrep -P "$1" 2> /dev/null || echo "$
 
 LISTEN=127.0.0.1:9003 operator op-a OPERATOR_LEASE=a
 A=$PID
-until_ok 20 idle
+until_ok 40 idle
 scale create 1 100 plain
-until_ok 20 idle
+until_ok 40 idle
 before=$(calls)
 said=$(scale expose 1 100) || die "$said"
 until_ok 60 idle

@@ -13,7 +13,7 @@ kube_api
 host b; host web; host r
 kc apply -f charts/tailpod-operator/crds > /dev/null
 kc create ns tailpod > /dev/null
-until_ok 20 kc get connectors
+until_ok 40 kc get connectors
 hs_cli apikeys create --expiration 1h | tail -n 1 > "$T/api-key"
 chart_rights --set ingressClass.tlsSecrets=true # read any TLS Secret by name, and nothing beyond the chart's rights
 work() { OPERATOR_KUBECONFIG=$T/kubeconfig-op operator "$1" OPERATOR_LEASE=op-tailpod-operator OPERATOR_LOGIN_SERVER="$URL" OPERATOR_CA_FILE="$CA"; }
@@ -100,26 +100,26 @@ spec:
 END
 kc apply -f "$T/objects.yaml" > /dev/null
 event() { kc get events -o json | jq -e --arg n "$1" --arg r "$2" 'any(.items[]; .involvedObject.name == $n and .reason == $r)' > /dev/null; }
-until_ok 20 event shop TLSSecretMissing
-until_ok 10 event shop InvalidIngressBackend
+until_ok 40 event shop TLSSecretMissing
+until_ok 30 event shop InvalidIngressBackend
 says() { kc get events -o json | jq -e --arg n "$1" --arg m "$2" 'any(.items[]; .involvedObject.name == $n and (.message | contains($m)))' > /dev/null; }
-until_ok 10 says shop "port 9091 of Service api is for kubernetes.io/h2c"
-until_ok 10 says shop "there is no Service ghost"
+until_ok 30 says shop "port 9091 of Service api is for kubernetes.io/h2c"
+until_ok 30 says shop "there is no Service ghost"
 kc create secret tls shop-cert --cert="$T/shop.crt" --key="$T/shop.key" > /dev/null
 kc annotate ingress shop touched=1 > /dev/null # looked at again at once, not in a minute
 W=$(proxy_of ingress default shop)
-until_ok 20 kc -n tailpod get secret "$W-tls"
+until_ok 40 kc -n tailpod get secret "$W-tls"
 has_tls() { kc -n tailpod get sts "$W" -o json | grep -q TS_SERVE_TLS_DIR; }
-until_ok 10 has_tls
+until_ok 30 has_tls
 has_key() { [ -n "$(kc -n tailpod get secret "$W-0" -o jsonpath='{.data.authkey}')" ]; }
-until_ok 20 has_key
+until_ok 40 has_key
 host pod1; host pod2
 pod "$W" pod1
 tailscaled b; ts_up b "$(authkey --reusable)"
 is_up() { kc get ingress shop -o jsonpath='{.status.loadBalancer.ingress[0].hostname}' | grep -qx shop.tail.test; }
 until_ok 30 is_up
 page() { via b "$1" --max-time 5 --cacert "$CA" | jq -r "$2"; }
-until_ok 20 eval '[ "$(page http://shop.tail.test/x .who)" = web ]'
+until_ok 40 eval '[ "$(page http://shop.tail.test/x .who)" = web ]'
 [ "$(page http://shop.tail.test/x .path)" = /x ] && [ "$(page "http://shop/api/v1?q" '.who + .path')" = "api/api/v1?q" ] || die "paths"
 [ "$(page http://shop/just '.who + .path')$(page http://shop/just/x '.who + .path')" = "api/justweb/just/x" ] || die "pathType Exact"
 [ "$(page https://shop.tail.test/api '.who + .head["x-forwarded-proto"]')" = apihttps ] || die "HTTPS"
@@ -132,10 +132,10 @@ certificate "$T/new" "DNS:shop.tail.test,DNS:renewed.test"
 kc create secret tls shop-cert --cert="$T/new.crt" --key="$T/new.key" --dry-run=client -o yaml | kc apply -f - > /dev/null 2>&1
 kc patch ingress shop --type json -p '[{"op":"remove","path":"/spec/rules/0/http/paths/2"},{"op":"remove","path":"/spec/rules/0/http/paths/1"}]' > /dev/null
 renewed() { [ "$(kc -n tailpod get secret "$W-tls" -o jsonpath='{.data.tls\.crt}')" = "$(kc get secret shop-cert -o jsonpath='{.data.tls\.crt}')" ]; }
-until_ok 20 renewed
+until_ok 40 renewed
 sync_volumes "$W"
-until_ok 20 eval '[ "$(page http://shop.tail.test/api .who)" = web ]'
-until_ok 10 eval 'via b https://shop.tail.test/ --cacert "$CA" -v 2>&1 | grep -q renewed.test'
+until_ok 40 eval '[ "$(page http://shop.tail.test/api .who)" = web ]'
+until_ok 30 eval 'via b https://shop.tail.test/ --cacert "$CA" -v 2>&1 | grep -q renewed.test'
 say "renewed certificate and changed rules act without a restart"
 
 # --- a Connector
@@ -149,7 +149,7 @@ spec: {subnetRouter: {advertiseRoutes: [10.50.0.0/24]}}
 END
 C=
 made() { C=$(proxy_of connector "" net); [ -n "$C" ] && [ -n "$(kc -n tailpod get secret "$C-0" -o jsonpath='{.data.authkey}')" ] && kc -n tailpod get sts "$C" > /dev/null; }
-until_ok 20 made
+until_ok 40 made
 pod "$C" pod2
 ROUTER=$PID
 until_ok 30 is_reason RoutesNotApproved connector net
@@ -159,13 +159,13 @@ case $command in "headscale nodes approve-routes -i "*" -r 10.50.0.0/24") ;; *) 
 # shellcheck disable=SC2086
 hs_cli ${command#headscale } > /dev/null
 until_ok 30 is_reason ConnectorCreated connector net
-until_ok 20 eval '[ "$(page http://10.50.0.2:8000/ .who)" = r ]'
+until_ok 40 eval '[ "$(page http://10.50.0.2:8000/ .who)" = r ]'
 say "a Connector's network, once approved by the command in its condition"
 
 # --- while no operator runs, somebody takes off the finalizer and deletes the Connector with all that was made for it: its device
 # is swept once there is one again, the other stays
 in_ledger() { [ "$(ledger | wc -l)" = "$1" ]; }
-until_ok 20 in_ledger 2
+until_ok 40 in_ledger 2
 stop "$OPERATOR"
 kc patch connector net --type merge -p '{"metadata":{"finalizers":null}}' > /dev/null
 kc delete connector net --timeout=20s > /dev/null
@@ -175,15 +175,15 @@ nodes() { hs_cli nodes list -o json | jq -r '[.[].name] | sort | join(" ")'; }
 [ "$(nodes)" = "b net-connector shop" ] || die "nodes: $(nodes)"
 work operator-b
 until_ok 150 eval '[ "$(nodes)" = "b shop" ]'
-until_ok 20 eval "kc -n tailpod get events -o json | jq -e 'any(.items[]; .reason == \"OrphanDeleted\" and (.message | contains(\"of connector//net\")))' > /dev/null"
+until_ok 40 eval "kc -n tailpod get events -o json | jq -e 'any(.items[]; .reason == \"OrphanDeleted\" and (.message | contains(\"of connector//net\")))' > /dev/null"
 until_ok 60 in_ledger 1
 [ "$(page http://shop.tail.test/x .who)" = web ] || die "the other proxy"
 say "a device that nothing leads to any more is swept"
 
 # --- and all is gone again, at the control server too
 kc delete ingress shop --timeout=20s > /dev/null
-until_ok 20 nothing_left
-until_ok 10 eval '[ "$(nodes)" = b ]'
+until_ok 40 nothing_left
+until_ok 30 eval '[ "$(nodes)" = b ]'
 until_ok 60 in_ledger 0
 kc -n tailpod get cm -l tailpod/ledger -o json | jq -e 'all(.items[]; .metadata.ownerReferences[0] | .kind == "Lease" and .name == "op-tailpod-operator")' > /dev/null || die "the ledger stays at uninstall"
 never grep -E 'status 40[13]' "$T"/operator-?.log

@@ -8,7 +8,7 @@ kube_api
 fake_headscale
 kc apply -f charts/tailpod-operator/crds > /dev/null
 kc create ns tailpod > /dev/null
-until_ok 20 kc get connectors
+until_ok 40 kc get connectors
 cat > "$T/all.yaml" <<'END'
 apiVersion: v1
 kind: Service

@@ -71,7 +71,7 @@ cat >> "$T/values.yaml" <<END
 cni: {enabled: true, namespaces: [apps], authKey: "$(authkey --reusable --tags tag:pods --ephemeral)"}
 END
 helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --wait --timeout 90s > "$T/helm.log"
-for n in $NODES; do until_ok 20 node "$n" test -e /etc/cni/net.d/00-00-tailpod.conflist; done
+for n in $NODES; do until_ok 40 node "$n" test -e /etc/cni/net.d/00-00-tailpod.conflist; done
 say "agents have joined"
 ask='tailscale.com/cni: "true"'
 client apps/named "$ask" 'nodeName: node2, dnsPolicy: None, dnsConfig: {nameservers: [100.100.100.100], searches: [tail.test]}'
@@ -178,7 +178,7 @@ until_ok 60 no_agents
 until_ok 30 machines_are_clean || die "left: $(what_is_left)"
 say "switched off: the plugin is gone from the machines, its nodes from the tailnet"
 helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --wait --timeout 90s > "$T/helm.log"
-for n in $NODES; do until_ok 20 node "$n" test -e /etc/cni/net.d/00-00-tailpod.conflist; done
+for n in $NODES; do until_ok 40 node "$n" test -e /etc/cni/net.d/00-00-tailpod.conflist; done
 [ "$(names)" = "out tailpod-node1 tailpod-node2" ] || die "devices: $(devices)"
 client apps/asks "$ask" 'nodeName: node1'
 until_ok 30 fetch apps/asks "$ip_out"

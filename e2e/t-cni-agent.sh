@@ -54,15 +54,15 @@ ip_b=$(addr b); ip6_b=$(addr6 b)
 cni ADD 2 > "$T/out" || die "ADD: $(cat "$T/out")"
 cni ADD 3 > "$T/out" || die "ADD: $(cat "$T/out")"
 cni CHECK 2 > "$T/out" || die "CHECK: $(cat "$T/out")"
-until_ok 20 eval 'from_pod 2 "http://$ip_b:8000/" | grep -q "hello from b"'
+until_ok 40 eval 'from_pod 2 "http://$ip_b:8000/" | grep -q "hello from b"'
 say "IPv4"
-until_ok 20 eval 'from_pod 2 "http://[$ip6_b]:8000/" | grep -q "hello from b"'
+until_ok 40 eval 'from_pod 2 "http://[$ip6_b]:8000/" | grep -q "hello from b"'
 say "IPv6"
 # by name: the pod's resolver is the agent's, over UDP and TCP; a pod that did not ask has none
 for n in 2 3; do
 	mkdir -p "/etc/netns/tp$ID-pod$n"; printf 'nameserver 100.100.100.100\noptions timeout:2 attempts:2\n' > "/etc/netns/tp$ID-pod$n/resolv.conf"
 done
-until_ok 20 eval 'from_pod 2 "http://b.tail.test:8000/" | grep -q "hello from b"'
+until_ok 40 eval 'from_pod 2 "http://b.tail.test:8000/" | grep -q "hello from b"'
 echo 'options use-vc' >> "/etc/netns/tp$ID-pod2/resolv.conf"
 from_pod 2 "http://b.tail.test:8000/" | grep -q "hello from b" || die "by name over TCP"
 LIMIT=15 from_pod 3 "http://b.tail.test:8000/" > "$T/refused" 2>&1 && die "a pod that did not ask resolves names"
@@ -74,13 +74,13 @@ say "64 MiB into the pod"
 # logged in but not on the tailnet: the node says so, pods are refused, and new ones wait
 ts a down > /dev/null
 away() { cni STATUS 2 > "$T/out" && return 1; [ "$(jq .code "$T/out")" = 51 ]; }
-until_ok 20 away
+until_ok 40 away
 refused 2 "http://$ip_b:8000/"
 cni ADD 5 > "$T/out" 2> "$T/err" && die "ADD of an asking pod without the tailnet"
 [ "$(jq .code "$T/out")" = 11 ] || die "not 11: $(cat "$T/out")"
 ts a up > /dev/null
 until_state 30
-until_ok 20 eval 'from_pod 2 "http://$ip_b:8000/" | grep -q "hello from b"'
+until_ok 40 eval 'from_pod 2 "http://$ip_b:8000/" | grep -q "hello from b"'
 say "down and up again"
 
 # whatever comes over the socket, the agent answers the next caller
@@ -112,7 +112,7 @@ cni STATUS 2 > "$T/out" || die "STATUS: $(cat "$T/out")"
 
 # a stream survives the agent's death; while it is away new connections are refused and nothing leaks
 start pod2 stream curl -sS --limit-rate 4M --max-time 120 -o "$T/stream.got" "http://$ip_b:8000/big"; stream=$PID
-until_ok 20 test -s "$T/stream.got"
+until_ok 40 test -s "$T/stream.got"
 kill -9 "$PID_a"; wait "$PID_a" 2> /dev/null || true
 refused 2 "http://$ip_b:8000/"; refused 2 "http://[$ip6_b]:8000/"
 OPEN=true pod 6 true
@@ -126,7 +126,7 @@ say "the agent is back"
 rc=0; wait "$stream" || rc=$?
 [ $rc = 0 ] && [ "$(sha256sum < "$T/stream.got")" = "$sum" ] || die "the stream broke: curl $rc, $(cat "$T/stream.log")"
 say "the stream went on"
-until_ok 20 eval 'from_pod 6 "http://$ip_b:8000/" | grep -q "hello from b"'
+until_ok 40 eval 'from_pod 6 "http://$ip_b:8000/" | grep -q "hello from b"'
 say "the pod that started meanwhile has the tailnet"
 in_ns a curl -sf http://127.0.0.1:9002/metrics > "$T/metrics"
 grep -q '^tailpod_cni_attachments_granted 2$' "$T/metrics" || die "metrics: $(grep tailpod_cni "$T/metrics")"

@@ -11,7 +11,7 @@ testcontrol() {
 		[{"Name": "901a", "RegionID": 901, "HostName": "r.test", "IPv4": "$IP_r", "IPv6": "$IP6_r", "DERPPort": 8443, "STUNPort": 3478}]}}}
 	END
 	start tc testcontrol "$PEERS/testcontrol" -listen "$IP_tc:9000" -admin 127.0.0.1:9001 -derp "$T/derp.json" "$@"
-	until_ok 10 tc nodes
+	until_ok 30 tc nodes
 }
 # tc PATH [CURL ARGS...]: what e2e/testcontrol/main.go lists
 tc() { local path=$1; shift; in_ns tc curl -sS --fail-with-body --max-time 20 "http://127.0.0.1:9001/$path" "$@"; }

@@ -23,7 +23,7 @@ snapshot() { # HOST: the line in $LINE
 	eval "pid=\$PID_$1"
 	n=$(grep -c '^counted:' "$T/$1.log" || true)
 	kill -USR2 "$pid"
-	until_ok 10 eval "[ \$(grep -c '^counted:' '$T/$1.log') -gt $n ]"
+	until_ok 30 eval "[ \$(grep -c '^counted:' '$T/$1.log') -gt $n ]"
 	LINE=$(grep '^counted:' "$T/$1.log" | tail -n 1)
 }
 # Steady is from when buffers have reached their steps (at most eight doublings each) and the state file is written: then not one

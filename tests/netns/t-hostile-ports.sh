@@ -14,7 +14,7 @@ web a 8000
 head -c $((each * 12 << 20)) /dev/urandom > "$T/a.www/big"
 sum=$(sha256sum < "$T/a.www/big")
 fetch() { via "$1" "$2" | grep -q "hello from $3"; }
-until_ok 20 fetch b "http://$(addr a):8000/" a
+until_ok 40 fetch b "http://$(addr a):8000/" a
 rss() { awk '/^VmRSS/{print $2}' "/proc/$1/status"; }
 before=$(rss "$PID_a")
 stream flow b "$(addr a)"

@@ -63,6 +63,7 @@ static int load_file(struct serve *s, struct err *e)
 	ret = policy_put_in_force(s, bytes_of(text, len), e);
 	if (ret != 0)
 		return err_wrap(e, "policy %s", s->conf->policy_path);
+	log_info("audit: policy set from %s, %zu bytes", s->conf->policy_path, len);
 	s->policy_at = loop_wall();
 	return 0;
 }

@@ -81,8 +81,8 @@ static void set_silent(struct tailnet *t, mono_t now, struct tnode *n, bool sile
 		return;
 	n->pub.silent = silent;
 	t->stat.failovers += silent;
-	log_info("tailnet: router %s %s", n->pub.given,
-		 silent ? "does not answer: others serve its subnets" : "answers again");
+	tailnet_audit(t, "router %s %s", n->pub.given,
+		      silent ? "does not answer: others serve its subnets" : "answers again");
 	t->routes_dirty = true;
 	t->flush_at = mono_min(t->flush_at, mono_add(now, SPAN_MS(TAILNET_BATCH_MS)));
 }

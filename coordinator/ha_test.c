@@ -69,6 +69,7 @@ TEST(a_router_that_is_silent_on_an_open_stream_is_replaced_within_15_s)
 	ck_assert(fleet_node(&fleet, one)->online); /* so it is this that noticed */
 	ck_assert(fleet_node(&fleet, one)->silent);
 	ck_assert_uint_eq(stat_of().failovers, 1);
+	ck_assert_ptr_nonnull(strstr(fleet.audit, "router one does not answer"));
 	fleet_fini(&fleet);
 }
 

@@ -353,6 +353,8 @@ void node_auto_approve(struct tailnet *t, struct tnode *n)
 		    policy_route_approved(t->policy, &pn, &n->pub.routes[i]))
 			v[count++] = n->pub.routes[i];
 	if (count > n->pub.n_approved && set_approved(t, n, v, count)) {
+		tailnet_audit(t, "node %lld (%s): routes approved by the policy, %zu in all",
+			      (long long)n->pub.id, n->pub.given, count);
 		node_whole(t, n);
 		node_store(t, n);
 	}

@@ -55,6 +55,7 @@ struct fleet {
 	struct party v[FLEET_MAX];
 	struct fleet_row row[FLEET_TABLES][FLEET_ROWS];
 	unsigned audits;
+	char audit[512]; /* the last line */
 	int64_t user;
 	bool torn; /* a pull was tried while something waited to be stored */
 };
@@ -141,6 +142,7 @@ static inline void fleet_event(struct fleet *f, const struct tailnet_event *ev)
 		break;
 	case TAILNET_AUDIT:
 		f->audits++;
+		snprintf(f->audit, sizeof f->audit, "%s", ev->text);
 		break;
 	case TAILNET_OUTPUT:
 		ck_assert(!tailnet_must_store(f->t));

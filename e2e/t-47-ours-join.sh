@@ -3,7 +3,7 @@
 # server (e2e/lib.sh: CONTROL). The others of them run so by hand: CONTROL=coordinator bash e2e/t-51-survival.sh
 set -eu
 export CONTROL=coordinator BIG_MIB=64
-for t in t-10-sidecar-headscale t-12-stock-with-device t-52-one-family; do
+for t in t-10-sidecar-headscale t-11-older-peers t-12-stock-with-device t-52-one-family; do
 	echo "== $t"
 	bash "$(dirname "$0")/$t.sh"
 done

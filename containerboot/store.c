@@ -66,7 +66,11 @@ int store_open(struct store *s, const char *dir, struct err *e)
 		s->netmap = NULL;
 		r = err_set(e, ENOMEM, "state");
 	}
-	return r < 0 ? r : load(s, e);
+	if (r < 0)
+		return r;
+	file_sweep(s->path); /* a process that was killed may have left keys in one */
+	file_sweep(s->netmap);
+	return load(s, e);
 }
 
 int store_open_kube(struct store *s, struct kube_secret_conf *conf, struct err *e)

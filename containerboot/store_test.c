@@ -85,6 +85,23 @@ TEST(a_torn_file_is_refused_by_name_and_left_as_it_is)
 	remove_dir();
 }
 
+TEST(what_a_killed_process_left_half_written_is_removed)
+{
+	struct store s;
+	char path[128];
+	FILE *f;
+
+	make_dir();
+	snprintf(path, sizeof path, "%s/tailscaled.state.0011223344556677.tmp", dir);
+	f = fopen(path, "w");
+	fputs("{\"_machinekey\": \"cHJp", f);
+	fclose(f);
+	ck_assert_msg(store_open(&s, dir, &e) == 0, "%s", e.text);
+	ck_assert_int_eq(access(path, F_OK), -1);
+	store_close(&s);
+	remove_dir();
+}
+
 TEST(memory_state_has_no_file_and_saving_it_always_works)
 {
 	struct store s;

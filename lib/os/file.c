@@ -1,6 +1,7 @@
 /* os/file.c - see file.h: reading, replacing, locking */
 #include "os/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -116,6 +117,8 @@ static int sync_dir(const char *path)
 	return fsync(fd) < 0 && errno != EINVAL && errno != EROFS ? -errno : 0;
 }
 
+#define TEMP_DIGITS 16 /* of the tag in a temporary file's name */
+
 int file_new_open(struct file_new *f, const char *path, mode_t mode, struct err *err)
 {
 	uint64_t tag;
@@ -123,7 +126,8 @@ int file_new_open(struct file_new *f, const char *path, mode_t mode, struct err 
 
 	*f = (struct file_new){ .path = strdup(path), .fd = -1 };
 	rng_fill(&os_rng, &tag, sizeof tag);
-	if (!f->path || asprintf(&f->temp, "%s.%016llx.tmp", path, (unsigned long long)tag) < 0) {
+	if (!f->path ||
+	    asprintf(&f->temp, "%s.%0*llx.tmp", path, TEMP_DIGITS, (unsigned long long)tag) < 0) {
 		free(f->path);
 		return err_set(err, ENOMEM, "write %s", path);
 	}
@@ -186,6 +190,29 @@ int file_replace(const char *path, struct bytes data, mode_t mode, struct err *e
 		return file_new_take(&f, true, err);
 	file_new_drop(&f);
 	return ret;
+}
+
+static bool is_temp_of(const char *name, const char *base)
+{
+	size_t n = strlen(base);
+
+	return strncmp(name, base, n) == 0 && name[n] == '.' &&
+	       strspn(name + n + 1, "0123456789abcdef") == TEMP_DIGITS &&
+	       strcmp(name + n + 1 + TEMP_DIGITS, ".tmp") == 0;
+}
+
+void file_sweep(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+	AUTO_FREE char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	DIR *d = dir ? opendir(dir) : NULL;
+	struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (is_temp_of(e->d_name, base))
+			(void)unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		closedir(d);
 }
 
 int file_mkdirs(const char *path, mode_t mode, struct err *err)

@@ -41,6 +41,9 @@ MUST_USE int file_new_open(struct file_new *f, const char *path, mode_t mode, st
 MUST_USE int file_new_write(struct file_new *f, struct bytes data, struct err *err);
 MUST_USE int file_new_take(struct file_new *f, bool sync, struct err *err);
 void file_new_drop(struct file_new *f);
+/* Removes what replacements of path that were killed before their end left beside it. For the only
+ * writer of path (who holds a lock): those of a running one would go too. */
+void file_sweep(const char *path);
 /* Creates missing directories of path with mode (as mkdir -p). */
 MUST_USE int file_mkdirs(const char *path, mode_t mode, struct err *err);
 /* An exclusive lock held by the descriptor; -EBUSY when another process has it. */

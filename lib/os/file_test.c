@@ -85,6 +85,30 @@ TEST(a_failed_replacement_leaves_the_old_content_and_no_temporary)
 	leave();
 }
 
+TEST(what_killed_replacements_left_is_swept_and_nothing_else)
+{
+	struct file_new f;
+	struct err e;
+
+	enter();
+	put("f", "one");
+	ck_assert_int_eq(file_new_open(&f, "f", 0600, &e), 0); /* and never ended */
+	put("f.0123456789abcde.tmp", "a digit short");
+	put("f.0123456789abcdef.tmp.old", "somebody's");
+	put("g.0123456789abcdef.tmp", "another file's");
+	ck_assert_uint_eq(count("ls -A | wc -l"), 5);
+	file_sweep("f");
+	ck_assert_uint_eq(count("ls -A | wc -l"), 4);
+	ck_assert_int_eq(access(f.temp, F_OK), -1);
+	expect("f", "one");
+	file_new_drop(&f);
+	put("f.0123456789abcdef.tmp", "left");
+	file_sweep("../nowhere/f");
+	file_sweep("./f");
+	ck_assert_uint_eq(count("ls -A | wc -l"), 4);
+	leave();
+}
+
 TEST(a_file_at_the_limit_is_read_and_one_byte_more_is_refused)
 {
 	static char big[10001];

@@ -18,7 +18,7 @@ static void note_echo(struct netstack *ns, enum ns_event_type type, const struct
 		ns_drop(ns, NS_DROP_QUEUE_FULL);
 		return;
 	}
-	d->kind = type;
+	d->kind = (uint8_t)type;
 	d->a = h->hi;
 	d->b = h->lo;
 	d->local.ip = p->dst;

@@ -1,6 +1,7 @@
 # Dockerfile - two images from scratch: `containerboot` (the sidecar) and `cluster` (operator, CNI plugin, coordinator)
 #
-#   podman build --target containerboot -t tailpod .          BASE: any Debian 12 or later
+#   podman build --target containerboot -t tailpod .                      BASE: any Debian 12 or later
+#   DOCKER_BUILDKIT=1 docker build --target containerboot -t tailpod .    (Docker before 23 has an older builder by default)
 #
 # The base only builds; nothing of it is in the images but CA certificates and the libraries that are linked in. With the
 # same base, SOURCE_DATE_EPOCH and `--timestamp $SOURCE_DATE_EPOCH` the same image comes out.

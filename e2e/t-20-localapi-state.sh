@@ -2,6 +2,7 @@
 # The stock CLI works against our socket; a restart keeps the node; one state serves one process; tailscaled takes our state over
 # and we take its state over, with the same node key and addresses; no secret is left where it could be read.
 . "$(dirname "$0")/lib.sh"
+need_peer promtool
 headscale
 host a; host b; host d
 key=$(authkey --reusable)
@@ -37,7 +38,8 @@ ts a whois "$ip_b" | grep -q "Name: *b.tail.test" || die "whois"
 ts a whois --json "$ip_b:80" | jq -e '.Node.Name == "b.tail.test."' > /dev/null || die "whois --json"
 ts a whois 100.64.0.99 2> /dev/null && die "whois of nobody"
 ts a metrics print > "$T/metrics"; grep -Eq '^tailscaled_inbound_packets_total\{path="direct_ipv[46]"\} [1-9]' "$T/metrics" || die "metrics: $(cat "$T/metrics")"
-in_ns a curl -sf http://127.0.0.1:9002/metrics | grep -q '^tailscaled_home_derp_region_id 999' || die "metrics endpoint"
+in_ns a curl -sf http://127.0.0.1:9002/metrics > "$T/metrics-endpoint"; grep -q '^tailscaled_home_derp_region_id 999' "$T/metrics-endpoint" || die "metrics endpoint"
+"$PEERS/promtool" check metrics < "$T/metrics-endpoint" > "$T/promtool" 2>&1 && [ ! -s "$T/promtool" ] || die "promtool: $(cat "$T/promtool")"
 ts a debug derp-map | jq -e '.Regions."999".Nodes[0].HostName' > /dev/null || die "derp-map"
 ts a netcheck 2> /dev/null | grep -q 'Nearest DERP: Region hs' || die "netcheck"
 say "ping, ip, whois, metrics, derp-map, netcheck"

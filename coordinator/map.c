@@ -16,7 +16,7 @@ struct request {
 	size_t n_endpoints;
 	struct ipport endpoints[TAILNET_ENDPOINTS_MAX];
 	uint8_t types[TAILNET_ENDPOINTS_MAX];
-	struct bytes hostinfo;
+	struct bytes hostinfo; /* empty: none, or more than is kept */
 };
 
 /* --- reading --- */
@@ -76,6 +76,8 @@ static bool read_request(struct bytes body, struct request *r)
 			read_types(&j, r);
 		} else if (json_key_is(key, "Hostinfo")) {
 			r->hostinfo = json_raw(&j);
+			if (r->hostinfo.len > TAILNET_HOSTINFO_MAX) /* what is known stays */
+				r->hostinfo = bytes_of(NULL, 0);
 		} else {
 			json_skip(&j);
 		}

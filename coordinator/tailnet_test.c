@@ -615,3 +615,41 @@ TEST(a_new_home_relay_is_told_in_a_patch_and_latencies_not_at_all)
 	ck_assert_uint_eq(n->patch_seq, patch);
 	fleet_fini(f);
 }
+
+TEST(hostinfo_above_its_limit_changes_nothing_and_is_told_to_nobody)
+{
+	static char words[TAILNET_HOSTINFO_MAX + 1];
+	struct fleet *f = begin(71);
+	struct control_hostinfo hi = { .hostname = "b", .os_version = "6.1", .distro = words };
+	char key[AUTHKEY_TEXT_MAX], *before;
+	struct party *b;
+	struct tnode *n;
+	uint64_t full, patch;
+
+	fleet_key(f, KEY_REUSABLE, key);
+	fleet_join(f, "a", key);
+	b = fleet_join(f, "b", key);
+	fleet_pass(f, SPAN_S(2));
+	n = node_by_key(f->t, &b->current);
+	ck_assert_ptr_nonnull(n);
+	before = strdup(n->pub.hostinfo);
+	full = n->full_seq;
+	patch = n->patch_seq;
+	memset(words, 'w', sizeof words - 1);
+	for (int i = 0; i < 3; i++) { /* each another */
+		words[0] = (char)('a' + i);
+		ck_assert_int_eq(control_set_hostinfo(b->c, &hi), 0);
+		fleet_pass(f, SPAN_S(2));
+	}
+	ck_assert_str_eq(n->pub.hostinfo, before);
+	ck_assert_uint_eq(n->full_seq, full);
+	ck_assert_uint_eq(n->patch_seq, patch);
+	ck_assert(is_streaming(b)); /* the client is served as before */
+	words[100] = 0;             /* one that fits is taken */
+	ck_assert_int_eq(control_set_hostinfo(b->c, &hi), 0);
+	fleet_pass(f, SPAN_S(2));
+	ck_assert_ptr_nonnull(strstr(n->pub.hostinfo, words));
+	ck_assert_uint_gt(n->full_seq, full);
+	free(before);
+	fleet_fini(f);
+}

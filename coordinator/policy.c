@@ -23,6 +23,7 @@ static void names_fini(struct names *n)
 	for (size_t i = 0; i < n->n; i++)
 		free(n->v[i]);
 	free(n->v);
+	free(n->at);
 }
 
 static void entries_fini(struct entries *e)

@@ -98,7 +98,7 @@ int check_reaches(struct policy *p, const struct check *c, const struct target *
 int check_failed(const struct policy *p, const struct check *c, const struct target *t, bool got,
 		 struct err *e)
 {
-	struct hujson_pos pos = hujson_pos(policy_text(p), c->at);
+	struct hujson_pos pos = hujson_pos(policy_text(p), t->at);
 
 	return err_say(e, EINVAL, "policy: line %u, column %u: test fails: %s to %s:%u is %s",
 		       pos.line, pos.column, c->src, t->alias, t->ports[0].first,

@@ -16,13 +16,16 @@ enum {
 	POLICY_SSH_PERIOD_MAX_S = 168 * 3600,
 };
 
+/* Places in the text are bytes from its start; POLICY_TEXT_MAX bounds them. */
 struct names { /* a list of aliases as written */
 	char **v;
+	uint32_t *at; /* where each stands */
 	size_t n;
 };
 
 struct entry { /* group, tag owner, approver: a name and its aliases */
 	char *name;
+	uint32_t at;
 	struct names members;
 };
 struct entries {
@@ -60,6 +63,7 @@ struct alias { /* what a name stands for; it borrows from the policy */
 
 struct target { /* "alias:ports" */
 	char *alias;
+	uint32_t at;
 	struct alias to; /* resolved */
 	size_t n_ports;
 	struct ports ports[POLICY_PORTS_MAX];
@@ -78,7 +82,7 @@ struct rule { /* of acls and grants alike */
 	size_t n_protos;
 	uint8_t protos[POLICY_PROTOS_MAX];
 	char *app;        /* JSON object of capabilities, or NULL */
-	size_t at;        /* where it stands in the text */
+	uint32_t at;      /* where it stands in the text */
 	struct names via; /* tags: only routers that have one of them, and what they route */
 	bool from_any, from_all, to_any, to_internet, is_grant;
 	/* made when first asked for, and anew after src_stale and dst_stale */
@@ -93,14 +97,14 @@ struct check { /* of tests */
 	uint8_t proto;
 	struct target *accept, *deny;
 	size_t n_accept, n_deny;
-	size_t at;
+	uint32_t at, src_at, proto_at;
 };
 
 struct ssh_rule {
 	struct names src, dst, users, env;
 	bool is_check, has_action, has_period;
 	span_t period; /* how long a check holds; 0: not at all */
-	size_t at;
+	uint32_t at, period_at;
 };
 
 struct attr {

@@ -2,6 +2,9 @@
  *
  * Sections and members that are not known are refused, with the nearest known name left to the
  * user's eye: a misspelt rule that is silently ignored opens or closes a network.
+ *
+ * A fault is told where the key or value stands that is wrong; where something is missing, at the
+ * rule that lacks it; where the text is malformed, at the last key or value that could be read.
  */
 #include "coordinator/policy_read.h"
 
@@ -16,6 +19,8 @@ struct reader {
 	struct policy *p;
 	struct json j;
 	const char *start;
+	uint32_t token;   /* where the key or value stands that is looked at */
+	uint32_t element; /* where the rule, test or entry stands that is read */
 	size_t at;
 	char *why;
 };
@@ -30,9 +35,41 @@ static bool fail(struct reader *r, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(r->why, ERR_TEXT_MAX, fmt, ap);
 	va_end(ap);
-	r->at = (size_t)(r->j.p - r->start);
+	r->at = r->token;
 	r->j.failed = true;
 	return false;
+}
+
+/* What is read lacks something: told where it begins */
+static void lacking(struct reader *r, const char *what)
+{
+	r->token = r->element;
+	fail(r, "%s", what);
+}
+
+/* The next value is looked at; its type. */
+static enum json_type look(struct reader *r)
+{
+	enum json_type type = json_type(&r->j);
+
+	if (json_ok(&r->j))
+		r->token = (uint32_t)(r->j.p - r->start);
+	return type;
+}
+
+/* A key out of the text, at its quote */
+static void look_at_key(struct reader *r, struct bytes key)
+{
+	r->token = (uint32_t)((const char *)key.data - 1 - r->start);
+}
+
+static bool next_key(struct reader *r, struct bytes *key)
+{
+	bool is_key = json_key(&r->j, key);
+
+	if (is_key)
+		look_at_key(r, *key);
+	return is_key;
 }
 
 static bool is(struct bytes key, const char *name)
@@ -44,7 +81,7 @@ static bool is(struct bytes key, const char *name)
 
 static char *text(struct reader *r)
 {
-	char *s = json_type(&r->j) == JSON_STRING ? json_strdup(&r->j, POLICY_ALIAS_MAX) : NULL;
+	char *s = look(r) == JSON_STRING ? json_strdup(&r->j, POLICY_ALIAS_MAX) : NULL;
 
 	if (!s)
 		fail(r, "a text of at most %d bytes is wanted here", POLICY_ALIAS_MAX);
@@ -62,24 +99,37 @@ static void *grow(struct reader *r, void *v, size_t n, size_t size)
 	return bigger;
 }
 
+/* Takes s; NULL: no memory, or told already. */
+static bool names_add(struct reader *r, struct names *out, char *s)
+{
+	char **v = s ? grow(r, out->v, out->n, sizeof *v) : NULL;
+	uint32_t *at;
+
+	if (!s)
+		return fail(r, "out of memory");
+	if (v)
+		out->v = v;
+	at = v ? grow(r, out->at, out->n, sizeof *at) : NULL;
+	if (!at) {
+		free(s);
+		return false;
+	}
+	out->at = at;
+	out->at[out->n] = r->token;
+	out->v[out->n++] = s;
+	return true;
+}
+
 static void names(struct reader *r, struct names *out)
 {
-	if (json_type(&r->j) != JSON_ARRAY) {
+	if (look(r) != JSON_ARRAY) {
 		fail(r, "a list of names is wanted here");
 		return;
 	}
 	json_arr(&r->j);
-	while (json_elem(&r->j)) {
-		char **v = grow(r, out->v, out->n, sizeof *v);
-
-		if (!v)
+	while (json_elem(&r->j))
+		if (!names_add(r, out, text(r)))
 			return;
-		out->v = v;
-		out->v[out->n] = text(r);
-		if (!out->v[out->n])
-			return;
-		out->n++;
-	}
 }
 
 /* --- groups, hosts, owners, approvers --- */
@@ -89,7 +139,7 @@ static void entries(struct reader *r, struct entries *out, const char *prefix)
 	struct bytes key;
 
 	json_obj(&r->j);
-	while (json_key(&r->j, &key)) {
+	while (next_key(r, &key)) {
 		struct entry *v = grow(r, out->v, out->n, sizeof *v);
 
 		if (!v)
@@ -100,9 +150,12 @@ static void entries(struct reader *r, struct entries *out, const char *prefix)
 			fail(r, "names here begin with %s", prefix);
 			return;
 		}
+		out->v[out->n].at = r->token;
 		out->v[out->n].name = strndup((const char *)key.data, key.len);
-		if (!out->v[out->n].name)
+		if (!out->v[out->n].name) {
+			fail(r, "out of memory");
 			return;
+		}
 		names(r, &out->v[out->n++].members);
 	}
 }
@@ -113,7 +166,7 @@ static void hosts(struct reader *r)
 	struct bytes key;
 
 	json_obj(&r->j);
-	while (json_key(&r->j, &key)) {
+	while (next_key(r, &key)) {
 		struct host *v = grow(r, p->hosts, p->n_hosts, sizeof *v);
 		char *s;
 
@@ -134,7 +187,7 @@ static void approvers(struct reader *r)
 	struct bytes key;
 
 	json_obj(&r->j);
-	while (json_key(&r->j, &key)) {
+	while (next_key(r, &key)) {
 		if (is(key, "routes"))
 			entries(r, &r->p->routes, NULL);
 		else if (is(key, "exitNode"))
@@ -146,9 +199,11 @@ static void approvers(struct reader *r)
 	for (size_t i = 0; i < r->p->routes.n; i++) {
 		struct ipprefix pfx;
 
-		if (r->p->routes.v[i].name &&
-		    !ipprefix_parse(bytes_str(r->p->routes.v[i].name), &pfx))
+		if (r->p->routes.v[i].name && json_ok(&r->j) &&
+		    !ipprefix_parse(bytes_str(r->p->routes.v[i].name), &pfx)) {
+			r->token = r->p->routes.v[i].at;
 			fail(r, "'%s' is not a route", r->p->routes.v[i].name);
+		}
 	}
 }
 
@@ -182,7 +237,7 @@ static bool port_list(struct target *t, const char *s)
 
 static void targets(struct reader *r, struct target **list, size_t *n)
 {
-	if (json_type(&r->j) != JSON_ARRAY) {
+	if (look(r) != JSON_ARRAY) {
 		fail(r, "a list of destinations is wanted here");
 		return;
 	}
@@ -199,6 +254,7 @@ static void targets(struct reader *r, struct target **list, size_t *n)
 			return;
 		colon = strrchr(s, ':');
 		v[*n].alias = s;
+		v[*n].at = r->token;
 		++*n;
 		if (!colon || !port_list(&v[*n - 1], colon + 1)) {
 			fail(r, "'%s' is not of the form name:ports, as in tag:web:80,443 or *:*",
@@ -264,7 +320,7 @@ static struct rule *new_rule(struct reader *r)
 		return NULL;
 	}
 	p->rules = v;
-	v[p->n_rules].at = (size_t)(r->j.p - r->start);
+	v[p->n_rules].at = r->element;
 	buf_init(&v[p->n_rules].src_text, POLICY_SOURCES_MAX);
 	return &v[p->n_rules++];
 }
@@ -277,7 +333,7 @@ static void acl(struct reader *r)
 	char *s;
 
 	json_obj(&r->j);
-	while (rule && json_key(&r->j, &key)) {
+	while (rule && next_key(r, &key)) {
 		if (is(key, "action")) {
 			s = text(r);
 			has_action = s && strcmp(s, "accept") == 0;
@@ -298,17 +354,15 @@ static void acl(struct reader *r)
 		}
 	}
 	if (json_ok(&r->j) && !has_action)
-		fail(r, "a rule needs an action");
+		lacking(r, "a rule needs an action");
 }
 
 static bool names_copy(struct reader *r, struct names *to, const struct names *from)
 {
 	for (size_t i = 0; i < from->n; i++) {
-		char **v = grow(r, to->v, to->n, sizeof *v);
-
-		if (!v || !((to->v = v)[to->n] = strdup(from->v[i])))
+		r->token = from->at[i];
+		if (!names_add(r, to, strdup(from->v[i])))
 			return false;
-		to->n++;
 	}
 	return true;
 }
@@ -319,6 +373,7 @@ static void grant_ip(struct reader *r, const struct names *src, const struct nam
 {
 	struct rule *rule = new_rule(r);
 	const char *colon = strchr(ip, ':'), *ports = colon ? colon + 1 : ip;
+	const uint32_t ip_at = r->token;
 	uint8_t number;
 
 	if (!rule)
@@ -339,8 +394,12 @@ static void grant_ip(struct reader *r, const struct names *src, const struct nam
 		if (!v)
 			return;
 		rule->dst = v;
-		if (!(v[rule->n_dst].alias = strdup(dst->v[i])))
+		v[rule->n_dst].at = dst->at[i];
+		if (!(v[rule->n_dst].alias = strdup(dst->v[i]))) {
+			fail(r, "out of memory");
 			return;
+		}
+		r->token = ip_at;
 		if (!port_list(&v[rule->n_dst++], ports))
 			fail(r, "'%s' has no usable ports", ip);
 	}
@@ -351,6 +410,7 @@ static void names_free(struct names *n)
 	for (size_t i = 0; i < n->n; i++)
 		free(n->v[i]);
 	free(n->v);
+	free(n->at);
 	*n = (struct names){ 0 };
 }
 
@@ -384,6 +444,7 @@ static void capability_names(struct reader *r, struct bytes app)
 
 		for (size_t i = 0; !ok && i < ARRAY_LEN(known); i++)
 			ok = bytes_eq_str(key, known[i]);
+		look_at_key(r, key);
 		if (!ok || memmem(key.data, key.len, "://", 3))
 			fail(r, "'%.*s' is not a capability of the form domain/path",
 			     (int)MIN_OF(key.len, 100), (const char *)key.data);
@@ -430,8 +491,10 @@ static void tags(struct reader *r, struct names *out)
 {
 	names(r, out);
 	for (size_t i = 0; json_ok(&r->j) && i < out->n; i++)
-		if (strncmp(out->v[i], "tag:", 4) != 0)
+		if (strncmp(out->v[i], "tag:", 4) != 0) {
+			r->token = out->at[i];
 			fail(r, "via names tags of routers, not '%s'", out->v[i]);
+		}
 }
 
 static void grant(struct reader *r)
@@ -440,7 +503,7 @@ static void grant(struct reader *r)
 	struct bytes key, app = { 0 };
 
 	json_obj(&r->j);
-	while (json_key(&r->j, &key)) {
+	while (next_key(r, &key)) {
 		if (is(key, "src"))
 			names(r, &src);
 		else if (is(key, "dst"))
@@ -456,11 +519,13 @@ static void grant(struct reader *r)
 			     (const char *)key.data);
 	}
 	if (json_ok(&r->j) && !ip.n && !app.len)
-		fail(r, "a grant needs one of ip and app");
+		lacking(r, "a grant needs one of ip and app");
 	if (json_ok(&r->j))
 		capability_names(r, app);
-	for (size_t i = 0; json_ok(&r->j) && i < ip.n; i++)
+	for (size_t i = 0; json_ok(&r->j) && i < ip.n; i++) {
+		r->token = ip.at[i];
 		grant_ip(r, &src, &dst, &via, ip.v[i]);
+	}
 	if (json_ok(&r->j) && app.len > 0 && via.n == 0) /* capabilities do not go over routers */
 		app_rule(r, &src, &dst, app);
 	if (json_ok(&r->j) && app.len > 0 && via.n == 0)
@@ -484,25 +549,27 @@ static void check(struct reader *r)
 		return;
 	p->checks = v;
 	c = &v[p->n_checks++];
-	c->at = (size_t)(r->j.p - r->start);
+	c->at = r->element;
 	json_obj(&r->j);
-	while (json_key(&r->j, &key)) {
+	while (next_key(r, &key)) {
 		if (is(key, "src")) {
 			free(c->src);
 			c->src = text(r);
+			c->src_at = r->token;
 		} else if (is(key, "accept")) {
 			targets(r, &c->accept, &c->n_accept);
 		} else if (is(key, "deny")) {
 			targets(r, &c->deny, &c->n_deny);
 		} else if (is(key, "proto")) {
 			proto(r, &c->proto, &n);
+			c->proto_at = r->token;
 		} else {
 			fail(r, "a test has src, accept, deny and proto, not '%.*s'", (int)key.len,
 			     (const char *)key.data);
 		}
 	}
 	if (json_ok(&r->j) && (!c->src || c->n_accept + c->n_deny == 0))
-		fail(r, "a test needs a src and one of accept and deny");
+		lacking(r, "a test needs a src and one of accept and deny");
 }
 
 static void ssh_period(struct reader *r, struct ssh_rule *s)
@@ -515,6 +582,7 @@ static void ssh_period(struct reader *r, struct ssh_rule *s)
 	else if (s->period.ns > SPAN_S(POLICY_SSH_PERIOD_MAX_S).ns)
 		fail(r, "a check holds for 168h at most, not for %s", t);
 	s->has_period = true;
+	s->period_at = r->token;
 	free(t);
 }
 
@@ -529,10 +597,10 @@ static void ssh(struct reader *r)
 		return;
 	p->ssh = v;
 	s = &v[p->n_ssh++];
-	s->at = (size_t)(r->j.p - r->start);
+	s->at = r->element;
 	s->period = SPAN_S(POLICY_SSH_PERIOD_S);
 	json_obj(&r->j);
-	while (json_key(&r->j, &key)) {
+	while (next_key(r, &key)) {
 		if (is(key, "action")) {
 			t = text(r);
 			s->has_action = true;
@@ -559,7 +627,7 @@ static void ssh(struct reader *r)
 		}
 	}
 	if (json_ok(&r->j) && !s->has_action)
-		fail(r, "an ssh rule needs an action: accept or check");
+		lacking(r, "an ssh rule needs an action: accept or check");
 }
 
 static void attr(struct reader *r)
@@ -573,7 +641,7 @@ static void attr(struct reader *r)
 	p->attrs = v;
 	a = &v[p->n_attrs++];
 	json_obj(&r->j);
-	while (json_key(&r->j, &key)) {
+	while (next_key(r, &key)) {
 		if (is(key, "target"))
 			names(r, &a->target);
 		else if (is(key, "attr"))
@@ -586,13 +654,16 @@ static void attr(struct reader *r)
 
 static void each(struct reader *r, void (*one)(struct reader *r))
 {
-	if (json_type(&r->j) != JSON_ARRAY && json_type(&r->j) != JSON_NULL) {
+	if (look(r) != JSON_ARRAY && json_type(&r->j) != JSON_NULL) {
 		fail(r, "a list is wanted here");
 		return;
 	}
 	json_arr(&r->j);
-	while (json_elem(&r->j))
+	while (json_elem(&r->j)) {
+		look(r);
+		r->element = r->token;
 		one(r);
+	}
 }
 
 static void section(struct reader *r, struct bytes key)
@@ -630,17 +701,16 @@ bool policy_read(struct policy *p, struct bytes plain, size_t *at, char why[stat
 	struct bytes key;
 
 	why[0] = 0;
-	if (json_type(&r.j) != JSON_OBJECT)
+	if (look(&r) != JSON_OBJECT)
 		fail(&r, "a policy is an object: { ... }");
 	json_obj(&r.j);
-	while (json_key(&r.j, &key))
+	while (next_key(&r, &key))
 		section(&r, key);
 	if (json_ok(&r.j) && json_done(&r.j))
 		return true;
-	if (!why[0]) {
-		fail(&r, "malformed: a comma, quote or bracket is missing or too many");
-		r.at = (size_t)(r.j.p - r.start);
-	}
+	if (!why[0])
+		fail(&r, "malformed here or behind it: a comma, quote or bracket is missing or too "
+			 "many");
 	*at = r.at;
 	return false;
 }

@@ -203,6 +203,167 @@ TEST(faults_are_named_with_line_and_column)
 	refused("[]", "object");
 }
 
+/* In these texts ~ marks where the fault is to be told, and is not part of them. */
+static const struct {
+	const char *text, *words;
+} faults[] = {
+	/* the text */
+	{ "{ ~/* ", "does not end" },
+	{ "~[]", "a policy is an object" },
+	{ "{\"groups\": {\"group:a\": [\n ~\"a@\" \"b@\"]}}", "malformed" },
+	{ "{\"acls\": [ ~7]}", "malformed" },
+	{ "{\"acls\": [{\"action\": \"accept\", \"src\": [\n ~\"*\" \"a@\"]}]}", "malformed" },
+	{ "{ ~\"hosts\": {}, \"groups\" 1}", "malformed" },
+	{ "{ ~\"acsl\": []}", "no section is called" },
+	/* sections */
+	{ "{\"groups\": { ~\"dev\": []}}", "names here begin with group:" },
+	{ "{\"groups\": {\"group:a\":\n ~\"x\"}}", "a list of names" },
+	{ "{\"groups\": {\"group:a\": [\"a@\",\n\t~7]}}", "a text of at most" },
+	{ "{\"groups\": {\"group:a\": [\"a@\",\n ~\"group:b\", \"c@\"]}}", "is not a user" },
+	{ "{\"tagOwners\": {\"tag:a\": [],\n ~\"tag:1\": []}}", "tags begin with a letter" },
+	{ "{\"tagOwners\": {\"tag:a\": [],\n \"tag:b\": [\"a@\", ~\"group:x\"]}}",
+	  "is not defined" },
+	{ "{\"hosts\": {\"a\": \"1.2.3.4\", \"h\": ~\"1.2.3\"}}", "not an address" },
+	{ "{\"autoApprovers\": { ~\"route\": {}}}", "autoApprovers has" },
+	{ "{\"autoApprovers\": {\"routes\": {\"10.0.0.0/8\": [],\n ~\"x\": [] },\n"
+	  "\"exitNode\": []}}",
+	  "is not a route" },
+	{ "{\"autoApprovers\": {\"routes\": {\"10.0.0.0/8\": [\"a@\",\n ~\"tag:x\"]}}}",
+	  "is not defined" },
+	{ "{\"autoApprovers\": {\"exitNode\": [\"a@\",\n ~\"tag:x\"]}}", "is not defined" },
+	{ "{\"nodeAttrs\": [{\"target\": [\"*\"]}, { ~\"app\": {}}]}", "nodeAttrs entries" },
+	{ "{\"nodeAttrs\": [{\"target\": [\"*\"], \"attr\": []},\n"
+	  " {\"target\": [\"a@\", ~\"tag:x\"], \"attr\": []}]}",
+	  "is not defined" },
+	/* rules */
+	{ "{\"acls\": ~7}", "a list is wanted" },
+	{ "{\"acls\": [{\"action\": ~\"drop\"}]}", "the action of a rule" },
+	{ "{\"acls\": [{ ~\"source\": []}]}", "a rule has" },
+	{ "{\"acls\": [{\"action\": \"accept\"},\n  ~{\"src\": [\"*\"]}]}", "needs an action" },
+	{ "{\"acls\": [{\"proto\": ~\"088\"}]}", "is not a protocol" },
+	{ "{\"acls\": [{\"dst\": ~\"*:*\"}]}", "a list of destinations" },
+	{ "{\"acls\": [{\"dst\": [\"*:*\", ~\"*\"]}]}", "name:ports" },
+	{ "{\"acls\": [{\"action\": \"accept\", \"src\": [\"*\",\n ~\"group:x\"],"
+	  "\"dst\": [\"*:*\"]}]}",
+	  "is not defined" },
+	{ "{\"acls\": [{\"action\": \"accept\", \"src\": [\"*\", ~\"autogroup:self\"],"
+	  "\"dst\": [\"*:*\"]}]}",
+	  "only be a destination" },
+	{ "{\"acls\": [{\"action\": \"accept\", \"src\": [\"*\"],"
+	  "\"dst\": [\"*:*\",\n ~\"tag:x:1\"]}]}",
+	  "is not defined" },
+	{ "{\"acls\": [{\"action\": \"accept\", \"src\": [\"*\"],"
+	  "\"dst\": [\"*:*\",\n ~\"autogroup:danger-all:*\"]}]}",
+	  "cannot be a destination" },
+	{ "{\"tagOwners\": {\"tag:a\": []},\"acls\": [{\"action\": \"accept\","
+	  "\"src\": [\"a@\", ~\"tag:a\"], \"dst\": [\"autogroup:self:*\"]}]}",
+	  "autogroup:self is for" },
+	{ "{\"acls\": [{\"action\": \"accept\", \"proto\": \"icmp\", \"src\": [\"*\"],"
+	  "\"dst\": [\"*:*\", ~\"*:80\"]}]}",
+	  "no ports" },
+	{ "{\"grants\": [{ ~\"action\": 1}]}", "a grant has" },
+	{ "{\"grants\": [ ~{\"src\": [\"*\"], \"dst\": [\"*\"]}]}", "one of ip and app" },
+	{ "{\"grants\": [{\"via\": [\"tag:a\", ~\"a@\"]}]}", "via names tags" },
+	{ "{\"grants\": [{\"src\": [\"*\"], \"dst\": [\"*\"], \"ip\": [\"*\"],"
+	  "\"via\": [ ~\"tag:x\"]}]}",
+	  "is not defined" },
+	{ "{\"grants\": [{\"ip\": [\"*\", ~\"tpc:1\"], \"src\": [\"*\"], \"dst\": [\"*\"]}]}",
+	  "protocol:ports" },
+	{ "{\"grants\": [{\"ip\": [\"*\", ~\"tcp:0\"], \"src\": [\"*\"], \"dst\": [\"*\"]}]}",
+	  "no usable ports" },
+	{ "{\"grants\": [{\"src\": [\"*\"], \"dst\": [\"*\"], \"app\": {\"a.b/c\": [],\n"
+	  " ~\"https://a.b/c\": []}}]}",
+	  "is not a capability" },
+	{ "{\"grants\": [{\"src\": [\"*\"], \"dst\": [\"*\", ~\"0.0.0.0/0\"],"
+	  "\"ip\": [\"*\"]}]}",
+	  "to reach all addresses" },
+	{ "{\"grants\": [{\"src\": [\"*\"], \"dst\": [\"*\", ~\"autogroup:internet\"],"
+	  "\"app\": {\"a.b/c\": []}}]}",
+	  "no capabilities" },
+	{ "{\"grants\": [{\"src\": [\"*\", ~\"group:x\"], \"dst\": [\"*\"],"
+	  "\"ip\": [\"1\", \"2\"]}]}",
+	  "is not defined" },
+	/* tests */
+	{ "{\"tests\": [{ ~\"dst\": 1}]}", "a test has" },
+	{ "{\"tests\": [\n ~{\"src\": \"a@\"}]}", "a test needs" },
+	{ "{\"tests\": [{\"src\": ~\"tag:x\", \"deny\": [\"b@:1\"]}]}", "is not defined" },
+	{ "{\"tests\": [{\"src\": \"a@\", \"proto\": ~\"icmp\", \"deny\": [\"b@:1\"]}]}",
+	  "tests are of" },
+	{ "{\"tests\": [{\"src\": \"a@\", \"accept\": [ ~\"tag:x:1\"]}]}", "is not defined" },
+	{ "{\"tests\": [{\"src\": \"a@\", \"deny\": [\"b@:1\", ~\"b@:1-2\"]}]}", "one port" },
+	{ "{\"tests\": [{\"src\": \"a@\", \"deny\": [ ~\"autogroup:internet:1\"]}]}",
+	  "no destination of a test" },
+	{ "{\"tests\": [{\"src\": \"a@\", \"deny\": [ ~\"10.0.0.0/8:1\"]}]}", "one address" },
+	/* ssh */
+	{ "{\"ssh\": [{\"action\": ~\"drop\"}]}", "the action of an ssh rule" },
+	{ "{\"ssh\": [{ ~\"user\": []}]}", "an ssh rule has" },
+	{ "{\"ssh\": [ ~{\"src\": [\"a@\"]}]}", "an ssh rule needs an action" },
+	{ "{\"ssh\": [{\"checkPeriod\": ~\"soon\"}]}", "is not a duration" },
+	{ "{\"ssh\": [{\"checkPeriod\": ~\"169h\"}]}", "168h at most" },
+	{ "{\"ssh\": [{\"action\": \"accept\", \"src\": [\"a@\", ~\"tag:x\"]}]}",
+	  "is not defined" },
+	{ "{\"ssh\": [{\"action\": \"accept\", \"src\": [\"a@\", ~\"*\"]}]}", "no source of ssh" },
+	{ "{\"ssh\": [{\"action\": \"accept\", \"src\": [\"a@\"], \"dst\": [ ~\"tag:x\"]}]}",
+	  "is not defined" },
+	{ "{\"ssh\": [{\"action\": \"accept\", \"src\": [\"a@\"], \"dst\": [ ~\"*\"]}]}",
+	  "no destination of ssh" },
+	{ "{\"ssh\": [{\"action\": \"accept\", \"src\": [\"a@\"], \"dst\": [\"a@\", ~\"b@\"]}]}",
+	  "for that user alone" },
+	{ "{\"ssh\": [{\"action\": \"accept\", \"src\": [\"autogroup:tagged\"],"
+	  "\"dst\": [ ~\"autogroup:member\"]}]}",
+	  "tagged devices cannot" },
+	{ "{\"ssh\": [{\"action\": \"accept\", \"users\": [\"root\", ~\"*\"]}]}",
+	  "not a user to log in as" },
+	{ "{\"ssh\": [ ~{\"action\": \"accept\", \"src\": []}]}", "needs users" },
+	{ "{\"ssh\": [{\"action\": \"accept\", \"users\": [\"u\"], \"acceptEnv\": [\"A\", "
+	  "~\"\"]}]}",
+	  "empty name" },
+	{ "{\"ssh\": [{\"action\": \"accept\", \"users\": [\"u\"], \"checkPeriod\": ~\"1h\"}]}",
+	  "belongs to the action check" },
+	/* its own tests, run */
+	{ "{\"acls\": [], \"tests\": [{\"src\": \"alice@\", \"deny\": [\"bob@:22\"],\n"
+	  " \"accept\": [ ~\"bob@:23\"]}]}",
+	  "denied but shall be accepted" },
+};
+
+/* What is left without the mark, behind a line of comment; where the mark was, as it is told */
+static void unmark(const char *text, char *plain, size_t cap, char *place, size_t place_cap)
+{
+	const char *mark = strchr(text, '~');
+	unsigned line = 2, column = 1;
+
+	ck_assert_ptr_nonnull(mark);
+	for (const char *s = text; s < mark; s++) {
+		column = *s == '\n' ? 1 : column + 1;
+		line += *s == '\n';
+	}
+	ck_assert_uint_lt((size_t)snprintf(plain, cap, "// first line\n%.*s%s", (int)(mark - text),
+					   text, mark + 1),
+			  cap);
+	snprintf(place, place_cap, "policy: line %u, column %u: ", line, column);
+}
+
+TEST(every_fault_is_told_where_its_key_or_value_stands)
+{
+	make_nodes();
+	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
+		char plain[512], place[64];
+		struct err e = { 0 };
+		struct policy *p;
+
+		unmark(faults[i].text, plain, sizeof plain, place, sizeof place);
+		p = policy_parse(bytes_str(plain), &e);
+		if (p)
+			ck_assert_msg(policy_test(p, nodes, N, &e) == -EINVAL, "%s is taken",
+				      plain);
+		policy_free(p);
+		ck_assert_msg(strncmp(e.text, place, strlen(place)) == 0, "%s: '%s', not at '%s'",
+			      plain, e.text, place);
+		ck_assert_msg(strstr(e.text, faults[i].words) != NULL, "%s: '%s' lacks '%s'", plain,
+			      e.text, faults[i].words);
+	}
+}
+
 TEST(cut_at_each_byte_a_policy_is_refused_and_nothing_leaks)
 {
 	const char *text = "{\"groups\":{\"group:d\":[\"a@\"]},\"hosts\":{\"h\":\"1.2.3.4\"},"

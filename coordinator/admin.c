@@ -63,7 +63,7 @@ static int load_file(struct serve *s, struct err *e)
 	ret = policy_put_in_force(s, bytes_of(text, len), e);
 	if (ret != 0)
 		return err_wrap(e, "policy %s", s->conf->policy_path);
-	log_info("audit: policy set from %s, %zu bytes", s->conf->policy_path, len);
+	tailnet_audit(s->t, "policy set from %s, %zu bytes", s->conf->policy_path, len);
 	s->policy_at = loop_wall();
 	return 0;
 }
@@ -106,7 +106,6 @@ static int api_set_policy(void *ctx, struct bytes text, struct err *e)
 	if (ret != 0)
 		return -EINVAL;
 	s->policy_at = loop_wall();
-	log_info("audit: policy set, %zu bytes", text.len);
 	if (text.len == 0)
 		ret = store_unset(s->store, "policy", &s->why);
 	else
@@ -136,7 +135,6 @@ static void api_key_changed(void *ctx, int64_t id)
 		err_set(&s->why, ENOMEM, "store an API key");
 	buf_fini(&text);
 	s->failed |= ret != 0;
-	log_info("audit: API key %lld %s", (long long)id, k ? "stored" : "deleted");
 }
 
 static int load_apikey(void *ctx, int64_t id, struct bytes json, struct err *e)

@@ -93,7 +93,10 @@ static int policy_put(struct call *c)
 	AUTO_FREE char *text = policy_of(c);
 	int ret = text ? c->a->set_policy(c->a->ctx, bytes_str(text), &c->e) : api_malformed(c);
 
-	return ret == 0 ? policy_answer(c, bytes_str(text), c->r->wall) : ret;
+	if (ret != 0)
+		return ret;
+	tailnet_audit(c->a->t, "policy set, %zu bytes", strlen(text));
+	return policy_answer(c, bytes_str(text), c->r->wall);
 }
 
 static int policy_check(struct call *c)
@@ -254,7 +257,7 @@ static bool begins(struct bytes text, const char *with, struct bytes *rest)
 	return true;
 }
 
-bool api_authorized(struct api *a, const struct api_request *r)
+bool api_authorized(struct api *a, struct api_request *r)
 {
 	struct apikey *k = NULL;
 	struct bytes secret;
@@ -272,15 +275,41 @@ bool api_authorized(struct api *a, const struct api_request *r)
 		return false;
 	}
 	k = apikeys_match(a->keys, r->wall, secret);
-	if (!k)
-		k = apikeys_match_token(a->keys, r->wall, secret);
-	if (k)
+	r->by = k ? API_BY_KEY : API_NO_KEY;
+	if (!k && (k = apikeys_match_token(a->keys, r->wall, secret)))
+		r->by = API_BY_TOKEN;
+	if (k) {
 		k->last_seen = r->wall;
+		r->key = k->id;
+	}
 	secret_wipe(basic, sizeof basic);
 	return k;
 }
 
-unsigned api_handle(struct api *a, const struct api_request *r, struct buf *out)
+/* For the audit log: never the text of a key */
+static void asker_text(const struct api_request *r, char out[static TAILNET_ASKER_MAX])
+{
+	char from[IPPORT_TEXT], key[24] = "file";
+
+	if (r->is_local && r->uid < 0) {
+		snprintf(out, TAILNET_ASKER_MAX, "unix");
+		return;
+	}
+	if (r->is_local) {
+		snprintf(out, TAILNET_ASKER_MAX, "unix uid=%lld", (long long)r->uid);
+		return;
+	}
+	ipport_text(&r->from, from);
+	if (r->key != 0)
+		snprintf(key, sizeof key, "%lld", (long long)r->key);
+	if (r->by == API_NO_KEY)
+		snprintf(out, TAILNET_ASKER_MAX, "%s", from);
+	else
+		snprintf(out, TAILNET_ASKER_MAX, "%s %s=%s", from,
+			 r->by == API_BY_TOKEN ? "token" : "apikey", key);
+}
+
+static unsigned handle(struct api *a, const struct api_request *r, struct buf *out)
 {
 	struct call c = { .a = a, .r = r, .out = out };
 	struct bytes base = bytes_str("/api/v1/"), path = r->path, v2;
@@ -315,4 +344,16 @@ unsigned api_handle(struct api *a, const struct api_request *r, struct buf *out)
 	}
 	err_say(&c.e, ENOENT, "Not Found");
 	return answer_error(&c, ENOENT, 0);
+}
+
+unsigned api_handle(struct api *a, const struct api_request *r, struct buf *out)
+{
+	char who[TAILNET_ASKER_MAX];
+	unsigned status;
+
+	asker_text(r, who);
+	tailnet_asked_by(a->t, who);
+	status = handle(a, r, out);
+	tailnet_asked_by(a->t, NULL);
+	return status;
 }

@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/ip.h"
 #include "base/mono.h"
 #include "base/rng.h"
 #include "coordinator/apikeys.h"
@@ -39,14 +40,18 @@ struct api_request {
 	struct bytes authorization;             /* the header's value */
 	mono_t now;
 	wall_t wall;
-	bool is_local; /* over the unix socket: may also write files */
+	bool is_local;      /* over the unix socket: may also write files */
+	int64_t uid;        /* who is at its other end; negative: not known */
+	struct ipport from; /* else */
+	enum { API_NO_KEY, API_BY_KEY, API_BY_TOKEN } by; /* set by api_authorized */
+	int64_t key; /* the API key that it has or that its token stands for; 0: of api_key_file */
 };
 
 enum { API_BODY_MAX = (1 << 20) + (1 << 16), API_ANSWER_MAX = 128 << 20 };
 
 /* Does it come from who may? Locally always, else with an API key or an access token as bearer, or
- * as the user name of Basic. */
-bool api_authorized(struct api *a, const struct api_request *r);
+ * as the user name of Basic. Notes in r which of them. */
+bool api_authorized(struct api *a, struct api_request *r);
 /* HTTP status; the JSON is appended to out. */
 unsigned api_handle(struct api *a, const struct api_request *r, struct buf *out);
 

@@ -232,6 +232,12 @@ int api_apikeys_list(struct call *c)
 	return api_done(c, &w);
 }
 
+static void apikey_changed(struct call *c, int64_t id, const char *what)
+{
+	tailnet_audit(c->a->t, "API key %lld %s", (long long)id, what);
+	c->a->apikey_changed(c->a->ctx, id);
+}
+
 int api_apikeys_create(struct call *c)
 {
 	struct json j = json_of(c->r->body);
@@ -255,7 +261,7 @@ int api_apikeys_create(struct call *c)
 	made = apikeys_add(c->a->keys, c->a->rng, c->r->wall, expires, text, &c->e);
 	if (!made)
 		return -c->e.code;
-	c->a->apikey_changed(c->a->ctx, made->id);
+	apikey_changed(c, made->id, "created");
 	jsonw_init(&w, c->out);
 	jsonw_obj(&w);
 	jsonw_kstr(&w, "apiKey", text);
@@ -276,7 +282,7 @@ int api_apikeys_expire(struct call *c)
 	if (!k)
 		return err_say(&c->e, ENOENT, "there is no such API key");
 	k->expires = c->r->wall;
-	c->a->apikey_changed(c->a->ctx, k->id);
+	apikey_changed(c, k->id, "expired");
 	return api_empty(c);
 }
 
@@ -291,6 +297,6 @@ int api_apikeys_delete(struct call *c)
 		return err_say(&c->e, ENOENT, "there is no such API key");
 	id = k->id;
 	apikeys_del(c->a->keys, id);
-	c->a->apikey_changed(c->a->ctx, id);
+	apikey_changed(c, id, "deleted");
 	return api_empty(c);
 }

@@ -107,6 +107,10 @@ static unsigned token(struct call *c)
 	if (apikeys_token(c->a->keys, c->a->rng, c->r->wall, k, text) != 0)
 		return oauth_error(c, 500, "server_error", "out of memory");
 	k->last_seen = c->r->wall;
+	if (k->id != 0)
+		tailnet_audit(c->a->t, "access token made by API key %lld", (long long)k->id);
+	else
+		tailnet_audit(c->a->t, "access token made by the API key of api_key_file");
 	jsonw_init(&w, c->out);
 	jsonw_obj(&w);
 	jsonw_kstr(&w, "access_token", text);

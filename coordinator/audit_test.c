@@ -1,17 +1,43 @@
-/* coordinator/audit_test.c - every change of what is stored leaves one line that names it */
+/* coordinator/audit_test.c - every change of what is stored leaves one line that names it and says
+ * who asked for it */
+#include "base/text.h"
+#include "coordinator/api.h"
 #include "tests/tailnet_world.h"
 
 static struct fleet fleet; /* large */
 static unsigned before;
 
-/* One line more than at the last look, with these words */
-static void line(const char *words)
+/* One line more than at the last look, with these words, asked for by them */
+static void line_from(const char *words, const char *from)
 {
+	const char *field;
+
 	fleet_settle(&fleet);
+	field = strstr(fleet.audit, " from=");
+	ck_assert_msg(field && strcmp(field + 6, from) == 0, "'%s': not from '%s'", fleet.audit,
+		      from);
 	ck_assert_msg(fleet.audits == before + 1, "%s: %u lines, the last '%s'", words,
 		      fleet.audits - before, fleet.audit);
 	ck_assert_msg(strstr(fleet.audit, words) != NULL, "'%s' lacks '%s'", fleet.audit, words);
 	before = fleet.audits;
+}
+
+static void line(const char *words)
+{
+	line_from(words, "server");
+}
+
+/* As the control server sees that client */
+static const char *node_text(const struct party *p)
+{
+	static char text[128];
+	struct key_pub machine;
+	char key[33];
+
+	key_public(&machine, &p->machine);
+	hex_emit(machine.b, 16, key);
+	snprintf(text, sizeof text, "192.0.2.1:1234 machine=mkey:%s", key);
+	return text;
 }
 
 static void begin(uint64_t seed)
@@ -45,7 +71,7 @@ TEST(each_change_by_an_administrator_leaves_one_audit_line)
 	line("created, reusable");
 	ck_assert_ptr_null(strstr(fleet.audit, key)); /* a prefix of it is enough */
 	p = fleet_join(&fleet, "n", key);
-	line("(n) registered");
+	line_from("node 1 (n) registered by auth key 1", node_text(p));
 	ck_assert_int_eq(tailnet_authkey_expire(fleet.t, fleet.wall, id, &e), 0);
 	line("expired");
 	ck_assert_int_eq(tailnet_authkey_del(fleet.t, fleet.wall, id, &e), 0);
@@ -88,7 +114,7 @@ TEST(routes_that_the_policy_approves_leave_an_audit_line)
 	before = fleet.audits;
 	ck_assert_int_eq(control_set_hostinfo(p->c, &hi), 0);
 	fleet_pass(&fleet, SPAN_S(2));
-	line("routes approved by the policy, 1 in all");
+	line_from("routes approved by the policy, 1 in all", node_text(p));
 	fleet_fini(&fleet);
 }
 
@@ -104,5 +130,231 @@ TEST(an_ephemeral_node_that_is_removed_leaves_an_audit_line)
 	fleet_drop(&fleet, p);
 	fleet_pass(&fleet, SPAN_S(120));
 	line("ephemeral node 1 (e) removed");
+	fleet_fini(&fleet);
+}
+
+/* --- over the API --- */
+
+static struct apikeys keys;
+static struct api api;
+
+static void keep_apikey(void *ctx, int64_t id)
+{
+	(void)ctx;
+	(void)id;
+}
+
+static int take_policy(void *ctx, struct bytes text, struct err *e)
+{
+	(void)ctx;
+	(void)text;
+	(void)e;
+	return 0;
+}
+
+static struct bytes no_policy(void *ctx, wall_t *when)
+{
+	(void)ctx;
+	*when = WALL_ZERO;
+	return bytes_str("");
+}
+
+static void begin_api(uint64_t seed)
+{
+	begin(seed);
+	apikeys_init(&keys);
+	api = (struct api){ .t = fleet.t,
+			    .keys = &keys,
+			    .rng = &fleet.rng.rng,
+			    .apikey_changed = keep_apikey,
+			    .policy = no_policy,
+			    .set_policy = take_policy,
+			    .check_policy = take_policy };
+}
+
+static void end_api(void)
+{
+	apikeys_fini(&keys);
+	fleet_fini(&fleet);
+}
+
+/* Who asks in the calls that follow: the user of that number over the unix socket, or for -1 an
+ * address with this header */
+static int64_t uid;
+static const char *authorization;
+
+static unsigned call(const char *method, const char *path, const char *body, struct buf *out)
+{
+	struct api_request r = { .method = bytes_str(method),
+				 .path = bytes_str(path),
+				 .body = bytes_str(body),
+				 .authorization = bytes_str(authorization),
+				 .now = fleet.now,
+				 .wall = fleet.wall,
+				 .is_local = uid >= 0,
+				 .uid = uid,
+				 .from = { ip_v4(192, 0, 2, 7), 41000 } };
+	unsigned status;
+
+	buf_clear(out);
+	ck_assert(api_authorized(&api, &r));
+	status = api_handle(&api, &r, out);
+	*buf_reserve(out, 1) = 0;
+	return status;
+}
+
+static void new_user(const char *name, const char *from)
+{
+	char body[64], words[64];
+	struct buf out;
+
+	buf_init(&out, 65536);
+	snprintf(body, sizeof body, "{\"name\":\"%s\"}", name);
+	snprintf(words, sizeof words, "user %s created", name);
+	ck_assert_uint_eq(call("POST", "/api/v1/user", body, &out), 200);
+	line_from(words, from);
+	buf_fini(&out);
+}
+
+TEST(a_call_of_the_api_is_told_by_its_socket_its_address_and_its_key)
+{
+	static const char given[] = "a key that the administrator chose himself";
+	char text[APIKEY_TEXT_MAX], bearer[256], body[256];
+	const char *token, *end;
+	struct err e = { 0 };
+	struct buf out;
+
+	begin_api(4);
+	buf_init(&out, 65536);
+	uid = 1000;
+	authorization = "";
+	new_user("local", "unix uid=1000");
+	uid = -1;
+	ck_assert_ptr_nonnull(apikeys_add(&keys, &fleet.rng.rng, fleet.wall, WALL_ZERO, text, &e));
+	ck_assert_int_eq(apikeys_give(&keys, bytes_str(given), &e), 0);
+	authorization = bearer;
+	snprintf(bearer, sizeof bearer, "Bearer %s", text);
+	new_user("keyed", "192.0.2.7:41000 apikey=1");
+	ck_assert_ptr_null(strstr(fleet.audit, text));
+	snprintf(bearer, sizeof bearer, "Bearer %s", given);
+	new_user("given", "192.0.2.7:41000 apikey=file");
+	snprintf(body, sizeof body, "grant_type=client_credentials&client_secret=%s", text);
+	authorization = "";
+	ck_assert_uint_eq(call("POST", "/api/v2/oauth/token", body, &out), 200);
+	line_from("access token made by API key 1", "192.0.2.7:41000");
+	token = strstr((const char *)buf_bytes(&out).data, "\"access_token\":\"");
+	ck_assert_ptr_nonnull(token);
+	token += strlen("\"access_token\":\"");
+	end = strchr(token, '"');
+	ck_assert_ptr_nonnull(end);
+	snprintf(bearer, sizeof bearer, "Bearer %.*s", (int)(end - token), token);
+	authorization = bearer;
+	new_user("tokened", "192.0.2.7:41000 token=1");
+	ck_assert_int_eq(tailnet_user_add(fleet.t, fleet.wall, "later", "", &fleet.user, &e), 0);
+	line("user later created"); /* the call is over */
+	buf_fini(&out);
+	end_api();
+}
+
+TEST(keys_of_the_api_and_the_policy_leave_audit_lines)
+{
+	static const struct {
+		const char *method, *path, *body, *words;
+	} v[] = {
+		{ "POST", "/api/v1/apikey", "{\"expiration\":\"2100-01-01T00:00:00Z\"}",
+		  "API key 1 created" },
+		{ "POST", "/api/v1/apikey/expire", "{\"id\":\"1\"}", "API key 1 expired" },
+		{ "DELETE", "/api/v1/apikey/1", "", "API key 1 deleted" },
+		{ "PUT", "/api/v1/policy", "{\"policy\":\"{}\"}", "policy set, 2 bytes" },
+	};
+	struct buf out;
+
+	begin_api(5);
+	buf_init(&out, 65536);
+	uid = 0;
+	authorization = "";
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		ck_assert_msg(call(v[i].method, v[i].path, v[i].body, &out) == 200, "%s %s: %s",
+			      v[i].method, v[i].path, (const char *)buf_bytes(&out).data);
+		line_from(v[i].words, "unix uid=0");
+	}
+	buf_fini(&out);
+	end_api();
+}
+
+/* A client that waits for a person; the name of its login */
+static struct party *waiting(const char *name, char login[static 80])
+{
+	struct party *p = fleet_party(&fleet, name);
+
+	control_start(p->c, fleet.now, fleet.wall);
+	fleet_run(&fleet);
+	ck_assert_ptr_nonnull(strstr(p->auth_url, "/register/"));
+	snprintf(login, 80, "%s", strstr(p->auth_url, "/register/") + strlen("/register/"));
+	return p;
+}
+
+TEST(logins_that_a_person_decides_leave_audit_lines)
+{
+	char login[80], body[256], words[64];
+	struct buf out;
+
+	begin_api(6);
+	buf_init(&out, 65536);
+	uid = 0;
+	authorization = "";
+	(void)waiting("one", login);
+	snprintf(body, sizeof body, "{\"user\":\"alice\",\"authId\":\"%s\"}", login);
+	ck_assert_uint_eq(call("POST", "/api/v1/auth/register", body, &out), 200);
+	line_from("node 1 (one) registered by login", "unix uid=0");
+	(void)waiting("two", login);
+	snprintf(body, sizeof body, "{\"authId\":\"%s\"}", login);
+	snprintf(words, sizeof words, "login %.8s... refused", login);
+	ck_assert_uint_eq(call("POST", "/api/v1/auth/reject", body, &out), 200);
+	line_from(words, "unix uid=0");
+	ck_assert_ptr_null(strstr(fleet.audit, login));
+	buf_fini(&out);
+	end_api();
+}
+
+/* --- by the server itself --- */
+
+static struct party *router(const char *name, const char *key, const struct ipprefix *lan)
+{
+	struct control_hostinfo hi = {
+		.hostname = name, .os_version = "6.1", .routes = lan, .n_routes = 1
+	};
+	struct party *p = fleet_party(&fleet, name);
+	struct err e = { 0 };
+
+	ck_assert_int_eq(control_set_hostinfo(p->c, &hi), 0);
+	ck_assert_int_eq(control_set_auth_key(p->c, key), 0);
+	control_start(p->c, fleet.now, fleet.wall);
+	fleet_run(&fleet);
+	ck_assert_int_eq(tailnet_node_approve_routes(fleet.t, fleet.now, fleet.wall,
+						     fleet_node(&fleet, p)->id, lan, 1, &e),
+			 0);
+	fleet_pass(&fleet, SPAN_MS(100));
+	return p;
+}
+
+TEST(a_router_that_is_replaced_and_comes_back_leaves_two_audit_lines)
+{
+	char key[AUTHKEY_TEXT_MAX];
+	struct ipprefix lan;
+	struct party *one;
+
+	begin(7);
+	ck_assert(ipprefix_parse(bytes_str("10.1.0.0/16"), &lan));
+	fleet_key(&fleet, KEY_REUSABLE, key);
+	one = router("one", key, &lan);
+	(void)router("two", key, &lan);
+	before = fleet.audits;
+	one->deaf = true;
+	fleet_pass(&fleet, SPAN_S(TAILNET_PROBE_S + TAILNET_PROBE_WAIT_S + 1));
+	line("router one does not answer: others serve its subnets");
+	one->deaf = false;
+	fleet_pass(&fleet, SPAN_S(TAILNET_PROBE_S + 1));
+	line_from("router one answers again", node_text(one));
 	fleet_fini(&fleet);
 }

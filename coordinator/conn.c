@@ -430,6 +430,7 @@ static bool make_room(struct serve *s)
 static void adopt(struct serve *s, int fd, const struct ipport *from, enum door door)
 {
 	struct conn *c = make_room(s) ? calloc(1, sizeof *c) : NULL;
+	struct listen_peer peer;
 
 	if (!c) {
 		s->count.refused_connections++;
@@ -439,6 +440,7 @@ static void adopt(struct serve *s, int fd, const struct ipport *from, enum door 
 	c->s = s;
 	c->is_local = door == DOOR_LOCAL;
 	c->is_metrics = door == DOOR_METRICS;
+	c->uid = c->is_local && listen_peer(fd, &peer) == 0 ? (int64_t)peer.uid : -1;
 	if (from)
 		c->from = *from;
 	buf_init(&c->in, CONN_IN_MAX);

@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "coordinator/tailnet_priv.h"
+
+enum { AUDIT_WHAT_MAX = 640 }; /* two names of users and words */
 
 static struct queued *push(struct tailnet *t)
 {
@@ -34,18 +37,52 @@ void tailnet_emit(struct tailnet *t, enum tailnet_event_type type, int64_t id)
 		log_error("tailnet: too many changes wait to be stored");
 }
 
+/* A node by the address it comes from and the first half of its machine key */
+static void asker_text(const struct asker *a, char out[static TAILNET_ASKER_MAX])
+{
+	char from[IPPORT_TEXT], key[KEY_LEN + 1];
+
+	if (!a->is_node) {
+		snprintf(out, TAILNET_ASKER_MAX, "%s", a->who[0] ? a->who : "server");
+		return;
+	}
+	hex_emit(a->machine.b, KEY_LEN / 2, key);
+	snprintf(out, TAILNET_ASKER_MAX, "%s machine=mkey:%s", ipport_text(&a->remote, from), key);
+}
+
 void tailnet_audit(struct tailnet *t, const char *fmt, ...)
 {
-	char line[512];
+	char what[AUDIT_WHAT_MAX], who[TAILNET_ASKER_MAX], *line = NULL;
 	struct queued *q;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(line, sizeof line, fmt, ap);
+	vsnprintf(what, sizeof what, fmt, ap);
 	va_end(ap);
-	q = push(t);
-	if (q)
-		*q = (struct queued){ .type = TAILNET_AUDIT, .text = strdup(line) };
+	asker_text(&t->asker, who);
+	q = asprintf(&line, "%s from=%s", what, who) >= 0 ? push(t) : NULL;
+	if (q) {
+		*q = (struct queued){ .type = TAILNET_AUDIT, .text = line };
+	} else { /* too early is better than never */
+		log_warn("audit: %s from=%s", what, who);
+		free(line);
+	}
+}
+
+void tailnet_asked_by(struct tailnet *t, const char *who)
+{
+	t->asker.is_node = false;
+	snprintf(t->asker.who, sizeof t->asker.who, "%s", who ? who : "");
+}
+
+void tailnet_asked_by_node(struct tailnet *t, const struct session *s)
+{
+	tailnet_asked_by(t, NULL);
+	t->asker.is_node = s;
+	if (s) {
+		t->asker.remote = s->remote;
+		t->asker.machine = s->machine;
+	}
 }
 
 bool tailnet_must_store(const struct tailnet *t)

@@ -264,7 +264,9 @@ static struct api_request request_of(struct conn *c, const struct http1_target *
 				     .body = body,
 				     .now = loop_now(c->s->loop),
 				     .wall = loop_wall(),
-				     .is_local = c->is_local };
+				     .is_local = c->is_local,
+				     .uid = c->uid,
+				     .from = c->from };
 }
 
 static void api(struct conn *c, const struct http1_target *t, struct bytes body)
@@ -288,7 +290,7 @@ static void api(struct conn *c, const struct http1_target *t, struct bytes body)
 
 static void metrics(struct conn *c, const struct http1_target *t)
 {
-	const struct api_request r = request_of(c, t, bytes_of(NULL, 0));
+	struct api_request r = request_of(c, t, bytes_of(NULL, 0));
 	struct buf out;
 
 	if (!c->is_metrics && !c->is_local && !ip_is_loopback(&c->from.ip) &&

@@ -183,16 +183,18 @@ static const char *tags_trouble(struct tailnet *t, const struct request *r, cons
 	return NULL;
 }
 
-/* A node of this machine and owner, new or as it was; keys and facts brought up to date. */
+/* A node of this machine and owner, new or as it was; keys and facts brought up to date. authkey 0:
+ * a person approved it. */
 static struct tnode *admit(struct tailnet *t, mono_t now, wall_t wall,
 			   const struct key_pub *machine, const struct key_pub *node, int64_t user,
 			   const char *const *tags, size_t n_tags, bool ephemeral,
-			   struct bytes hostinfo)
+			   struct bytes hostinfo, int64_t authkey)
 {
 	struct tnode *known = node_by_key(t, node);
 	struct tnode *n = known && key_eq(&known->pub.machine, machine)
 			      ? known
 			      : node_by_machine(t, machine, user, n_tags > 0);
+	char how[40] = "login";
 	bool fresh =
 	    !n; /* never two nodes with one node key: the one that has it changes its owner */
 
@@ -215,8 +217,10 @@ static struct tnode *admit(struct tailnet *t, mono_t now, wall_t wall,
 		node_set_hostinfo(t, n, bytes_str("{}"));
 	node_changed(t, now, n);
 	t->stat.registrations++;
-	tailnet_audit(t, "node %lld (%s) %s", (long long)n->pub.id, n->pub.given,
-		      fresh ? "registered" : "registered again");
+	if (authkey != 0)
+		snprintf(how, sizeof how, "auth key %lld", (long long)authkey);
+	tailnet_audit(t, "node %lld (%s) %s by %s", (long long)n->pub.id, n->pub.given,
+		      fresh ? "registered" : "registered again", how);
 	return n;
 }
 
@@ -252,7 +256,7 @@ static void with_key(struct tailnet *t, mono_t now, wall_t wall, const struct ke
 	for (size_t i = 0; i < r->n_tags && n_tags < TAILNET_TAGS_MAX; i++)
 		tags[n_tags++] = r->tags[i];
 	n = admit(t, now, wall, machine, &r->node, k->user, tags, n_tags,
-		  k->ephemeral || r->ephemeral, r->hostinfo);
+		  k->ephemeral || r->ephemeral, r->hostinfo, k->id);
 	if (!n) {
 		refuse(t, a, "this tailnet is full");
 		return;
@@ -479,7 +483,7 @@ int tailnet_login_approve(struct tailnet *t, mono_t now, wall_t wall, const char
 	if (!tailnet_user(t, user))
 		return err_say(e, ENOENT, "there is no user %lld", (long long)user);
 	n = admit(t, now, wall, &l->machine, &l->node, user, NULL, 0, l->ephemeral,
-		  bytes_str(l->hostinfo ? l->hostinfo : ""));
+		  bytes_str(l->hostinfo ? l->hostinfo : ""), 0);
 	if (!n)
 		return err_say(e, ENOBUFS, "this tailnet is full");
 	*node = n->pub.id;

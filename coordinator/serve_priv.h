@@ -43,6 +43,7 @@ struct conn {
 	bool is_young;
 	enum conn_mode mode;
 	struct ipport from;
+	int64_t uid; /* at the other end of the unix socket; -1: not known */
 	bool is_local, is_metrics, must_close, has_head;
 	struct buf in, head, body, out;
 	struct http1_head h; /* of the request; points into head once has_head */

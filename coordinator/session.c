@@ -214,7 +214,9 @@ static void pump(struct tailnet *t, mono_t now, wall_t wall, struct session_id i
 	while (ts2021_server_next(s->conn, &ev)) {
 		switch (ev.type) {
 		case TS2021_REQUEST:
+			tailnet_asked_by_node(t, s);
 			request(t, now, wall, id, &ev);
+			tailnet_asked_by_node(t, NULL);
 			break;
 		case TS2021_RESET:
 			map_stream_gone(t, now, id, ev.stream);

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/attr.h"
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/ip.h"
@@ -42,6 +43,7 @@ enum {
 	TAILNET_ROUTES_MAX = 256,
 	TAILNET_LABEL_MAX = 64, /* DNS label with NUL */
 	TAILNET_NAME_MAX = 256,
+	TAILNET_ASKER_MAX = 128,
 	TAILNET_BATCH_MS = 10,    /* changes within this time reach the streams together */
 	TAILNET_PACE_US = 50,     /* a stream: between two tellings at least so long for all, 250 ms
 				     at 5,000 streams; one change in a quiet time waits for nothing */
@@ -98,7 +100,7 @@ enum tailnet_event_type {
 	TAILNET_DELETE_USER,
 	TAILNET_DELETE_KEY,
 	TAILNET_DELETE_NODE, /* id */
-	TAILNET_AUDIT,       /* text: one line, who did what; no secret */
+	TAILNET_AUDIT,       /* text: one line, what was done, from whom; no secret */
 };
 struct tailnet_event {
 	enum tailnet_event_type type;
@@ -106,6 +108,12 @@ struct tailnet_event {
 	int64_t id;
 	const char *text; /* borrowed until the next call */
 };
+/* A line of the audit log: an event that ends with " from=WHO". That is the node whose request is
+ * carried out, who was named last, or the server itself (timers, start, signals). */
+void tailnet_audit(struct tailnet *t, const char *fmt, ...) PRINTF(2, 3);
+/* What follows is asked for by who (copied, cut at TAILNET_ASKER_MAX - 1 bytes), as in
+ * "192.0.2.7:41000 apikey=3"; NULL: by nobody any more. */
+void tailnet_asked_by(struct tailnet *t, const char *who);
 bool tailnet_next(struct tailnet *t, struct tailnet_event *ev);
 bool tailnet_must_store(
     const struct tailnet *t); /* store events wait: nothing may be pulled before they are kept */

@@ -166,7 +166,13 @@ struct tailnet {
 		char *text;
 	} * events;
 	size_t ev_head, n_events, cap_events;
-	char *text; /* of the event handed out last */
+	char *text;    /* of the event handed out last */
+	struct asker { /* of what is carried out now; all zero: the server itself */
+		char who[TAILNET_ASKER_MAX];
+		bool is_node;
+		struct ipport remote; /* of a node */
+		struct key_pub machine;
+	} asker;
 
 	void *zstd;               /* ZSTD_CCtx, shared by all streams */
 	struct buf frame, packed; /* scratch */
@@ -179,7 +185,8 @@ struct tailnet {
 
 /* events.c */
 void tailnet_emit(struct tailnet *t, enum tailnet_event_type type, int64_t id);
-void tailnet_audit(struct tailnet *t, const char *fmt, ...) PRINTF(2, 3);
+/* The node of that connection asks for what follows; NULL: nobody any more */
+void tailnet_asked_by_node(struct tailnet *t, const struct session *s);
 
 /* accounts.c */
 struct tailnet_authkey *authkey_find(struct tailnet *t,

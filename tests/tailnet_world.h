@@ -55,7 +55,7 @@ struct fleet {
 	struct party v[FLEET_MAX];
 	struct fleet_row row[FLEET_TABLES][FLEET_ROWS];
 	unsigned audits;
-	char audit[512]; /* the last line */
+	char audit[1024]; /* the last line */
 	int64_t user;
 	bool torn; /* a pull was tried while something waited to be stored */
 };

@@ -107,6 +107,8 @@ MUST_USE int host_splice(struct host *h, struct ns_id id, struct stream *s, stru
 enum { HOST_BEFORE_MAX = 128 };
 MUST_USE int host_splice_after(struct host *h, struct ns_id id, struct stream *s,
 			       struct bytes early, struct bytes before);
+/* Both ends now: the peer sees a reset, the stream is closed. Nothing when id is not spliced. */
+void host_splice_cut(struct host *h, struct ns_id id);
 size_t host_n_splices(const struct host *h);
 
 /* Datagrams from an own tailnet port; recv is called for each answer. */

@@ -10,20 +10,20 @@
 
 /* --- clients --- */
 
-void serve_client_add(struct serve_server *v, struct serve_client *c, const struct ns_event *ev)
+static void link_first(struct serve_client *c)
 {
-	c->server = v;
-	c->local = ev->local;
-	c->remote = ev->remote;
+	struct serve_server *v = c->server;
+
 	c->prev = NULL;
 	c->next = v->clients;
 	if (v->clients)
 		v->clients->prev = c;
+	else
+		v->last = c;
 	v->clients = c;
-	v->stat.clients++;
 }
 
-void serve_client_del(struct serve_client *c)
+static void unlink_client(struct serve_client *c)
 {
 	if (c->prev)
 		c->prev->next = c->next;
@@ -31,7 +31,99 @@ void serve_client_del(struct serve_client *c)
 		c->server->clients = c->next;
 	if (c->next)
 		c->next->prev = c->prev;
+	else
+		c->server->last = c->prev;
+}
+
+void serve_client_add(struct serve_server *v, struct serve_client *c, const struct ns_event *ev)
+{
+	c->server = v;
+	c->local = ev->local;
+	c->remote = ev->remote;
+	c->id = ev->id;
+	c->still_since = loop_now(v->loop);
+	link_first(c);
+	v->stat.clients++;
+}
+
+void serve_client_del(struct serve_client *c)
+{
+	unlink_client(c);
 	c->server->stat.clients--;
+}
+
+/* --- clients that stall --- */
+
+static struct netstack *stack_of(const struct serve_client *c)
+{
+	return node_netstack(host_node(c->server->conf.host));
+}
+
+bool serve_client_unread(const struct serve_client *c)
+{
+	return ns_tcp_unsent(stack_of(c), c->id) > 0;
+}
+
+/* Grows with every byte on either side: what the peer sent, was sent, has acknowledged; what moves
+ * behind. The stack is asked since the kernel's buffers of a socket pair let a slow reader's
+ * progress through in large steps only. */
+static uint64_t all_moved(const struct serve_client *c)
+{
+	struct ns_tcp_info info = { 0 };
+
+	(void)ns_tcp_info(stack_of(c), c->id, &info);
+	return c->moved + info.bytes_in + 2 * info.bytes_out - ns_tcp_unsent(stack_of(c), c->id);
+}
+
+static void look(struct serve_client *c)
+{
+	const uint64_t sum = all_moved(c);
+
+	if (sum == c->seen && (c->owes(c) || serve_client_unread(c))) {
+		c->still_looks++;
+		return;
+	}
+	c->seen = sum;
+	c->still_looks = 0;
+	c->still_since = loop_now(c->server->loop);
+	unlink_client(c);
+	link_first(c);
+}
+
+bool serve_client_stalled(struct serve_client *c)
+{
+	look(c);
+	return c->still_looks >= SERVE_LOOKS;
+}
+
+void serve_client_cut(struct serve_client *c)
+{
+	log_debug("serve: port %u: a client that stalled is cut", c->local.port);
+	host_splice_cut(c->server->conf.host, c->id);
+	c->drop(c);
+}
+
+static bool is_old(const struct serve_client *c)
+{
+	const struct serve_server *v = c->server;
+
+	return mono_due(mono_add(c->still_since, v->conf.give_way), loop_now(v->loop));
+}
+
+/* Who is found moving goes first: each is looked at once in conf.give_way. */
+static bool make_room(struct serve_server *v)
+{
+	struct serve_client *c;
+
+	while ((c = v->last) && is_old(c)) {
+		look(c);
+		if (!is_old(c))
+			continue;
+		v->stat.gave_way++;
+		serve_client_cut(c);
+		return true;
+	}
+	return false;
 }
 
 static void refuse(struct serve_server *v, struct ns_id id)
@@ -100,6 +192,11 @@ static void tls_free(struct behind_tls *t)
 	free(t->to.host);
 	free(t->to.unix_path);
 	free(t);
+}
+
+static bool tls_owes(const struct serve_client *c)
+{
+	return !((const struct behind_tls *)c)->back; /* the handshake */
 }
 
 static void tls_drop(struct serve_client *c)
@@ -206,6 +303,7 @@ static void start_behind_tls(struct serve_server *v, const struct ns_event *ev,
 		return;
 	}
 	t->c.drop = tls_drop;
+	t->c.owes = tls_owes;
 	t->proxy_protocol = port->proxy_protocol;
 	t->to.port = port->to.port;
 	t->to.host = copy_or_null(port->to.host, &ok);
@@ -235,7 +333,8 @@ static bool incoming(void *ctx, const struct ns_event *ev)
 		host_forward(v->conf.host, ev, &conf.dial, p->proxy_protocol);
 		return true;
 	}
-	if (v->stat.clients >= SERVE_CLIENTS_MAX || (p->kind != SERVE_HTTP && !v->cert)) {
+	if ((p->kind != SERVE_HTTP && !v->cert) ||
+	    (v->stat.clients >= v->conf.clients_max && !make_room(v))) {
 		refuse(v, ev->id);
 		return true;
 	}
@@ -256,6 +355,12 @@ struct serve_server *serve_server_new(const struct serve_server_conf *conf)
 	if (!v)
 		return NULL;
 	v->conf = *conf;
+	if (v->conf.clients_max == 0)
+		v->conf.clients_max = SERVE_CLIENTS_MAX;
+	if (v->conf.stall.ns == 0)
+		v->conf.stall = SPAN_S(SERVE_STALL_S);
+	if (v->conf.give_way.ns == 0)
+		v->conf.give_way = SPAN_S(SERVE_GIVE_WAY_S);
 	v->loop = host_loop(conf->host);
 	host_set_incoming(conf->host, incoming, v);
 	return v;

@@ -20,8 +20,10 @@ struct web {
 	struct http_end client, back;
 	struct stream *dialing;
 	struct loop_timer timer;
-	int file; /* what is sent instead of a back end's answer; -1: none */
+	mono_t due; /* of a head, of idleness, of closing; MONO_NEVER: none */
+	int file;   /* what is sent instead of a back end's answer; -1: none */
 	bool is_tls;
+	bool asked;     /* a first request came */
 	bool closing;   /* only output is left */
 	bool tunnelled; /* both sides are to be joined once their output is sent */
 };
@@ -45,15 +47,42 @@ static void web_drop(struct serve_client *c)
 	web_free((struct web *)c);
 }
 
-static void on_timer(void *ctx)
+static bool web_owes(const struct serve_client *c)
 {
-	web_free(ctx);
+	return httpproxy_client_owes(((const struct web *)c)->http);
 }
 
+/* The end of what was granted, or the next look, whatever is sooner. */
+static void wait_on(struct web *w)
+{
+	const mono_t now = loop_now(w->c.server->loop),
+		     next = mono_add(now, SPAN_NS(w->c.server->conf.stall.ns / SERVE_LOOKS));
+
+	loop_timer_set(&w->timer, mono_due(w->due, now) ? next : mono_min(w->due, next));
+}
+
+static void on_timer(void *ctx)
+{
+	struct web *w = ctx;
+	/* an answer that is being read is no idleness */
+	const bool reads =
+	    w->asked && (httpproxy_to_client(w->http).len > 0 || serve_client_unread(&w->c));
+
+	if (mono_due(w->due, loop_now(w->c.server->loop)) && !reads) {
+		web_free(w);
+	} else if (serve_client_stalled(&w->c)) {
+		w->c.server->stat.stalled++;
+		serve_client_cut(&w->c);
+	} else {
+		wait_on(w);
+	}
+}
+
+/* 0: no limit but that of stalling */
 static void arm(struct web *w, unsigned seconds)
 {
-	loop_timer_set(&w->timer, seconds ? mono_add(loop_now(w->c.server->loop), SPAN_S(seconds))
-					  : MONO_NEVER);
+	w->due = seconds ? mono_add(loop_now(w->c.server->loop), SPAN_S(seconds)) : MONO_NEVER;
+	wait_on(w);
 }
 
 /* --- who asks --- */
@@ -397,6 +426,7 @@ static void decide(struct web *w)
 	struct bytes rest;
 
 	arm(w, 0);
+	w->asked = true;
 	w->c.server->stat.requests++;
 	if (!httpproxy_request(w->http, &rq)) {
 		say(w, 400, "malformed request\n");
@@ -507,7 +537,10 @@ static void run(struct web *w)
 
 static void moved(void *ctx)
 {
-	run(ctx);
+	struct web *w = ctx;
+
+	w->c.moved++;
+	run(w);
 }
 
 static void client_closed(void *ctx)
@@ -564,6 +597,7 @@ void serve_http_start(struct serve_server *v, const struct ns_event *ev,
 		return;
 	}
 	w->c.drop = web_drop;
+	w->c.owes = web_owes;
 	w->file = -1;
 	w->is_tls = port->kind == SERVE_HTTPS;
 	serve_client_add(v, &w->c, ev);

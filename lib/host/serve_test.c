@@ -23,7 +23,10 @@ static struct tls_client *tls;
 static char dir[64], said[1 << 16];
 static size_t said_len;
 static enum ns_end ended;
-static bool has_ended;
+static bool has_ended, is_deaf;     /* does not read */
+static size_t read_most = SIZE_MAX; /* bytes a turn */
+static size_t clients_max;          /* of the next server, as the next two; 0: as it is */
+static span_t stall, give_way;
 
 #define KEY(d) "nodekey:" d d d d d d d d d d d d d d d d d d d d d d d d d d d d d d d d
 static const char map[] =
@@ -75,15 +78,66 @@ static void events_of_theirs(struct ns_id id)
 			has_ended = true;
 			ended = ev.end;
 		}
-	while (!has_ended && ns_tcp_peek(theirs, id, &piece, 1) > 0) {
-		const size_t n = MIN_OF(piece.len, sizeof said - 1 - said_len);
+	for (size_t left = read_most;
+	     !has_ended && !is_deaf && left > 0 && ns_tcp_peek(theirs, id, &piece, 1) > 0;) {
+		const size_t n = MIN_OF(piece.len, left),
+			     kept = MIN_OF(n, sizeof said - 1 - said_len);
 
-		ck_assert_uint_gt(n, 0);
-		memcpy(said + said_len, piece.data, n);
-		said_len += n;
+		memcpy(said + said_len, piece.data, kept);
+		said_len += kept;
+		left -= n;
 		ns_tcp_consume(theirs, loop_now(loop), id, n);
 	}
 	said[said_len] = 0;
+}
+
+/* One turn of everything, for a peer that looks at one of its connections. */
+static void turn(struct ns_id id)
+{
+	carry(theirs, ours);
+	events_of_ours();
+	carry(ours, theirs);
+	events_of_theirs(id);
+	loop_turn(loop, SPAN_MS(1));
+	netstack_tick(theirs, loop_now(loop));
+	netstack_tick(ours, loop_now(loop));
+}
+
+/* Connects and says `text`. */
+static struct ns_id call(uint16_t port, const char *text)
+{
+	const struct ipport any = { 0 }, to = { ip_v4(100, 64, 0, 1), port };
+	struct ns_id id;
+	size_t sent = 0;
+
+	said_len = 0;
+	said[0] = 0;
+	has_ended = false;
+	ck_assert_int_eq(ns_tcp_connect(theirs, loop_now(loop), &any, &to, &id), 0);
+	for (int i = 0; i < 20000 && !has_ended && sent < strlen(text); i++) {
+		turn(id);
+		if (!has_ended)
+			sent += ns_tcp_write(theirs, loop_now(loop), id, text + sent,
+					     strlen(text + sent));
+	}
+	ck_assert_uint_eq(sent, strlen(text));
+	return id;
+}
+
+static void until_ended(struct ns_id id)
+{
+	for (int i = 0; i < 20000 && !has_ended; i++)
+		turn(id);
+	ck_assert(has_ended);
+	ck_assert_int_eq(ended, NS_END_RESET);
+}
+
+static void pass(struct ns_id id, span_t time)
+{
+	const mono_t end = mono_add(loop_now(loop), time);
+
+	while (!has_ended && !mono_due(end, loop_now(loop)))
+		turn(id);
 }
 
 /* Connects to a port, says `text` and reads until `want` is there, or the connection is over. */
@@ -151,7 +205,12 @@ static void begin(void)
 	ours = node_netstack(host_node(host));
 	theirs = netstack_new(&nc);
 	ck_assert_int_eq(netstack_addr_add(theirs, &their_ip), 0);
-	sc = (struct serve_server_conf){ .host = host, .resolver = resolver, .tls = tls };
+	sc = (struct serve_server_conf){ .host = host,
+					 .resolver = resolver,
+					 .tls = tls,
+					 .clients_max = clients_max,
+					 .stall = stall,
+					 .give_way = give_way };
 	server = serve_server_new(&sc);
 	ck_assert_ptr_nonnull(server);
 }
@@ -269,6 +328,7 @@ static struct backend {
 	size_t n;
 	bool has_answered;
 } backend;
+static bool is_silent; /* the back end */
 static const char *backend_answer = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nbehind";
 
 static size_t on_room(void *ctx, struct iovec *v, size_t max)
@@ -292,7 +352,7 @@ static size_t on_data(void *ctx, struct iovec *v, size_t max)
 {
 	(void)ctx;
 	(void)max;
-	if (backend.has_answered || !strstr(backend.in, "\r\n\r\n"))
+	if (is_silent || backend.has_answered || !strstr(backend.in, "\r\n\r\n"))
 		return 0;
 	v[0] = (struct iovec){ (void *)(uintptr_t)backend_answer, strlen(backend_answer) };
 	return 1;
@@ -398,4 +458,170 @@ TEST(serve_refuses_https_without_a_certificate)
 	ck_assert_uint_eq(st.refused, 1);
 	ck_assert_uint_eq(st.accepted, 0);
 	end();
+}
+
+/* --- clients that stall --- */
+
+static const char app[] = "{\"TCP\":{\"80\":{\"HTTP\":true}},\"Web\":{\"web.tail.test:80\":{"
+			  "\"Handlers\":{\"/\":{\"Proxy\":\"http://127.0.0.1:PORT\"}}}}}";
+
+static struct serve_stat stat_now(void)
+{
+	struct serve_stat st;
+
+	serve_server_stat(server, &st);
+	return st;
+}
+
+static void begin_big_file(void)
+{
+	char json[256], *text = malloc((4 << 20) + 1);
+
+	begin();
+	ck_assert_ptr_nonnull(text);
+	memset(text, 'f', 4 << 20);
+	text[4 << 20] = 0;
+	put_file("big", text);
+	free(text);
+	snprintf(json, sizeof json,
+		 "{\"TCP\":{\"80\":{\"HTTP\":true}},\"Web\":{\"web.tail.test:80\":{\"Handlers\":{"
+		 "\"/\":{\"Path\":\"%s\"}}}}}",
+		 dir);
+	configure(json);
+}
+
+TEST(serve_cuts_a_client_that_owes_the_rest_of_its_request)
+{
+	stall = SPAN_MS(400);
+	is_silent = true;
+	begin_behind(app);
+	until_ended(call(80, "POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 9\r\n\r\n1234"));
+	ck_assert_ptr_nonnull(strstr(backend.in, "\r\n\r\n1234")); /* it streams */
+	ck_assert_uint_eq(stat_now().stalled, 1);
+	ck_assert_uint_eq(stat_now().clients, 0);
+	ck_assert_uint_eq(host_n_splices(host), 0);
+	end_behind();
+}
+
+TEST(serve_cuts_a_client_that_does_not_read_its_answer)
+{
+	struct ns_id id;
+
+	stall = SPAN_MS(400);
+	is_deaf = true;
+	begin_big_file();
+	id = call(80, "GET /big HTTP/1.1\r\nHost: web\r\n\r\n");
+	for (int i = 0; i < 20000 && stat_now().stalled == 0; i++)
+		turn(id);
+	is_deaf = false; /* its window was closed, to a reset too; what it says next is answered */
+	until_ended(id);
+	ck_assert_uint_eq(stat_now().stalled, 1);
+	ck_assert_uint_eq(stat_now().clients, 0);
+	ck_assert_uint_eq(host_n_splices(host), 0);
+	end();
+}
+
+TEST(serve_waits_for_a_slow_upload_and_a_slow_reader)
+{
+	struct ns_id id;
+	mono_t begun;
+
+	stall = SPAN_MS(400);
+	is_silent = true;
+	begin_behind(app);
+	id = call(80, "POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 2000\r\n\r\n");
+	begun = loop_now(loop);
+	while (!has_ended && mono_sub(loop_now(loop), begun).ns < 3 * stall.ns) {
+		ck_assert_uint_eq(ns_tcp_write(theirs, loop_now(loop), id, "x", 1), 1);
+		pass(id, SPAN_MS(20));
+	}
+	ck_assert(!has_ended);
+	ns_tcp_abort(theirs, loop_now(loop), id);
+	end_behind();
+
+	begin_big_file();
+	read_most = 200;
+	id = call(80, "GET /big HTTP/1.1\r\nHost: web\r\n\r\n");
+	pass(id, SPAN_MS(1200));
+	ck_assert(!has_ended);
+	ck_assert_uint_gt(said_len, 0);
+	ck_assert_uint_eq(stat_now().stalled, 0);
+	end();
+}
+
+TEST(serve_waits_for_a_silent_back_end_and_leaves_tunnels_alone)
+{
+	struct ns_id id;
+
+	stall = SPAN_MS(400);
+	is_silent = true;
+	begin_behind(app);
+	id = call(80, "GET / HTTP/1.1\r\nHost: web\r\n\r\n");
+	pass(id, SPAN_MS(1200));
+	ck_assert(!has_ended);
+	is_silent = false; /* an answer that begins and goes on some time */
+	backend_answer = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n";
+	stream_kick(backend.s);
+	pass(id, SPAN_MS(1200));
+	ck_assert(!has_ended);
+	ck_assert_ptr_nonnull(strstr(said, "data: 1\n\n"));
+	ck_assert_uint_eq(stat_now().clients, 1);
+	ns_tcp_abort(theirs, loop_now(loop), id);
+	pass(id, SPAN_MS(20));
+	stream_close(backend.s);
+
+	backend_answer = "HTTP/1.1 101 Switching\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\nhi";
+	id =
+	    call(80, "GET / HTTP/1.1\r\nHost: web\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+	pass(id, SPAN_MS(1200));
+	ck_assert(!has_ended);
+	ck_assert_ptr_nonnull(strstr(said, "\r\n\r\nhi"));
+	ck_assert_uint_eq(stat_now().stalled, 0);
+	ck_assert_uint_eq(stat_now().clients, 0); /* a tunnel takes no place */
+	end_behind();
+}
+
+TEST(serve_with_all_places_taken_gives_the_place_of_who_stalled_longest)
+{
+	struct ns_id held[3];
+
+	clients_max = 3;
+	give_way = SPAN_S(20); /* nobody is old yet */
+	is_silent = true;
+	begin_behind(app);
+	held[0] = call(80, "GET /waits HTTP/1.1\r\nHost: web\r\n\r\n"); /* owes nothing */
+	pass(held[0], SPAN_MS(50));
+	for (int i = 1; i < 3; i++) {
+		held[i] = call(80, "POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 9\r\n\r\n");
+		pass(held[i], SPAN_MS(50));
+	}
+	ck_assert_uint_eq(stat_now().clients, 3);
+	talk(80, "GET / HTTP/1.1\r\nHost: web\r\n\r\n", NULL);
+	ck_assert(has_ended && ended == NS_END_REFUSED);
+	ck_assert_uint_eq(stat_now().gave_way, 0);
+	for (int i = 0; i < 3; i++)
+		ns_tcp_abort(theirs, loop_now(loop), held[i]);
+	end_behind();
+
+	give_way = SPAN_MS(100);
+	begin_behind(app);
+	held[0] = call(80, "GET /waits HTTP/1.1\r\nHost: web\r\n\r\n");
+	pass(held[0], SPAN_MS(50));
+	for (int i = 1; i < 3; i++) {
+		held[i] = call(80, "POST / HTTP/1.1\r\nHost: web\r\nContent-Length: 9\r\n\r\n");
+		pass(held[i], SPAN_MS(50));
+	}
+	for (int i = 0; i < 3; i++) { /* the first time they may be found to have moved */
+		has_ended = false;
+		pass(held[0], SPAN_MS(300));
+		talk(80, "nonsense\r\n\r\n", NULL);
+		if (stat_now().gave_way > 0)
+			break;
+	}
+	ck_assert_uint_eq(stat_now().gave_way, 1);
+	/* it was the first of the two that owe */
+	ck_assert_uint_eq(ns_tcp_write(theirs, loop_now(loop), held[1], "x", 1), 0);
+	ck_assert_uint_eq(ns_tcp_write(theirs, loop_now(loop), held[2], "x", 1), 1);
+	ck_assert_uint_eq(ns_tcp_write(theirs, loop_now(loop), held[0], "x", 1), 1);
+	end_behind();
 }

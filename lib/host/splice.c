@@ -250,6 +250,20 @@ int host_splice_after(struct host *h, struct ns_id id, struct stream *s, struct 
 	return join(h, id, s, early, before);
 }
 
+void host_splice_cut(struct host *h, struct ns_id id)
+{
+	for (struct flow *f = h->flows; f; f = f->next) {
+		struct splice *sp = (struct splice *)f;
+
+		if (f->event == on_event && sp->id.index == id.index &&
+		    sp->id.generation == id.generation) {
+			ns_tcp_abort(stack(sp), now(sp), id);
+			on_drop(f);
+			return;
+		}
+	}
+}
+
 /* --- connecting into the tailnet --- */
 
 struct host_connect {

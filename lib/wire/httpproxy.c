@@ -592,6 +592,14 @@ void httpproxy_dialed(struct httpproxy *p, int status, const char *why)
 	p->event = HTTPPROXY_TUNNEL;
 }
 
+bool httpproxy_client_owes(const struct httpproxy *p)
+{
+	if (p->out.len > 0 || p->state == AT_HEAD || p->state == AT_END)
+		return true;
+	/* what waits for the back end is the back end's debt */
+	return p->state == AT_EXCHANGE && !p->req_done && p->back_out.len == 0;
+}
+
 struct bytes httpproxy_to_client(const struct httpproxy *p)
 {
 	return buf_bytes(&p->out);

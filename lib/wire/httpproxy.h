@@ -99,6 +99,10 @@ MUST_USE bool httpproxy_route(struct httpproxy *p, const struct httpproxy_route 
 void httpproxy_answer(struct httpproxy *p, int status, const char *type,
 		      const struct httpproxy_field *extra, size_t n_extra, struct bytes body);
 
+/* Is it the client's turn? It has not read what is held for it, owes the rest of a request that
+ * could be sent on, or a next one. false: others are awaited, or neither has to say anything. */
+bool httpproxy_client_owes(const struct httpproxy *p);
+
 struct bytes httpproxy_to_client(const struct httpproxy *p);
 void httpproxy_client_sent(struct httpproxy *p, size_t n);
 struct bytes httpproxy_to_backend(const struct httpproxy *p);

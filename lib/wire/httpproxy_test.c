@@ -420,3 +420,34 @@ TEST(reverse_answers_that_nobody_takes_stop_the_reading_of_requests)
 	httpproxy_client_sent(p, httpproxy_to_client(p).len);
 	ck_assert_int_eq(httpproxy_next(p), HTTPPROXY_REQUEST); /* it goes on */
 }
+
+TEST(reverse_knows_whose_turn_it_is)
+{
+	struct httpproxy_request rq;
+
+	reverse("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
+	rq = asked();
+	ck_assert(!httpproxy_client_owes(p));
+	ck_assert(httpproxy_route(
+	    p, &(struct httpproxy_route){ .target = rq.target.path, .host = rq.host }));
+	ck_assert(!httpproxy_client_owes(p)); /* the back end is dialled */
+	httpproxy_dialed(p, 0, "");
+	ck_assert(!httpproxy_client_owes(p)); /* it does not take the head */
+	httpproxy_backend_sent(p, httpproxy_to_backend(p).len);
+	ck_assert(httpproxy_client_owes(p)); /* a body */
+	ck_assert_uint_eq(httpproxy_client(p, bytes_str("ab")), 2);
+	ck_assert(!httpproxy_client_owes(p));
+	httpproxy_backend_sent(p, 2);
+	ck_assert(httpproxy_client_owes(p)); /* its rest */
+	ck_assert_uint_eq(httpproxy_client(p, bytes_str("cd")), 2);
+	httpproxy_backend_sent(p, 2);
+	ck_assert(!httpproxy_client_owes(p)); /* the answer is the back end's */
+	answer("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nxy");
+	ck_assert(httpproxy_client_owes(p)); /* reading */
+	httpproxy_client_sent(p, httpproxy_to_client(p).len);
+	ck_assert(!httpproxy_client_owes(p)); /* half an answer */
+	answer("zz");
+	httpproxy_client_sent(p, httpproxy_to_client(p).len);
+	ck_assert_int_eq(httpproxy_next(p), HTTPPROXY_HANGUP);
+	ck_assert(httpproxy_client_owes(p)); /* a next request */
+}

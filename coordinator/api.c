@@ -176,6 +176,14 @@ static const struct route {
 	{ "GET", "debug", debug },          /* ours */
 };
 
+bool api_route_at(size_t i, struct api_route *out)
+{
+	if (i >= ARRAY_LEN(routes))
+		return api_v2_route_at(i - ARRAY_LEN(routes), out);
+	*out = (struct api_route){ routes[i].method, "v1", routes[i].path };
+	return true;
+}
+
 static struct bytes segment(struct bytes *rest)
 {
 	const uint8_t *slash = rest->len ? memchr(rest->data, '/', rest->len) : NULL;

@@ -52,6 +52,12 @@ enum { API_BODY_MAX = (1 << 20) + (1 << 16), API_ANSWER_MAX = 128 << 20 };
 /* Does it come from who may? Locally always, else with an API key or an access token as bearer, or
  * as the user name of Basic. Notes in r which of them. */
 bool api_authorized(struct api *a, struct api_request *r);
+/* The routes there are, in turn: "POST", "v1", "user" and a star for each segment that varies.
+ * false: past the end */
+struct api_route {
+	const char *method, *version, *path;
+};
+bool api_route_at(size_t i, struct api_route *out);
 /* HTTP status; the JSON is appended to out. */
 unsigned api_handle(struct api *a, const struct api_request *r, struct buf *out);
 

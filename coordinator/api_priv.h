@@ -40,7 +40,8 @@ int api_set_routes(struct call *c, int64_t id);
 
 /* api_v2.c */
 unsigned api_v2_handle(struct call *c, struct bytes path); /* behind /api/v2/ */
-bool api_v2_is_token(struct bytes path);                   /* asks for one: needs no key yet */
+bool api_v2_route_at(size_t i, struct api_route *out);
+bool api_v2_is_token(struct bytes path); /* asks for one: needs no key yet */
 
 /* api.c */
 /* Does the path fit the pattern? A star stands for a segment, which is put into c->arg. */

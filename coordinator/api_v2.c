@@ -543,9 +543,21 @@ static unsigned failed(struct call *c, int code)
 	return status;
 }
 
+static const char token_path[] = "oauth/token";
+
 bool api_v2_is_token(struct bytes path)
 {
-	return bytes_eq_str(path, "oauth/token");
+	return bytes_eq_str(path, token_path);
+}
+
+bool api_v2_route_at(size_t i, struct api_route *out)
+{
+	if (i > ARRAY_LEN(routes))
+		return false;
+	*out = (struct api_route){ "POST", "v2", token_path };
+	if (i < ARRAY_LEN(routes))
+		*out = (struct api_route){ routes[i].method, "v2", routes[i].path };
+	return true;
 }
 
 unsigned api_v2_handle(struct call *c, struct bytes path)

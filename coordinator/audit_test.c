@@ -138,10 +138,21 @@ TEST(an_ephemeral_node_that_is_removed_leaves_an_audit_line)
 static struct apikeys keys;
 static struct api api;
 
+static unsigned kept; /* API keys and policies */
+
 static void keep_apikey(void *ctx, int64_t id)
 {
 	(void)ctx;
 	(void)id;
+	kept++;
+}
+
+static int look_at_policy(void *ctx, struct bytes text, struct err *e)
+{
+	(void)ctx;
+	(void)text;
+	(void)e;
+	return 0;
 }
 
 static int take_policy(void *ctx, struct bytes text, struct err *e)
@@ -149,7 +160,13 @@ static int take_policy(void *ctx, struct bytes text, struct err *e)
 	(void)ctx;
 	(void)text;
 	(void)e;
+	kept++;
 	return 0;
+}
+
+static int write_copy(void *ctx, const char *path, struct err *e)
+{
+	return look_at_policy(ctx, bytes_str(path), e);
 }
 
 static struct bytes no_policy(void *ctx, wall_t *when)
@@ -169,7 +186,8 @@ static void begin_api(uint64_t seed)
 			    .apikey_changed = keep_apikey,
 			    .policy = no_policy,
 			    .set_policy = take_policy,
-			    .check_policy = take_policy };
+			    .check_policy = look_at_policy,
+			    .backup = write_copy };
 }
 
 static void end_api(void)
@@ -185,8 +203,10 @@ static const char *authorization;
 
 static unsigned call(const char *method, const char *path, const char *body, struct buf *out)
 {
+	const char *q = strchr(path, '?');
 	struct api_request r = { .method = bytes_str(method),
-				 .path = bytes_str(path),
+				 .path = bytes_of(path, q ? (size_t)(q - path) : strlen(path)),
+				 .query = bytes_str(q ? q + 1 : ""),
 				 .body = bytes_str(body),
 				 .authorization = bytes_str(authorization),
 				 .now = fleet.now,
@@ -256,32 +276,6 @@ TEST(a_call_of_the_api_is_told_by_its_socket_its_address_and_its_key)
 	end_api();
 }
 
-TEST(keys_of_the_api_and_the_policy_leave_audit_lines)
-{
-	static const struct {
-		const char *method, *path, *body, *words;
-	} v[] = {
-		{ "POST", "/api/v1/apikey", "{\"expiration\":\"2100-01-01T00:00:00Z\"}",
-		  "API key 1 created" },
-		{ "POST", "/api/v1/apikey/expire", "{\"id\":\"1\"}", "API key 1 expired" },
-		{ "DELETE", "/api/v1/apikey/1", "", "API key 1 deleted" },
-		{ "PUT", "/api/v1/policy", "{\"policy\":\"{}\"}", "policy set, 2 bytes" },
-	};
-	struct buf out;
-
-	begin_api(5);
-	buf_init(&out, 65536);
-	uid = 0;
-	authorization = "";
-	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
-		ck_assert_msg(call(v[i].method, v[i].path, v[i].body, &out) == 200, "%s %s: %s",
-			      v[i].method, v[i].path, (const char *)buf_bytes(&out).data);
-		line_from(v[i].words, "unix uid=0");
-	}
-	buf_fini(&out);
-	end_api();
-}
-
 /* A client that waits for a person; the name of its login */
 static struct party *waiting(const char *name, char login[static 80])
 {
@@ -313,6 +307,128 @@ TEST(logins_that_a_person_decides_leave_audit_lines)
 	ck_assert_uint_eq(call("POST", "/api/v1/auth/reject", body, &out), 200);
 	line_from(words, "unix uid=0");
 	ck_assert_ptr_null(strstr(fleet.audit, login));
+	buf_fini(&out);
+	end_api();
+}
+
+/* Every route that is not GET has a row here, in an order that can be carried out: alice has the
+ * nodes 1 and 2, that came by the auth key 1. words NULL: nothing is changed, and nothing told. */
+static const struct change {
+	const char *method, *version, *pattern, *path, *body, *words;
+} changes[] = {
+	{ "POST", "v1", "user", "user", "{'name':'bob'}", "user bob created" },
+	{ "POST", "v1", "user/*/rename/*", "user/2/rename/carol", "", "user bob renamed to carol" },
+	{ "DELETE", "v1", "user/*", "user/2", "", "user carol deleted" },
+	{ "POST", "v1", "preauthkey", "preauthkey",
+	  "{'user':'1','expiration':'2100-01-01T00:00:00Z'}", "... created" },
+	{ "POST", "v1", "preauthkey/expire", "preauthkey/expire", "{'id':'2'}", "... expired" },
+	{ "DELETE", "v1", "preauthkey", "preauthkey?id=2", "", "... deleted" },
+	{ "POST", "v1", "apikey", "apikey", "{'expiration':'2100-01-01T00:00:00Z'}",
+	  "API key 2 created" },
+	{ "POST", "v1", "apikey/expire", "apikey/expire", "{'id':'2'}", "API key 2 expired" },
+	{ "DELETE", "v1", "apikey/*", "apikey/2", "", "API key 2 deleted" },
+	{ "POST", "v1", "node/*/rename/*", "node/1/rename/x", "", "node 1 (n) renamed to x" },
+	{ "POST", "v1", "node/*/tags", "node/1/tags", "{'tags':['tag:x']}", "node 1 (x): tags" },
+	{ "POST", "v1", "node/*/approve_routes", "node/1/approve_routes",
+	  "{'routes':['10.1.0.0/16']}", "node 1 (x): 1 routes approved" },
+	{ "POST", "v1", "node/*/approve", "node/1/approve", "", "node 1 (x) approved" },
+	{ "POST", "v1", "node/*/expire", "node/1/expire", "", "node 1 (x) expired" },
+	{ "DELETE", "v1", "node/*", "node/1", "", "node 1 (x) deleted" },
+	{ "POST", "v1", "auth/register", "auth/register", "{'user':'alice','authId':'LOGIN'}",
+	  "registered by login" },
+	{ "POST", "v1", "auth/reject", "auth/reject", "{'authId':'LOGIN'}", "... refused" },
+	/* of an ssh session alone: sshcheck_test.c looks for its line */
+	{ "POST", "v1", "auth/approve", NULL, NULL, NULL },
+	{ "POST", "v2", "oauth/token", "oauth/token",
+	  "grant_type=client_credentials&client_secret=SECRET", "token made by API key 1" },
+	{ "POST", "v2", "tailnet/*/keys", "tailnet/-/keys",
+	  "{'capabilities':{'devices':{'create':{'tags':['tag:x']}}}}", "... created" },
+	{ "DELETE", "v2", "tailnet/*/keys/*", "tailnet/-/keys/3", "", "... deleted" },
+	{ "POST", "v2", "device/*/name", "device/2/name", "{'name':'y'}", "renamed to y" },
+	{ "POST", "v2", "device/*/tags", "device/2/tags", "{'tags':['tag:x']}",
+	  "node 2 (y): tags" },
+	{ "POST", "v2", "device/*/routes", "device/2/routes", "{'routes':['10.1.0.0/16']}",
+	  "node 2 (y): 1 routes approved" },
+	{ "POST", "v2", "device/*/authorized", "device/2/authorized", "{'authorized':true}",
+	  "node 2 (y) approved" },
+	{ "POST", "v2", "device/*/expire", "device/2/expire", "", "node 2 (y) expired" },
+	{ "DELETE", "v2", "device/*", "device/2", "", "node 2 (y) deleted" },
+	{ "POST", "v1", "policy/check", "policy/check", "{'policy':'{}'}", NULL },
+	{ "PUT", "v1", "policy", "policy", "{'policy':'{}'}", "policy set, 2 bytes" },
+	{ "POST", "v1", "debug/backup", "debug/backup", "{'path':'/x'}", NULL },
+};
+
+TEST(every_route_that_may_change_something_is_among_those_whose_audit_line_is_checked)
+{
+	struct api_route r;
+
+	for (size_t i = 0; api_route_at(i, &r); i++) {
+		bool found = strcmp(r.method, "GET") == 0;
+
+		for (size_t k = 0; k < ARRAY_LEN(changes); k++)
+			found |= strcmp(changes[k].method, r.method) == 0 &&
+				 strcmp(changes[k].version, r.version) == 0 &&
+				 strcmp(changes[k].pattern, r.path) == 0;
+		ck_assert_msg(found, "%s /api/%s/%s has no row in audit_test.c", r.method,
+			      r.version, r.path);
+	}
+}
+
+/* The body with quotation marks, and a name in place of what stands for it */
+static void fill(const char *body, const char *word, const char *name, char *out, size_t cap)
+{
+	const char *at = strstr(body, word);
+
+	if (at)
+		snprintf(out, cap, "%.*s%s%s", (int)(at - body), body, name, at + strlen(word));
+	else
+		snprintf(out, cap, "%s", body);
+	for (; *out; out++)
+		*out = *out == '\'' ? '"' : *out;
+}
+
+static void change(const struct change *v, const char *secret, struct buf *out)
+{
+	char path[128], body[512], login[80];
+	const bool waits = strstr(v->body, "LOGIN");
+	unsigned stored;
+
+	if (waits)
+		(void)waiting("w", login);
+	fill(v->body, waits ? "LOGIN" : "SECRET", waits ? login : secret, body, sizeof body);
+	snprintf(path, sizeof path, "/api/%s/%s", v->version, v->path);
+	fleet_settle(&fleet);
+	before = fleet.audits;
+	stored = fleet.stores + kept;
+	ck_assert_msg(call(v->method, path, body, out) == 200, "%s %s: %s", v->method, path,
+		      (const char *)buf_bytes(out).data);
+	if (v->words) {
+		line_from(v->words, "unix uid=0");
+		return;
+	}
+	fleet_settle(&fleet);
+	ck_assert_msg(fleet.audits == before && fleet.stores + kept == stored,
+		      "%s %s changes something", v->method, path);
+}
+
+TEST(each_call_of_the_api_that_changes_something_leaves_one_audit_line)
+{
+	char key[AUTHKEY_TEXT_MAX], secret[APIKEY_TEXT_MAX];
+	struct err e = { 0 };
+	struct buf out;
+
+	begin_api(5);
+	buf_init(&out, 65536);
+	uid = 0;
+	authorization = "";
+	ck_assert_ptr_nonnull(
+	    apikeys_add(&keys, &fleet.rng.rng, fleet.wall, WALL_ZERO, secret, &e));
+	fleet_key(&fleet, KEY_REUSABLE, key);
+	(void)fleet_join(&fleet, "n", key);
+	(void)fleet_join(&fleet, "m", key);
+	for (size_t i = 0; i < ARRAY_LEN(changes); i++)
+		if (changes[i].path)
+			change(&changes[i], secret, &out);
 	buf_fini(&out);
 	end_api();
 }

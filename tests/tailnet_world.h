@@ -54,7 +54,7 @@ struct fleet {
 	struct tailnet *t;
 	struct party v[FLEET_MAX];
 	struct fleet_row row[FLEET_TABLES][FLEET_ROWS];
-	unsigned audits;
+	unsigned audits, stores;
 	char audit[1024]; /* the last line */
 	int64_t user;
 	bool torn; /* a pull was tried while something waited to be stored */
@@ -168,12 +168,49 @@ static inline void fleet_event(struct fleet *f, const struct tailnet_event *ev)
 	buf_fini(&json);
 }
 
+static inline bool fleet_has_row(const struct fleet *f, int table, int64_t id)
+{
+	for (size_t i = 0; i < FLEET_ROWS; i++)
+		if (f->row[table][i].json && f->row[table][i].id == id)
+			return true;
+	return false;
+}
+
+/* Changes that have a line of the audit log each: all of users and keys, a node that is new or
+ * gone. Nodes are also stored as they come and go, and a key when a node has used it. */
+static inline bool fleet_is_audited(const struct fleet *f, const struct tailnet_event *ev)
+{
+	const struct tailnet_authkey *k;
+
+	switch (ev->type) {
+	case TAILNET_OUTPUT:
+	case TAILNET_HANGUP:
+	case TAILNET_AUDIT:
+		return false;
+	case TAILNET_STORE_KEY:
+		k = tailnet_authkey(f->t, ev->id);
+		return k && !k->used;
+	case TAILNET_STORE_NODE:
+		return tailnet_node(f->t, ev->id) && !fleet_has_row(f, 2, ev->id);
+	default:
+		return true;
+	}
+}
+
 static inline void fleet_settle(struct fleet *f)
 {
+	const unsigned before = f->audits;
 	struct tailnet_event ev;
+	unsigned owed = 0;
 
-	while (tailnet_next(f->t, &ev))
+	while (tailnet_next(f->t, &ev)) {
+		owed += fleet_is_audited(f, &ev);
+		f->stores += ev.type != TAILNET_OUTPUT && ev.type != TAILNET_HANGUP &&
+			     ev.type != TAILNET_AUDIT;
 		fleet_event(f, &ev);
+	}
+	ck_assert_msg(f->audits - before >= owed, "%u changes are stored, %u told in the audit log",
+		      owed, f->audits - before);
 }
 
 static inline void fleet_shut(struct fleet *f, struct fleet_wire *w)

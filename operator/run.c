@@ -124,8 +124,8 @@ static void end(struct operator *op)
 	operator_unwatch(op);
 	sweep_fini(op);
 	httpd_free(op->httpd);
+	kube_free(op->kube); /* it may have a call under way */
 	web_free(op->web);
-	kube_free(op->kube);
 	kube_events_free(op->events);
 	kube_queue_free(op->queue);
 	loop_timer_fini(&op->work_timer);

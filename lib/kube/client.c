@@ -10,7 +10,10 @@
 #include "kube/access.h"
 #include "os/file.h"
 
-enum { STREAM_GRACE_S = 30 }; /* how much longer than its own time a watch may live */
+enum {
+	STREAM_GRACE_S = 30, /* how much longer than its own time a watch may live */
+	PULSE_S = 1,         /* of silence under a list, before the server is asked for anything */
+};
 
 struct kube {
 	struct kube_conf conf;
@@ -18,6 +21,10 @@ struct kube {
 	size_t token_len;
 	mono_t token_read;
 	bool token_stale;
+	struct loop_timer pulse_timer;
+	struct web_call *pulse;
+	size_t lists; /* under way */
+	mono_t heard; /* when a watcher last got something */
 	struct kube_stats stats;
 };
 
@@ -29,8 +36,10 @@ struct kube_watcher {
 	struct web_call *call;
 	kube_watcher_fn *fn;
 	void *ctx;
-	bool in_trouble;
+	bool in_trouble, is_listing;
 };
+
+static void pulse(void *ctx);
 
 struct kube *kube_new(const struct kube_conf *conf)
 {
@@ -40,6 +49,7 @@ struct kube *kube_new(const struct kube_conf *conf)
 		return NULL;
 	k->conf = *conf;
 	k->token_stale = true;
+	loop_timer_init(k->conf.loop, &k->pulse_timer, pulse, k);
 	return k;
 }
 
@@ -47,6 +57,8 @@ void kube_free(struct kube *k)
 {
 	if (!k)
 		return;
+	web_cancel(k->pulse);
+	loop_timer_fini(&k->pulse_timer);
 	file_wipe(k->token, k->token_len);
 	free(k);
 }
@@ -140,7 +152,51 @@ const struct kube_stats *kube_stats(const struct kube *k)
 	return &k->stats;
 }
 
+/* --- a pulse --- */
+
+/* Where calls share a connection, libcurl 7.88 (Debian 12) may leave the rest of a list in its
+ * buffers, and with it all that comes behind, until the connection is readable once more: beside
+ * quiet watches at their next bookmark, a minute later. Any short answer makes it so. */
+
+static void pulse_done(void *ctx, const struct web_reply *r)
+{
+	struct kube *k = ctx;
+
+	(void)r;
+	k->pulse = NULL;
+}
+
+static void pulse(void *ctx)
+{
+	struct kube *k = ctx;
+	const mono_t now = loop_now(k->conf.loop);
+	struct err e;
+
+	if (k->lists == 0)
+		return;
+	if (!k->pulse && mono_due(mono_add(k->heard, SPAN_S(PULSE_S)), now))
+		k->pulse =
+		    kube_send(k, "GET", "/version", NULL, (struct bytes){ 0 }, pulse_done, k, &e);
+	loop_timer_set(&k->pulse_timer, mono_add(now, SPAN_S(PULSE_S)));
+}
+
 /* --- watchers --- */
+
+static void list_begins(struct kube_watcher *w)
+{
+	struct kube *k = w->kube;
+
+	w->is_listing = true;
+	k->heard = loop_now(k->conf.loop);
+	if (k->lists++ == 0)
+		loop_timer_set(&k->pulse_timer, mono_add(k->heard, SPAN_S(PULSE_S)));
+}
+
+static void list_ends(struct kube_watcher *w)
+{
+	w->kube->lists -= w->is_listing;
+	w->is_listing = false;
+}
 
 static void pull(struct kube_watcher *w)
 {
@@ -156,6 +212,7 @@ static void on_head(void *ctx, unsigned status)
 	struct kube_watcher *w = ctx;
 
 	kube_count(w->kube, status);
+	w->kube->heard = loop_now(w->kube->conf.loop);
 	kube_watch_status(w->machine, status);
 	pull(w);
 }
@@ -164,6 +221,7 @@ static void on_data(void *ctx, struct bytes piece)
 {
 	struct kube_watcher *w = ctx;
 
+	w->kube->heard = loop_now(w->kube->conf.loop);
 	kube_watch_feed(w->machine, piece);
 	pull(w);
 }
@@ -174,6 +232,7 @@ static void on_done(void *ctx, const struct web_reply *r)
 	const char *trouble;
 
 	w->call = NULL;
+	list_ends(w);
 	if (r->status == 0)
 		kube_count(w->kube, 0);
 	kube_watch_end(w->machine, loop_now(w->kube->conf.loop), r->ok, r->retry_after_s);
@@ -216,6 +275,8 @@ static void step(void *ctx)
 		log_warn("kube: %s: %s", w->name, e.text);
 		kube_watch_end(w->machine, now, false, 0);
 		loop_timer_set(&w->timer, kube_watch_deadline(w->machine));
+	} else if (!is_stream) {
+		list_begins(w);
 	}
 }
 
@@ -247,6 +308,7 @@ void kube_watcher_free(struct kube_watcher *w)
 {
 	if (!w)
 		return;
+	list_ends(w);
 	web_cancel(w->call);
 	loop_timer_fini(&w->timer);
 	kube_watch_free(w->machine);

@@ -293,12 +293,18 @@ void login_gone(struct tailnet *t, struct session_id id, int32_t h2)
 			t->logins[i].waiter_h2 = 0;
 }
 
-static void login_name(struct tailnet *t, struct login *l, mono_t now)
+void login_id(struct tailnet *t, char id[static TAILNET_LOGIN_ID + 1])
 {
 	uint8_t raw[18];
 
 	rng_fill(t->conf.rng, raw, sizeof raw);
-	base64_emit(raw, sizeof raw, BASE64_URL, l->id);
+	raw[0] &= 0x7f;
+	base64_emit(raw, sizeof raw, BASE64_URL, id);
+}
+
+static void login_name(struct tailnet *t, struct login *l, mono_t now)
+{
+	login_id(t, l->id);
 	l->expires = mono_add(now, SPAN_S(TAILNET_LOGIN_S));
 }
 

@@ -83,7 +83,6 @@ static struct ssh_check *check_named(struct tailnet *t, mono_t now, const char *
 
 static struct ssh_check *check_new(struct tailnet *t, mono_t now, const struct asked *a)
 {
-	uint8_t raw[18];
 	struct ssh_check *c;
 
 	for (size_t i = t->n_checks; i-- > 0;)
@@ -104,8 +103,7 @@ static struct ssh_check *check_new(struct tailnet *t, mono_t now, const struct a
 	*c = (struct ssh_check){ .src = a->src,
 				 .dst = a->dst,
 				 .expires = mono_add(now, SPAN_S(TAILNET_LOGIN_S)) };
-	rng_fill(t->conf.rng, raw, sizeof raw);
-	base64_emit(raw, sizeof raw, BASE64_URL, c->id);
+	login_id(t, c->id);
 	return c;
 }
 

@@ -1,6 +1,8 @@
 /* coordinator/sshcheck_test.c - ssh checks: who may ask, how long an approval holds, what is
  * bounded. The answers on the wire: e2e/t-47-ssh-check.sh, with stock clients. */
 #include "coordinator/tailnet_priv.h"
+#include <ctype.h>
+
 #include "tests/tailnet_world.h"
 
 static struct fleet fleet; /* large */
@@ -108,6 +110,9 @@ TEST(checks_are_bounded_and_end_after_15_minutes)
 	for (int i = 0; i < TAILNET_SSH_CHECKS_MAX + 10; i++)
 		first();
 	ck_assert_uint_eq(fleet.t->n_checks, TAILNET_SSH_CHECKS_MAX);
+	for (size_t i = 0; i < fleet.t->n_checks; i++) /* none is an option of a command line */
+		ck_assert_msg(isalpha((unsigned char)fleet.t->checks[i].id[0]), "%s",
+			      fleet.t->checks[i].id);
 	fleet_pass(&fleet, SPAN_S(TAILNET_LOGIN_S + 1));
 	ck_assert_int_eq(decide(true), -ENOENT);
 	first();

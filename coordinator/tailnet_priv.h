@@ -265,6 +265,9 @@ void map_flush(struct tailnet *t, mono_t now, wall_t wall);
 bool frame_first(struct tailnet *t, mono_t now, wall_t wall, struct stream *s);
 bool frame_send(struct tailnet *t, struct stream *s); /* what t->frame holds; false: cut it off */
 void login_gone(struct tailnet *t, struct session_id id, int32_t h2);
+/* A name that a stranger cannot guess, of what an administrator decides on: for an address and for
+ * a command line, so it begins with a letter, never with a dash. */
+void login_id(struct tailnet *t, char id[static TAILNET_LOGIN_ID + 1]);
 void logins_expire(struct tailnet *t, mono_t now);
 
 /* routes.c */

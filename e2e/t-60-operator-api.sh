@@ -1,5 +1,6 @@
 #!/bin/bash
 # The operator against a real API server: objects for each kind, status, clean-up, crashes, conflicts, two replicas.
+# waits: 110
 . "$(dirname "$0")/lib.sh"
 . e2e/kube.sh
 [ -x "$BIN/operator" ] || die "no operator: make"

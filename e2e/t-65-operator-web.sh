@@ -2,6 +2,7 @@
 # Ingress and Connector end to end: the operator on a real API server mints keys at a real Headscale; the proxies' containers
 # are started by hand from what their pod templates say, and reached from a stock tailscaled: an Ingress page by MagicDNS name
 # over HTTP and HTTPS, a network behind a Connector once its routes are approved by the command in its condition.
+# waits: 100
 . "$(dirname "$0")/lib.sh"
 . e2e/kube.sh
 need_peer headscale tailscaled helm

@@ -122,8 +122,9 @@ static void emit_syn(struct netstack *ns, mono_t now, struct tcp_conn *c, struct
 	tcp_timer_set(ns, c);
 }
 
-/* The peer takes an acknowledgement only if its sequence number is in the window. A probe of a
- * closed window is beyond the edge, and so is what was sent before a window shrank. */
+/* The peer takes an acknowledgement or a reset only if its sequence number is in the window (RFC
+ * 9293 3.10.7.4). A probe of a closed window is beyond the edge, and so is what was sent before a
+ * window shrank. */
 static uint32_t ack_seq(const struct tcp_conn *c)
 {
 	uint32_t edge = c->snd_una + c->snd_wnd;
@@ -160,7 +161,10 @@ void tcp_send_rst(struct netstack *ns, struct tcp_conn *c)
 	uint8_t buf[TCP_HEAD_MAX];
 	size_t n;
 
-	h.seq = c->state == TCP_PENDING ? 0 : c->snd_nxt;
+	if (c->state == TCP_SYN_SENT)
+		h.seq = c->snd_nxt; /* no window is known */
+	else if (c->state != TCP_PENDING)
+		h.seq = ack_seq(c);
 	n = tcp_emit(buf, &h);
 	(void)!ip_queue(ns, &c->local.ip, &c->remote.ip, PROTO_TCP, bytes_of(buf, n),
 			bytes_of(buf, 0), 16);

@@ -89,10 +89,12 @@ host() {
 in_ns() { local ns=tp$ID-$1; shift; [ -z "${HERE:-}" ] || { "$@"; return; }; ip netns exec "$ns" "$@"; }
 # start HOST LOGNAME COMMAND...: in the background; its pid in $PID
 start() {
-	local ns=tp$ID-$1 log=$T/$2.log; shift 2
+	local ns=tp$ID-$1 log=$T/$2.log fd; shift 2
 	: > "$log"
-	if [ -n "${HERE:-}" ]; then "$@" >> "$log" 2>&1 < /dev/null & else ip netns exec "$ns" "$@" >> "$log" 2>&1 < /dev/null & fi
+	exec {fd}>> "$log" # open before it starts: the file may be moved at once
+	if [ -n "${HERE:-}" ]; then "$@" >&"$fd" 2>&1 < /dev/null {fd}>&- & else ip netns exec "$ns" "$@" >&"$fd" 2>&1 < /dev/null {fd}>&- & fi
 	PID=$!
+	exec {fd}>&-
 	PIDS+=("$PID")
 }
 stop() { kill "$1" 2> /dev/null || true; for _ in $(seq 1 100); do kill -0 "$1" 2> /dev/null || return 0; sleep 0.05; done; kill -9 "$1"; }

@@ -10,6 +10,7 @@
 
 #include "base/cursor.h"
 #include "coordinator/tailnet_priv.h"
+#include "crypto/locked.h"
 #include "ts2021/channel.h"
 #include "ts2021/fuzz_rng.h"
 
@@ -87,6 +88,7 @@ static void start(struct world *w, int i)
 	size_t n, head;
 
 	key_gen(&machine, &rng.rng);
+	channel_fini(&m->c);
 	if (!channel_start(&m->c, 116, &machine, tailnet_key(w->t), &w->rng.rng, init) ||
 	    tailnet_open(w->t, w->now, init, &remote, &m->id) != 0)
 		return;
@@ -307,6 +309,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	}
 	pass(&w, 1);
 	settle(&w);
+	for (int i = 0; i < MACHINES; i++)
+		channel_fini(&w.m[i].c);
 	tailnet_free(w.t);
+	assert(locked_count() == 0); /* slots, which no leak checker sees */
 	return 0;
 }

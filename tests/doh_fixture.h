@@ -224,10 +224,12 @@ static void doh_world_fini(void) /* the loop stays */
 	resolver_free(resolver);
 	tls_client_free(client);
 	tls_server_free(tls);
-	unlink(strcat(dir, "/c"));
-	dir[strlen(dir) - 1] = 'k';
-	unlink(dir);
-	dir[strlen(dir) - 2] = 0;
+	for (const char *name = "ck"; *name; name++) {
+		char path[sizeof dir + 2];
+
+		snprintf(path, sizeof path, "%s/%c", dir, *name);
+		unlink(path);
+	}
 	rmdir(dir);
 }
 

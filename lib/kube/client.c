@@ -154,9 +154,10 @@ const struct kube_stats *kube_stats(const struct kube *k)
 
 /* --- a pulse --- */
 
-/* Where calls share a connection, libcurl 7.88 (Debian 12) may leave the rest of a list in its
- * buffers, and with it all that comes behind, until the connection is readable once more: beside
- * quiet watches at their next bookmark, a minute later. Any short answer makes it so. */
+/* With libcurl 7.88 (Debian 12) a list that shares its connection was seen to stand still, with
+ * nothing left in the socket, until the connection was readable once more: beside quiet watches at
+ * their next bookmark, a minute later. Where its rest waited is not known; telling libcurl that the
+ * socket is readable did not help. Any short answer moves it. */
 
 static void pulse_done(void *ctx, const struct web_reply *r)
 {

@@ -9,8 +9,12 @@ $(B)/%.hdr: %.h $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)echo '#include "$(patsubst lib/%,%,$<)"' | $(CC) $(ALLC) -fsyntax-only -x c - && touch $@
 
-check-pure: $(PURE:%=$(B)/lib%.a) ## pure archives ask for nothing but mk/pure-symbols.txt
-	$(Q)tools/check-pure mk/pure-symbols.txt $(PURE:%=$(B)/lib%.a)
+# struct tailnet with all that it reaches in the coordinator, as one object
+$(B)/tailnet.o: $(B)/libcoordinator.a
+	$(Q)$(CC) -r -nostdlib -Wl,-u,tailnet_new -o $@ $<
+
+check-pure: $(PURE:%=$(B)/lib%.a) $(B)/tailnet.o ## pure archives, and struct tailnet, ask for nothing but mk/pure-symbols.txt
+	$(Q)tools/check-pure mk/pure-symbols.txt $^
 
 check-closure: programs ## needed libraries and size of each program as mk/closure.txt says
 	$(Q)tools/check-closure mk/closure.txt $(PROGRAMS:%=$(B)/bin/%)

@@ -34,25 +34,32 @@ cleanup() {
 	for p in "${PIDS[@]}"; do kill -9 "$p" 2> /dev/null; done
 	wait 2> /dev/null
 	if [ $rc != 0 ] && [ $rc != 77 ]; then
-		for n in "$T"/*.log; do [ -f "$n" ] && { echo "--- $(basename "$n")"; tail -n 12 "$n"; }; done
+		for n in "$T"/*.log; do [ -s "$n" ] && { echo "--- $(basename "$n")"; tail -n 12 "$n" | cut -c1-400; }; done
+		# the reason has the last word, however long the logs are
+		echo "--- why, after $((($(date +%s%N) - STARTED) / 1000000000)) s:"
+		tail -n 12 "$T/why" 2> /dev/null | cut -c1-400 | grep . || echo "exit $rc without a word"
 	fi
 	for n in "${NS[@]}"; do ip netns del "$n" 2> /dev/null; rm -rf "/etc/netns/$n"; done
 	[ -n "${KEEP:-}" ] || rm -rf "$T"
 	exit $rc
 }
 trap cleanup EXIT
-trap 'exit 1' INT TERM
+# why LINE...: a reason to fail; cleanup repeats the last of them at the end of the log
+why() { printf '%s\n' "$@" | tee -a "$T/why"; }
+# calls: the lines that called the function it is used in
+calls() { local i; for ((i = 1; i < ${#BASH_SOURCE[@]} - 1; i++)); do printf ' < %s:%s' "${BASH_SOURCE[i + 1]##*/}" "${BASH_LINENO[i]}"; done; }
+trap 'why "FAILED: ended by a signal at ${BASH_SOURCE[0]##*/}:$LINENO$(calls): $BASH_COMMAND"; exit 1' INT TERM
 # where a test failed is said before the trap cleans up
-trap 'echo "failed at ${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND"' ERR
+trap 'why "failed at ${BASH_SOURCE[0]##*/}:$LINENO$(calls): $BASH_COMMAND"' ERR
 set -E
 
 say() { echo "[$((($(date +%s%N) - STARTED) / 1000000)) ms] $*"; }
-die() { echo "FAILED: $*"; exit 1; }
+die() { why "FAILED: $*$(calls)"; exit 1; }
 # until SECONDS COMMAND...: polls ten times a second
 until_ok() {
 	local end=$(($(date +%s) + $1)); shift
 	until "$@" > "$T/until.out" 2>&1; do
-		[ "$(date +%s)" -lt "$end" ] || { echo "gave up waiting for: $*"; cat "$T/until.out"; return 1; }
+		[ "$(date +%s)" -lt "$end" ] || { why "gave up waiting for: $*$(calls)" "$(tail -n 5 "$T/until.out")"; return 1; }
 		sleep 0.1
 	done
 }

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "coordinator/apikeys.h"
+#include "os/logger.h"
 #include "tests/harness.h"
 #include "wire/stun.h"
 
@@ -23,6 +25,7 @@ struct server {
 	char dir[64], socket[96], yaml[1024];
 	uint16_t port, stun;
 	pid_t pid;
+	bool has_log; /* what it says lies in dir/log */
 };
 
 static struct server srv;
@@ -65,6 +68,20 @@ static int dial(bool local)
 	return fd;
 }
 
+/* in the server's process */
+static void log_to_file(void)
+{
+	char path[96];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/log", srv.dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
+		_exit(2);
+	close(fd);
+	logger_init("coordinator", LOG_INFO);
+}
+
 static void run(void)
 {
 	struct config c;
@@ -74,6 +91,8 @@ static void run(void)
 	srv.pid = fork();
 	ck_assert_int_ge(srv.pid, 0);
 	if (srv.pid == 0) {
+		if (srv.has_log)
+			log_to_file();
 		config_init(&c);
 		ret = config_parse(&c, bytes_str(srv.yaml), &e);
 		if (ret == 0)
@@ -116,10 +135,13 @@ static void begin(const char *more)
 
 static void clean(void)
 {
-	static const char *const names[] = {
-		"coordinator.db", "coordinator.db-wal", "coordinator.db-journal",
-		"control.key",    "derp.key",           "s"
-	};
+	static const char *const names[] = { "coordinator.db",
+					     "coordinator.db-wal",
+					     "coordinator.db-journal",
+					     "control.key",
+					     "derp.key",
+					     "s",
+					     "log" };
 	char path[128];
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -416,6 +438,66 @@ TEST(policy_from_a_file_is_read_at_start_and_again_on_sighup)
 	stop(SIGTERM, true);
 	unlink(path);
 	clean();
+}
+
+static void write_text(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_ge(fputs(text, f), 0);
+	ck_assert_int_eq(fclose(f), 0);
+}
+
+/* How often the server has said these words */
+static unsigned said(const char *words)
+{
+	static char text[1 << 16];
+	char path[96];
+	unsigned n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/log", srv.dir);
+	f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	text[fread(text, 1, sizeof text - 1, f)] = 0;
+	fclose(f);
+	for (const char *p = text; (p = strstr(p, words)); p++)
+		n++;
+	return n;
+}
+
+static void wait_until_said(const char *words)
+{
+	for (int i = 0; i < 3000 && said(words) == 0; i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	ck_assert_msg(said(words) > 0, "never said: %s", words);
+}
+
+TEST(each_policy_that_comes_from_the_file_leaves_an_audit_line_and_a_refused_one_none)
+{
+	char path[96], more[128], first[192], second[192];
+
+	snprintf(path, sizeof path, "/tmp/serve-test-audit-%d", (int)getpid());
+	snprintf(first, sizeof first, " audit: policy set from %s, 11 bytes from=server\n", path);
+	snprintf(second, sizeof second, " audit: policy set from %s, 12 bytes from=server\n", path);
+	write_text(path, "{\"acls\":[]}");
+	snprintf(more, sizeof more, "policy: {path: %s}", path);
+	srv.has_log = true;
+	begin(more);
+	wait_until_said(first);
+	write_text(path, "{\"acls\":[ ]}");
+	kill(srv.pid, SIGHUP);
+	wait_until_said(second);
+	write_text(path, "{\"acls\":");
+	kill(srv.pid, SIGHUP);
+	wait_until_said("the policy before stays in force");
+	stop(SIGTERM, true);
+	ck_assert_uint_eq(said(first), 1);
+	ck_assert_uint_eq(said("audit: policy"), 2);
+	unlink(path);
+	clean();
+	srv.has_log = false;
 }
 
 TEST(stored_policy_and_keys_of_the_server_stay_the_same_over_a_restart)

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "base/log.h"
 #include "coordinator/config.h"
+#include "coordinator/verify.h"
 #include "os/http.h"
 #include "os/resolve.h"
 
@@ -84,27 +84,6 @@ static void say(struct admission *a, const struct question *q, bool allow)
 	a->conf.answer(a->conf.ctx, q->id, allow);
 }
 
-/* false: no answer of this protocol */
-static bool parse(const struct http_reply *reply, bool *allow)
-{
-	struct json j = json_of(reply->body);
-	struct bytes key;
-	bool has = false;
-
-	if (reply->status != 200)
-		return false;
-	json_obj(&j);
-	while (json_key(&j, &key)) {
-		if (json_key_is(key, "Allow")) {
-			*allow = json_bool(&j);
-			has = true;
-		} else {
-			json_skip(&j);
-		}
-	}
-	return json_done(&j) && has;
-}
-
 static void ask_next(struct admission *a);
 
 static void failed(struct admission *a, const struct question *q, const char *why)
@@ -128,7 +107,7 @@ static void on_answer(void *ctx, const struct http_reply *reply, const struct er
 	k->http = NULL;
 	if (!reply) {
 		failed(a, &q, why->text);
-	} else if (!parse(reply, &allow)) {
+	} else if (reply->status != 200 || !verify_verdict_parse(reply->body, &allow)) {
 		snprintf(text, sizeof text, "status %u and no verdict", reply->status);
 		failed(a, &q, text);
 	} else {
@@ -146,14 +125,12 @@ static bool start(struct admission *a, struct ask *k, const struct question *q)
 	struct http_conf conf = { .method = "POST",
 				  .target = a->path,
 				  .headers = "Content-Type: application/json\r\n",
-				  .body_max = ADMISSION_ANSWER_MAX,
+				  .body_max = VERIFY_BODY_MAX,
 				  .timeout = SPAN_S(ADMISSION_TIMEOUT_S) };
-	char key[KEY_TEXT_MAX], ip[IP_TEXT], body[256];
+	char body[VERIFY_QUESTION_MAX];
 	struct err e = { 0 };
-	int n = snprintf(body, sizeof body, "{\"NodePublic\":\"%s\",\"Source\":\"%s\"}",
-			 key_pub_text(KEY_NODE, &q->key, key), ip_text(&q->from, ip));
 
-	conf.body = bytes_of(body, (size_t)n);
+	conf.body = bytes_of(body, verify_question_emit(&q->key, &q->from, body));
 	conf.stream.dial.host = a->host;
 	conf.stream.dial.port = a->port;
 	conf.stream.dial.resolver = a->conf.resolver;

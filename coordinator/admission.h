@@ -1,8 +1,7 @@
 /* coordinator/admission.h - asks a control server whether a node may use our relay
  *
- * The protocol of derper's -verify-client-url: POST {"NodePublic":"nodekey:...","Source":"IP"}, the
- * answer is 200 and {"Allow":true} (data-plane.md 3.4). Answers are kept for a short time; a server
- * that does not answer is no unless fail_open says otherwise (derper's own default is yes).
+ * The protocol is verify.h's. Verdicts are kept for a short time; a server that does not give one
+ * is no unless fail_open says otherwise (derper's own default is yes).
  */
 #ifndef COORDINATOR_ADMISSION_H
 #define COORDINATOR_ADMISSION_H
@@ -28,7 +27,6 @@ enum {                            /* ours */
        ADMISSION_ALLOW_S = 30,    /* a node that was removed is let in so much longer */
        ADMISSION_DENY_S = 3,      /* one that was just added waits so much longer */
        ADMISSION_TIMEOUT_S = 5,   /* data-plane.md 3.4 */
-       ADMISSION_ANSWER_MAX = 4096,
 };
 
 struct admission_conf {

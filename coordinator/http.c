@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "base/version.h"
 #include "coordinator/serve_priv.h"
+#include "coordinator/verify.h"
 #include "derp/http.h"
 
 static void answer(struct conn *c, int status, const char *type, struct bytes body)
@@ -118,32 +119,17 @@ static void key(struct conn *c, struct bytes query)
 /* A relay elsewhere asks whether it may serve this node (data-plane.md 3.4). */
 static void verify(struct conn *c, struct bytes body)
 {
-	struct json j = json_of(body);
-	struct key_pub node = { 0 };
-	char text[KEY_TEXT_MAX];
-	struct bytes name;
 	const struct tailnet_node *n;
-	bool allow;
+	struct key_pub node;
 
-	json_obj(&j);
-	while (json_key(&j, &name)) {
-		if (json_key_is(name, "NodePublic")) {
-			size_t len = json_str(&j, text, sizeof text);
-
-			if (!key_pub_parse(KEY_NODE, bytes_of(text, len), &node))
-				j.failed = true;
-		} else {
-			json_skip(&j);
-		}
-	}
-	if (!json_done(&j) || key_is_zero(&node)) {
+	if (!verify_question_parse(body, &node)) {
+		c->s->count.bad_requests++;
 		answer_text(c, 400, "malformed request\n");
 		return;
 	}
 	n = tailnet_node_by_key(c->s->t, &node);
-	allow = n && n->approved && !tailnet_node_expired(n, loop_wall());
 	answer(c, 200, "application/json",
-	       bytes_str(allow ? "{\"Allow\":true}" : "{\"Allow\":false}"));
+	       verify_verdict(n && n->approved && !tailnet_node_expired(n, loop_wall())));
 }
 
 static void health(struct conn *c)

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator/hujson.h"
+#include "base/hujson.h"
 #include "coordinator/policy_priv.h"
 #include "coordinator/policy_read.h"
 

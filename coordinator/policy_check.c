@@ -6,7 +6,7 @@
  */
 #include <errno.h>
 
-#include "coordinator/hujson.h"
+#include "base/hujson.h"
 #include "coordinator/policy_priv.h"
 
 static bool proto_in(const struct rule *r, const struct check *c)

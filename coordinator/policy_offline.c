@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator/hujson.h"
+#include "base/hujson.h"
 #include "coordinator/policy_priv.h"
 
 struct made { /* devices made up; texts are borrowed from the policy */

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 
-#include "coordinator/hujson.h"
 #include "model/filter.h"
 #include "tests/harness.h"
 
@@ -622,15 +621,4 @@ TEST(owners_and_approvers_are_asked_by_user_and_tag)
 	ck_assert(policy_route_approved(p, &nodes[BOB], &exit4));
 	ck_assert(!policy_route_approved(p, &nodes[ROUTER], &exit4));
 	policy_free(p);
-}
-
-TEST(hujson_positions_are_those_of_the_original)
-{
-	char text[] = "{ // x\n /* y\n z */ \"a\": [1,2,], }";
-	size_t at = 0;
-
-	ck_assert(hujson_plain(text, strlen(text), &at));
-	ck_assert_str_eq(text, "{     \n     \n      \"a\": [1,2 ]  }");
-	ck_assert_uint_eq(hujson_pos(bytes_str("ab\ncd"), 4).line, 2);
-	ck_assert_uint_eq(hujson_pos(bytes_str("ab\ncd"), 4).column, 2);
 }

@@ -1,7 +1,7 @@
-/* coordinator/hujson.h - JSON with comments and trailing commas, made plain without moving a byte
+/* base/hujson.h - JSON with comments and trailing commas, made plain without moving a byte
  */
-#ifndef COORDINATOR_HUJSON_H
-#define COORDINATOR_HUJSON_H
+#ifndef BASE_HUJSON_H
+#define BASE_HUJSON_H
 
 #include <stdbool.h>
 #include <stddef.h>

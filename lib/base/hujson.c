@@ -1,5 +1,5 @@
-/* coordinator/hujson.c - see hujson.h */
-#include "coordinator/hujson.h"
+/* base/hujson.c - see hujson.h */
+#include "base/hujson.h"
 
 /* past the string that starts at i, or len when it does not end */
 static size_t skip_string(const char *s, size_t i, size_t len)

@@ -31,9 +31,21 @@ static size_t blank_block(char *s, size_t i, size_t len)
 	return i + 2;
 }
 
+/* One character outside texts and comments: a comma may trail only after a value. */
+static void step(char *s, size_t i, size_t none, size_t *comma, bool *after_value)
+{
+	if (s[i] == ' ' || s[i] == '\t' || s[i] == '\r' || s[i] == '\n')
+		return;
+	if ((s[i] == '}' || s[i] == ']') && *comma < none)
+		s[*comma] = ' ';
+	*comma = s[i] == ',' && *after_value ? i : none;
+	*after_value = !strchr(",:[{", s[i]);
+}
+
 bool hujson_plain(char *s, size_t len, size_t *at)
 {
 	size_t comma = len; /* the last comma, if only white space and comments follow it */
+	bool after_value = false;
 
 	for (size_t i = 0; i < len;) {
 		size_t start = i;
@@ -41,17 +53,13 @@ bool hujson_plain(char *s, size_t len, size_t *at)
 		if (s[i] == '"') {
 			i = skip_string(s, i, len);
 			comma = len;
+			after_value = true;
 		} else if (s[i] == '/' && i + 1 < len && s[i + 1] == '/') {
 			i = blank_line(s, i, len);
 		} else if (s[i] == '/' && i + 1 < len && s[i + 1] == '*') {
 			i = blank_block(s, i, len);
 		} else {
-			if ((s[i] == '}' || s[i] == ']') && comma < len)
-				s[comma] = ' ';
-			if (s[i] == ',')
-				comma = i;
-			else if (s[i] != ' ' && s[i] != '\t' && s[i] != '\r' && s[i] != '\n')
-				comma = len;
+			step(s, i, len, &comma, &after_value);
 			i++;
 		}
 		if (i > len) {

@@ -38,3 +38,17 @@ TEST(hujson_says_where_what_does_not_end_begins)
 		ck_assert_uint_eq(at, v[i].at);
 	}
 }
+
+TEST(hujson_takes_a_trailing_comma_only_after_a_value)
+{
+	static const char *const v[] = { "[,]", "{,}", "[1,,]", "{\"a\":,}" };
+
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		char text[16];
+		size_t at = 0;
+
+		ck_assert(bytes_to_str(bytes_str(v[i]), text, sizeof text));
+		ck_assert(hujson_plain(text, strlen(text), &at));
+		ck_assert_str_eq(text, v[i]); /* no JSON before, none after */
+	}
+}

@@ -102,7 +102,7 @@ const struct option option_table[] = {
           .help = "Directory of the state file `tailscaled.state`, in the format of the stock client, readable both ways. Absent: state in memory, the node is ephemeral." },
         ROW("TS_SOCKET", NULL, OPTION_TEXT, 0, "/tmp/tailscaled.sock", socket,
             "Unix socket of the local API, which `tailscale` and `tailpod` talk to."),
-        NUM("PORT", 0, "0", port, 65535, "UDP port of WireGuard; `--port` in TS_TAILSCALED_EXTRA_ARGS wins. 0: any."),
+        NUM("PORT", 0, "0", port, 65535, "UDP port of WireGuard; `--port` in TS_TAILSCALED_EXTRA_ARGS wins. 0: that of the last run if it is free, else any."),
         ROW("TS_PORT_MAPPING", NULL, OPTION_BOOL, OPTION_OURS, "false", port_mapping,
             "true: ask the default gateway for a port from outside, by NAT-PMP, PCP or UPnP, and offer it to peers: a node behind a home router is then reached directly by peers that its NAT would keep out. For hosts and containers in the host's network: the gateway of a container's own network is a bridge that has none of this. The port is given back at SIGTERM."),
         ROW("TS_MEMORY_LIMIT", NULL, OPTION_SIZE, OPTION_OURS, NULL, memory_limit,

@@ -38,6 +38,7 @@ enum {
 };
 
 #define STATE_HOME "_tailpod-home" /* decimal number of the home relay */
+#define STATE_PORT "_tailpod-port" /* decimal number of the UDP port of the last run */
 #define DEFAULT_SOCKET_DIR "/var/run/tailscale"
 #define DEFAULT_SOCKET DEFAULT_SOCKET_DIR "/tailscaled.sock"
 
@@ -517,6 +518,25 @@ static void fill_node(struct program *p, struct node_conf *c, const char *key)
 		c->home = region;
 }
 
+/* 0: none is known */
+static uint16_t kept_port(const struct program *p)
+{
+	struct bytes text;
+	uint16_t port;
+
+	return state_get(p->store.state, STATE_PORT, &text) && text_u16(text, &port) ? port : 0;
+}
+
+/* Stored with the login, soon after. */
+static void keep_port(struct program *p, uint16_t port)
+{
+	char text[8];
+
+	snprintf(text, sizeof text, "%u", port);
+	if (port != 0 && state_put(p->store.state, STATE_PORT, bytes_str(text)) < 0)
+		log_warn("state: the UDP port is not kept");
+}
+
 static int make_host(struct program *p, struct err *e)
 {
 	struct host_conf conf = { .loop = p->loop,
@@ -530,6 +550,7 @@ static int make_host(struct program *p, struct err *e)
 				  .ctx = p };
 	struct program_hostinfo info;
 	char *key = NULL;
+	bool is_kept;
 	int r = program_auth_key(p, &key, e);
 
 	if (r < 0)
@@ -538,6 +559,8 @@ static int make_host(struct program *p, struct err *e)
 	conf.node.hostinfo = *program_hostinfo(p, &info);
 	conf.port =
 	    (uint16_t)(p->options.daemon.port >= 0 ? p->options.daemon.port : (int)p->options.port);
+	conf.kept_port = kept_port(p);
+	is_kept = conf.port == 0;
 	p->host = host_new(&conf, e);
 	p->self.node = conf.node.node;
 	secret_wipe(&conf, sizeof conf);
@@ -546,6 +569,8 @@ static int make_host(struct program *p, struct err *e)
 	free(key);
 	if (!p->host)
 		return -EIO;
+	if (is_kept)
+		keep_port(p, host_port(p->host));
 	if (p->options.use_cached_netmap &&
 	    netmap_cache_load(p->store.netmap, node(p), loop_now(p->loop), loop_wall(), e) < 0)
 		log_warn("state: the cached netmap is not usable: %s", e->text);

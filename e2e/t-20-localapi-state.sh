@@ -114,6 +114,7 @@ until_ok 30 sh -c "[ \"\$(ip netns exec tp$ID-a $PEERS/tailscale --socket=$T/a.s
 [ "$(ts a ip -4)" = "$ip_a" ] || die "tailscaled has another address with our state"
 [ "$(nodes)" = "$before" ] || die "tailscaled registered anew with our state"
 ts a debug prefs | jq -e --arg u "$URL" '.ControlURL == $u and .WantRunning' > /dev/null || die "tailscaled reads other preferences"
+jq -e 'has("_tailpod-port") and has("_tailpod-disco")' "$T/a.state/tailscaled.state" > /dev/null || die "tailscaled dropped what is ours alone"
 say "tailscaled took our state over"
 # and we its own
 stop "$PID_a"

@@ -251,21 +251,31 @@ static void links_changed(void *ctx)
 	node_link_changed(h->node, loop_now(h->loop));
 }
 
+/* is_wish: another port will do when that one is taken */
+static struct udp *open_socket(struct host *h, int family, uint16_t port, bool is_wish,
+			       struct err *e)
+{
+	struct udp *u = udp_open(h->loop, family, port, &udp_ops, h, e);
+
+	if (!u && is_wish && port != 0)
+		u = udp_open(h->loop, family, 0, &udp_ops, h, e);
+	return u;
+}
+
 static bool open_sockets(struct host *h, const struct host_conf *conf, struct err *e)
 {
+	const bool is_wish = conf->port == 0;
+	uint16_t port = is_wish ? conf->kept_port : conf->port;
 	struct err e6 = { 0 };
 
 	if (conf->node.derp_only)
 		return true;
 	if (!conf->no_udp4)
-		h->udp4 = udp_open(h->loop, AF_INET, conf->port, &udp_ops, h, e);
+		h->udp4 = open_socket(h, AF_INET, port, is_wish, e);
+	if (h->udp4)
+		port = udp_port(h->udp4);
 	if (!conf->no_udp6)
-		h->udp6 = udp_open(h->loop, AF_INET6,
-				   conf->port ? conf->port : (h->udp4 ? udp_port(h->udp4) : 0),
-				   &udp_ops, h, &e6);
-	if (!h->udp6 && !conf->no_udp6 && h->udp4 &&
-	    conf->port == 0) /* the IPv4 socket's port may be taken there */
-		h->udp6 = udp_open(h->loop, AF_INET6, 0, &udp_ops, h, &e6);
+		h->udp6 = open_socket(h, AF_INET6, port, is_wish, &e6);
 	if (h->udp4 || h->udp6 || (conf->no_udp4 && conf->no_udp6))
 		return true;
 	if (conf->no_udp4)
@@ -453,6 +463,11 @@ void host_start(struct host *h)
 	publish_addresses(h);
 	node_start(h->node, loop_now(h->loop), loop_wall());
 	host_kick(h);
+}
+
+uint16_t host_port(const struct host *h)
+{
+	return h->udp4 ? udp_port(h->udp4) : h->udp6 ? udp_port(h->udp6) : 0;
 }
 
 bool host_leave(struct host *h)

@@ -37,7 +37,8 @@ struct host_ops { /* what the program hears; each may be NULL */
 struct host_conf {
 	struct loop *loop;
 	struct node_conf node;
-	uint16_t port; /* UDP; 0: any */
+	uint16_t port;      /* UDP; 0: kept_port when that is free, else any */
+	uint16_t kept_port; /* of an earlier run, 0: none. Peers send there until they hear more. */
 	bool no_udp4, no_udp6;
 	struct ip dest;      /* TS_DEST_IP; zero: loopback; the port stays the same */
 	bool exit_allow_lan; /* as host_set_exit_lan */
@@ -55,6 +56,8 @@ void host_free(struct host *h);
 void host_start(struct host *h);
 struct node *host_node(struct host *h);
 struct loop *host_loop(struct host *h);
+/* The UDP port, of the IPv4 socket if there is one; 0: no socket */
+uint16_t host_port(const struct host *h);
 /* Call after touching the node from outside a host callback: its effects are carried out at the end
  * of the turn. */
 void host_kick(struct host *h);

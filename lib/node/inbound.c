@@ -64,7 +64,8 @@ static void note_source(struct node *n, mono_t now, uint32_t peer, const struct 
 		path_note_udp(n->path, now, peer, from);
 }
 
-/* What came was under no session of ours. Who sent it says the relay, or a proven address. */
+/* What came was under no session of ours. Who sent it says the relay, or a proven address; after a
+ * restart none is proven yet, and control says who may be there. */
 static void note_unheard(struct node *n, mono_t now, const struct ipport *from,
 			 enum node_path_kind kind)
 {
@@ -72,7 +73,8 @@ static void note_unheard(struct node *n, mono_t now, const struct ipport *from,
 	uint16_t region;
 
 	if (kind == NODE_DERP ? node_relay_pseudo_parse(from, &peer, &region)
-			      : path_peer_at(n->path, from, &peer))
+			      : path_peer_at(n->path, from, &peer) ||
+				    path_peer_told(n->path, now, from, &peer))
 		wg_peer_unheard(n->wg, now, peer);
 }
 

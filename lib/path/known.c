@@ -62,6 +62,22 @@ const uint8_t *known_shared(struct path *p, struct known *k)
 	return k->shared;
 }
 
+bool path_peer_told(struct path *p, mono_t now, const struct ipport *from, uint32_t *peer)
+{
+	if (!mono_due(p->next_told, now))
+		return false;
+	p->next_told = mono_add(now, SPAN_MS(TOLD_GAP_MS));
+	for (size_t i = 0; i < p->cap_peers; i++) {
+		for (size_t j = 0; j < p->peers[i].n_eps; j++) {
+			if (ipport_eq(&p->peers[i].eps[j], from)) {
+				*peer = (uint32_t)i;
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
 uint16_t known_derp(const struct known *k)
 {
 	return k->heard_derp ? k->heard_derp : k->home_derp;

@@ -228,6 +228,28 @@ TEST(deleting_a_peer_takes_its_pings_and_packets_along)
 	world_free(w);
 }
 
+TEST(who_is_told_to_be_at_an_address_is_looked_up_four_times_a_second)
+{
+	struct world *w = world_new(false);
+	const struct ipport eps[3] = { at("192.0.2.1:1"), at("192.0.2.2:2"), at("192.0.2.2:1") };
+	uint32_t peer = 77;
+
+	peer_set(w, 1, 0, eps, 1);
+	peer_set(w, 5, 1, eps, 2);
+	ck_assert(!path_peer_told(w->p, w->now, &eps[2], &peer));
+	ck_assert_uint_eq(peer, 77);
+	w->now = mono_add(w->now, SPAN_MS(TOLD_GAP_MS - 1));
+	ck_assert(!path_peer_told(w->p, w->now, &eps[1], &peer)); /* too early to look */
+	w->now = mono_add(w->now, SPAN_MS(1));
+	ck_assert(path_peer_told(w->p, w->now, &eps[1], &peer));
+	ck_assert_uint_eq(peer, 5);
+	ck_assert(!path_peer_at(w->p, &eps[1], &peer)); /* which proves nothing */
+	path_peer_del(w->p, 5);
+	w->now = mono_add(w->now, SPAN_MS(TOLD_GAP_MS));
+	ck_assert(!path_peer_told(w->p, w->now, &eps[1], &peer));
+	world_free(w);
+}
+
 TEST(a_hostile_disco_key_of_low_order_costs_one_attempt_and_no_memory)
 {
 	struct world *w = world_new(false);

@@ -53,6 +53,7 @@ struct path *path_new(const struct path_conf *conf)
 	p->ping_oldest = p->ping_newest = p->ping_free = NO_PING;
 	p->own_at = LONG_AGO;
 	p->stun_wait_until = MONO_NEVER;
+	p->next_told = LONG_AGO;
 	queue_init(&p->out, sizeof(struct out), OUT_MAX);
 	queue_init(&p->events, sizeof(struct path_event), EVENTS_MAX);
 	return p;

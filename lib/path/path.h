@@ -43,6 +43,9 @@ MUST_USE int path_peer_set(struct path *p, mono_t now, uint32_t peer,
 void path_peer_del(struct path *p, uint32_t peer);
 /* the peer that a source address was bound to by a proven disco exchange; false: none */
 bool path_peer_at(const struct path *p, const struct ipport *from, uint32_t *peer);
+/* The same by the endpoints that control names, which prove nothing. Looks through all peers, so it
+ * does that once in TOLD_GAP_MS and says false in between. */
+bool path_peer_told(struct path *p, mono_t now, const struct ipport *from, uint32_t *peer);
 
 /* Own endpoints as published to control, in order; kept for CallMeMaybe. */
 void path_set_endpoints(struct path *p, mono_t now, const struct ipport *v, size_t n);

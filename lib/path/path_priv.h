@@ -42,6 +42,7 @@ enum { /* ours: what strangers and peers can make us hold, each tested at its li
        NARROW_S = 30,   /* until an address that failed is tried again */
        WHOLE_LEN = 1280 + 32, /* of a full WireGuard datagram */
        CALLED_TRUST_S = 1,    /* left to the best address when the peer calls */
+       TOLD_GAP_MS = 250,     /* between looks through the endpoints of all peers */
        STUN_WAIT_S = 6,       /* a call-me-maybe goes out without fresh endpoints after this */
 };
 
@@ -140,6 +141,7 @@ struct path {
 	size_t n_own;
 	mono_t own_at;
 	mono_t stun_wait_until; /* MONO_NEVER: nobody waits */
+	mono_t next_told;       /* path_peer_told looks again */
 	bool want_stun;
 
 	uint64_t drops[PATH_DROP_N];

@@ -4,6 +4,7 @@
 
 static const struct world_host easy_nat = { .mapping = NAT_ENDPOINT_INDEPENDENT,
 					    .filtering = NAT_FILTER_PORT };
+static const struct world_host open_host = { .mapping = NAT_NONE };
 static const struct world_host no_udp = { .no_udp = true };
 
 static struct world *tailnet(uint64_t seed, int n, const struct world_host *host)
@@ -282,6 +283,24 @@ TEST(a_node_that_restarts_with_a_new_disco_key_is_reached_at_once)
 		WORLD_CHECK(w, world_until(w, SPAN_S(10), world_running, 1, 0), "it does not run");
 		(void)flow(w, 0, 1);
 		(void)flow(w, 1, 0);
+		world_free(w);
+	}
+}
+
+TEST(a_node_that_was_killed_and_kept_its_port_is_reached_by_who_speaks_first)
+{
+	for (uint64_t seed = 1; seed <= 8; seed++) {
+		struct world *w = tailnet(seed, 2, &open_host);
+		int f = flow(w, 0, 1);
+
+		WORLD_CHECK(w, world_until(w, SPAN_S(10), world_direct, 0, 1), "not direct");
+		WORLD_CHECK(w, world_until(w, SPAN_S(10), world_located, 1, 0), "not located");
+		world_run(w, SPAN_S(15));
+		world_resume(w, 1);
+		world_run(w, SPAN_MS(100 * (int64_t)seed)); /* a heartbeat comes every three */
+		f = world_transfer(w, 0, 1, 1000);
+		WORLD_CHECK(w, world_until(w, SPAN_MS(1500), world_done, f, 0),
+			    "seed %d: %zu bytes came back", (int)seed, world_progress(w, f));
 		world_free(w);
 	}
 }

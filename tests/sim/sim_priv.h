@@ -87,7 +87,7 @@ struct sim_node {
 	int64_t
 	    forgot_at[WORLD_NODES_MAX]; /* when the node took that removed one from its netmap */
 	struct node *node;
-	struct key_priv machine, key;
+	struct key_priv machine, key, disco;
 	struct key_pub pub;
 	struct ip addr, addr6; /* of the host; zero: it has not that family */
 	int box;               /* that it is behind; -1: none */

@@ -325,7 +325,7 @@ static void tell_addresses(struct world *w, struct sim_node *n)
 			   n->family != WORLD_IPV4 ? SIM_PORT : 0);
 }
 
-static void birth(struct world *w, int i, bool keep_netmap)
+static void birth(struct world *w, int i, bool keep_netmap, bool keep_disco)
 {
 	struct sim_node *n = &w->nodes[i];
 	char name[16];
@@ -342,7 +342,9 @@ static void birth(struct world *w, int i, bool keep_netmap)
 
 	present_node = i;
 	snprintf(name, sizeof name, "node%d", i);
-	key_gen(&conf.disco, &w->rng.rng);
+	if (!keep_disco)
+		key_gen(&n->disco, &w->rng.rng);
+	conf.disco = n->disco;
 	n->node = node_new(&conf, &e);
 	WORLD_CHECK(w, n->node != NULL, "%s", e.text);
 	tell_addresses(w, n);
@@ -396,7 +398,7 @@ int world_add(struct world *w, const struct world_host *host)
 		   : n->family == WORLD_IPV6 ? "IPv6"
 					     : "both families",
 		   n->udp ? "" : ", no UDP", host->mtu);
-	birth(w, i, false);
+	birth(w, i, false, false);
 	return i;
 }
 
@@ -416,7 +418,14 @@ void world_restart(struct world *w, int i, bool keep_netmap)
 	if (w->nodes[i].node)
 		world_stop(w, i);
 	world_note(w, "node %d starts %s its netmap", i, keep_netmap ? "with" : "without");
-	birth(w, i, keep_netmap);
+	birth(w, i, keep_netmap, false);
+}
+
+void world_resume(struct world *w, int i)
+{
+	world_stop(w, i);
+	world_note(w, "node %d starts with all it stored", i);
+	birth(w, i, true, true);
 }
 
 void world_move(struct world *w, int i)

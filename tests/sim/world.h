@@ -132,6 +132,8 @@ void world_rebind(struct world *w,
 		  int i); /* its NAT gets a new address and forgets; nobody tells */
 void world_restart(struct world *w, int i,
 		   bool keep_netmap); /* same machine and node key, new disco key */
+/* Killed and started again at once, with all that ours keeps: keys, netmap, address and port. */
+void world_resume(struct world *w, int i);
 /* Deleted at control; its process goes on. false: control's disk failed, and whether it is deleted
  * is seen by trying again. */
 bool world_remove(struct world *w, int i);

@@ -10,9 +10,8 @@
 #include <unistd.h>
 
 #include "host/host_priv.h"
-#include "os/file.h"
 #include "os/listen.h"
-#include "tests/harness.h"
+#include "tests/host_fixture.h"
 #include "wire/dns.h"
 #include "wire/http1.h"
 
@@ -26,11 +25,7 @@ enum manner {
 };
 static enum manner manner;
 static size_t n_accepted, n_asked;
-static struct loop *loop;
-static struct host *host;
-static struct resolver *resolver;
-static struct tls_client *client;
-static struct tls_server *tls;
+static struct tls_server *tls_end;
 static struct listener *listener;
 static struct udp *udp;
 static bool udp_answers;
@@ -156,7 +151,7 @@ static void accepted(void *ctx, int fd, const struct ipport *from)
 	n_accepted++;
 	buf_init(&c->in, 1 << 16);
 	buf_init(&c->out, 1 << 16);
-	c->s = stream_adopt_tls(loop, fd, tls, SPAN_S(10), &ops, c);
+	c->s = stream_adopt_tls(loop, fd, tls_end, SPAN_S(10), &ops, c);
 	ck_assert_ptr_nonnull(c->s);
 }
 
@@ -178,8 +173,6 @@ static const struct udp_ops udp_ops = { .recv = on_datagrams };
 
 static void doh_world_init(struct loop *l, enum manner how)
 {
-	static const struct host_ops none;
-	struct host_conf hc = { .ops = &none };
 	char cert[96], key[96];
 	struct tls_client_conf tc = { .ca_file = cert };
 	struct err e = { 0 };
@@ -190,28 +183,18 @@ static void doh_world_init(struct loop *l, enum manner how)
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	snprintf(cert, sizeof cert, "%s/c", dir);
 	snprintf(key, sizeof key, "%s/k", dir);
-	tls = tls_server_new_self("127.0.0.1", &e);
+	tls_end = tls_server_new_self("127.0.0.1", &e);
+	ck_assert_msg(tls_end != NULL, "%s", e.text);
+	ck_assert_int_eq(tls_server_save(tls_end, cert, key, &e), 0);
+	tls = tls_client_new(&tc, &e);
 	ck_assert_msg(tls != NULL, "%s", e.text);
-	ck_assert_int_eq(tls_server_save(tls, cert, key, &e), 0);
-	client = tls_client_new(&tc, &e);
-	ck_assert_msg(client != NULL, "%s", e.text);
 	resolver = resolver_new(loop, NULL);
 	listener = listen_tcp(loop, "127.0.0.1:0", accepted, NULL, &e);
 	ck_assert_msg(listener != NULL, "%s", e.text);
 	udp = udp_open(loop, AF_INET, 0, &udp_ops, NULL, &e);
 	ck_assert_msg(udp != NULL, "%s", e.text);
 	snprintf(url, sizeof url, "https://127.0.0.1:%u/q", listener_port(listener));
-	hc.loop = loop;
-	hc.resolver = resolver;
-	hc.tls = client;
-	hc.node.rng = &os_rng;
-	hc.node.control_url = "http://127.0.0.1:9";
-	hc.node.hostinfo.hostname = "test";
-	key_gen(&hc.node.machine, &os_rng);
-	key_gen(&hc.node.node, &os_rng);
-	key_gen(&hc.node.disco, &os_rng);
-	host = host_new(&hc, &e);
-	ck_assert_msg(host != NULL, "%s", e.text);
+	host_fixture_make();
 }
 
 static void doh_world_fini(void) /* the loop stays */
@@ -222,8 +205,8 @@ static void doh_world_fini(void) /* the loop stays */
 	for (int i = 0; i < 20; i++) /* the server's ends see it */
 		loop_turn(loop, SPAN_MS(5));
 	resolver_free(resolver);
-	tls_client_free(client);
-	tls_server_free(tls);
+	tls_client_free(tls);
+	tls_server_free(tls_end);
 	for (const char *name = "ck"; *name; name++) {
 		char path[sizeof dir + 2];
 

@@ -2,8 +2,6 @@
 #include "host/httpd.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,6 +10,7 @@
 
 #include "os/loop.h"
 #include "tests/harness.h"
+#include "tests/loopback.h"
 
 enum { BODY_MAX = 1000, ANSWER_MAX = 100000 };
 
@@ -66,18 +65,6 @@ static void stop(void)
 	loop_free(loop);
 }
 
-static int dial(void)
-{
-	struct sockaddr_in sa = { .sin_family = AF_INET,
-				  .sin_port = htons(httpd_port(httpd)),
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&sa, sizeof sa), 0);
-	ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-	return fd;
-}
-
 static void put(int fd, const char *text)
 {
 	ck_assert_int_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
@@ -124,7 +111,7 @@ TEST(requests_on_one_connection_are_answered_in_order_also_pipelined)
 	int fd;
 
 	start();
-	fd = dial();
+	fd = loopback_dial(httpd_port(httpd));
 	put(fd, "GET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /echo HTTP/1.1\r\nHost: "
 		"x\r\nContent-Length: 3\r\n\r\nabcGET /b HTTP/1.1\r\nHost: x\r\n\r\n");
 	check(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n/a"
@@ -142,7 +129,7 @@ TEST(a_body_may_come_in_pieces_chunked_and_after_100_continue)
 	int fd;
 
 	start();
-	fd = dial();
+	fd = loopback_dial(httpd_port(httpd));
 	/* a long field, so that the input moves while the body comes */
 	snprintf(head, sizeof head,
 		 "POST /echo HTTP/1.1\r\nHost: x\r\nX-Long: %08000d\r\nExpect: 100-continue\r\n"
@@ -176,19 +163,19 @@ TEST(what_is_too_large_or_malformed_is_refused_and_closed)
 
 	start();
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		fd = dial();
+		fd = loopback_dial(httpd_port(httpd));
 		put(fd, rows[i].in);
 		check(fd, rows[i].out);
 		close(fd);
 	}
-	fd = dial();
+	fd = loopback_dial(httpd_port(httpd));
 	snprintf(big, sizeof big,
 		 "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%0*d", BODY_MAX + 1,
 		 BODY_MAX + 1, 0);
 	put(fd, big);
 	check(fd, "HTTP/1.1 413 ");
 	close(fd);
-	fd = dial(); /* exactly the limit */
+	fd = loopback_dial(httpd_port(httpd)); /* exactly the limit */
 	snprintf(big, sizeof big,
 		 "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%0*d", BODY_MAX,
 		 BODY_MAX, 0);
@@ -204,13 +191,13 @@ TEST(a_head_request_gets_no_body_and_http_1_0_the_end_of_the_connection)
 	int fd;
 
 	start();
-	fd = dial();
+	fd = loopback_dial(httpd_port(httpd));
 	put(fd, "HEAD /abc HTTP/1.1\r\nHost: x\r\n\r\n");
 	check(fd, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
 	turn(3);
 	ck_assert_int_lt(recv(fd, &c, 1, 0), 0);
 	close(fd);
-	fd = dial();
+	fd = loopback_dial(httpd_port(httpd));
 	put(fd, "GET /abc HTTP/1.0\r\n\r\n");
 	check(fd, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\n/abc");
 	ck_assert(has_ended(fd));
@@ -223,7 +210,7 @@ TEST(an_answer_may_come_later_and_a_client_that_left_is_told)
 	int fd;
 
 	start();
-	fd = dial();
+	fd = loopback_dial(httpd_port(httpd));
 	put(fd, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n");
 	for (int i = 0; i < 200 && !held; i++)
 		turn(1);
@@ -250,7 +237,7 @@ TEST(a_stream_that_ends_leaves_the_connection_for_the_next_request)
 	int fd;
 
 	start();
-	fd = dial();
+	fd = loopback_dial(httpd_port(httpd));
 	put(fd, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
 	for (int i = 0; i < 200 && !held; i++)
 		turn(1);
@@ -272,7 +259,7 @@ TEST(a_reader_that_is_too_slow_is_cut_off)
 	int fd, i;
 
 	start();
-	fd = dial();
+	fd = loopback_dial(httpd_port(httpd));
 	put(fd, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
 	for (i = 0; i < 200 && !held; i++)
 		turn(1);
@@ -293,14 +280,14 @@ TEST(silent_connections_make_room_for_one_that_asks)
 
 	start();
 	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
-		fd[i] = dial();
+		fd[i] = loopback_dial(httpd_port(httpd));
 		if (i % 64 == 0)
 			turn(1);
 	}
 	put(fd[0], "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n"); /* at work: it keeps its place */
 	put(fd[1], "GET /unfinished");
 	turn(3);
-	late = dial();
+	late = loopback_dial(httpd_port(httpd));
 	put(late, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
 	check(late, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n/a");
 	ck_assert(has_ended(fd[1])); /* it came first of those without a request */
@@ -322,13 +309,13 @@ TEST(with_every_connection_at_work_the_next_waits_until_one_is_done)
 	start();
 	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
 		held = NULL;
-		fd[i] = dial();
+		fd[i] = loopback_dial(httpd_port(httpd));
 		put(fd[i], "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
 		for (int k = 0; k < 1000 && !held; k++)
 			turn(1);
 		ck_assert_ptr_nonnull(all[i] = held);
 	}
-	late = dial();
+	late = loopback_dial(httpd_port(httpd));
 	put(late, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
 	turn(5);
 	ck_assert_int_eq(recv(late, &c, 1, 0), -1);

@@ -10,21 +10,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "os/file.h"
-#include "os/loop.h"
-#include "os/resolve.h"
-#include "os/tls.h"
-#include "tests/harness.h"
+#include "tests/host_fixture.h"
 #include "wire/checksum.h"
 #include "wire/dns.h"
 #include "wire/ip4.h"
 #include "wire/packet.h"
 #include "wire/udp.h"
 
-static struct loop *loop;
-static struct host *host;
-static struct resolver *resolver;
-static struct tls_client *tls;
 static int n_done;
 static struct ip got[8];
 static size_t n_got;
@@ -32,58 +24,14 @@ static size_t n_got;
 static const struct ip own = { { [10] = 0xff, [11] = 0xff, 100, 64, 0, 1 } };
 static const struct ip peer = { { [10] = 0xff, [11] = 0xff, 100, 64, 0, 2 } };
 static const struct ip other = { { [10] = 0xff, [11] = 0xff, 100, 64, 0, 3 } };
-/* %s: addresses of the peer; the resolver of corp.test */
-static const char map[] =
-    "{\"Node\":{\"ID\":1,\"StableID\":\"n1\",\"Name\":\"a.tail.test.\",\"Key\":\"nodekey:"
-    "1111111111111111111111111111111111111111111111111111111111111111\","
-    "\"Addresses\":[\"100.64.0.1/32\"],\"MachineAuthorized\":true},\"Peers\":[{\"ID\":2,"
-    "\"StableID\":\"n2\",\"Name\":\"b.tail.test.\",\"Key\":\"nodekey:"
-    "2222222222222222222222222222222222222222222222222222222222222222\","
-    "\"Addresses\":[%s]}],\"DNSConfig\":{\"Domains\":[\"tail.test\"],\"Proxied\":true,"
-    "\"Routes\":{\"corp.test\":[{\"Addr\":\"%s\"}]}}}";
 static const char peers[] = "\"100.64.0.2/32\",\"100.64.0.3/32\"";
 
 static void start(const char *addresses, const char *server)
 {
-	static const struct host_ops ops;
-	struct host_conf hc = { .ops = &ops };
-	struct err e = { 0 };
-	char text[1024];
-
-	loop = loop_new();
-	resolver = resolver_new(loop, NULL);
-	tls = tls_client_new(NULL, &e);
-	hc.loop = loop;
-	hc.resolver = resolver;
-	hc.tls = tls;
-	hc.node.rng = &os_rng;
-	hc.node.control_url = "http://127.0.0.1:9";
-	hc.node.hostinfo.hostname = "test";
-	key_gen(&hc.node.machine, &os_rng);
-	key_gen(&hc.node.node, &os_rng);
-	key_gen(&hc.node.disco, &os_rng);
-	host = host_new(&hc, &e);
-	ck_assert_msg(host != NULL, "%s", e.text);
-	snprintf(text, sizeof text, map, addresses, server);
-	ck_assert_msg(node_load_netmap(host_node(host), loop_now(loop), loop_wall(),
-				       bytes_str(text), &e) == 0,
-		      "%s", e.text);
+	host_fixture_init();
+	host_fixture_load_pair(addresses, server);
 	host_start(host);
 	loop_turn(loop, SPAN_MS(0));
-}
-
-static void stop(void)
-{
-	host_free(host);
-	resolver_free(resolver);
-	tls_client_free(tls);
-	loop_free(loop);
-}
-
-static void turn(int n)
-{
-	while (n-- > 0)
-		loop_turn(loop, SPAN_MS(2));
 }
 
 static void done(void *ctx, const struct ip *v, size_t n)
@@ -92,11 +40,6 @@ static void done(void *ctx, const struct ip *v, size_t n)
 	n_done++;
 	n_got = MIN_OF(n, ARRAY_LEN(got));
 	memcpy(got, v, n_got * sizeof *v);
-}
-
-static struct netstack *stack(void)
-{
-	return node_netstack(host_node(host));
 }
 
 /* --- the resolver --- */
@@ -171,16 +114,16 @@ TEST(names_of_the_tailnet_are_answered_from_the_map_and_asked_of_nobody)
 	start(peers, "100.64.0.2");
 	ck_assert_ptr_nonnull(host_lookup(host, "b.tail.test", done, NULL));
 	ck_assert_int_eq(n_done, 0); /* never before the call returns */
-	turn(2);
+	turns(2);
 	ck_assert_int_eq(n_done, 1);
 	ck_assert(n_got == 2 && ip_eq(&got[0], &peer));
 	ck_assert_ptr_nonnull(host_lookup(host, "b", done, NULL));
 	ck_assert_ptr_nonnull(host_lookup(host, "nobody.tail.test.", done, NULL));
 	ck_assert_uint_eq(pull_queries(q, ARRAY_LEN(q)), 0);
-	turn(2);
+	turns(2);
 	ck_assert_int_eq(n_done, 3);
 	ck_assert_uint_eq(n_got, 0); /* the last: there is no such name */
-	stop();
+	host_fixture_fini();
 }
 
 TEST(a_resolver_in_the_tailnet_is_asked_through_it_and_only_its_own_answers_count)
@@ -198,17 +141,17 @@ TEST(a_resolver_in_the_tailnet_is_asked_through_it_and_only_its_own_answers_coun
 	guess = q[0];
 	guess.id = (uint16_t)(q[0].id + 7);
 	answer(&guess, &peer, "db.corp.test", &wrong);
-	turn(2);
+	turns(2);
 	ck_assert_int_eq(n_done, 0);
 	answer(&q[0], &peer, "DB.corp.test", &right);
 	answer(&q[0], &peer, "db.corp.test", &wrong); /* it has answered that */
-	turn(2);
+	turns(2);
 	ck_assert_int_eq(n_done, 0); /* the other family may still come */
 	answer(&q[1], &peer, "db.corp.test", NULL);
-	turn(2);
+	turns(2);
 	ck_assert_int_eq(n_done, 1);
 	ck_assert(n_got == 1 && ip_eq(&got[0], &right));
-	stop();
+	host_fixture_fini();
 }
 
 static void ignore(void *ctx, const struct ipport *remote, struct bytes data)
@@ -235,12 +178,12 @@ TEST(a_name_for_a_resolver_in_the_tailnet_never_leaves_by_the_ordinary_network)
 	while (host_udp_open(host, ignore, NULL, &e)) /* no port is left for the question */
 		;
 	ck_assert_ptr_nonnull(host_lookup(host, "db.corp.test", done, NULL));
-	turn(5);
+	turns(5);
 	ck_assert_int_lt(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
 	ck_assert_int_eq(n_done, 1);
 	ck_assert_uint_eq(n_got, 0);
 	close(fd);
-	stop();
+	host_fixture_fini();
 }
 
 TEST(a_resolver_of_the_tailnet_that_is_away_is_not_looked_for_elsewhere)
@@ -252,7 +195,7 @@ TEST(a_resolver_of_the_tailnet_that_is_away_is_not_looked_for_elsewhere)
 	l = host_lookup(host, "db.corp.test", done, NULL);
 	ck_assert_uint_eq(pull_queries(q, ARRAY_LEN(q)), 2); /* which WireGuard drops */
 	host_lookup_cancel(l);
-	stop();
+	host_fixture_fini();
 }
 
 TEST(a_look_up_may_be_cancelled_at_any_time)
@@ -266,10 +209,10 @@ TEST(a_look_up_may_be_cancelled_at_any_time)
 	l = host_lookup(host, "db.corp.test", done, NULL);
 	ck_assert_uint_eq(pull_queries(q, ARRAY_LEN(q)), 2);
 	answer(&q[0], &peer, "db.corp.test", &right);
-	turn(1);
+	turns(1);
 	host_lookup_cancel(l);
 	answer(&q[1], &peer, "db.corp.test", NULL);
-	turn(3);
+	turns(3);
 	ck_assert_int_eq(n_done, 0);
-	stop();
+	host_fixture_fini();
 }

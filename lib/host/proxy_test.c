@@ -6,51 +6,26 @@
  */
 #include "host/proxy.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "host/pipe.h"
-#include "os/file.h"
-#include "os/loop.h"
-#include "os/resolve.h"
-#include "os/tls.h"
-#include "tests/harness.h"
+#include "tests/host_fixture.h"
+#include "tests/loopback.h"
 
-static struct loop *loop;
-static struct host *host;
 static struct proxy_server *server;
-static struct resolver *resolver;
-static struct tls_client *tls;
 static struct proxy_stat stat;
 
 static void start(bool tailnet_only)
 {
-	static const struct host_ops ops;
-	struct host_conf hc = { .ops = &ops };
 	struct proxy_conf pc = { .socks5 = "127.0.0.1:0",
 				 .http = "127.0.0.1:0",
 				 .tailnet_only = tailnet_only };
 	struct err e = { 0 };
 
-	loop = loop_new();
-	resolver = resolver_new(loop, NULL);
-	tls = tls_client_new(NULL, &e);
-	hc.loop = loop;
-	hc.resolver = resolver;
-	hc.tls = tls;
-	hc.node.rng = &os_rng;
-	hc.node.control_url = "http://127.0.0.1:9";
-	hc.node.hostinfo.hostname = "test";
-	key_gen(&hc.node.machine, &os_rng);
-	key_gen(&hc.node.node, &os_rng);
-	key_gen(&hc.node.disco, &os_rng);
-	host = host_new(&hc, &e);
-	ck_assert_msg(host != NULL, "%s", e.text);
+	host_fixture_init();
 	pc.host = host;
 	server = proxy_server_new(&pc, &e);
 	ck_assert_msg(server != NULL, "%s", e.text);
@@ -60,41 +35,7 @@ static void start(bool tailnet_only)
 static void stop(void)
 {
 	proxy_server_free(server);
-	host_free(host);
-	resolver_free(resolver);
-	tls_client_free(tls);
-	loop_free(loop);
-}
-
-static struct sockaddr_in loopback(uint16_t port)
-{
-	return (struct sockaddr_in){ .sin_family = AF_INET,
-				     .sin_port = htons(port),
-				     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-}
-
-static int dial(uint16_t port)
-{
-	struct sockaddr_in sa = loopback(port);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&sa, sizeof sa), 0);
-	ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-	return fd;
-}
-
-static int listen_on(int type, uint16_t *port)
-{
-	struct sockaddr_in sa = loopback(0);
-	socklen_t len = sizeof sa;
-	int fd = socket(AF_INET, type | SOCK_NONBLOCK, 0);
-
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&sa, sizeof sa), 0);
-	if (type == SOCK_STREAM)
-		ck_assert_int_eq(listen(fd, 8), 0);
-	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
-	*port = ntohs(sa.sin_port);
-	return fd;
+	host_fixture_fini();
 }
 
 /* Turns the loop until n bytes have come; 0 bytes wanted: until the end of the stream. */
@@ -183,10 +124,10 @@ TEST(socks5_connect_carries_both_ways_and_each_end_by_itself)
 {
 	uint8_t reply[10], buf[8];
 	uint16_t port;
-	int lfd = listen_on(SOCK_STREAM, &port), c, b;
+	int lfd = loopback_listen(SOCK_STREAM, &port), c, b;
 
 	start(false);
-	c = dial(stat.socks5_port);
+	c = loopback_dial(stat.socks5_port);
 	ck_assert_uint_eq(socks(c, 1, local, port, reply), 0);
 	ck_bytes_eq(reply + 4, local, 4); /* the bound address */
 	b = accept_one(lfd);
@@ -212,18 +153,19 @@ TEST(socks5_tells_why_a_destination_is_not_reached)
 	static const uint8_t nobody[4] = { 100, 64, 9, 9 };
 	uint8_t reply[10];
 	uint16_t port;
-	int lfd = listen_on(SOCK_STREAM, &port), c;
+	int lfd = loopback_listen(SOCK_STREAM, &port), c;
 
 	close(lfd); /* nobody listens there now */
 	start(false);
-	c = dial(stat.socks5_port);
+	c = loopback_dial(stat.socks5_port);
 	ck_assert_uint_eq(socks(c, 1, local, port, reply), 5);
 	ck_assert_uint_eq(get(c, reply, 0), 0);
 	close(c);
-	c = dial(stat.socks5_port); /* of the tailnet's range, and nobody's: never tried outside */
+	c = loopback_dial(
+	    stat.socks5_port); /* of the tailnet's range, and nobody's: never tried outside */
 	ck_assert_uint_eq(socks(c, 1, nobody, 80, reply), 4);
 	close(c);
-	c = dial(stat.socks5_port);
+	c = loopback_dial(stat.socks5_port);
 	ck_assert_uint_eq(socks(c, 2, local, port, reply), 7);
 	close(c);
 	stop();
@@ -233,13 +175,13 @@ TEST(with_the_switch_nothing_outside_the_tailnet_is_dialled)
 {
 	uint8_t reply[10];
 	uint16_t port;
-	int lfd = listen_on(SOCK_STREAM, &port), c;
+	int lfd = loopback_listen(SOCK_STREAM, &port), c;
 
 	start(true);
-	c = dial(stat.socks5_port);
+	c = loopback_dial(stat.socks5_port);
 	ck_assert_uint_eq(socks(c, 1, local, port, reply), 2);
 	close(c);
-	c = dial(stat.http_port);
+	c = loopback_dial(stat.http_port);
 	put_text(c, "CONNECT 127.0.0.1:80 HTTP/1.1\r\nHost: x\r\n\r\n");
 	check_text(c, "HTTP/1.1 403 ");
 	ck_assert_int_lt(accept(lfd, NULL, NULL), 0);
@@ -252,10 +194,10 @@ TEST(http_connect_becomes_a_tunnel_with_early_bytes)
 {
 	char req[128];
 	uint16_t port;
-	int lfd = listen_on(SOCK_STREAM, &port), c, b;
+	int lfd = loopback_listen(SOCK_STREAM, &port), c, b;
 
 	start(false);
-	c = dial(stat.http_port);
+	c = loopback_dial(stat.http_port);
 	snprintf(req, sizeof req, "CONNECT 127.0.0.1:%u HTTP/1.1\r\nHost: x\r\n\r\nearly", port);
 	put_text(c, req);
 	b = accept_one(lfd);
@@ -273,10 +215,10 @@ TEST(http_requests_are_forwarded_one_after_the_other_on_one_connection)
 {
 	char req[128], want[128];
 	uint16_t port;
-	int lfd = listen_on(SOCK_STREAM, &port), c, b;
+	int lfd = loopback_listen(SOCK_STREAM, &port), c, b;
 
 	start(false);
-	c = dial(stat.http_port);
+	c = loopback_dial(stat.http_port);
 	for (int i = 0; i < 3; i++) {
 		snprintf(req, sizeof req, "GET http://127.0.0.1:%u/%d HTTP/1.1\r\nHost: x\r\n\r\n",
 			 port, i);
@@ -301,11 +243,11 @@ TEST(a_refused_back_end_is_a_bad_gateway)
 {
 	char req[128];
 	uint16_t port;
-	int lfd = listen_on(SOCK_STREAM, &port), c;
+	int lfd = loopback_listen(SOCK_STREAM, &port), c;
 
 	close(lfd);
 	start(false);
-	c = dial(stat.http_port);
+	c = loopback_dial(stat.http_port);
 	snprintf(req, sizeof req, "GET http://127.0.0.1:%u/ HTTP/1.1\r\nHost: x\r\n\r\n", port);
 	put_text(c, req);
 	check_text(c, "HTTP/1.1 502 ");
@@ -319,11 +261,11 @@ TEST(udp_associate_relays_datagrams_and_ends_with_its_connection)
 	uint16_t port, mine;
 	struct sockaddr_in relay, from;
 	socklen_t len = sizeof from;
-	int echo = listen_on(SOCK_DGRAM, &port), u = listen_on(SOCK_DGRAM, &mine), c;
+	int echo = loopback_listen(SOCK_DGRAM, &port), u = loopback_listen(SOCK_DGRAM, &mine), c;
 	ssize_t n = -1;
 
 	start(false);
-	c = dial(stat.socks5_port);
+	c = loopback_dial(stat.socks5_port);
 	ck_assert_uint_eq(socks(c, 3, (const uint8_t[4]){ 0 }, 0, reply), 0);
 	relay = loopback((uint16_t)(reply[8] << 8 | reply[9]));
 	in[8] = (uint8_t)(port >> 8);
@@ -359,10 +301,10 @@ TEST(a_megabyte_each_way_through_a_pipe_arrives_whole_while_the_reader_is_slow)
 	uint8_t reply[10], buf[4096];
 	size_t sent = 0, got = 0;
 	uint16_t port;
-	int lfd = listen_on(SOCK_STREAM, &port), c, b;
+	int lfd = loopback_listen(SOCK_STREAM, &port), c, b;
 
 	start(false);
-	c = dial(stat.socks5_port);
+	c = loopback_dial(stat.socks5_port);
 	ck_assert_uint_eq(socks(c, 1, local, port, reply), 0);
 	b = accept_one(lfd);
 	for (int i = 0; i < 200000 && got < TOTAL; i++) {

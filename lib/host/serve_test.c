@@ -10,16 +10,11 @@
 #include <unistd.h>
 
 #include "host/host_priv.h"
-#include "os/file.h"
 #include "os/listen.h"
-#include "tests/harness.h"
+#include "tests/host_fixture.h"
 
-static struct loop *loop;
-static struct host *host;
 static struct netstack *ours, *theirs;
 static struct serve_server *server;
-static struct resolver *resolver;
-static struct tls_client *tls;
 static char dir[64], said[1 << 16];
 static size_t said_len;
 static enum ns_end ended;
@@ -177,32 +172,15 @@ static void talk(uint16_t port, const char *text, const char *want)
 
 static void begin(void)
 {
-	static const struct host_ops none;
-	struct host_conf hc = { .ops = &none };
 	struct netstack_conf nc = { .rng = &os_rng, .mtu = 1280 };
 	const struct ip their_ip = ip_v4(100, 64, 0, 2);
 	struct serve_server_conf sc;
-	struct err e = { 0 };
 
 	snprintf(dir, sizeof dir, "/tmp/host-serve-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
-	loop = loop_new();
-	resolver = resolver_new(loop, NULL);
-	tls = tls_client_new(NULL, &e);
-	hc.loop = loop;
-	hc.resolver = resolver;
-	hc.tls = tls;
-	hc.node.rng = &os_rng;
-	hc.node.control_url = "http://127.0.0.1:9";
-	hc.node.hostinfo.hostname = "web";
-	key_gen(&hc.node.machine, &os_rng);
-	key_gen(&hc.node.node, &os_rng);
-	key_gen(&hc.node.disco, &os_rng);
-	host = host_new(&hc, &e);
-	ck_assert_msg(host != NULL, "%s", e.text);
-	ck_assert_int_eq(
-	    node_load_netmap(host_node(host), loop_now(loop), loop_wall(), bytes_str(map), &e), 0);
-	ours = node_netstack(host_node(host));
+	host_fixture_init();
+	host_fixture_load(map);
+	ours = stack();
 	theirs = netstack_new(&nc);
 	ck_assert_int_eq(netstack_addr_add(theirs, &their_ip), 0);
 	sc = (struct serve_server_conf){ .host = host,
@@ -229,13 +207,9 @@ static void end(void)
 	char command[96];
 
 	serve_server_free(server);
-	host_free(host);
 	netstack_free(theirs);
-	resolver_free(resolver);
-	tls_client_free(tls);
-	for (int i = 0; i < 5; i++)
-		loop_turn(loop, SPAN_MS(1));
-	loop_free(loop);
+	turns(5);
+	host_fixture_fini();
 	snprintf(command, sizeof command, "rm -r %s", dir);
 	ck_assert_int_eq(system(command), 0);
 }

@@ -6,13 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "host/host.h"
-#include "os/file.h"
-#include "os/loop.h"
-#include "os/resolve.h"
 #include "os/stream.h"
-#include "os/tls.h"
-#include "tests/harness.h"
+#include "tests/host_fixture.h"
 #include "wire/checksum.h"
 #include "wire/ip4.h"
 #include "wire/packet.h"
@@ -20,68 +15,18 @@
 
 enum { PEER_ISS = 1000 };
 
-static struct loop *loop;
-static struct host *host;
-static struct resolver *resolver;
-static struct tls_client *tls;
 static struct ns_id flow;
 static int n_done;
 static struct tcp_head syn; /* what we sent */
 
 static const struct ip own = { { [10] = 0xff, [11] = 0xff, 100, 64, 0, 1 } };
 static const struct ip peer = { { [10] = 0xff, [11] = 0xff, 100, 64, 0, 2 } };
-static const char map[] =
-    "{\"Node\":{\"ID\":1,\"StableID\":\"n1\",\"Name\":\"a.tail.test.\",\"Key\":\"nodekey:"
-    "1111111111111111111111111111111111111111111111111111111111111111\","
-    "\"Addresses\":[\"100.64.0.1/32\"],\"MachineAuthorized\":true},\"Peers\":[{\"ID\":2,"
-    "\"StableID\":\"n2\",\"Name\":\"b.tail.test.\",\"Key\":\"nodekey:"
-    "2222222222222222222222222222222222222222222222222222222222222222\","
-    "\"Addresses\":[\"100.64.0.2/32\"]}]}";
-
 static void start(void)
 {
-	static const struct host_ops ops;
-	struct host_conf hc = { .ops = &ops };
-	struct err e = { 0 };
-
-	loop = loop_new();
-	resolver = resolver_new(loop, NULL);
-	tls = tls_client_new(NULL, &e);
-	hc.loop = loop;
-	hc.resolver = resolver;
-	hc.tls = tls;
-	hc.node.rng = &os_rng;
-	hc.node.control_url = "http://127.0.0.1:9";
-	hc.node.hostinfo.hostname = "test";
-	key_gen(&hc.node.machine, &os_rng);
-	key_gen(&hc.node.node, &os_rng);
-	key_gen(&hc.node.disco, &os_rng);
-	host = host_new(&hc, &e);
-	ck_assert_msg(host != NULL, "%s", e.text);
-	ck_assert_msg(
-	    node_load_netmap(host_node(host), loop_now(loop), loop_wall(), bytes_str(map), &e) == 0,
-	    "%s", e.text);
+	host_fixture_init();
+	host_fixture_load_pair("\"100.64.0.2/32\"", NULL);
 	host_start(host);
 	loop_turn(loop, SPAN_MS(0));
-}
-
-static void stop(void)
-{
-	host_free(host);
-	resolver_free(resolver);
-	tls_client_free(tls);
-	loop_free(loop);
-}
-
-static void turn(int n)
-{
-	while (n-- > 0)
-		loop_turn(loop, SPAN_MS(2));
-}
-
-static struct netstack *stack(void)
-{
-	return node_netstack(host_node(host));
 }
 
 /* A segment of the peer; sequence numbers are relative to both initial ones. */
@@ -167,7 +112,7 @@ static int join(int *ret)
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
 	s = stream_adopt(loop, fd[0], &hold, NULL);
 	ck_assert_ptr_nonnull(s);
-	turn(1);
+	turns(1);
 	*ret = host_splice(host, flow, s, bytes_of(NULL, 0));
 	return fd[1];
 }
@@ -180,20 +125,20 @@ TEST(what_a_peer_sends_before_the_flow_is_joined_waits_for_it)
 	start();
 	begin_connect();
 	from_peer(TCP_SYN | TCP_ACK, 0, "");
-	turn(2);
+	turns(2);
 	ck_assert_int_eq(n_done, 1);
 	from_peer(TCP_ACK | TCP_PSH, 1, "banner"); /* the client has not taken its answer yet */
-	turn(2);
+	turns(2);
 	from_peer(TCP_ACK | TCP_PSH, 7, " more");
-	turn(2);
+	turns(2);
 	fd = join(&ret);
 	ck_assert_int_eq(ret, 0);
-	turn(3);
+	turns(3);
 	ck_assert_int_eq(recv(fd, buf, sizeof buf, MSG_DONTWAIT), 11);
 	ck_bytes_eq(buf, "banner more", 11);
 	close(fd);
-	turn(2);
-	stop();
+	turns(2);
+	host_fixture_fini();
 }
 
 TEST(a_flow_that_was_reset_before_it_is_joined_ends_the_stream)
@@ -204,15 +149,15 @@ TEST(a_flow_that_was_reset_before_it_is_joined_ends_the_stream)
 	start();
 	begin_connect();
 	from_peer(TCP_SYN | TCP_ACK, 0, "");
-	turn(2);
+	turns(2);
 	ck_assert_int_eq(n_done, 1);
 	from_peer(TCP_RST | TCP_ACK, 1, "");
-	turn(2);
+	turns(2);
 	fd = join(&ret);
 	ck_assert_int_lt(ret, 0);
-	turn(2);
+	turns(2);
 	ck_assert_int_le(recv(fd, buf, sizeof buf, MSG_DONTWAIT), 0);
 	ck_assert_uint_eq(host_n_splices(host), 0);
 	close(fd);
-	stop();
+	host_fixture_fini();
 }

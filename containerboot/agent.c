@@ -16,9 +16,9 @@
 #include "os/file.h"
 #include "os/link.h"
 #include "os/listen.h"
-#include "os/masquerade.h"
 #include "os/stream.h"
 #include "os/tun.h"
+#include "pod/masquerade.h"
 #include "pod/words.h"
 
 enum {

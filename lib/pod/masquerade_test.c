@@ -1,5 +1,5 @@
-/* os/masquerade_test.c - in a network namespace of its own */
-#include "os/masquerade.h"
+/* pod/masquerade_test.c - in a network namespace of its own */
+#include "pod/masquerade.h"
 
 #include <sched.h>
 #include <unistd.h>

@@ -1,10 +1,10 @@
-/* os/masquerade.c - see masquerade.h
+/* pod/masquerade.c - see masquerade.h
  *
  * One batch of three messages, all or nothing: table inet tailpod-DEVICE, chain "out" (nat,
  * postrouting), rule `meta oifname DEVICE masquerade`. Numbers in nfnetlink attributes are big
  * endian.
  */
-#include "os/masquerade.h"
+#include "pod/masquerade.h"
 
 #include <errno.h>
 #include <linux/netfilter.h>
@@ -16,9 +16,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "base/cursor.h"
-#include "os/file.h"
 
 enum { BATCH_MAX = 1024, ANSWER_S = 5, PRIORITY = 100 - 5 /* NF_IP_PRI_NAT_SRC */ };
 
@@ -203,14 +203,19 @@ static int read_acks(int fd, uint32_t last)
 static int run(struct batch *b, uint32_t last)
 {
 	const struct timeval limit = { .tv_sec = ANSWER_S };
-	AUTO_FD int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+	int fd, r;
 
 	if (!wr_ok(&b->w))
 		return -EMSGSIZE;
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0 ||
-	    send(fd, b->buf, wr_len(&b->w), 0) < 0)
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+	if (fd < 0)
 		return -errno;
-	return read_acks(fd, last);
+	r = setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0 ||
+		    send(fd, b->buf, wr_len(&b->w), 0) < 0
+		? -errno
+		: read_acks(fd, last);
+	close(fd);
+	return r;
 }
 
 static void begin(struct batch *b, const char *device, char table[static 32])

@@ -1,11 +1,12 @@
 #!/bin/bash
-# Ingress and Connector end to end: the operator on a real API server mints keys at a real Headscale; the proxies' containers
-# are started by hand from what their pod templates say, and reached from a stock tailscaled: an Ingress page by MagicDNS name
-# over HTTP and HTTPS, a network behind a Connector once its routes are approved by the command in its condition.
+# Service, Ingress and Connector end to end: the operator on a real API server mints keys at a real Headscale; the proxies' containers
+# are started by hand from what their pod templates say, and reached from a stock tailscaled: a Service by its proxy's address, an
+# Ingress page by MagicDNS name over HTTP and HTTPS, a network behind a Connector once its routes are approved by the command in its
+# condition. CREDENTIALS=oauth with CONTROL=coordinator (t-67): the same through /api/v2, as an OAuth client.
 # waits: 100
 . "$(dirname "$0")/lib.sh"
 . e2e/kube.sh
-need_peer headscale tailscaled helm
+need_peer tailscaled helm
 cat > "$T/policy.json" <<'END'
 {"tagOwners": {"tag:k8s": ["test@"]}, "acls": [{"action": "accept", "src": ["*"], "dst": ["*:*"]}]}
 END
@@ -15,9 +16,32 @@ host b; host web; host r
 kc apply -f charts/tailpod-operator/crds > /dev/null
 kc create ns tailpod > /dev/null
 until_ok 40 kc get connectors
-hs_cli apikeys create --expiration 1h | tail -n 1 > "$T/api-key"
+credentials=()
+if [ "${CREDENTIALS:-}" = oauth ]; then
+	# an OAuth client is an API key here: its prefix the id, the whole the secret, which the operator gets wrong at first
+	co_cli apikeys create --expiration 1h | tail -n 1 > "$T/right-secret"
+	co_cli apikeys list -o json | jq -r '.apiKeys[0].prefix' > "$T/client-id"
+	echo hskey-api-wrong > "$T/client-secret"
+	credentials=(-u API_KEY_FILE CLIENT_ID_FILE="$T/client-id" CLIENT_SECRET_FILE="$T/client-secret")
+else
+	hs_cli apikeys create --expiration 1h | tail -n 1 > "$T/api-key"
+fi
 chart_rights --set ingressClass.tlsSecrets=true # read any TLS Secret by name, and nothing beyond the chart's rights
-work() { OPERATOR_KUBECONFIG=$T/kubeconfig-op operator "$1" OPERATOR_LEASE=op-tailpod-operator OPERATOR_LOGIN_SERVER="$URL" OPERATOR_CA_FILE="$CA"; }
+work() { OPERATOR_KUBECONFIG=$T/kubeconfig-op operator "$1" env "${credentials[@]}" OPERATOR_LEASE=op-tailpod-operator OPERATOR_LOGIN_SERVER="$URL" OPERATOR_CA_FILE="$CA"; }
+# approve COMMAND ID ROUTE: the routes of a device, where the condition says
+approve() {
+	if [ "${CREDENTIALS:-}" = oauth ]; then
+		local token
+		token=$(in_ns hs curl -sf --cacert "$CA" -d grant_type=client_credentials -d "client_secret=$(cat "$T/right-secret")" "$URL/api/v2/oauth/token" | jq -r .access_token)
+		in_ns hs curl -sf --cacert "$CA" -H "Authorization: Bearer $token" -d "{\"routes\":[\"$3\"]}" "$URL/api/v2/device/$2/routes" > /dev/null
+		case $1 in "approve the routes of "*) ;; *) die "the condition says: $1" ;; esac
+		return
+	fi
+	[ "$1" = "headscale nodes approve-routes -i $2 -r $3" ] || die "the condition says: $1"
+	# shellcheck disable=SC2086
+	hs_cli ${1#headscale } > /dev/null
+}
+nodes() { hs_cli nodes list -o json | jq -r '[.[].name] | sort | join(" ")'; }
 work operator-a
 OPERATOR=$PID
 
@@ -61,7 +85,6 @@ pod() {
 		mount --bind "$0/account" /run/secrets/kubernetes.io/serviceaccount && exec "$@"' "$d" env -i "${env[@]}" "$BIN/containerboot"
 }
 
-# --- an Ingress: two Services, one port by name
 echo 'import http.server, json, sys
 class H(http.server.BaseHTTPRequestHandler):
     def log_message(self, *a): pass
@@ -71,6 +94,43 @@ class H(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("", int(sys.argv[1])), H).serve_forever()' > "$T/back.py"
 start web back-web python3 "$T/back.py" 8080 web
 start web back-api python3 "$T/back.py" 9090 api
+event() { kc get events -o json | jq -e --arg n "$1" --arg r "$2" 'any(.items[]; .involvedObject.name == $n and .reason == $r)' > /dev/null; }
+page() { via b "$1" --max-time 5 --cacert "$CA" | jq -r "$2"; }
+tailscaled b; ts_up b "$(authkey --reusable)"
+
+# --- a Service: its address is on the proxy's host here, as the cluster's network would lead there
+host pod0
+kc create service clusterip plain --tcp=8080 > /dev/null
+kc annotate svc plain tailscale.com/expose=true > /dev/null
+if [ "${CREDENTIALS:-}" = oauth ]; then
+	until_ok 40 event plain CredentialsFailed
+	cp "$T/right-secret" "$T/client-secret"
+fi
+S=
+has_key() { S=$(proxy_of svc default plain); [ -n "$S" ] && [ -n "$(kc -n tailpod get secret "$S-0" -o jsonpath='{.data.authkey}')" ] && kc -n tailpod get sts "$S"; }
+until_ok 90 has_key
+in_ns pod0 ip addr add "$(kc get svc plain -o jsonpath='{.spec.clusterIP}')/32" dev lo
+start pod0 back-plain python3 "$T/back.py" 8080 plain
+pod "$S" pod0
+PLAIN=$PID
+until_ok 40 is_reason ProxyCreated svc plain
+[ "$(nodes)" = "b default-plain" ] || die "nodes: $(nodes)"
+until_ok 40 eval '[ "$(page "http://$(addr default-plain):8080/x" .who)" = plain ]'
+key_is_gone() { [ -z "$(kc -n tailpod get secret "$S-0" -o jsonpath='{.data.authkey}')" ]; }
+until_ok 30 key_is_gone
+if [ "${CREDENTIALS:-}" = oauth ]; then
+	grep -q "audit: auth key [0-9]* for $S of svc/default/plain: OAuth client, tags tag:k8s" "$T/operator-a.log" || die "not by the OAuth client"
+	grep -q "access token made by API key" "$T/headscale.log" || die "no token was asked for"
+fi
+id=$(hs_cli nodes list -o json | jq -r '.[] | select(.name == "default-plain") | .id')
+kc delete svc plain --timeout=30s > /dev/null
+until_ok 40 nothing_left
+[ "$(nodes)" = b ] || die "the device stays: $(nodes)"
+grep -q "audit: device $id of svc/default/plain is deleted" "$T/operator-a.log" || die "no line of the audit"
+kill -9 "$PLAIN" 2> /dev/null || true; wait "$PLAIN" 2> /dev/null || true
+say "a Service by its proxy's address; its device goes with it"
+
+# --- an Ingress: two Services, one port by name
 certificate "$T/shop" "DNS:shop.tail.test"
 cat > "$T/objects.yaml" <<'END'
 apiVersion: v1
@@ -100,7 +160,6 @@ spec:
           - {path: /ghost, pathType: Prefix, backend: {service: {name: ghost, port: {number: 80}}}}
 END
 kc apply -f "$T/objects.yaml" > /dev/null
-event() { kc get events -o json | jq -e --arg n "$1" --arg r "$2" 'any(.items[]; .involvedObject.name == $n and .reason == $r)' > /dev/null; }
 until_ok 40 event shop TLSSecretMissing
 until_ok 30 event shop InvalidIngressBackend
 says() { kc get events -o json | jq -e --arg n "$1" --arg m "$2" 'any(.items[]; .involvedObject.name == $n and (.message | contains($m)))' > /dev/null; }
@@ -116,17 +175,15 @@ has_key() { [ -n "$(kc -n tailpod get secret "$W-0" -o jsonpath='{.data.authkey}
 until_ok 40 has_key
 host pod1; host pod2
 pod "$W" pod1
-tailscaled b; ts_up b "$(authkey --reusable)"
 is_up() { kc get ingress shop -o jsonpath='{.status.loadBalancer.ingress[0].hostname}' | grep -qx shop.tail.test; }
 until_ok 30 is_up
-page() { via b "$1" --max-time 5 --cacert "$CA" | jq -r "$2"; }
 until_ok 40 eval '[ "$(page http://shop.tail.test/x .who)" = web ]'
 [ "$(page http://shop.tail.test/x .path)" = /x ] && [ "$(page "http://shop/api/v1?q" '.who + .path')" = "api/api/v1?q" ] || die "paths"
 [ "$(page http://shop/just '.who + .path')$(page http://shop/just/x '.who + .path')" = "api/justweb/just/x" ] || die "pathType Exact"
 [ "$(page https://shop.tail.test/api '.who + .head["x-forwarded-proto"]')" = apihttps ] || die "HTTPS"
 [ "$(page https://shop.tail.test/ '.head["x-forwarded-for"]')" = "$(addr b)" ] || die "who asks"
 page http://shop.tail.test/ '.head["tailscale-user-login"]' | grep -q '^test' || die "the peer's identity"
-say "an Ingress by MagicDNS name, HTTP and HTTPS; keys minted at a real Headscale"
+say "an Ingress by MagicDNS name, HTTP and HTTPS"
 
 # --- renewed, and another rule: without a restart
 certificate "$T/new" "DNS:shop.tail.test,DNS:renewed.test"
@@ -156,9 +213,7 @@ ROUTER=$PID
 until_ok 30 is_reason RoutesNotApproved connector net
 ts b set --accept-routes
 command=$(kc get connector net -o jsonpath='{.status.conditions[0].message}')
-case $command in "headscale nodes approve-routes -i "*" -r 10.50.0.0/24") ;; *) die "the condition says: $command" ;; esac
-# shellcheck disable=SC2086
-hs_cli ${command#headscale } > /dev/null
+approve "$command" "$(hs_cli nodes list -o json | jq -r '.[] | select(.name == "net-connector") | .id')" 10.50.0.0/24
 until_ok 30 is_reason ConnectorCreated connector net
 until_ok 40 eval '[ "$(page http://10.50.0.2:8000/ .who)" = r ]'
 say "a Connector's network, once approved by the command in its condition"
@@ -172,7 +227,6 @@ kc patch connector net --type merge -p '{"metadata":{"finalizers":null}}' > /dev
 kc delete connector net --timeout=20s > /dev/null
 kc -n tailpod delete secret,sa,role,rolebinding,svc,cm,sts -l tailscale.com/parent-resource=net > /dev/null
 stop "$ROUTER"
-nodes() { hs_cli nodes list -o json | jq -r '[.[].name] | sort | join(" ")'; }
 [ "$(nodes)" = "b net-connector shop" ] || die "nodes: $(nodes)"
 work operator-b
 until_ok 150 eval '[ "$(nodes)" = "b shop" ]'
@@ -187,5 +241,7 @@ until_ok 40 nothing_left
 until_ok 30 eval '[ "$(nodes)" = b ]'
 until_ok 60 in_ledger 0
 kc -n tailpod get cm -l tailpod/ledger -o json | jq -e 'all(.items[]; .metadata.ownerReferences[0] | .kind == "Lease" and .name == "op-tailpod-operator")' > /dev/null || die "the ledger stays at uninstall"
-never grep -E 'status 40[13]' "$T"/operator-?.log
+# but for the client's secret that was wrong at first, nobody was refused anything
+grep -hE 'status 40[13]' "$T"/operator-?.log | grep -v "OAuth token: the control server refuses our credentials" > "$T/refusals" || true
+[ ! -s "$T/refusals" ] || die "refused: $(cat "$T/refusals")"
 say "nothing is left of them"

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cni/conflist.h"
+#include "pod/ids.h"
 
 enum {
 	FILE_MAX = 1 << 20,
@@ -255,6 +256,20 @@ static int install(const struct install_conf *c, struct fail *f)
 	return 0;
 }
 
+static int uninstall(const struct install_conf *c, struct fail *f)
+{
+	const struct machine *m = &c->machine;
+
+	if (m->device && machine_has_agent(m))
+		return fail_set(f, FAIL_AGAIN,
+				"a node agent answers at %s/cni.sock: end it first, device and "
+				"rules are in its hands",
+				m->run_dir);
+	if (install_remove(c, f) < 0)
+		return -1;
+	return m->device ? machine_clear(m, f) : 0;
+}
+
 static volatile sig_atomic_t stopped;
 
 static void on_signal(int signo)
@@ -305,6 +320,22 @@ static bool is_last_end(const char *path)
 	return is_last;
 }
 
+/* The agent ends at the same time and does its part; what it leaves, or all where none runs, is
+ * ours. */
+static int last_end(const struct install_conf *c, struct fail *f)
+{
+	const int r = install_remove(c, f);
+	struct fail late;
+
+	if (!c->machine.device)
+		return r;
+	machine_wait(&c->machine);
+	if (r == 0)
+		return machine_clear(&c->machine, f);
+	(void)!machine_clear(&c->machine, &late); /* the first fault is told */
+	return r;
+}
+
 static int watch(const struct install_conf *c, struct fail *f)
 {
 	const struct sigaction act = { .sa_handler = on_signal };
@@ -337,19 +368,25 @@ static int watch(const struct install_conf *c, struct fail *f)
 	}
 	close(fd);
 	if (r == 0 && (c->remove_at_end || (c->end_file && is_last_end(c->end_file))))
-		r = install_remove(c, f);
+		r = last_end(c, f);
 	return r;
 }
 
 static int usage(void)
 {
 	fputs("usage: tailpod-cni install|watch|uninstall [--bin-dir DIR] [--net-dir DIR] "
-	      "[--settings FILE] [--end keep|remove] [--end-file FILE]\n"
+	      "[--settings FILE] [--end keep|remove] [--end-file FILE] "
+	      "[--device NAME [--run-dir DIR] [--state-dir DIR]]\n"
 	      "  --bin-dir   where the runtime looks for plugins (/opt/cni/bin)\n"
 	      "  --net-dir   where it looks for network lists (/etc/cni/net.d)\n"
 	      "  --settings  a JSON object with the plugin's settings, docs/operations/cni.md\n"
 	      "  --end       what watch does on SIGTERM: keep (default) the plugin, or remove it\n"
-	      "  --end-file  the same as said by this file of containerboot watch-owner\n",
+	      "  --end-file  the same as said by this file of containerboot watch-owner\n"
+	      "  --device    what removes the plugin also removes what a node agent that no longer "
+	      "runs has left:\n"
+	      "              this device, its table of nftables, our rules, and all that lies in\n"
+	      "  --run-dir   the directory of its socket (/run/tailpod) and in\n"
+	      "  --state-dir that of its node's state (/var/lib/tailpod)\n",
 	      stderr);
 	return 2;
 }
@@ -357,23 +394,29 @@ static int usage(void)
 static const struct {
 	const char *name;
 	int (*fn)(const struct install_conf *c, struct fail *f);
-} commands[] = { { "install", install }, { "watch", watch }, { "uninstall", install_remove } };
+} commands[] = { { "install", install }, { "watch", watch }, { "uninstall", uninstall } };
 
 int install_main(int argc, char **argv)
 {
-	struct install_conf c = { .bin_dir = "/opt/cni/bin", .net_dir = "/etc/cni/net.d" };
+	struct install_conf c = { .bin_dir = "/opt/cni/bin",
+				  .net_dir = "/etc/cni/net.d",
+				  .machine = { .run_dir = "/run/tailpod",
+					       .state_dir = "/var/lib/tailpod" } };
 	const char *settings = NULL, *end = "keep";
 	struct fail f = { 0 };
 	struct buf own;
 	int r = -1;
 
 	for (int i = 2; i < argc; i += 2) {
-		const char **to = strcmp(argv[i], "--bin-dir") == 0    ? &c.bin_dir
-				  : strcmp(argv[i], "--net-dir") == 0  ? &c.net_dir
-				  : strcmp(argv[i], "--settings") == 0 ? &settings
-				  : strcmp(argv[i], "--end") == 0      ? &end
-				  : strcmp(argv[i], "--end-file") == 0 ? &c.end_file
-								       : NULL;
+		const char **to = strcmp(argv[i], "--bin-dir") == 0     ? &c.bin_dir
+				  : strcmp(argv[i], "--net-dir") == 0   ? &c.net_dir
+				  : strcmp(argv[i], "--settings") == 0  ? &settings
+				  : strcmp(argv[i], "--end") == 0       ? &end
+				  : strcmp(argv[i], "--end-file") == 0  ? &c.end_file
+				  : strcmp(argv[i], "--device") == 0    ? &c.machine.device
+				  : strcmp(argv[i], "--run-dir") == 0   ? &c.machine.run_dir
+				  : strcmp(argv[i], "--state-dir") == 0 ? &c.machine.state_dir
+									: NULL;
 
 		if (!to || i + 1 == argc)
 			return usage();
@@ -381,6 +424,8 @@ int install_main(int argc, char **argv)
 	}
 	c.remove_at_end = strcmp(end, "remove") == 0;
 	if (!c.remove_at_end && strcmp(end, "keep") != 0)
+		return usage();
+	if (c.machine.device && !pod_is_ifname(bytes_str(c.machine.device)))
 		return usage();
 	if (strlen(c.bin_dir) > PATH_TEXT / 2 - 64 || strlen(c.net_dir) > PATH_TEXT / 2 - 64)
 		return usage();

@@ -137,15 +137,37 @@ agent "" TS_CNI_REMOVE_ON_EXIT=true TS_LOGOUT_ON_EXIT=true
 until_state 30
 kill -TERM "$PID_a"; rc=0; wait "$PID_a" || rc=$?
 [ "$rc" = 0 ] || die "exit code $rc"
-[ -z "$({ in_ns a ip rule; in_ns a ip -6 rule; } | grep 'proto 116')" ] || die "rules are left"
-[ -z "$(in_ns a ip route show table 5252; in_ns a ip -6 route show table 5252)" ] || die "routes are left"
 never_there() { ! "$@" > /dev/null 2>&1 || die "still there: $*"; }
-never_there in_ns a ip link show tailpod0
-[ -z "$(in_ns a nft list tables | grep tailpod)" ] || die "a table is left"
-[ -z "$(find "$T/cni" "$T/a.state" -type f)" ] || die "files are left: $(find "$T/cni" "$T/a.state" -type f)"
+all_gone() { # DIRECTORY... without a file
+	[ -z "$({ in_ns a ip rule; in_ns a ip -6 rule; } | grep 'proto 116')" ] || die "rules are left"
+	[ -z "$(in_ns a ip route show table 5252; in_ns a ip -6 route show table 5252)" ] || die "routes are left"
+	never_there in_ns a ip link show tailpod0
+	[ -z "$(in_ns a nft list tables | grep tailpod)" ] || die "a table is left"
+	[ -z "$(find "$@" -type f -o -type s)" ] || die "files are left: $(find "$@" -type f -o -type s)"
+}
+all_gone "$T/cni" "$T/a.state"
 say "removed"
 
 for n in 2 3 5 6; do cni DEL $n > "$T/out" || die "DEL: $(cat "$T/out")"; done
-[ -z "$({ in_ns a ip rule; in_ns a ip -6 rule; } | grep 'proto 116')" ] || die "rules are left"
-[ -z "$(find "$T/cni" -type f)" ] || die "files are left"
+all_gone "$T/cni"
+
+# and with an agent that died: the installer's last end
+agent "$key"
+until_state 30
+cni ADD 2 > "$T/out" || die "ADD: $(cat "$T/out")"
+until_ok 40 eval 'from_pod 2 "http://$ip_b:8000/" | grep -q "hello from b"'
+mkdir -p "$T/bin" "$T/net" "$T/run"
+echo '{"cniVersion":"1.0.0","name":"k8s","plugins":[{"type":"ptp"}]}' > "$T/net/10-owner.conflist"
+start a install "$BIN/tailpod-cni" watch --bin-dir "$T/bin" --net-dir "$T/net" --end-file "$T/said" --device tailpod0 --run-dir "$T/run" --state-dir "$T/a.state"
+installer=$PID
+until_ok 30 test -e "$T/net/00-00-tailpod.conflist"
+kill -9 "$PID_a"; wait "$PID_a" 2> /dev/null || true
+mv "$T/cni" "$T/cni.sock" "$T/run/" # the agent's and the plugin's files in one directory, as the chart has them
+in_ns a ip link show tailpod0 > /dev/null || die "the device does not outlive the agent"
+echo remove > "$T/said"
+kill -TERM "$installer"; rc=0; wait "$installer" || rc=$?
+[ "$rc" = 0 ] || die "exit code $rc: $(cat "$T/install.log")"
+all_gone "$T/run" "$T/a.state" "$T/bin"
+[ "$(ls "$T/net")" = 10-owner.conflist ] || die "the list stays"
+say "removed without the agent"
 echo passed

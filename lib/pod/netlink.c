@@ -409,6 +409,19 @@ int netlink_link(struct netlink *nl, const char *name, struct netlink_link *out)
 	return ask(nl, &w, &(struct answer){ link_found, out });
 }
 
+int netlink_link_del(struct netlink *nl, const char *name)
+{
+	const struct ifinfomsg h = { .ifi_family = AF_UNSPEC };
+	uint8_t buf[REQUEST_MAX];
+	struct wr w;
+	int ret;
+
+	begin(&w, buf, RTM_DELLINK, NLM_F_ACK, &h, sizeof h);
+	put_attr(&w, IFLA_IFNAME, name, (uint16_t)(strlen(name) + 1));
+	ret = change(nl, &w);
+	return ret == -ENODEV ? 0 : ret;
+}
+
 int netlink_link_up(struct netlink *nl, int link, uint32_t mtu)
 {
 	const struct ifinfomsg h = { .ifi_index = link, .ifi_flags = IFF_UP, .ifi_change = IFF_UP };

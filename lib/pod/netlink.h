@@ -37,6 +37,8 @@ struct netlink_link {
 };
 MUST_USE int netlink_link(struct netlink *nl, const char *name, struct netlink_link *out);
 
+/* The device goes with its addresses and routes. */
+MUST_USE int netlink_link_del(struct netlink *nl, const char *name);
 MUST_USE int netlink_link_up(struct netlink *nl, int link, uint32_t mtu);
 /* A single address, at once usable (no duplicate detection). */
 MUST_USE int netlink_addr_add(struct netlink *nl, int link, const struct ip *ip);

@@ -63,6 +63,23 @@ TEST(rules_are_listed_as_they_were_made_and_only_those_of_our_protocol)
 	netlink_close(&nl);
 }
 
+TEST(a_device_is_deleted_by_its_name_and_one_that_is_gone_is_no_fault)
+{
+	struct netlink_link link;
+	struct netlink nl;
+
+	if (!own_namespace())
+		SKIP("needs root for a network namespace");
+	if (system("ip tuntap add tp0 mode tun && ip tuntap add tp1 mode tun") != 0)
+		SKIP("needs /dev/net/tun");
+	ck_assert_int_eq(netlink_open(&nl), 0);
+	for (int twice = 0; twice < 2; twice++)
+		ck_assert_int_eq(netlink_link_del(&nl, "tp0"), 0);
+	ck_assert_int_eq(netlink_link(&nl, "tp0", &link), -ENODEV);
+	ck_assert_int_eq(netlink_link(&nl, "tp1", &link), 0);
+	netlink_close(&nl);
+}
+
 TEST(a_route_is_put_once_into_its_table_and_anothers_is_not_replaced)
 {
 	const struct ip me = ip_v4(192, 0, 2, 7);

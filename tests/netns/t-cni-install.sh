@@ -74,6 +74,73 @@ done
 grep -q "is kept" $work/watch.log || fail "nobody said why it ended, and no word about that: $(cat $work/watch.log)"
 inst uninstall
 
+# with --device also what an agent that no longer runs has left: rules, table, device with its routes, files; while one answers it
+# does that itself and nothing is touched by hand
+run=$work/run state=$work/state
+left() {
+	ip link show tailpod0 2> /dev/null; nft list tables | grep tailpod; { ip rule; ip -6 rule; } | grep 'proto 116'
+	ip route show table 5252 2> /dev/null; find $run $state -mindepth 1
+	true
+}
+leave_all() { # what an agent that was killed leaves, with a pod's rules
+	mkdir -p $run/cni/net $state/deep/er
+	ip tuntap add tailpod0 mode tun; ip link set tailpod0 up; ip addr add 100.64.0.1/32 dev tailpod0
+	ip route add 100.64.0.0/10 dev tailpod0 table 5252 proto 116
+	ip rule add from 10.77.0.2 to 100.64.0.0/10 lookup 5252 priority 5258 protocol 116
+	ip rule add from 10.77.0.2 to 100.64.0.0/10 priority 5259 protocol 116 type unreachable
+	ip -6 rule add from fd00:77::2 to fd7a:115c:a1e0::/48 priority 5259 protocol 116 type unreachable
+	nft add table inet tailpod-tailpod0
+	echo x > $run/cni/net/c2:eth0; echo x > $state/tailscaled.state; echo x > $state/deep/er/file
+	ln -s $nets/10-owner.conflist $state/link
+}
+agent_like() { # answers one question a connection, for SECONDS
+	rm -f $run/cni.sock
+	python3 -c 'import socket, sys, time
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(9); end = time.time() + float(sys.argv[2]); s.settimeout(0.1)
+while time.time() < end:
+    try: c, _ = s.accept()
+    except OSError: continue
+    c.recv(2048); c.sendall(b"{\"verdict\":\"ready\"}\n"); c.close()' $run/cni.sock "$1" &
+	until_ok '[ -S $run/cni.sock ]'
+}
+off="--device tailpod0 --run-dir $run --state-dir $state"
+ip rule add from 10.9.9.9 lookup main priority 900 # somebody else's
+ip link add other0 type veth peer name other1; nft add table inet other
+echo '{"cniVersion":"1.0.0","name":"k8s","plugins":[{"type":"ptp"}]}' > $nets/10-owner.conflist
+leave_all
+inst install
+agent_like 30; other=$!
+inst uninstall $off 2> $work/err && fail "uninstall under a running agent"
+grep -q "end it first" $work/err && [ -e $ours ] && ip link show tailpod0 > /dev/null || fail "$(cat $work/err)"
+kill $other; wait $other || true
+inst uninstall $off || fail "uninstall --device"
+[ -z "$(left)" ] && [ ! -e $ours ] && [ -z "$(ls -A $bins)" ] || fail "left: $(left)"
+[ -e $nets/10-owner.conflist ] || fail "it went through a link"
+inst uninstall $off || fail "twice"
+# the last end of watch: an agent that ends meanwhile is waited for
+leave_all
+echo remove > $work/said
+watching --end-file $work/said $off
+until_ok 'grep -q "as it should be\|is written" $work/watch.log'
+agent_like 3; other=$!
+kill "$(cat $work/watch.pid)"
+until_ok '[ ! -e $ours ]'
+ip link show tailpod0 > /dev/null || fail "the device went under a running agent"
+wait $other
+until_ok '[ -s $work/watch.rc ]'
+[ "$(cat $work/watch.rc)" = 0 ] && [ -z "$(left)" ] || fail "left: $(left) $(cat $work/watch.log)"
+# an end for the next pod touches nothing
+leave_all
+echo keep > $work/said
+watching --end-file $work/said $off
+until_ok 'grep -q "as it should be\|is written" $work/watch.log'
+left > $work/was
+stop_watching
+left | diff $work/was - || fail "an end for the next pod removes something"
+inst uninstall $off
+ip rule | grep -q '^900:' && ip link show other0 > /dev/null && nft list tables | grep -q other || fail "something of others is gone"
+rm -f $nets/10-owner.conflist
+
 cp $work/before/10-owner.conflist $nets/; rm $nets/20-single.conf
 inst install --settings $work/settings; inst uninstall; inst uninstall
 diff -r $work/before $nets || fail "the directory is not as it was"

@@ -60,24 +60,38 @@ class Node:
             self.proc.wait()
         self.proc = None
 
-    def status(self):
+    def get(self, what):
         try:
             with socket.socket(socket.AF_UNIX) as s:
                 s.settimeout(3)
                 s.connect(self.sock)
-                s.sendall(b"GET /localapi/v0/status HTTP/1.0\r\nHost: local-tailscaled.sock\r\n\r\n")
+                s.sendall(f"GET /localapi/v0/{what} HTTP/1.0\r\nHost: local-tailscaled.sock\r\n\r\n".encode())
                 data = b""
                 while chunk := s.recv(65536):
                     data += chunk
-            return json.loads(data.split(b"\r\n\r\n", 1)[1])
-        except (OSError, ValueError, IndexError):
+            return data.split(b"\r\n\r\n", 1)[1]
+        except (OSError, IndexError):
             return None
 
-    def peer(self, other):  # the other's entry in our status, or {}
+    def status(self):
+        try:
+            return json.loads(self.get("status") or "")
+        except ValueError:
+            return None
+
+    def entry(self, other):  # the other's entry in our status, or {}
         st = self.status() or {}
         if st.get("BackendState") != "Running":
             return {}
-        return next((p for p in (st.get("Peer") or {}).values() if p.get("HostName") == other.name and p.get("Online")), {})
+        return next((p for p in (st.get("Peer") or {}).values() if p.get("HostName") == other.name), {})
+
+    def peer(self, other):  # the same if it is online
+        p = self.entry(other)
+        return p if p.get("Online") else {}
+
+    def metrics(self):  # those that are not nought
+        lines = (self.get("metrics") or b"").decode().splitlines()
+        return "\n".join(s for s in lines if s and s[0] != "#" and not s.endswith(" 0"))
 
 
 def wait(seconds, what):
@@ -171,6 +185,9 @@ def attempt(name, a_kind, a_ns, a_node, b_kind, b_ns, b_node, *boxes):
     got = stream.got
     wait(20, lambda: stream.got > got)
     stream.stop = True
+    if direct is None:  # what both ends think, for a reader who expected something else
+        for n, other in ((a, b), (b, a)):
+            print(f"{n.name} of {other.name}: {json.dumps(n.entry(other))}\n{n.metrics()}", file=sys.stderr, flush=True)
     print(name, f"direct {direct * 1000:.0f}" if direct is not None else "relayed", flush=True)
     a.stop()
     b.stop()

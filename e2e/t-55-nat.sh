@@ -14,7 +14,7 @@ for f in independent address port; do
 done
 cells+=("independent/port+independent/address" "independent/port,preserve+port/port")
 theirs+=(independent/port independent/port)
-nat_settings
+nat_settings TS_LOG_VERBOSITY=2
 i=0
 for c in "${cells[@]}"; do
 	i=$((i + 1))
@@ -29,16 +29,16 @@ for i in $(seq ${#cells[@]}); do
 	pids+=("$PID")
 	sleep 0.5 # or all log in at the same moment
 done
-bad=0
+wrong=()
 for i in $(seq ${#cells[@]}); do
 	c=${cells[$((i - 1))]} s=${theirs[$((i - 1))]} want=relayed
-	wait "${pids[$((i - 1))]}" || { echo "$c: $(tail -n 3 "$T/try-$i.log")"; bad=1; continue; }
+	wait "${pids[$((i - 1))]}" || { wrong+=("$c: $(tail -n 3 "$T/try-$i.log")"); continue; }
 	can_meet "$c" "$s" && want=direct
-	got=$(cut -d' ' -f2- "$T/try-$i.log")
+	got=$(tail -n 1 "$T/try-$i.log" | cut -d' ' -f2-)
 	echo "figure: t-55-nat: ours behind $c, stock behind $s: $got"
-	[ "${got%% *}" = $want ] || { echo "$c and $s: $got, but it should be $want"; bad=1; }
+	[ "${got%% *}" = $want ] || { cat "$T/try-$i.log" "$T/o$i.log"; wrong+=("$c and $s: $got, but it should be $want"); }
 done
-[ $bad = 0 ] || die "some cells are not as they should be"
+[ ${#wrong[@]} = 0 ] || die "$(printf '%s\n' "${wrong[@]}")"
 
 # a box that hairpins returns a datagram to its outer address; one that does not drops it
 boxed_host h independent/port,preserve,hairpin; n=$n_boxes

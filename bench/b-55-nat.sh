@@ -34,7 +34,7 @@ awk -v slots="$SLOTS" -v t="$T" '{match($3, /-a[0-9]+-/); s = substr($3, RSTART 
 pids=()
 for s in $(seq "$SLOTS"); do start hub "slot-$s" python3 e2e/nat_cell.py "$LIMIT" 2 "$T/lab.json" "$T/cells-$s"; pids+=("$PID"); done
 for s in $(seq "$SLOTS"); do wait "${pids[$((s - 1))]}" || { echo "slot $s: $(tail -n 3 "$T/slot-$s.log")"; exit 1; }; done
-cat "$T"/slot-*.log | sort > "$T/all"
+grep -hE '^[^ ]+ (direct [0-9]+|relayed)$' "$T"/slot-*.log | sort > "$T/all" # without what a relayed pair says of itself
 cell() { # A,B,WHO
 	local n r
 	n=$(grep -c "^$1 " "$T/all") || true; r=$(grep -c "^$1 relayed" "$T/all") || true

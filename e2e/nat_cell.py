@@ -177,7 +177,7 @@ def attempt(name, a_kind, a_ns, a_node, b_kind, b_ns, b_node, *boxes):
     stream.start()
     direct = None
     while time.monotonic() < start + limit and direct is None:
-        if a.peer(b).get("CurAddr") and b.peer(a).get("CurAddr"):
+        if a.entry(b).get("CurAddr") and b.entry(a).get("CurAddr"):  # whatever control says of them
             direct = time.monotonic() - start
         else:
             time.sleep(0.02)

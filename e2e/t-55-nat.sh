@@ -25,7 +25,7 @@ for c in "${cells[@]}"; do
 done
 pids=()
 for i in $(seq ${#cells[@]}); do
-	start hub "try-$i" python3 e2e/nat_cell.py 12 3 "$T/lab.json" "$T/cell-$i"
+	start hub "try-$i" python3 e2e/nat_cell.py 30 3 "$T/lab.json" "$T/cell-$i"
 	pids+=("$PID")
 	sleep 0.5 # or all log in at the same moment
 done

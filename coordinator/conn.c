@@ -93,8 +93,10 @@ static void on_closed(void *ctx, const struct err *why)
 {
 	struct conn *c = ctx;
 
-	if (why)
+	if (why) {
 		log_debug("connection: %s", why->text);
+		c->s->count.tls_failed += c->is_tls && !c->has_spoken;
+	}
 	if (c->stream)
 		forget(c);
 }
@@ -104,6 +106,7 @@ static void on_timer(void *ctx)
 	struct conn *c = ctx;
 
 	log_debug("connection: too slow");
+	c->s->count.slow++;
 	conn_end(c);
 }
 
@@ -331,6 +334,7 @@ static void on_got(void *ctx, size_t n)
 {
 	struct conn *c = ctx;
 
+	c->has_spoken = true;
 	if (c->mode != CONN_HTTP) {
 		feed(c, bytes_of(c->s->scratch, n));
 		return;
@@ -363,8 +367,10 @@ static void pull(struct conn *c)
 					   : derp_server_pull(c->s->relay.derp, now, c->derp, p,
 							      CONN_CHUNK - WS_HEAD_MAX);
 
-	if (n > 0 && ((c->ws && !buf_append(&c->out, head, ws_head(WS_BINARY, n, head))) ||
-		      !buf_append(&c->out, p, n)))
+	if (n == 0 && c->mode == CONN_CONTROL && tailnet_is_over(c->s->t, c->session))
+		conn_end(c);
+	else if (n > 0 && ((c->ws && !buf_append(&c->out, head, ws_head(WS_BINARY, n, head))) ||
+			   !buf_append(&c->out, p, n)))
 		conn_end(c);
 }
 
@@ -450,9 +456,9 @@ static void adopt(struct serve *s, int fd, const struct ipport *from, enum door 
 	http1_request_init(&c->h);
 	loop_timer_init(s->loop, &c->timer, on_timer, c);
 	loop_defer_init(&c->reap, on_reap, c);
-	c->stream = s->tls && door == DOOR_TCP
-			? stream_adopt_tls(s->loop, fd, s->tls, SPAN_S(10), &ops, c)
-			: stream_adopt(s->loop, fd, &ops, c);
+	c->is_tls = s->tls && door == DOOR_TCP;
+	c->stream = c->is_tls ? stream_adopt_tls(s->loop, fd, s->tls, SPAN_S(10), &ops, c)
+			      : stream_adopt(s->loop, fd, &ops, c);
 	if (!c->stream) {
 		s->count.refused_connections++;
 		loop_timer_fini(&c->timer);

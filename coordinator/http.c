@@ -48,12 +48,14 @@ static void control(struct conn *c)
 		return;
 	if (!http1_is_upgrade(&c->h, "tailscale-control-protocol") ||
 	    !base64_parse(text, BASE64_STD, init, sizeof init, &len) || len != sizeof init) {
+		c->s->count.bad_requests++;
 		c->must_close = true;
 		answer_text(c, 400, "this is the control protocol of a tailnet, version TS2021\n");
 		return;
 	}
 	ret = tailnet_open(c->s->t, loop_now(c->s->loop), init, &c->from, &c->session);
 	if (ret != 0) {
+		c->s->count.bad_requests += ret == -EPROTO;
 		c->must_close = true;
 		answer_text(c, ret == -EPROTO ? 400 : 503,
 			    ret == -EPROTO ? "the handshake is not for this server's key\n"
@@ -105,6 +107,7 @@ static void key(struct conn *c, struct bytes query)
 
 	if (!http1_query_get(query, "v", text, sizeof text) ||
 	    !text_u64(bytes_str(text), &version)) {
+		c->s->count.bad_requests++;
 		answer_text(c, 400, "missing capability version (?v=)\n");
 		return;
 	}
@@ -270,6 +273,7 @@ static void api(struct conn *c, const struct http1_target *t, struct bytes body)
 	}
 	buf_init(&out, API_ANSWER_MAX);
 	status = api_handle(&c->s->api, &r, &out);
+	c->s->count.api_refused += status >= 400;
 	answer(c, (int)status, "application/json", buf_bytes(&out));
 	buf_fini(&out);
 }

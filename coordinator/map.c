@@ -271,6 +271,7 @@ void map_request(struct tailnet *t, mono_t now, wall_t wall, struct session_id i
 	struct stream *s;
 
 	if (!read_request(body, &r)) {
+		t->stat.malformed++;
 		session_reply(t, id, h2, 400, "text/plain", bytes_str("malformed map request\n"));
 		return;
 	}

@@ -521,6 +521,7 @@ void register_request(struct tailnet *t, mono_t now, wall_t wall, struct session
 	struct tnode *known;
 
 	if (!read_request(body, wall, &r)) {
+		t->stat.malformed++;
 		session_reply(t, id, h2, 400, "text/plain",
 			      bytes_str("malformed register request\n"));
 		return;

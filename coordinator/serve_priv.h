@@ -44,7 +44,7 @@ struct conn {
 	enum conn_mode mode;
 	struct ipport from;
 	int64_t uid; /* at the other end of the unix socket; -1: not known */
-	bool is_local, is_metrics, must_close, has_head;
+	bool is_local, is_metrics, is_tls, has_spoken, must_close, has_head;
 	struct buf in, head, body, out;
 	struct http1_head h; /* of the request; points into head once has_head */
 	struct http1_body framing;
@@ -56,8 +56,10 @@ struct conn {
 };
 
 struct serve_counters {
-	uint64_t connections, refused_connections, websockets, websockets_malformed, requests,
-	    bad_requests, limited, unauthorized, stun, stun_bad;
+	uint64_t connections, refused_connections, slow, tls_failed; /* tls_failed: without a
+									byte of HTTP */
+	uint64_t websockets, websockets_malformed, requests, bad_requests, limited, unauthorized,
+	    api_refused, stun, stun_bad;
 };
 
 struct serve {

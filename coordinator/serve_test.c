@@ -1,273 +1,91 @@
 /* coordinator/serve_test.c - the whole server as a process on loopback: strangers' bytes, limits,
  * keys, kill -9 */
-#include "coordinator/serve.h"
+#include "tests/coordinator_process.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "coordinator/apikeys.h"
-#include "os/logger.h"
-#include "tests/harness.h"
 #include "wire/stun.h"
-
-struct server {
-	char dir[64], socket[96], yaml[1024];
-	uint16_t port, stun;
-	pid_t pid;
-	bool has_log; /* what it says lies in dir/log */
-};
-
-static struct server srv;
-static char reply[1 << 20];
 
 __attribute__((constructor)) static void longer(void)
 {
 	harness_timeout(60);
 }
 
-static uint16_t free_port(int type)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-	socklen_t len = sizeof a;
-	int fd = socket(AF_INET, type, 0);
-
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-	close(fd);
-	return ntohs(a.sin_port);
-}
-
-static int dial(bool local)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET,
-				 .sin_addr = { htonl(INADDR_LOOPBACK) },
-				 .sin_port = htons(srv.port) };
-	struct sockaddr_un u = { .sun_family = AF_UNIX };
-	struct timeval limit = { .tv_sec = 30 };
-	int fd = socket(local ? AF_UNIX : AF_INET, SOCK_STREAM, 0);
-
-	snprintf(u.sun_path, sizeof u.sun_path, "%s", srv.socket);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-	if (connect(fd, local ? (struct sockaddr *)&u : (struct sockaddr *)&a,
-		    local ? sizeof u : sizeof a) != 0) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-/* in the server's process */
-static void log_to_file(void)
-{
-	char path[96];
-	int fd;
-
-	snprintf(path, sizeof path, "%s/log", srv.dir);
-	fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
-	if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
-		_exit(2);
-	close(fd);
-	logger_init("coordinator", LOG_INFO);
-}
-
-static void run(void)
-{
-	struct config c;
-	struct err e = { 0 };
-	int ret;
-
-	srv.pid = fork();
-	ck_assert_int_ge(srv.pid, 0);
-	if (srv.pid == 0) {
-		if (srv.has_log)
-			log_to_file();
-		config_init(&c);
-		ret = config_parse(&c, bytes_str(srv.yaml), &e);
-		if (ret == 0)
-			ret = config_settle(&c, &e);
-		if (ret == 0)
-			ret = serve_run(&c, &e);
-		if (ret != 0)
-			fprintf(stderr, "server: %s\n", e.text);
-		config_fini(&c);
-		_exit(ret == 0 ? 0 : 1);
-	}
-	for (int i = 0; i < 1000; i++) {
-		int fd = dial(false),
-		    local = dial(true); /* both listeners, in whatever order they come */
-
-		if (fd >= 0)
-			close(fd);
-		if (local >= 0)
-			close(local);
-		if (fd >= 0 && local >= 0)
-			return;
-		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
-	}
-	ck_abort_msg("the server does not start");
-}
-
-static void begin(const char *more)
-{
-	snprintf(srv.dir, sizeof srv.dir, "/tmp/serve-test-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(srv.dir));
-	srv.port = free_port(SOCK_STREAM);
-	srv.stun = free_port(SOCK_DGRAM);
-	snprintf(srv.socket, sizeof srv.socket, "%s/s", srv.dir);
-	snprintf(srv.yaml, sizeof srv.yaml,
-		 "state_directory: %s\nlisten: 127.0.0.1:%u\nsocket: %s\nbase_domain: "
-		 "tail.test\n%s\nderp: {stun_listen: '127.0.0.1:%u'}\n",
-		 srv.dir, srv.port, srv.socket, more, srv.stun);
-	run();
-}
-
-static void clean(void)
-{
-	static const char *const names[] = { "coordinator.db",
-					     "coordinator.db-wal",
-					     "coordinator.db-journal",
-					     "control.key",
-					     "derp.key",
-					     "s",
-					     "log" };
-	char path[128];
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		snprintf(path, sizeof path, "%s/%s", srv.dir, names[i]);
-		unlink(path);
-	}
-	ck_assert_int_eq(rmdir(srv.dir), 0);
-}
-
-static void stop(int signo, bool orderly)
-{
-	int status;
-
-	ck_assert_int_eq(kill(srv.pid, signo), 0);
-	ck_assert_int_eq(waitpid(srv.pid, &status, 0), srv.pid);
-	if (orderly)
-		ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
-/* Sends; what comes until the end of the stream lies in reply. */
-static size_t talk(bool local, const char *text, size_t len)
-{
-	int fd = dial(local);
-	size_t n = 0;
-	ssize_t k;
-
-	ck_assert_int_ge(fd, 0);
-	for (size_t sent = 0; sent < len; sent += (size_t)k) {
-		k = send(fd, text + sent, len - sent, MSG_NOSIGNAL);
-		if (k <= 0)
-			break; /* it hung up: what it said is read below */
-	}
-	while (n < sizeof reply - 1 && (k = recv(fd, reply + n, sizeof reply - 1 - n, 0)) > 0)
-		n += (size_t)k;
-	reply[n] = 0;
-	close(fd);
-	return n;
-}
-
-static unsigned request(bool local, const char *method, const char *target, const char *more,
-			const char *body)
-{
-	char text[8192];
-	int n = snprintf(
-	    text, sizeof text,
-	    "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n%s",
-	    method, target, strlen(body), more, body);
-
-	talk(local, text, (size_t)n);
-	return strncmp(reply, "HTTP/1.1 ", 9) == 0 ? (unsigned)strtoul(reply + 9, NULL, 10) : 0;
-}
-
 TEST(pages_and_probes_answer)
 {
-	begin("");
-	ck_assert_uint_eq(request(false, "GET", "/", "", ""), 200);
-	ck_assert_uint_eq(request(false, "GET", "/health", "", ""), 200);
-	ck_assert_uint_eq(request(false, "GET", "/version", "", ""), 200);
-	ck_assert_uint_eq(request(false, "GET", "/bootstrap-dns?q=127.0.0.1", "", ""), 200);
+	server_begin("");
+	ck_assert_uint_eq(server_request(false, "GET", "/", "", ""), 200);
+	ck_assert_uint_eq(server_request(false, "GET", "/health", "", ""), 200);
+	ck_assert_uint_eq(server_request(false, "GET", "/version", "", ""), 200);
+	ck_assert_uint_eq(server_request(false, "GET", "/bootstrap-dns?q=127.0.0.1", "", ""), 200);
 	ck_assert_ptr_nonnull(strstr(reply, "{\"127.0.0.1\":[\"127.0.0.1\"]}"));
-	ck_assert_uint_eq(request(false, "GET", "/derp/probe", "", ""), 200);
-	ck_assert_uint_eq(request(false, "GET", "/generate_204", "", ""), 204);
-	ck_assert_uint_eq(request(false, "GET", "/derp", "", ""), 426);
-	ck_assert_uint_eq(request(false, "GET", "/key?v=116", "", ""), 200);
+	ck_assert_uint_eq(server_request(false, "GET", "/derp/probe", "", ""), 200);
+	ck_assert_uint_eq(server_request(false, "GET", "/generate_204", "", ""), 204);
+	ck_assert_uint_eq(server_request(false, "GET", "/derp", "", ""), 426);
+	ck_assert_uint_eq(server_request(false, "GET", "/key?v=116", "", ""), 200);
 	ck_assert_ptr_nonnull(strstr(reply, "\"publicKey\":\"mkey:"));
-	ck_assert_uint_eq(request(false, "GET", "/key", "", ""), 400);
-	ck_assert_uint_eq(request(false, "GET", "/nothing", "", ""), 404);
-	ck_assert_uint_eq(request(false, "DELETE", "/", "", ""), 405);
-	ck_assert_uint_eq(request(false, "POST", "/ts2021", "", ""), 400);
-	ck_assert_uint_eq(request(false, "GET", "/register/AAAA", "", ""), 404);
-	ck_assert_uint_eq(request(false, "GET", "/register/%3Cscript%3E", "", ""), 404);
+	ck_assert_uint_eq(server_request(false, "GET", "/key", "", ""), 400);
+	ck_assert_uint_eq(server_request(false, "GET", "/nothing", "", ""), 404);
+	ck_assert_uint_eq(server_request(false, "DELETE", "/", "", ""), 405);
+	ck_assert_uint_eq(server_request(false, "POST", "/ts2021", "", ""), 400);
+	ck_assert_uint_eq(server_request(false, "GET", "/register/AAAA", "", ""), 404);
+	ck_assert_uint_eq(server_request(false, "GET", "/register/%3Cscript%3E", "", ""), 404);
 	ck_assert_ptr_null(strstr(reply, "<script"));
-	ck_assert_uint_eq(request(false, "GET", "/metrics", "", ""), 200);
+	ck_assert_uint_eq(server_request(false, "GET", "/metrics", "", ""), 200);
 	ck_assert_ptr_nonnull(
 	    strstr(reply, "# TYPE coordinator_nodes gauge\ncoordinator_nodes 0\n"));
 	ck_assert_uint_eq(
-	    request(false, "POST", "/verify", "",
-		    "{\"NodePublic\":\"nodekey:"
-		    "0101010101010101010101010101010101010101010101010101010101010101\"}"),
+	    server_request(false, "POST", "/verify", "",
+			   "{\"NodePublic\":\"nodekey:"
+			   "0101010101010101010101010101010101010101010101010101010101010101\"}"),
 	    200);
 	ck_assert_ptr_nonnull(strstr(reply, "{\"Allow\":false}"));
-	ck_assert_uint_eq(request(false, "POST", "/verify", "", "{}"), 400);
-	stop(SIGTERM, true);
-	clean();
+	ck_assert_uint_eq(server_request(false, "POST", "/verify", "", "{}"), 400);
+	server_stop(SIGTERM, true);
+	server_clean();
 }
 
 TEST(api_wants_a_key_over_the_network_and_none_over_the_socket)
 {
 	char key[APIKEY_TEXT_MAX], header[APIKEY_TEXT_MAX + 40], *p;
 
-	begin("");
-	ck_assert_uint_eq(request(false, "GET", "/api/v1/node", "", ""), 401);
-	ck_assert_uint_eq(request(false, "GET", "/api/v1/node",
-				  "Authorization: Bearer hskey-api-AAAA-BBBB\r\n", ""),
+	server_begin("");
+	ck_assert_uint_eq(server_request(false, "GET", "/api/v1/node", "", ""), 401);
+	ck_assert_uint_eq(server_request(false, "GET", "/api/v1/node",
+					 "Authorization: Bearer hskey-api-AAAA-BBBB\r\n", ""),
 			  401);
-	ck_assert_uint_eq(request(true, "POST", "/api/v1/apikey", "",
-				  "{\"expiration\":\"2200-01-01T00:00:00Z\"}"),
+	ck_assert_uint_eq(server_request(true, "POST", "/api/v1/apikey", "",
+					 "{\"expiration\":\"2200-01-01T00:00:00Z\"}"),
 			  200);
 	p = strstr(reply, "hskey-api-");
 	ck_assert_ptr_nonnull(p);
 	snprintf(key, sizeof key, "%.*s", (int)strcspn(p, "\""), p);
 	snprintf(header, sizeof header, "Authorization: Bearer %s\r\n", key);
-	stop(SIGTERM, true);
-	run(); /* and it is kept */
-	ck_assert_uint_eq(request(false, "GET", "/api/v1/node", header, ""), 200);
+	server_stop(SIGTERM, true);
+	server_run(); /* and it is kept */
+	ck_assert_uint_eq(server_request(false, "GET", "/api/v1/node", header, ""), 200);
 	ck_assert_ptr_nonnull(strstr(reply, "{\"nodes\":[]}"));
-	stop(SIGTERM, true);
-	clean();
+	server_stop(SIGTERM, true);
+	server_clean();
 }
 
 TEST(kill_9_after_any_answer_loses_no_user)
 {
 	char body[64];
 
-	begin("");
+	server_begin("");
 	for (int i = 0; i < 12; i++) {
 		snprintf(body, sizeof body, "{\"name\":\"u%d\"}", i);
-		ck_assert_uint_eq(request(true, "POST", "/api/v1/user", "", body), 200);
-		stop(SIGKILL, false);
-		run();
+		ck_assert_uint_eq(server_request(true, "POST", "/api/v1/user", "", body), 200);
+		server_stop(SIGKILL, false);
+		server_run();
 		snprintf(body, sizeof body, "/api/v1/user?name=u%d", i);
-		ck_assert_uint_eq(request(true, "GET", body, "", ""), 200);
+		ck_assert_uint_eq(server_request(true, "GET", body, "", ""), 200);
 		ck_assert_ptr_null(strstr(reply, "[]"));
 	}
-	stop(SIGTERM, true);
-	clean();
+	server_stop(SIGTERM, true);
+	server_clean();
 }
 
 TEST(malformed_requests_are_answered_and_closed)
@@ -281,31 +99,31 @@ TEST(malformed_requests_are_answered_and_closed)
 		"GET //../..#x HTTP/1.1\r\nHost: x\r\n\r\n"
 	};
 
-	begin("");
+	server_begin("");
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		talk(false, bad[i], strlen(bad[i]));
+		server_talk(false, bad[i], strlen(bad[i]));
 		ck_assert_msg(strncmp(reply, "HTTP/1.1 400", 12) == 0, "%zu: %s", i, reply);
 	}
-	ck_assert_uint_eq(request(false, "GET", "/health", "", ""), 200);
-	stop(SIGTERM, true);
-	clean();
+	ck_assert_uint_eq(server_request(false, "GET", "/health", "", ""), 200);
+	server_stop(SIGTERM, true);
+	server_clean();
 }
 
 TEST(connections_that_say_nothing_make_room_for_those_that_do)
 {
 	int fd[40];
 
-	begin("limits: {connections: 16}");
+	server_begin("limits: {connections: 16}");
 	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
-		fd[i] = dial(false);
+		fd[i] = server_dial(false);
 		ck_assert_int_ge(fd[i], 0);
 	}
-	ck_assert_uint_eq(request(false, "GET", "/health", "", ""), 200);
-	ck_assert_uint_eq(request(true, "GET", "/health", "", ""), 200);
+	ck_assert_uint_eq(server_request(false, "GET", "/health", "", ""), 200);
+	ck_assert_uint_eq(server_request(true, "GET", "/health", "", ""), 200);
 	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
 		close(fd[i]);
-	stop(SIGTERM, true);
-	clean();
+	server_stop(SIGTERM, true);
+	server_clean();
 }
 
 TEST(head_and_body_beyond_their_limits_are_refused)
@@ -314,24 +132,24 @@ TEST(head_and_body_beyond_their_limits_are_refused)
 	int n;
 
 	ck_assert_ptr_nonnull(big);
-	begin("");
+	server_begin("");
 	n = snprintf(big, 100, "GET / HTTP/1.1\r\nHost: x\r\nX-Long: ");
 	memset(big + n, 'a', 40000);
-	talk(false, big, (size_t)n + 40000);
+	server_talk(false, big, (size_t)n + 40000);
 	ck_assert_int_eq(strncmp(reply, "HTTP/1.1 400", 12), 0);
-	ck_assert_uint_eq(request(false, "POST", "/verify", "X-A: b\r\n", ""), 400);
+	ck_assert_uint_eq(server_request(false, "POST", "/verify", "X-A: b\r\n", ""), 400);
 	n = snprintf(big, 200,
 		     "POST /verify HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n");
-	talk(false, big, (size_t)n);
+	server_talk(false, big, (size_t)n);
 	ck_assert_int_eq(strncmp(reply, "HTTP/1.1 413", 12), 0);
 	n = snprintf(
 	    big, 200,
 	    "POST /verify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n200000\r\n");
 	memset(big + n, 'a', 2 << 20);
-	talk(false, big, (size_t)n + (2 << 20));
-	ck_assert_uint_eq(request(false, "GET", "/health", "", ""), 200);
-	stop(SIGTERM, true);
-	clean();
+	server_talk(false, big, (size_t)n + (2 << 20));
+	ck_assert_uint_eq(server_request(false, "GET", "/health", "", ""), 200);
+	server_stop(SIGTERM, true);
+	server_clean();
 	free(big);
 }
 
@@ -343,33 +161,33 @@ TEST(several_requests_share_a_connection_and_chunks_are_joined)
 				  "GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 	const char *p;
 
-	begin("");
-	talk(true, two, strlen(two));
+	server_begin("");
+	server_talk(true, two, strlen(two));
 	p = strstr(reply, "\"status\":\"pass\"");
 	ck_assert_ptr_nonnull(p);
 	p = strstr(p, "\"name\":\"alice\"");
 	ck_assert_ptr_nonnull(p);
 	ck_assert_ptr_nonnull(strstr(p, "\"version\""));
-	stop(SIGTERM, true);
-	clean();
+	server_stop(SIGTERM, true);
+	server_clean();
 }
 
 TEST(registration_handshakes_are_limited_by_address)
 {
 	unsigned limited = 0;
 
-	begin("limits: {handshakes_per_second: 1, api_per_second: 2}");
+	server_begin("limits: {handshakes_per_second: 1, api_per_second: 2}");
 	for (int i = 0; i < 15; i++)
-		limited += request(false, "POST", "/ts2021", "", "") == 429;
+		limited += server_request(false, "POST", "/ts2021", "", "") == 429;
 	ck_assert_uint_ge(limited, 3);
 	limited = 0;
 	for (int i = 0; i < 30; i++)
-		limited += request(false, "GET", "/api/v1/node", "", "") == 429;
+		limited += server_request(false, "GET", "/api/v1/node", "", "") == 429;
 	ck_assert_uint_ge(limited, 5);
-	ck_assert_uint_eq(request(true, "GET", "/api/v1/node", "", ""),
+	ck_assert_uint_eq(server_request(true, "GET", "/api/v1/node", "", ""),
 			  200); /* the command line is not */
-	stop(SIGTERM, true);
-	clean();
+	server_stop(SIGTERM, true);
+	server_clean();
 }
 
 TEST(stun_answers_tailnet_nodes_and_nobody_else)
@@ -381,7 +199,7 @@ TEST(stun_answers_tailnet_nodes_and_nobody_else)
 	struct ipport mapped;
 	ssize_t n;
 
-	begin("");
+	server_begin("");
 	a.sin_port = htons(srv.stun);
 	p.fd = socket(AF_INET, SOCK_DGRAM, 0);
 	ck_assert_int_eq(connect(p.fd, (struct sockaddr *)&a, sizeof a), 0);
@@ -396,12 +214,12 @@ TEST(stun_answers_tailnet_nodes_and_nobody_else)
 	ck_assert_int_eq(n, 32);
 	ck_assert_int_eq(stun_answer_parse(answer, (size_t)n, got, &mapped), STUN_OK);
 	ck_bytes_eq(got, txid, sizeof txid);
-	ck_assert_uint_eq(request(false, "GET", "/metrics", "", ""), 200);
+	ck_assert_uint_eq(server_request(false, "GET", "/metrics", "", ""), 200);
 	ck_assert_ptr_nonnull(strstr(reply, "coordinator_stun_requests_total 1\n"));
 	ck_assert_ptr_nonnull(strstr(reply, "coordinator_stun_malformed_total 2\n"));
 	close(p.fd);
-	stop(SIGTERM, true);
-	clean();
+	server_stop(SIGTERM, true);
+	server_clean();
 }
 
 TEST(policy_from_a_file_is_read_at_start_and_again_on_sighup)
@@ -415,17 +233,18 @@ TEST(policy_from_a_file_is_read_at_start_and_again_on_sighup)
 	fputs("{\"acls\":[]}", f);
 	fclose(f);
 	snprintf(more, sizeof more, "policy: {path: %s}", path);
-	begin(more);
-	ck_assert_uint_eq(request(true, "GET", "/api/v1/policy", "", ""), 200);
+	server_begin(more);
+	ck_assert_uint_eq(server_request(true, "GET", "/api/v1/policy", "", ""), 200);
 	ck_assert_ptr_nonnull(strstr(reply, "{\\\"acls\\\":[]}"));
-	ck_assert_uint_eq(request(true, "PUT", "/api/v1/policy", "", "{\"policy\":\"{}\"}"), 403);
+	ck_assert_uint_eq(server_request(true, "PUT", "/api/v1/policy", "", "{\"policy\":\"{}\"}"),
+			  403);
 	f = fopen(path, "w");
 	fputs("{\"acls\":[ ]}", f);
 	fclose(f);
 	kill(srv.pid, SIGHUP);
 	for (int i = 0; i < 500 && !strstr(reply, "[ ]"); i++) {
 		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
-		ck_assert_uint_eq(request(true, "GET", "/api/v1/policy", "", ""), 200);
+		ck_assert_uint_eq(server_request(true, "GET", "/api/v1/policy", "", ""), 200);
 	}
 	ck_assert_ptr_nonnull(strstr(reply, "[ ]"));
 	f = fopen(path, "w"); /* one that does not load leaves the old one in force */
@@ -433,11 +252,11 @@ TEST(policy_from_a_file_is_read_at_start_and_again_on_sighup)
 	fclose(f);
 	kill(srv.pid, SIGHUP);
 	nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
-	ck_assert_uint_eq(request(true, "GET", "/api/v1/policy", "", ""), 200);
+	ck_assert_uint_eq(server_request(true, "GET", "/api/v1/policy", "", ""), 200);
 	ck_assert_ptr_nonnull(strstr(reply, "[ ]"));
-	stop(SIGTERM, true);
+	server_stop(SIGTERM, true);
 	unlink(path);
-	clean();
+	server_clean();
 }
 
 static void write_text(const char *path, const char *text)
@@ -484,7 +303,7 @@ TEST(each_policy_that_comes_from_the_file_leaves_an_audit_line_and_a_refused_one
 	write_text(path, "{\"acls\":[]}");
 	snprintf(more, sizeof more, "policy: {path: %s}", path);
 	srv.has_log = true;
-	begin(more);
+	server_begin(more);
 	wait_until_said(first);
 	write_text(path, "{\"acls\":[ ]}");
 	kill(srv.pid, SIGHUP);
@@ -492,11 +311,11 @@ TEST(each_policy_that_comes_from_the_file_leaves_an_audit_line_and_a_refused_one
 	write_text(path, "{\"acls\":");
 	kill(srv.pid, SIGHUP);
 	wait_until_said("the policy before stays in force");
-	stop(SIGTERM, true);
+	server_stop(SIGTERM, true);
 	ck_assert_uint_eq(said(first), 1);
 	ck_assert_uint_eq(said("audit: policy"), 2);
 	unlink(path);
-	clean();
+	server_clean();
 	srv.has_log = false;
 }
 
@@ -504,20 +323,22 @@ TEST(stored_policy_and_keys_of_the_server_stay_the_same_over_a_restart)
 {
 	char key[200];
 
-	begin("");
-	request(false, "GET", "/key?v=116", "", "");
+	server_begin("");
+	server_request(false, "GET", "/key?v=116", "", "");
 	snprintf(key, sizeof key, "%s", strstr(reply, "publicKey\":\"mkey:"));
-	ck_assert_uint_eq(
-	    request(true, "PUT", "/api/v1/policy", "", "{\"policy\":\"{\\\"acls\\\": []}\"}"), 200);
-	ck_assert_uint_eq(request(true, "PUT", "/api/v1/policy", "", "{\"policy\":\"{\"}"), 500);
-	stop(SIGKILL, false);
-	run();
-	request(false, "GET", "/key?v=116", "", "");
+	ck_assert_uint_eq(server_request(true, "PUT", "/api/v1/policy", "",
+					 "{\"policy\":\"{\\\"acls\\\": []}\"}"),
+			  200);
+	ck_assert_uint_eq(server_request(true, "PUT", "/api/v1/policy", "", "{\"policy\":\"{\"}"),
+			  500);
+	server_stop(SIGKILL, false);
+	server_run();
+	server_request(false, "GET", "/key?v=116", "", "");
 	ck_assert_ptr_nonnull(strstr(reply, key));
-	ck_assert_uint_eq(request(true, "GET", "/api/v1/policy", "", ""), 200);
+	ck_assert_uint_eq(server_request(true, "GET", "/api/v1/policy", "", ""), 200);
 	ck_assert_ptr_nonnull(strstr(reply, "{\\\"acls\\\": []}"));
-	stop(SIGTERM, true);
-	clean();
+	server_stop(SIGTERM, true);
+	server_clean();
 }
 
 static long id_of(const char *name)
@@ -526,7 +347,7 @@ static long id_of(const char *name)
 	const char *p;
 
 	snprintf(target, sizeof target, "/api/v1/user?name=%s", name);
-	ck_assert_uint_eq(request(true, "GET", target, "", ""), 200);
+	ck_assert_uint_eq(server_request(true, "GET", target, "", ""), 200);
 	p = strstr(reply, "\"id\":\"");
 	return p ? strtol(p + 6, NULL, 10) : -1;
 }
@@ -536,7 +357,7 @@ static void make_user(const char *name)
 	char body[80];
 
 	snprintf(body, sizeof body, "{\"name\":\"%s\"}", name);
-	ck_assert_uint_eq(request(true, "POST", "/api/v1/user", "", body), 200);
+	ck_assert_uint_eq(server_request(true, "POST", "/api/v1/user", "", body), 200);
 }
 
 TEST(id_of_what_was_deleted_is_not_given_again_after_a_restart)
@@ -544,19 +365,19 @@ TEST(id_of_what_was_deleted_is_not_given_again_after_a_restart)
 	char target[80];
 	long id;
 
-	begin("");
+	server_begin("");
 	make_user("first");
 	make_user("last");
 	id = id_of("last");
 	ck_assert_int_gt(id, 1);
 	snprintf(target, sizeof target, "/api/v1/user/%ld", id);
-	ck_assert_uint_eq(request(true, "DELETE", target, "", ""), 200);
-	stop(SIGKILL, false);
-	run();
+	ck_assert_uint_eq(server_request(true, "DELETE", target, "", ""), 200);
+	server_stop(SIGKILL, false);
+	server_run();
 	make_user("new");
 	ck_assert_int_eq(id_of("new"), id + 1);
-	stop(SIGTERM, true);
-	clean();
+	server_stop(SIGTERM, true);
+	server_clean();
 }
 
 /* all that the API shows of what is stored */
@@ -569,7 +390,7 @@ static char *shown(void)
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		const char *body;
 
-		ck_assert_uint_eq(request(true, "GET", lists[i], "", ""), 200);
+		ck_assert_uint_eq(server_request(true, "GET", lists[i], "", ""), 200);
 		body = strstr(reply, "\r\n\r\n");
 		ck_assert_ptr_nonnull(body);
 		ck_assert_int_ge(asprintf(&more, "%s%s\n", all ? all : "", body + 4), 0);
@@ -585,29 +406,31 @@ TEST(backup_put_in_place_of_the_database_has_all_that_was_there_when_it_was_made
 	size_t same = 0;
 	int n;
 
-	begin("");
+	server_begin("");
 	for (int i = 0; i < 30; i++) {
 		snprintf(body, sizeof body, "u%d", i);
 		make_user(body);
 		n = snprintf(body, sizeof body, "{\"user\":\"%d\",\"reusable\":true}", i + 1);
 		ck_assert_int_lt(n, (int)sizeof body);
-		ck_assert_uint_eq(request(true, "POST", "/api/v1/preauthkey", "", body), 200);
+		ck_assert_uint_eq(server_request(true, "POST", "/api/v1/preauthkey", "", body),
+				  200);
 	}
-	ck_assert_uint_eq(request(true, "POST", "/api/v1/apikey", "", "{}"), 200);
-	ck_assert_uint_eq(
-	    request(true, "PUT", "/api/v1/policy", "", "{\"policy\":\"{\\\"acls\\\": []}\"}"), 200);
+	ck_assert_uint_eq(server_request(true, "POST", "/api/v1/apikey", "", "{}"), 200);
+	ck_assert_uint_eq(server_request(true, "PUT", "/api/v1/policy", "",
+					 "{\"policy\":\"{\\\"acls\\\": []}\"}"),
+			  200);
 	before = shown();
 	ck_assert_ptr_nonnull(strstr(before, "u29"));
 	snprintf(copy, sizeof copy, "%s/copy", srv.dir);
 	snprintf(db, sizeof db, "%s/coordinator.db", srv.dir);
 	snprintf(wal, sizeof wal, "%s/coordinator.db-wal", srv.dir);
 	snprintf(body, sizeof body, "{\"path\":\"%s\"}", copy);
-	ck_assert_uint_eq(request(true, "POST", "/api/v1/debug/backup", "", body), 200);
+	ck_assert_uint_eq(server_request(true, "POST", "/api/v1/debug/backup", "", body), 200);
 	make_user("later");
-	stop(SIGTERM, true);
+	server_stop(SIGTERM, true);
 	unlink(wal); /* as docs/operations/coordinator.md says */
 	ck_assert_int_eq(rename(copy, db), 0);
-	run();
+	server_run();
 	after = shown();
 	while (before[same] && before[same] == after[same])
 		same++;
@@ -615,6 +438,6 @@ TEST(backup_put_in_place_of_the_database_has_all_that_was_there_when_it_was_made
 		      after + same);
 	free(before);
 	free(after);
-	stop(SIGTERM, true);
-	clean();
+	server_stop(SIGTERM, true);
+	server_clean();
 }

@@ -5,7 +5,7 @@
 
 #include "coordinator/tailnet_priv.h"
 
-struct session *session_get(struct tailnet *t, struct session_id id)
+struct session *session_get(const struct tailnet *t, struct session_id id)
 {
 	if (id.index >= t->n_sessions || !t->sessions[id.index].used ||
 	    t->sessions[id.index].generation != id.generation)
@@ -189,10 +189,19 @@ static void request(struct tailnet *t, mono_t now, wall_t wall, struct session_i
 		unsupported(t, id, ev->stream, ev->path);
 }
 
+static void count_malformed(struct tailnet *t, struct session *s)
+{
+	uint64_t n = ts2021_server_malformed(s->conn);
+
+	t->stat.malformed += n - s->malformed;
+	s->malformed = n;
+}
+
 static void end(struct tailnet *t, mono_t now, struct session_id id)
 {
 	struct session *s = session_get(t, id);
 
+	count_malformed(t, s);
 	map_stream_gone(t, now, id, 0);
 	login_gone(t, id, 0);
 	sshcheck_gone(t, id, 0);
@@ -243,6 +252,7 @@ void tailnet_feed(struct tailnet *t, mono_t now, wall_t wall, struct session_id 
 	if (!s)
 		return;
 	ts2021_server_feed(s->conn, now, in);
+	count_malformed(t, s);
 	pump(t, now, wall, id);
 }
 
@@ -250,7 +260,18 @@ size_t tailnet_pull(struct tailnet *t, mono_t now, struct session_id id, uint8_t
 {
 	struct session *s = session_get(t, id);
 
-	return s ? ts2021_server_pull(s->conn, now, buf, cap) : 0;
+	size_t n = s ? ts2021_server_pull(s->conn, now, buf, cap) : 0;
+
+	if (s)
+		count_malformed(t, s); /* a fault of HTTP/2 is known once it is answered */
+	return n;
+}
+
+bool tailnet_is_over(const struct tailnet *t, struct session_id id)
+{
+	const struct session *s = session_get(t, id);
+
+	return s && ts2021_server_is_over(s->conn);
 }
 
 void tailnet_closed(struct tailnet *t, mono_t now, wall_t wall, struct session_id id)

@@ -118,6 +118,7 @@ TEST(a_client_that_is_too_old_is_told_so)
 TEST(what_is_no_request_is_answered_and_stores_nothing)
 {
 	static const char *const bodies[] = { "", "{", "[]", "nonsense", "{\"Version\":\"new\"}" };
+	struct tailnet_stat stat;
 	char say[200];
 
 	begin(3);
@@ -126,5 +127,7 @@ TEST(what_is_no_request_is_answered_and_stores_nothing)
 		ck_assert_uint_eq(ask("POST", "/machine/map", bodies[i], say), 400);
 	}
 	ck_assert_uint_eq(fleet.stores, 0);
+	tailnet_stat(fleet.t, &stat);
+	ck_assert_uint_eq(stat.malformed, 2 * ARRAY_LEN(bodies)); /* each is counted */
 	end();
 }

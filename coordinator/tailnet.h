@@ -86,6 +86,8 @@ MUST_USE int tailnet_open(struct tailnet *t, mono_t now, const uint8_t init[stat
 void tailnet_feed(struct tailnet *t, mono_t now, wall_t wall, struct session_id id,
 		  struct bytes in);
 size_t tailnet_pull(struct tailnet *t, mono_t now, struct session_id id, uint8_t *buf, size_t cap);
+/* The session has ended and all that it had to say was pulled; TAILNET_HANGUP comes later too. */
+bool tailnet_is_over(const struct tailnet *t, struct session_id id);
 void tailnet_closed(struct tailnet *t, mono_t now, wall_t wall,
 		    struct session_id id); /* the stream ended */
 
@@ -235,6 +237,7 @@ MUST_USE int tailnet_set_derp_map(struct tailnet *t, mono_t now, struct bytes js
 struct tailnet_stat {
 	size_t users, keys, nodes, online, sessions, streams;
 	uint64_t registrations, refused, maps_sent, map_bytes;
+	uint64_t malformed;         /* records, frames and requests of clients that were none */
 	uint64_t probes, failovers; /* of routers */
 };
 void tailnet_stat(const struct tailnet *t, struct tailnet_stat *st);

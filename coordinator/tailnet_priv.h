@@ -64,7 +64,8 @@ struct session {
 	struct key_pub machine;
 	bool used, has_output, hangup, in_ready;
 	unsigned n_streams;
-	uint32_t next; /* of those that have something to tell, or of the free ones */
+	uint64_t malformed; /* of conn, as counted in tailnet_stat */
+	uint32_t next;      /* of those that have something to tell, or of the free ones */
 };
 enum { NO_INDEX = UINT32_MAX };
 
@@ -289,7 +290,7 @@ void mapjson_prefixes(struct jsonw *w, const char *key, const struct ipprefix *v
 enum { TAGGED_USER = 2147455555 }; /* control-protocol.md 3.4: id shown as owner of tagged nodes */
 
 /* session.c */
-struct session *session_get(struct tailnet *t, struct session_id id);
+struct session *session_get(const struct tailnet *t, struct session_id id);
 void session_output(struct tailnet *t, struct session_id id);
 bool session_event(struct tailnet *t, struct tailnet_event *ev); /* the next output or hangup */
 void session_reply(struct tailnet *t, struct session_id id, int32_t h2, unsigned status,

@@ -245,14 +245,20 @@ void conn_admit(struct derp_server *s, mono_t now, struct conn *c)
 	drain(s, now, c); /* what came behind ClientInfo */
 }
 
+/* a client that breaks the protocol */
+static void reject(struct derp_server *s, mono_t now, struct conn *c, const char *why)
+{
+	s->stats.malformed++;
+	conn_kill(s, now, c, why, DERP_DROP_GONE_DISCONNECTED);
+}
+
 static void on_client_info(struct derp_server *s, mono_t now, struct conn *c,
 			   const struct derp_frame *f)
 {
 	struct client_info info;
 
 	if (f->type != DERP_CLIENT_INFO || !open_info(s, c, f->body, &info) || info.version < 1) {
-		conn_kill(s, now, c, "client did not introduce itself properly",
-			  DERP_DROP_GONE_DISCONNECTED);
+		reject(s, now, c, "client did not introduce itself properly");
 		return;
 	}
 	c->is_prober = info.is_prober;
@@ -326,7 +332,7 @@ static void on_forward(struct derp_server *s, mono_t now, struct conn *c, struct
 	struct peer *p, *src;
 
 	if (!c->is_mesh) {
-		conn_kill(s, now, c, "not a mesh peer", DERP_DROP_GONE_DISCONNECTED);
+		reject(s, now, c, "not a mesh peer");
 		return;
 	}
 	if (!derp_forward_parse(body, &from, &to, &packet)) {
@@ -348,7 +354,7 @@ static void on_forward(struct derp_server *s, mono_t now, struct conn *c, struct
 static void on_watch(struct derp_server *s, mono_t now, struct conn *c)
 {
 	if (!c->is_mesh)
-		conn_kill(s, now, c, "not a mesh peer", DERP_DROP_GONE_DISCONNECTED);
+		reject(s, now, c, "not a mesh peer");
 	else if (!mesh_watch(s, c))
 		conn_kill(s, now, c, "too many mesh peers", DERP_DROP_GONE_DISCONNECTED);
 	else
@@ -362,7 +368,7 @@ static void on_close_peer(struct derp_server *s, mono_t now, struct conn *c, str
 	struct peer *p;
 
 	if (!c->is_mesh) {
-		conn_kill(s, now, c, "not a mesh peer", DERP_DROP_GONE_DISCONNECTED);
+		reject(s, now, c, "not a mesh peer");
 		return;
 	}
 	if (!derp_packet_parse(body, &key, &rest)) {
@@ -437,7 +443,7 @@ static void drain(struct derp_server *s, mono_t now, struct conn *c)
 		case DERP_INPUT_MORE:
 			return;
 		case DERP_INPUT_TOO_LONG:
-			conn_kill(s, now, c, "frame too long", DERP_DROP_GONE_DISCONNECTED);
+			reject(s, now, c, "frame too long");
 			return;
 		case DERP_INPUT_FRAME:
 			break;

@@ -95,7 +95,8 @@ const char *derp_drop_name(enum derp_drop d);
 struct derp_server_stats {
 	uint64_t accepts, packets_in, bytes_in, packets_out, bytes_out, forwarded_in, forwarded_out;
 	uint64_t gone_disconnected, gone_not_here; /* PeerGone frames sent */
-	uint64_t malformed, unknown_frames;
+	uint64_t malformed;      /* frames, and connections that were ended for one */
+	uint64_t unknown_frames; /* of a type that we do not know, passed over */
 	uint64_t dropped[DERP_DROP_N];
 	size_t conns, clients, homes; /* present: streams, node keys, those who call us home */
 };

@@ -99,6 +99,7 @@ static int on_data(nghttp2_session *ss, uint8_t flags, int32_t id, const uint8_t
 static void refuse(struct h2_server *h, struct h2s_stream *s)
 {
 	s->is_told = true; /* nobody else answers it */
+	h->link.malformed++;
 	if (h2_server_answer(h, s, s->path[0] && s->method[0] ? 413 : 400, NULL, false) != 0)
 		h->link.why = "out of memory";
 }
@@ -137,6 +138,19 @@ static int on_close(nghttp2_session *ss, int32_t id, uint32_t code, void *user)
 	return 0;
 }
 
+/* nghttp2 ends a stream or the session for what is no HTTP/2 */
+static int on_sent(nghttp2_session *ss, const nghttp2_frame *frame, void *user)
+{
+	struct h2_server *h = user;
+
+	(void)ss;
+	h->link.malformed +=
+	    (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) ||
+	    (frame->hd.type == NGHTTP2_RST_STREAM &&
+	     frame->rst_stream.error_code != NGHTTP2_NO_ERROR);
+	return 0;
+}
+
 int h2_server_init(struct h2_server *h)
 {
 	static const nghttp2_settings_entry settings[] = {
@@ -161,6 +175,7 @@ int h2_server_init(struct h2_server *h)
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_close);
+	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
 	if (nghttp2_session_server_new2(&h->link.h2, cb, h, opt) == 0 &&
 	    nghttp2_submit_settings(h->link.h2, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) ==
 		0 &&

@@ -32,6 +32,7 @@ static bool to_h2(struct link *l, struct bytes in)
 	n = nghttp2_session_mem_recv(l->h2, in.data, in.len);
 	if (n == (ssize_t)in.len)
 		return true;
+	l->malformed += n != NGHTTP2_ERR_NOMEM;
 	l->why = n == NGHTTP2_ERR_NOMEM ? "out of memory" : "malformed HTTP/2";
 	return false;
 }
@@ -101,6 +102,7 @@ bool link_feed(struct link *l, struct bytes in, bool *ready)
 				return false;
 			break;
 		case CHANNEL_BAD:
+			l->malformed++;
 			l->why = l->ch.why;
 			return false;
 		}

@@ -27,6 +27,7 @@ struct link {
 	size_t early_len;
 	uint32_t early_skip;
 	bool early_done;
+	uint64_t malformed; /* what came and was none: records, frames, requests */
 };
 
 enum {

@@ -118,6 +118,11 @@ bool ts2021_server_has_output(const struct ts2021_server *s)
 	return link_has_output(&s->h2.link);
 }
 
+bool ts2021_server_is_over(const struct ts2021_server *s)
+{
+	return s->h2.link.why && s->h2.link.out.len == 0;
+}
+
 bool ts2021_server_next(struct ts2021_server *s, struct ts2021_server_event *ev)
 {
 	if (h2_server_next(&s->h2, ev))
@@ -155,6 +160,11 @@ size_t ts2021_server_queued(const struct ts2021_server *s, int32_t stream)
 mono_t ts2021_server_deadline(const struct ts2021_server *s)
 {
 	return s->h2.link.why ? MONO_NEVER : s->deadline;
+}
+
+uint64_t ts2021_server_malformed(const struct ts2021_server *s)
+{
+	return s->h2.link.malformed;
 }
 
 void ts2021_server_tick(struct ts2021_server *s, mono_t now)

@@ -36,6 +36,8 @@ uint16_t ts2021_server_version(const struct ts2021_server *s);
 void ts2021_server_feed(struct ts2021_server *s, mono_t now, struct bytes in);
 size_t ts2021_server_pull(struct ts2021_server *s, mono_t now, uint8_t *buf, size_t cap);
 bool ts2021_server_has_output(const struct ts2021_server *s);
+/* It has ended and all that it had to say was pulled: close the stream. */
+bool ts2021_server_is_over(const struct ts2021_server *s);
 
 enum ts2021_server_event_type {
 	TS2021_REQUEST, /* stream, method, path, body: complete */
@@ -58,6 +60,8 @@ MUST_USE int ts2021_server_send(struct ts2021_server *s, int32_t stream, const v
 				size_t len, bool end);
 size_t ts2021_server_queued(const struct ts2021_server *s,
 			    int32_t stream); /* bytes not yet pulled */
+/* How much came so far that was none: records, HTTP/2 frames, requests too large or without path */
+uint64_t ts2021_server_malformed(const struct ts2021_server *s);
 mono_t ts2021_server_deadline(const struct ts2021_server *s);
 void ts2021_server_tick(struct ts2021_server *s, mono_t now);
 

@@ -30,7 +30,7 @@ static int secret_key(struct program *p, char **key, struct err *e)
 
 int program_auth_key(struct program *p, char **key, struct err *e)
 {
-	const char *value = options_auth_key(&p->options), *path = file_of(value);
+	const char *value = options_auth_key(p->options), *path = file_of(value);
 	size_t len, start;
 	char *text;
 	int r;
@@ -81,7 +81,7 @@ static void changed(void *ctx)
 
 void program_watch_key(struct program *p)
 {
-	const char *path = file_of(options_auth_key(&p->options));
+	const char *path = file_of(options_auth_key(p->options));
 	struct err e = { 0 };
 
 	if (!path)

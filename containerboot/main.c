@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "containerboot/owner.h"
+#include "containerboot/process.h"
 #include "containerboot/program.h"
 #include "os/logger.h"
 #include "os/privilege.h"
@@ -40,36 +41,24 @@ static enum log_level level(const struct options *o)
 
 static int sidecar(void)
 {
-	struct secret_arena *arena;
-	struct program *p; /* has the keys of the node */
+	static struct process s;
 	struct err e = { 0 };
 	int r, code;
 
 	logger_init(NULL, LOG_INFO);
 	if (privilege_at_start(&e) < 0)
 		log_warn("containerboot: %s", e.text);
-	arena = secret_arena_new(sizeof *p);
-	p = arena ? secret_alloc(arena, sizeof *p) : NULL;
-	if (!p) {
-		log_error("containerboot: out of memory");
-		return EXIT_FAILED;
-	}
-	if (!secret_arena_is_locked(arena))
-		log_info("containerboot: memory of keys cannot be locked (RLIMIT_MEMLOCK); it may "
-			 "be swapped out");
-	r = options_parse(&p->options, environ, warn, NULL, &e);
+	r = options_parse(&s.options, environ, warn, NULL, &e);
 	options_wipe_env(environ);
 	if (r < 0) {
 		log_error("containerboot: %s", e.text);
-		options_fini(&p->options);
-		secret_arena_free(arena);
+		options_fini(&s.options);
 		return EXIT_FAILED;
 	}
-	logger_init(NULL, level(&p->options));
+	logger_init(NULL, level(&s.options));
 	log_info("containerboot: version " TAILPOD_VERSION " starts");
-	code = program_run(p);
-	options_fini(&p->options);
-	secret_arena_free(arena);
+	code = process_run(&s);
+	options_fini(&s.options);
 	return code;
 }
 

@@ -16,7 +16,7 @@
 
 bool program_in_pod(const struct program *p)
 {
-	return options_kube_secret(&p->options) && !p->options.daemon.state_mem;
+	return options_kube_secret(p->options) && !p->options->daemon.state_mem;
 }
 
 /* A key that failed was told to the operator; with another one the node begins anew. */
@@ -59,13 +59,13 @@ static void begin_fields(struct program *p)
 		kube_secret_clear(secret, stale[i]);
 	snprintf(version, sizeof version, "%d", CONTROL_CAPABILITY_VERSION);
 	kube_secret_set(secret, KUBE_F_CAPVER, version);
-	if (p->options.pod_uid)
-		kube_secret_set(secret, KUBE_F_POD_UID, p->options.pod_uid);
+	if (p->options->pod_uid)
+		kube_secret_set(secret, KUBE_F_POD_UID, p->options->pod_uid);
 }
 
 int program_pod_open(struct program *p, struct err *e)
 {
-	const struct options *o = &p->options;
+	const struct options *o = p->options;
 	struct kube_secret_conf conf = { .client = { .loop = p->loop,
 						     .resolver = p->resolver,
 						     .host = o->kubernetes_host,
@@ -91,7 +91,7 @@ int program_pod_open(struct program *p, struct err *e)
 
 void program_pod_logged_in(struct program *p)
 {
-	if (p->store.kube && p->has_secret_key && p->options.auth_once)
+	if (p->store.kube && p->has_secret_key && p->options->auth_once)
 		kube_secret_clear(p->store.kube, KUBE_F_AUTHKEY);
 }
 

@@ -1,5 +1,5 @@
-/* containerboot/program.h - the sidecar as one object: what main.c parses, run.c runs, act.c
- * changes on request */
+/* containerboot/program.h - one node of the tailnet as one object: what run.c runs, act.c changes
+ * on request; process.h has what nodes share */
 #ifndef CONTAINERBOOT_PROGRAM_H
 #define CONTAINERBOOT_PROGRAM_H
 
@@ -8,13 +8,12 @@
 #include "containerboot/options.h"
 #include "containerboot/store.h"
 #include "host/egress.h"
-#include "host/endpoints.h"
 #include "host/host.h"
 #include "host/localapi_server.h"
 #include "host/proxy.h"
 #include "os/file.h"
 #include "os/loop.h"
-#include "os/proxy_env.h"
+#include "os/privilege.h"
 #include "os/resolve.h"
 #include "os/tls.h"
 
@@ -28,15 +27,17 @@ enum {                   /* exit codes that an orchestrator can act on */
 					control takes */
 };
 
+struct process;
 struct program {
-	struct options options;
+	struct process *process;
+	struct secret_arena *arena; /* where this lies */
+	const struct options *options;
 	struct store store;
 	struct state_node self;
-	struct loop *loop;
-	struct host *host;
-	struct proxy_env proxy_env;
+	struct loop *loop; /* this and the next two: the process's */
 	struct resolver *resolver;
 	struct tls_client *tls;
+	struct host *host;
 	struct localapi_server *api;
 	struct proxy_server *proxy;
 	struct egress *egress;
@@ -44,23 +45,33 @@ struct program {
 	struct serve_config *serve;
 	struct agent *agent;               /* of the CNI plugin; NULL: not asked for */
 	struct agent_events *agent_events; /* NULL: no cluster, or no account in it */
-	struct endpoints *endpoints, *old_health;
 	struct file_watch *key_watch;
 	char *key_file; /* of TS_AUTHKEY=file:PATH, or NULL */
 	char hostname[256];
 	struct loop_timer boot, netmap_save, state_retry, stop_limit, end_look, trim;
 	mono_t end_late; /* of TS_CNI_END_FILE */
-	bool is_ready, stopping, logged_in;
-	bool waits_logout, waits_gateway; /* of a program that stops */
-	bool login_by_hand;               /* asked for over the local API, and not done yet */
-	bool has_secret_key;              /* the auth key is the Secret's */
+	bool is_ready, stopping, logged_in, has_started, has_ended;
+	bool remove_on_exit, logout_on_exit; /* what options say, or the end of an agent's pod */
+	bool waits_logout, waits_gateway;    /* of a program that stops */
+	bool login_by_hand;                  /* asked for over the local API, and not done yet */
+	bool has_secret_key;                 /* the auth key is the Secret's */
 	bool netmap_is_unsaved; /* the last try failed: said once, until one works again */
 	int exit_code;
 };
 
 /* run.c */
-int program_run(struct program *p); /* after main.c has filled options; returns the exit code */
+/* options are borrowed for its life. NULL: no memory. */
+struct program *program_new(struct process *process, const struct options *options);
+/* Reads the state, makes the node and its listeners; may turn the loop meanwhile. 0 or -errno with
+ * one line; it needs program_free either way. */
+MUST_USE int program_open(struct program *p, struct err *e);
+void program_start(struct program *p); /* after program_open: packets go */
+/* Begins the end: a logout if that is wanted, a mapped port given back. has_ended says when it is
+ * done, a few seconds at most; asked again it ends at once. */
+void program_leave(struct program *p);
+void program_free(struct program *p); /* the last write may turn the loop; NULL is fine */
 void program_stop(struct program *p, int exit_code);
+const char *program_state_dir(const struct program *p); /* NULL: none */
 void program_save(struct program *p); /* self into the store, the store onto the disk; tries again
 					 later when it fails */
 /* What control is told of us; views into p and h. */

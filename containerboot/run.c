@@ -1,25 +1,23 @@
-/* containerboot/run.c - the life of the sidecar: state, node, listeners, signals, the end
+/* containerboot/run.c - the life of one node: state, keys, listeners, the end
  *
- * Start: settings are parsed (main.c) -> state read and locked -> wanted preferences, differences
- * logged -> node with the stored keys -> listeners -> privileges given up -> loop. Ready is when
- * the node first runs; the boot timer ends the program when that takes too long. SIGTERM: exit 0 at
- * once (with TS_LOGOUT_ON_EXIT after the logout, with a port mapped by TS_PORT_MAPPING after that
- * is given back: a few seconds at most). Whatever state the node is
- * in, the program stays: dependants share its network name space.
+ * Start: state read and locked -> wanted preferences, differences logged -> node with the stored
+ * keys -> listeners -> (process.c gives privileges up) -> loop. Ready is when the node first runs;
+ * the boot timer ends it when that takes too long. Asked to leave, it ends at once (with
+ * TS_LOGOUT_ON_EXIT after the logout, with a port mapped by TS_PORT_MAPPING after that is given
+ * back: a few seconds at most). Whatever state the node is in, the program stays: dependants share
+ * its network name space.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/text.h"
-#include "containerboot/confine.h"
 #include "containerboot/netmap_cache.h"
 #include "containerboot/owner.h"
+#include "containerboot/process.h"
 #include "containerboot/program.h"
 #include "os/privilege.h"
 
@@ -47,11 +45,17 @@ static struct node *node(struct program *p)
 	return host_node(p->host);
 }
 
+static void has_ended(struct program *p)
+{
+	p->has_ended = true;
+	process_wake(p->process);
+}
+
 void program_stop(struct program *p, int exit_code)
 {
 	p->exit_code = exit_code;
 	p->stopping = true;
-	loop_stop(p->loop);
+	has_ended(p);
 }
 
 /* --- state --- */
@@ -131,7 +135,7 @@ static void on_persist_netmap(void *ctx)
 {
 	struct program *p = ctx;
 
-	if (p->store.netmap && p->options.use_cached_netmap && !loop_timer_is_set(&p->netmap_save))
+	if (p->store.netmap && p->options->use_cached_netmap && !loop_timer_is_set(&p->netmap_save))
 		loop_timer_set(&p->netmap_save, mono_add(loop_now(p->loop), SPAN_S(NETMAP_SAVE_S)));
 }
 
@@ -229,7 +233,7 @@ static void on_pong(void *ctx, const struct node_ping_result *r)
 static void stop_when_done(struct program *p)
 {
 	if (!p->waits_logout && !p->waits_gateway)
-		loop_stop(p->loop);
+		has_ended(p);
 }
 
 static void on_logged_out(void *ctx)
@@ -295,7 +299,7 @@ static void boot_late(void *ctx)
 	size_t n = node_health(node(p), why, ARRAY_LEN(why));
 
 	log_error("containerboot: not running after %lld s (TS_BOOT_TIMEOUT), state is %s%s%s",
-		  (long long)(p->options.boot_timeout.ns / NS_PER_S),
+		  (long long)(p->options->boot_timeout.ns / NS_PER_S),
 		  node_state_names[node_state(node(p))], n ? ": " : "", n ? why[0] : "");
 	program_stop(p, EXIT_FAILED);
 }
@@ -306,13 +310,13 @@ static void stop_late(void *ctx)
 
 	log_warn("containerboot: no answer to the %s, leaving anyway",
 		 p->waits_logout ? "logout" : "release of the mapped port");
-	loop_stop(p->loop);
+	has_ended(p);
 }
 
 static void leave(struct program *p)
 {
 	p->waits_gateway = p->host && host_leave(p->host);
-	p->waits_logout = p->options.logout_on_exit && p->logged_in;
+	p->waits_logout = p->logout_on_exit && p->logged_in;
 	if (p->waits_logout)
 		node_logout(node(p), loop_now(p->loop));
 	loop_timer_set(
@@ -330,13 +334,13 @@ static void look_at_end(void *ctx)
 	char *text;
 	size_t len;
 
-	if (file_read(p->options.cni_end_file, END_FILE_MAX, &text, &len, &e) == 0) {
+	if (file_read(p->options->cni_end_file, END_FILE_MAX, &text, &len, &e) == 0) {
 		if (strcmp(text, OWNER_REMOVE) == 0) {
 			log_info(
 			    "containerboot: %s says that the agent is uninstalled: device, rules "
 			    "and the node go too",
-			    p->options.cni_end_file);
-			p->options.cni_remove_on_exit = p->options.logout_on_exit = true;
+			    p->options->cni_end_file);
+			p->remove_on_exit = p->logout_on_exit = true;
 		}
 		free(text);
 	} else if (loop_now(p->loop).ns < p->end_late.ns) {
@@ -349,42 +353,19 @@ static void look_at_end(void *ctx)
 	leave(p);
 }
 
-static void on_stop_signal(void *ctx, int signo)
+void program_leave(struct program *p)
 {
-	struct program *p = ctx;
-
-	if (p->stopping) {
-		loop_stop(p->loop);
+	if (p->stopping) { /* asked twice */
+		has_ended(p);
 		return;
 	}
-	log_info("containerboot: %s, stopping", signo == SIGTERM ? "SIGTERM" : "SIGINT");
 	p->stopping = true;
 	p->exit_code = EXIT_STOPPED;
 	p->end_late = mono_add(loop_now(p->loop), SPAN_S(END_LATE_S));
-	if (p->agent && p->options.cni_end_file)
+	if (p->agent && p->options->cni_end_file)
 		look_at_end(p);
 	else
 		leave(p);
-}
-
-/* As PID 1 we inherit orphans. */
-static void on_child(void *ctx, int signo)
-{
-	(void)ctx;
-	(void)signo;
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		;
-}
-
-static int watch_signals(struct program *p, struct err *e)
-{
-	int r = loop_on_signal(p->loop, SIGTERM, on_stop_signal, p);
-
-	if (r == 0)
-		r = loop_on_signal(p->loop, SIGINT, on_stop_signal, p);
-	if (r == 0 && getpid() == 1)
-		r = loop_on_signal(p->loop, SIGCHLD, on_child, p);
-	return r < 0 ? err_set(e, -r, "signals") : 0;
 }
 
 /* --- start --- */
@@ -413,9 +394,9 @@ static int load_self(struct program *p, struct err *e)
 	state_node_fresh(&p->self, &os_rng, loop_wall());
 	r = state_load(p->store.state, &p->self, e);
 	if (r == -ENOENT) {
-		r = options_prefs(&p->options, NULL, wanted, e);
+		r = options_prefs(p->options, NULL, wanted, e);
 	} else if (r == 0) {
-		r = options_prefs(&p->options, &p->self.prefs, wanted, e);
+		r = options_prefs(p->options, &p->self.prefs, wanted, e);
 		if (r == 0)
 			log_difference(&p->self.prefs, wanted);
 		if (r == 0 && strcmp(p->self.prefs.control_url, wanted->control_url) != 0) {
@@ -478,9 +459,9 @@ const struct control_hostinfo *program_hostinfo(const struct program *p, struct 
 	h->info.routes = h->routes;
 	h->info.n_routes = split_routes(w->routes, h->routes);
 	h->info.hostname = *w->hostname ? w->hostname : p->hostname;
-	h->info.app = p->options.internal_app;
+	h->info.app = p->options->internal_app;
 	h->info.container = true;
-	h->info.userspace = !p->options.cni_socket;
+	h->info.userspace = !p->options->cni_socket;
 	h->info.shields_up = w->shields_up;
 	return &h->info;
 }
@@ -502,18 +483,18 @@ static void fill_node(struct program *p, struct node_conf *c, const char *key)
 		c->node_is_kept = !w->logged_out;
 	}
 	disco_key(p, &c->disco);
-	c->control_key = p->options.control_key;
+	c->control_key = p->options->control_key;
 	c->auth_key = key;
 	c->ephemeral = store_is_memory(&p->store);
 	c->accept_routes = w->accept_routes;
 	c->exit_node = prefs_exit_node(w);
 	c->shields_up = w->shields_up;
-	c->derp_only = p->options.derp_only;
-	c->derp_http = p->options.derp_http;
-	c->port_mapping = p->options.port_mapping;
-	c->raw_packets = p->options.cni_socket != NULL;
-	c->memory = (size_t)p->options.memory_limit;
-	c->cc = p->options.tcp_congestion;
+	c->derp_only = p->options->derp_only;
+	c->derp_http = p->options->derp_http;
+	c->port_mapping = p->options->port_mapping;
+	c->raw_packets = p->options->cni_socket != NULL;
+	c->memory = (size_t)p->options->memory_limit;
+	c->cc = p->options->tcp_congestion;
 	if (state_get(p->store.state, STATE_HOME, &home) && text_u16(home, &region))
 		c->home = region;
 }
@@ -540,11 +521,11 @@ static void keep_port(struct program *p, uint16_t port)
 static int make_host(struct program *p, struct err *e)
 {
 	struct host_conf conf = { .loop = p->loop,
-				  .dest = p->options.dest_ip,
-				  .proxy_protocol = (unsigned)p->options.dest_proxy_protocol,
+				  .dest = p->options->dest_ip,
+				  .proxy_protocol = (unsigned)p->options->dest_proxy_protocol,
 				  .exit_allow_lan = p->self.prefs.exit_node_allow_lan,
 				  .tls = p->tls,
-				  .proxy = &p->proxy_env,
+				  .proxy = &p->process->proxy_env,
 				  .resolver = p->resolver,
 				  .ops = &host_events,
 				  .ctx = p };
@@ -557,8 +538,8 @@ static int make_host(struct program *p, struct err *e)
 		return r;
 	fill_node(p, &conf.node, key);
 	conf.node.hostinfo = *program_hostinfo(p, &info);
-	conf.port =
-	    (uint16_t)(p->options.daemon.port >= 0 ? p->options.daemon.port : (int)p->options.port);
+	conf.port = (uint16_t)(p->options->daemon.port >= 0 ? p->options->daemon.port
+							    : (int)p->options->port);
 	conf.kept_port = kept_port(p);
 	is_kept = conf.port == 0;
 	p->host = host_new(&conf, e);
@@ -571,7 +552,7 @@ static int make_host(struct program *p, struct err *e)
 		return -EIO;
 	if (is_kept)
 		keep_port(p, host_port(p->host));
-	if (p->options.use_cached_netmap &&
+	if (p->options->use_cached_netmap &&
 	    netmap_cache_load(p->store.netmap, node(p), loop_now(p->loop), loop_wall(), e) < 0)
 		log_warn("state: the cached netmap is not usable: %s", e->text);
 	return 0;
@@ -605,27 +586,17 @@ static void link_socket(const char *path)
 			  path);
 }
 
-static void pod_addresses(const struct options *o, struct endpoints_conf *c)
-{
-	struct bytes left = bytes_str(o->pod_ips ? o->pod_ips : o->pod_ip ? o->pod_ip : ""), one;
-	struct ip ip;
-
-	while (prefs_list_next(&left, &one))
-		if (ip_parse(one, &ip))
-			ip_text(&ip, ip_is_v4(&ip) ? c->pod_ip4 : c->pod_ip6);
-}
-
 static int open_egress(struct program *p, struct err *e)
 {
 	struct egress_port ports[EGRESS_PORTS_MAX];
 	struct egress_conf conf = { .host = p->host,
-				    .target = options_target(&p->options),
+				    .target = options_target(p->options),
 				    .ports = ports };
 
 	if (!conf.target)
 		return 0;
-	if (egress_ports_parse("TS_TAILNET_TARGET_PORTS", bytes_str(p->options.target_ports), ports,
-			       ARRAY_LEN(ports), &conf.n_ports, e) < 0)
+	if (egress_ports_parse("TS_TAILNET_TARGET_PORTS", bytes_str(p->options->target_ports),
+			       ports, ARRAY_LEN(ports), &conf.n_ports, e) < 0)
 		return -EINVAL;
 	p->egress = egress_new(&conf, e);
 	return p->egress ? 0 : -EIO;
@@ -633,7 +604,7 @@ static int open_egress(struct program *p, struct err *e)
 
 static struct agent_events *open_agent_events(const struct program *p)
 {
-	const struct options *o = &p->options;
+	const struct options *o = p->options;
 	const struct agent_events_conf conf = { .client = { .loop = p->loop,
 							    .resolver = p->resolver,
 							    .host = o->kubernetes_host,
@@ -653,7 +624,7 @@ static struct agent_events *open_agent_events(const struct program *p)
 /* The CNI plugin's node agent, when asked for. */
 static int open_agent(struct program *p, struct err *e)
 {
-	const struct options *o = &p->options;
+	const struct options *o = p->options;
 	struct agent_conf conf = { .loop = p->loop,
 				   .host = p->host,
 				   .socket = o->cni_socket,
@@ -673,18 +644,11 @@ static int open_agent(struct program *p, struct err *e)
 	return p->agent ? 0 : err_wrap(e, "TS_CNI_AGENT_SOCKET");
 }
 
-static bool extra_metrics(void *ctx, struct buf *out)
-{
-	const struct program *p = ctx;
-
-	return !p->agent || agent_metrics(p->agent, out);
-}
-
 static int open_listeners(struct program *p, struct err *e)
 {
 	static const struct localapi_server_ops api_ops = { .act = program_act,
 							    .view = program_view };
-	const struct options *o = &p->options;
+	const struct options *o = p->options;
 	const char *socket = o->daemon.socket ? o->daemon.socket : o->socket;
 	struct localapi_server_conf api = { .host = p->host,
 					    .path = socket,
@@ -695,13 +659,6 @@ static int open_listeners(struct program *p, struct err *e)
 				    .socks5 = options_socks5(o),
 				    .http = options_http_proxy(o),
 				    .tailnet_only = o->proxy_tailnet_only };
-	struct endpoints_conf ep = { .host = p->host,
-				     .addr = o->local_addr,
-				     .health = o->enable_health,
-				     .metrics = o->enable_metrics,
-				     .view = program_view,
-				     .extra = extra_metrics,
-				     .ctx = p };
 
 	p->api = localapi_server_new(&api, e);
 	if (!p->api)
@@ -715,19 +672,7 @@ static int open_listeners(struct program *p, struct err *e)
 	if (o->dest_dns_name &&
 	    !(p->dest = dest_name_new(p->host, p->resolver, o->dest_dns_name, e)))
 		return -EIO;
-	if (serve_config_new(p, e) < 0)
-		return -EIO;
-	pod_addresses(o, &ep);
-	if ((ep.health || ep.metrics) && !(p->endpoints = endpoints_new(&ep, e)))
-		return -EIO;
-	if (o->healthcheck_addr) {
-		ep.addr = o->healthcheck_addr;
-		ep.health = true;
-		ep.metrics = false;
-		if (!(p->old_health = endpoints_new(&ep, e)))
-			return -EIO;
-	}
-	return 0;
+	return serve_config_new(p, e) < 0 ? -EIO : 0;
 }
 
 static void init_timers(struct program *p)
@@ -738,43 +683,59 @@ static void init_timers(struct program *p)
 	loop_timer_init(p->loop, &p->stop_limit, stop_late, p);
 	loop_timer_init(p->loop, &p->end_look, look_at_end, p);
 	loop_timer_init(p->loop, &p->trim, trim, p);
-	if (p->options.boot_timeout.ns > 0)
-		loop_timer_set(&p->boot, mono_add(loop_now(p->loop), p->options.boot_timeout));
 }
 
-static const char *state_dir(const struct options *o)
+const char *program_state_dir(const struct program *p)
 {
+	const struct options *o = p->options;
+
 	return o->daemon.state_mem ? NULL : o->state_dir ? o->state_dir : o->daemon.state_dir;
 }
 
-static int start(struct program *p, struct err *e)
-{
-	const struct options *o = &p->options;
-	const char *dir = state_dir(o);
-	struct tls_client_conf tls = { .ca_file = getenv("SSL_CERT_FILE"),
-				       .ca_dir = getenv("SSL_CERT_DIR") };
-	int r = 0;
+/* --- life --- */
 
-	p->resolver = resolver_new(p->loop, NULL);
-	if (!p->resolver)
-		return err_set(e, ENOMEM, "resolver");
-	r = watch_signals(p, e);
-	if (r == 0)
-		r = program_in_pod(p) ? program_pod_open(p, e) : store_open(&p->store, dir, e);
+struct program *program_new(struct process *process, const struct options *options)
+{
+	struct secret_arena *arena = secret_arena_new(sizeof(struct program));
+	struct program *p = arena ? secret_alloc(arena, sizeof *p) : NULL;
+
+	if (!p) {
+		secret_arena_free(arena);
+		return NULL;
+	}
+	p->arena = arena;
+	p->process = process;
+	p->options = options;
+	p->loop = process->loop;
+	p->resolver = process->resolver;
+	p->tls = process->tls;
+	p->store.lock = -1;
+	p->exit_code = EXIT_FAILED;
+	p->remove_on_exit = options->cni_remove_on_exit;
+	p->logout_on_exit = options->logout_on_exit;
+	init_timers(p);
+	if (!secret_arena_is_locked(arena))
+		log_info("containerboot: memory of keys cannot be locked (RLIMIT_MEMLOCK); it may "
+			 "be swapped out");
+	return p;
+}
+
+int program_open(struct program *p, struct err *e)
+{
+	const struct options *o = p->options;
+	const char *dir = program_state_dir(p);
+	int r = program_in_pod(p) ? program_pod_open(p, e) : store_open(&p->store, dir, e);
+
 	if (r == 0 && store_is_memory(&p->store))
 		log_warn("containerboot: no TS_STATE_DIR: the state is in memory and the node is "
 			 "ephemeral");
 	if (r == 0)
 		r = load_self(p, e);
-	if (r == 0)
-		r = proxy_env_read(&p->proxy_env, e);
 	if (r < 0)
 		return r;
 	gethostname(p->hostname, sizeof p->hostname - 1);
-	init_timers(p);
-	p->tls = tls_client_new(&tls, e);
-	if (!p->tls)
-		return -EIO;
+	if (o->boot_timeout.ns > 0)
+		loop_timer_set(&p->boot, mono_add(loop_now(p->loop), o->boot_timeout));
 	r = make_host(p, e);
 	/* keys must not be lost: the store is tried before the node registers */
 	if (r == 0 && !store_save(&p->store))
@@ -783,26 +744,43 @@ static int start(struct program *p, struct err *e)
 		r = open_agent(p, e);
 	if (r == 0)
 		r = open_listeners(p, e);
-	if (r == 0 &&
-	    !store_flush(&p->store, p->options.boot_timeout.ns > 0 ? p->options.boot_timeout
-								   : SPAN_S(BOOT_FLUSH_S)))
-		r = err_say(e, EIO, "TS_KUBE_SECRET %s cannot be written",
-			    options_kube_secret(&p->options));
+	if (r == 0 && !store_flush(&p->store,
+				   o->boot_timeout.ns > 0 ? o->boot_timeout : SPAN_S(BOOT_FLUSH_S)))
+		r = err_say(e, EIO, "TS_KUBE_SECRET %s cannot be written", options_kube_secret(o));
 	return r;
 }
 
-static void finish(struct program *p)
+void program_start(struct program *p)
 {
+	program_watch_key(p);
+	host_start(p->host);
+	p->has_started = true;
+}
+
+static void last_save(struct program *p)
+{
+	/* also when it is younger than the delays of node and timer */
+	if (p->is_ready && p->store.netmap && p->options->use_cached_netmap &&
+	    !p->self.prefs.logged_out)
+		save_netmap(p);
+	if (!store_flush(&p->store, SPAN_S(FLUSH_S)))
+		log_error("containerboot: the last changes of the state are not written");
+}
+
+void program_free(struct program *p)
+{
+	if (!p)
+		return;
+	if (p->has_started)
+		last_save(p);
 	localapi_server_free(p->api);
-	if (p->agent && p->stopping && p->options.cni_remove_on_exit) {
+	if (p->agent && p->stopping && p->remove_on_exit) {
 		agent_remove(p->agent);
 		netmap_cache_drop(p->store.netmap); /* a logout that worked has done so already */
 		store_remove(&p->store);
 	}
 	agent_free(p->agent);
 	agent_events_free(p->agent_events);
-	endpoints_free(p->endpoints);
-	endpoints_free(p->old_health);
 	proxy_server_free(p->proxy);
 	egress_free(p->egress);
 	dest_name_free(p->dest);
@@ -810,8 +788,6 @@ static void finish(struct program *p)
 	file_watch_free(p->key_watch);
 	if (p->host)
 		host_free(p->host);
-	resolver_free(p->resolver);
-	tls_client_free(p->tls);
 	loop_timer_fini(&p->boot);
 	loop_timer_fini(&p->netmap_save);
 	loop_timer_fini(&p->state_retry);
@@ -820,54 +796,5 @@ static void finish(struct program *p)
 	loop_timer_fini(&p->trim);
 	store_close(&p->store);
 	state_node_wipe(&p->self);
-}
-
-/* From here on only what a running sidecar needs. Less than asked for is no reason not to serve:
- * the container is the outer fence. */
-static void confine(struct program *p, struct confine *how)
-{
-	struct err e = { 0 };
-
-	if (p->agent) /* works on the host's devices, rules and files */
-		*how = (struct confine){ .net_admin = true };
-	const char *dirs[CONFINE_DIRS_MAX + 1];
-
-	dirs[serve_config_dirs(p->serve, dirs, CONFINE_DIRS_MAX)] = NULL;
-	if (confine_apply(how, &p->options, state_dir(&p->options),
-			  program_in_pod(p) ? KUBE_ACCOUNT_DIR : NULL, dirs, &e) < 0)
-		log_warn("containerboot: not confined: %s", e.text);
-}
-
-int program_run(struct program *p)
-{
-	struct confine how;
-	struct err e = { 0 };
-	int r;
-
-	p->exit_code = EXIT_FAILED;
-	p->store.lock = -1;
-	p->loop = loop_new();
-	r = p->loop ? confine_parse(p->options.sandbox, &how, &e)
-		    : err_set(&e, errno, "event loop");
-	if (r == 0)
-		r = start(p, &e);
-	if (r == 0) {
-		program_watch_key(p);
-		confine(p, &how);
-		host_start(p->host);
-		loop_run(p->loop);
-		/* also when it is younger than the delays of node and timer */
-		if (p->is_ready && p->store.netmap && p->options.use_cached_netmap &&
-		    !p->self.prefs.logged_out)
-			save_netmap(p);
-		if (!store_flush(&p->store, SPAN_S(FLUSH_S)))
-			log_error("containerboot: the last changes of the state are not written");
-	} else if (p->stopping) {
-		p->exit_code = EXIT_STOPPED; /* asked to while starting */
-	} else {
-		log_error("containerboot: %s", e.text);
-	}
-	finish(p);
-	loop_free(p->loop);
-	return p->exit_code;
+	secret_arena_free(p->arena);
 }

@@ -27,7 +27,7 @@ struct serve_config {
 
 static const char *path(const struct serve_config *c)
 {
-	return c->p->options.serve_config;
+	return c->p->options->serve_config;
 }
 
 /* --- the certificate --- */
@@ -155,7 +155,7 @@ void serve_config_netmap(struct serve_config *c)
 
 static int names_of_files(struct serve_config *c, struct err *e)
 {
-	const char *dir = c->p->options.serve_tls_dir, *slash = strrchr(path(c), '/');
+	const char *dir = c->p->options->serve_tls_dir, *slash = strrchr(path(c), '/');
 	int n = 0, k = 0;
 
 	if (dir) {
@@ -201,7 +201,7 @@ int serve_config_new(struct program *p, struct err *e)
 	struct serve_config *c;
 	int r;
 
-	if (!p->options.serve_config)
+	if (!p->options->serve_config)
 		return 0;
 	p->serve = c = calloc(1, sizeof *c);
 	if (!c)
@@ -239,7 +239,7 @@ size_t serve_config_dirs(const struct serve_config *c, const char **v, size_t ma
 	if (n < max)
 		v[n++] = c->file_dir;
 	if (n < max && *c->cert_file)
-		v[n++] = c->p->options.serve_tls_dir;
+		v[n++] = c->p->options->serve_tls_dir;
 	for (size_t i = 0; i < c->n_dirs && n < max; i++)
 		v[n++] = c->dir[i];
 	return n;

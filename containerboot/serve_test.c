@@ -12,6 +12,7 @@
 #include "os/file.h"
 #include "tests/harness.h"
 
+static struct options o;
 static struct program p;
 static struct err e;
 static char dir[64], file[128];
@@ -24,8 +25,9 @@ static void begin(void)
 	snprintf(dir, sizeof dir, "/tmp/serve-config-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	snprintf(file, sizeof file, "%s/serve.json", dir);
-	p = (struct program){ .loop = loop_new() };
-	p.options.serve_config = file;
+	o = (struct options){ 0 };
+	p = (struct program){ .loop = loop_new(), .options = &o };
+	o.serve_config = file;
 	p.resolver = resolver_new(p.loop, NULL);
 	p.tls = tls_client_new(NULL, &e);
 	hc.loop = p.loop;
@@ -64,7 +66,7 @@ TEST(nothing_is_served_without_the_variable)
 	const char *v[4];
 
 	begin();
-	p.options.serve_config = NULL;
+	o.serve_config = NULL;
 	ck_assert_int_eq(serve_config_new(&p, &e), 0);
 	ck_assert_ptr_null(p.serve);
 	ck_assert_uint_eq(serve_config_dirs(p.serve, v, 4), 0);
@@ -128,7 +130,7 @@ TEST(directories_of_handlers_and_of_the_certificate_stay_readable)
 		 "\"/x\":{\"Path\":\"/srv/x\"},\"/t\":{\"Text\":\"t\"},\"/y\":{\"Path\":\"/srv/"
 		 "y\"}}}}}");
 	put(json);
-	p.options.serve_tls_dir = dir; /* no certificate there: a warning, no end */
+	o.serve_tls_dir = dir; /* no certificate there: a warning, no end */
 	ck_assert_msg(serve_config_new(&p, &e) == 0, "%s", e.text);
 	ck_assert_uint_eq(serve_config_dirs(p.serve, v, ARRAY_LEN(v)), 4);
 	ck_assert_str_eq(v[1], dir);
@@ -145,7 +147,7 @@ TEST(a_path_that_is_too_long_is_refused)
 	begin();
 	memset(text, 'a', PATH_MAX);
 	text[PATH_MAX] = 0;
-	p.options.serve_config = text;
+	o.serve_config = text;
 	ck_assert_int_eq(serve_config_new(&p, &e), -ENAMETOOLONG);
 	ck_assert_str_eq(e.text, "TS_SERVE_CONFIG: the path is too long");
 	end();

@@ -68,8 +68,17 @@ static void pod_addresses(const struct options *o, struct endpoints_conf *c)
 			ip_text(&ip, ip_is_v4(&ip) ? c->pod_ip4 : c->pod_ip6);
 }
 
-static void view(void *ctx, struct localapi_view *v)
+static bool node_at(void *ctx, size_t i, struct endpoints_node *out)
 {
+	const struct process *s = ctx;
+
+	*out = (struct endpoints_node){ .name = "", .host = s->node->host };
+	return i == 0;
+}
+
+static void view(void *ctx, size_t i, struct localapi_view *v)
+{
+	(void)i;
 	program_view(((struct process *)ctx)->node, v);
 }
 
@@ -83,10 +92,11 @@ static bool extra_metrics(void *ctx, struct buf *out)
 static int open_endpoints(struct process *s, struct err *e)
 {
 	const struct options *o = &s->options;
-	struct endpoints_conf ep = { .host = s->node->host,
+	struct endpoints_conf ep = { .loop = s->loop,
 				     .addr = o->local_addr,
 				     .health = o->enable_health,
 				     .metrics = o->enable_metrics,
+				     .node = node_at,
 				     .view = view,
 				     .extra = extra_metrics,
 				     .ctx = s };

@@ -2,6 +2,7 @@
 #include "host/endpoints.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "host/httpd.h"
@@ -25,24 +26,51 @@ static void livez(struct endpoints *p, struct httpd_call *c)
 	text(c, 200, bytes_str("ok"));
 }
 
-static void healthz(struct endpoints *p, struct httpd_call *c)
+/* Why the node has no address that is of use; NULL: it has. */
+static const char *no_address(const struct endpoints_node *x)
 {
-	enum node_state state = node_state(host_node(p->conf.host));
-	struct httpd_field extra[2];
-	size_t n = 0;
 	struct ip ip;
 
-	if (state == NODE_NEEDS_APPROVAL || state == NODE_NEEDS_LOGIN) { /* addresses of no use */
-		text(c, 503,
-		     bytes_str(state == NODE_NEEDS_LOGIN ? "node needs to log in\n"
-							 : "node waits for approval\n"));
+	if (!x->host)
+		return x->why;
+	switch (node_state(host_node(x->host))) { /* addresses of no use */
+	case NODE_NEEDS_LOGIN:
+		return "node needs to log in";
+	case NODE_NEEDS_APPROVAL:
+		return "node waits for approval";
+	default:
+		break;
+	}
+	return node_ip(host_node(x->host), false, &ip) || node_ip(host_node(x->host), true, &ip)
+		   ? NULL
+		   : "node currently has no tailscale IPs";
+}
+
+static bool line(struct buf *out, const struct endpoints_node *x, const char *text)
+{
+	return buf_printf(out, "%s%s%s\n", x->name, *x->name ? ": " : "", text);
+}
+
+static void healthz(struct endpoints *p, struct httpd_call *c)
+{
+	struct httpd_field extra[2];
+	struct endpoints_node x;
+	struct buf body;
+	size_t n = 0;
+
+	buf_init(&body, ANSWER_MAX);
+	for (size_t i = 0; p->conf.node(p->conf.ctx, i, &x); i++) {
+		const char *why = no_address(&x);
+
+		if (why && !line(&body, &x, why))
+			break;
+	}
+	if (body.len > 0) {
+		text(c, 503, buf_bytes(&body));
+		buf_fini(&body);
 		return;
 	}
-	if (!node_ip(host_node(p->conf.host), false, &ip) &&
-	    !node_ip(host_node(p->conf.host), true, &ip)) {
-		text(c, 503, bytes_str("node currently has no tailscale IPs\n"));
-		return;
-	}
+	buf_fini(&body);
 	if (*p->conf.pod_ip4)
 		extra[n++] = (struct httpd_field){ "Pod-IPv4", p->conf.pod_ip4 };
 	if (*p->conf.pod_ip6)
@@ -50,35 +78,59 @@ static void healthz(struct endpoints *p, struct httpd_call *c)
 	httpd_answer(c, 200, "text/plain; charset=utf-8", extra, n, bytes_str("ok"));
 }
 
+static bool not_ready(struct buf *out, const struct endpoints_node *x)
+{
+	const char *reasons[REASONS_MAX];
+	char state[64];
+	size_t n;
+	bool ok;
+
+	if (!x->host)
+		return line(out, x, x->why);
+	if (node_state(host_node(x->host)) == NODE_RUNNING)
+		return true;
+	n = node_health(host_node(x->host), reasons, ARRAY_LEN(reasons));
+	snprintf(state, sizeof state, "not ready: state is %s",
+		 node_state_names[node_state(host_node(x->host))]);
+	ok = line(out, x, state);
+	for (size_t i = 0; ok && i < MIN_OF(n, ARRAY_LEN(reasons)); i++)
+		ok = line(out, x, reasons[i]);
+	return ok;
+}
+
 static void readyz(struct endpoints *p, struct httpd_call *c)
 {
-	const struct node *node = host_node(p->conf.host);
-	const char *reasons[REASONS_MAX];
-	size_t n = node_health(node, reasons, ARRAY_LEN(reasons));
+	struct endpoints_node x;
 	struct buf body;
 	bool ok = true;
 
-	if (node_state(node) == NODE_RUNNING) {
-		text(c, 200, bytes_str("ok"));
-		return;
-	}
 	buf_init(&body, ANSWER_MAX);
-	ok = buf_printf(&body, "not ready: state is %s\n", node_state_names[node_state(node)]);
-	for (size_t i = 0; ok && i < MIN_OF(n, ARRAY_LEN(reasons)); i++)
-		ok = buf_printf(&body, "%s\n", reasons[i]);
-	text(c, 503, buf_bytes(&body));
+	for (size_t i = 0; ok && p->conf.node(p->conf.ctx, i, &x); i++)
+		ok = not_ready(&body, &x);
+	if (ok && body.len == 0)
+		text(c, 200, bytes_str("ok"));
+	else
+		text(c, 503, buf_bytes(&body));
 	buf_fini(&body);
 }
 
 static void metrics(struct endpoints *p, struct httpd_call *c)
 {
-	struct localapi_view v = { .now = loop_now(host_loop(p->conf.host)), .wall = loop_wall() };
+	struct localapi_view v[ENDPOINTS_NODES_MAX];
+	struct endpoints_node x;
 	struct buf body;
+	size_t n = 0;
 	bool ok;
 
-	p->conf.view(p->conf.ctx, &v);
+	for (size_t i = 0; n < ARRAY_LEN(v) && p->conf.node(p->conf.ctx, i, &x); i++) {
+		if (!x.host)
+			continue;
+		v[n] = (struct localapi_view){ .now = loop_now(p->conf.loop), .wall = loop_wall() };
+		p->conf.view(p->conf.ctx, i, &v[n]);
+		v[n++].name = x.name;
+	}
 	buf_init(&body, ANSWER_MAX);
-	ok = localapi_metrics(&v, &body) && (!p->conf.extra || p->conf.extra(p->conf.ctx, &body));
+	ok = localapi_metrics(v, n, &body) && (!p->conf.extra || p->conf.extra(p->conf.ctx, &body));
 	httpd_answer(c, ok ? 200 : 500, "text/plain; version=0.0.4; charset=utf-8", NULL, 0,
 		     buf_bytes(&body));
 	buf_fini(&body);
@@ -115,7 +167,7 @@ static void handle(void *ctx, struct httpd_call *c, const struct httpd_request *
 struct endpoints *endpoints_new(const struct endpoints_conf *conf, struct err *e)
 {
 	struct endpoints *p = calloc(1, sizeof *p);
-	struct httpd_conf hc = { .loop = host_loop(conf->host),
+	struct httpd_conf hc = { .loop = conf->loop,
 				 .addr = conf->addr,
 				 .body_max = 4096,
 				 .answer_max = ANSWER_MAX,

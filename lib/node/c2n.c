@@ -53,7 +53,7 @@ static void get_prefs(struct c2n *c)
 static void get_metrics(struct c2n *c)
 {
 	c->type = "text/plain";
-	c->ok = localapi_metrics(c->v, &c->body);
+	c->ok = localapi_metrics(c->v, 1, &c->body);
 }
 
 static void component_logging(struct c2n *c)

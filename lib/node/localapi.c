@@ -87,7 +87,7 @@ static void get_derpmap(struct call *c)
 static void get_metrics(struct call *c)
 {
 	c->a->type = "text/plain; version=0.0.4";
-	checked(c->a, localapi_metrics(c->v, &c->a->body));
+	checked(c->a, localapi_metrics(c->v, 1, &c->a->body));
 }
 
 static void get_netcheck(struct call *c)

@@ -37,6 +37,8 @@ enum {
 /* What answers are made of; all borrowed for the call. */
 struct localapi_view {
 	struct node *node;
+	const char *name; /* of one of several nodes of a process: a label of metrics; NULL or "":
+			     there is one */
 	const struct state *state;
 	const struct state_node *self; /* identity and preferences */
 	const char *version;           /* "1.102.5-tailpod..." as the CLI shows it */
@@ -105,8 +107,8 @@ MUST_USE bool localapi_ping_response_json(const struct localapi_view *v, const c
 					  const struct ip *ip, const struct node_ping_result *r,
 					  struct buf *out);
 MUST_USE bool localapi_netcheck_json(const struct localapi_view *v, struct buf *out);
-MUST_USE bool localapi_metrics(const struct localapi_view *v,
-			       struct buf *out);                      /* Prometheus text */
+/* Prometheus text of n nodes, each value with the name of its node. */
+MUST_USE bool localapi_metrics(const struct localapi_view *v, size_t n, struct buf *out);
 MUST_USE bool localapi_error_json(const char *text, struct buf *out); /* {"error":"..."} */
 
 enum { /* bits of the mask of watch-ipn-bus, data-plane.md 7.6 */

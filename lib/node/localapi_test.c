@@ -172,6 +172,29 @@ TEST(derpmap_metrics_and_small_answers_have_their_form)
 	teardown();
 }
 
+TEST(metrics_of_several_nodes_have_one_heading_and_a_label_each)
+{
+	struct localapi_view two[2];
+	const char *text, *first;
+	struct buf out;
+
+	setup();
+	two[0] = two[1] = view;
+	two[0].name = "web";
+	two[1].name = "api";
+	buf_init(&out, 1 << 20);
+	ck_assert(localapi_metrics(two, 2, &out) && buf_printf(&out, "%c", 0));
+	text = (const char *)out.data + out.off;
+	ck_assert(strstr(text, "tailscaled_home_derp_region_id{node=\"web\"} ") != NULL);
+	ck_assert(strstr(text, "tailscaled_home_derp_region_id{node=\"api\"} ") != NULL);
+	ck_assert(strstr(text, "{node=\"api\",path=\"derp\"} 0\n") != NULL);
+	ck_assert(strstr(text, "{node=\"web\",type=\"warning\"} ") != NULL);
+	first = strstr(text, "# TYPE tailscaled_inbound_bytes_total");
+	ck_assert(first && !strstr(first + 1, "# TYPE tailscaled_inbound_bytes_total"));
+	buf_fini(&out);
+	teardown();
+}
+
 TEST(prefs_are_shown_without_keys_and_changed_only_where_asked)
 {
 	setup();

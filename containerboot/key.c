@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "containerboot/process.h"
 #include "containerboot/program.h"
 
 enum { KEY_FILE_MAX = 4096 };
@@ -10,6 +11,14 @@ enum { KEY_FILE_MAX = 4096 };
 static const char *file_of(const char *value)
 {
 	return value && strncmp(value, "file:", 5) == 0 ? value + 5 : NULL;
+}
+
+/* The node's own comes before that of all nodes of the process. */
+static const char *auth_key(const struct program *p)
+{
+	const char *own = options_auth_key(p->options);
+
+	return own ? own : options_auth_key(&p->process->options);
 }
 
 /* of the state Secret, when nothing else names one */
@@ -30,7 +39,7 @@ static int secret_key(struct program *p, char **key, struct err *e)
 
 int program_auth_key(struct program *p, char **key, struct err *e)
 {
-	const char *value = options_auth_key(p->options), *path = file_of(value);
+	const char *value = auth_key(p), *path = file_of(value);
 	size_t len, start;
 	char *text;
 	int r;
@@ -81,7 +90,7 @@ static void changed(void *ctx)
 
 void program_watch_key(struct program *p)
 {
-	const char *path = file_of(options_auth_key(p->options));
+	const char *path = file_of(auth_key(p));
 	struct err e = { 0 };
 
 	if (!path)

@@ -49,6 +49,13 @@ static const struct option *row_named(struct bytes name)
 	return NULL;
 }
 
+bool option_of_node(const char *name)
+{
+	const struct option *row = row_named(bytes_str(name));
+
+	return row && strcmp(row->name, name) == 0 && row->flags & OPTION_NODE;
+}
+
 /* edits that turn a into b, at most `limit` + 1 */
 static unsigned distance(struct bytes a, const char *b, unsigned limit)
 {
@@ -649,6 +656,11 @@ const char *options_kube_secret(const struct options *o)
 	if (!o->kubernetes_host || o->no_kube_secret)
 		return NULL;
 	return o->kube_secret ? o->kube_secret : "tailscale";
+}
+
+const char *options_state_dir(const struct options *o)
+{
+	return o->daemon.state_mem ? NULL : o->state_dir ? o->state_dir : o->daemon.state_dir;
 }
 
 const char *options_socks5(const struct options *o)

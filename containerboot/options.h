@@ -67,7 +67,7 @@ struct options {
 	char *cni_socket, *cni_state_dir, *cni_device, *cni_namespaces, *cni_end_file, *node_name;
 
 	/* state, daemon, plumbing */
-	char *state_dir, *kube_secret, *socket, *daemon_args, *debug_addr, *config_dir,
+	char *state_dir, *nodes_file, *kube_secret, *socket, *daemon_args, *debug_addr, *config_dir,
 	    *internal_app, *kubernetes_host, *sandbox;
 	uint64_t kubernetes_port;
 	bool no_kube_secret;                    /* TS_KUBE_SECRET is there and empty */
@@ -106,7 +106,8 @@ enum {
 	OPTION_SECRET = 2,
 	OPTION_CLUSTER_ONLY = 4,
 	OPTION_OURS = 8,
-	OPTION_NOT_YET = 16
+	OPTION_NOT_YET = 16,
+	OPTION_NODE = 32 /* may be set for one of several nodes: TS_NODES_FILE */
 };
 
 struct option {
@@ -121,6 +122,9 @@ struct option {
 };
 extern const struct option option_table[];
 extern const size_t option_table_n;
+
+/* Whether a variable of this name (no alias) may be set for one of several nodes. */
+bool option_of_node(const char *name);
 
 typedef void options_warn_fn(void *ctx, const char *line);
 
@@ -145,6 +149,8 @@ MUST_USE int options_prefs(const struct options *o, const struct prefs *stored,
 const char *options_auth_key(const struct options *o);
 /* Target in the tailnet for ports of the pod, or NULL. */
 const char *options_target(const struct options *o);
+/* Directory that the state is to be in; NULL: memory. */
+const char *options_state_dir(const struct options *o);
 /* Name of the Secret that the state is to be in, or NULL. */
 const char *options_kube_secret(const struct options *o);
 /* is_outside: false for a listener "127.0.0.1:..." */

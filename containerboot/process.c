@@ -1,20 +1,42 @@
-/* containerboot/process.c - the life of the process: what nodes share, signals, confinement, the
- * end
+/* containerboot/process.c - the life of the process: what nodes share, which of them there are,
+ * signals, confinement, the end
  *
- * Start: settings are parsed (main.c) -> loop, signals, trust roots -> endpoints -> the node
- * (run.c) -> privileges given up -> loop. SIGTERM asks the node to leave; the process ends when it
- * has, with its exit code.
+ * Start: settings are parsed (main.c) -> loop, signals, trust roots -> the node -> endpoints ->
+ * privileges given up -> loop. With TS_NODES_FILE the nodes come last, so that each lives under the
+ * same limits as one that is added later; the process is alive and not ready until then.
+ *
+ * Without TS_NODES_FILE there is one member, and the process ends with it and with its exit code.
+ * With it a member that ends by itself (no login, no start in time) begins anew after a wait, while
+ * the others go on; one that left the file leaves, one whose settings changed leaves and begins
+ * anew. SIGTERM asks all to leave; a second one ends them at once.
+ *
+ * step() does one of these things between two runs of the loop, since opening and closing a node
+ * may turn it.
  */
 #include "containerboot/process.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "containerboot/program.h"
+#include "os/file.h"
+#include "os/landlock.h"
+
+extern char **environ;
+
+enum { NODE_ENV_MAX = 1024 };
+
+static bool has_many(const struct process *s)
+{
+	return s->options.nodes_file != NULL;
+}
 
 void process_wake(struct process *s)
 {
@@ -30,10 +52,10 @@ static void on_stop_signal(void *ctx, int signo)
 	if (!s->stopping)
 		log_info("containerboot: %s, stopping", signo == SIGTERM ? "SIGTERM" : "SIGINT");
 	s->stopping = true;
-	if (s->node)
-		program_leave(s->node);
-	else
-		process_wake(s);
+	for (size_t i = 0; i < s->n_members; i++)
+		if (s->member[i]->program)
+			program_leave(s->member[i]->program);
+	process_wake(s);
 }
 
 /* As PID 1 we inherit orphans. */
@@ -71,22 +93,29 @@ static void pod_addresses(const struct options *o, struct endpoints_conf *c)
 static bool node_at(void *ctx, size_t i, struct endpoints_node *out)
 {
 	const struct process *s = ctx;
+	const struct member *m = i < s->n_members ? s->member[i] : NULL;
 
-	*out = (struct endpoints_node){ .name = "", .host = s->node->host };
-	return i == 0;
+	if (!m)
+		return false;
+	*out = (struct endpoints_node){ .name = m->settings.name, .why = "starting" };
+	if (*m->why)
+		out->why = m->why;
+	if (m->program && m->program->has_started)
+		out->host = m->program->host;
+	return true;
 }
 
 static void view(void *ctx, size_t i, struct localapi_view *v)
 {
-	(void)i;
-	program_view(((struct process *)ctx)->node, v);
+	program_view(((struct process *)ctx)->member[i]->program, v);
 }
 
 static bool extra_metrics(void *ctx, struct buf *out)
 {
 	const struct process *s = ctx;
+	const struct program *p = s->n_members > 0 ? s->member[0]->program : NULL;
 
-	return !s->node->agent || agent_metrics(s->node->agent, out);
+	return !p || !p->agent || agent_metrics(p->agent, out);
 }
 
 static int open_endpoints(struct process *s, struct err *e)
@@ -114,9 +143,296 @@ static int open_endpoints(struct process *s, struct err *e)
 	return 0;
 }
 
+/* --- members --- */
+
+static void ignore(void *ctx, const char *line)
+{
+	(void)ctx;
+	(void)line;
+}
+
+/* The settings of one of several nodes: its own come first, and so win. */
+static int member_options(struct process *s, struct member *m, struct err *e)
+{
+	const struct options *all = &s->options;
+	const char *name = m->settings.name;
+	char *env[NODE_ENV_MAX], *socket = NULL, *dir = NULL;
+	size_t n = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < m->settings.n; i++)
+		env[n++] = m->settings.env[i];
+	if (asprintf(&socket, "TS_SOCKET=%s.%s", all->socket, name) < 0)
+		return err_set(e, ENOMEM, "settings");
+	env[n++] = socket;
+	if (all->state_dir) {
+		if (asprintf(&dir, "TS_STATE_DIR=%s/%s", all->state_dir, name) < 0) {
+			free(socket);
+			return err_set(e, ENOMEM, "settings");
+		}
+		env[n++] = dir;
+	}
+	for (char **v = environ; *v && n < NODE_ENV_MAX - 1; v++)
+		env[n++] = *v;
+	env[n] = NULL;
+	m->options = calloc(1, sizeof *m->options);
+	r = m->options ? options_parse(m->options, env, ignore, NULL, e)
+		       : err_set(e, ENOMEM, "settings");
+	if (r == 0 && options_kube_secret(m->options) && !m->options->kube_secret)
+		r = err_say(
+		    e, EINVAL,
+		    "in a cluster each node needs a TS_KUBE_SECRET of its own for its state");
+	free(socket);
+	free(dir);
+	return r;
+}
+
+static void member_close(struct member *m)
+{
+	program_free(m->program);
+	m->program = NULL;
+	if (m->options) {
+		options_fini(m->options);
+		free(m->options);
+		m->options = NULL;
+	}
+}
+
+static void member_free(struct member *m)
+{
+	member_close(m);
+	node_settings_fini(&m->settings);
+	free(m);
+}
+
+static struct member *member_add(struct process *s)
+{
+	struct member *m = s->n_members < NODES_MAX ? calloc(1, sizeof *m) : NULL;
+
+	if (!m)
+		return NULL;
+	m->is_wanted = true;
+	s->member[s->n_members++] = m;
+	return m;
+}
+
+static void member_del(struct process *s, size_t i)
+{
+	member_free(s->member[i]);
+	s->n_members--;
+	memmove(&s->member[i], &s->member[i + 1], (s->n_members - i) * sizeof s->member[0]);
+}
+
+/* Begins anew, after a wait that grows. */
+static void member_later(struct process *s, struct member *m, const char *why)
+{
+	const unsigned wait = MIN_OF(MEMBER_AGAIN_S << MIN_OF(m->failures, 5U), MEMBER_AGAIN_MAX_S);
+
+	m->failures++;
+	m->again = mono_add(loop_now(s->loop), SPAN_S(wait));
+	snprintf(m->why, sizeof m->why, "%s", why);
+	log_warn("containerboot: %s: %s; the node begins anew in %u s", m->settings.name, why,
+		 wait);
+}
+
+static int member_open(struct process *s, struct member *m, struct err *e)
+{
+	const bool is_named = *m->settings.name;
+	int r = is_named ? member_options(s, m, e) : 0;
+
+	m->is_changed = false;
+	if (r < 0)
+		return r;
+	m->program = program_new(s, m->settings.name, m->options ? m->options : &s->options);
+	if (!m->program)
+		return err_set(e, ENOMEM, "start");
+	r = program_open(m->program, e);
+	return r;
+}
+
+/* --- the file --- */
+
+static void on_nodes_file(void *ctx)
+{
+	struct process *s = ctx;
+
+	s->nodes_changed = true;
+	process_wake(s);
+}
+
+static struct member *member_named(struct process *s, const char *name)
+{
+	for (size_t i = 0; i < s->n_members; i++)
+		if (strcmp(s->member[i]->settings.name, name) == 0)
+			return s->member[i];
+	return NULL;
+}
+
+/* settings move into the member */
+static void want(struct process *s, struct node_settings *settings)
+{
+	struct member *m = member_named(s, settings->name);
+
+	if (m && node_settings_eq(&m->settings, settings)) {
+		m->is_wanted = true;
+		return;
+	}
+	if (!m && !(m = member_add(s))) {
+		log_error("containerboot: %s: no room, the node is left out", settings->name);
+		return;
+	}
+	log_info("containerboot: node %s is %s", settings->name,
+		 *m->settings.name ? "changed" : "added");
+	node_settings_fini(&m->settings);
+	m->settings = *settings;
+	*settings = (struct node_settings){ 0 };
+	m->is_wanted = m->is_changed = true;
+	m->failures = 0;
+	m->again = (mono_t){ 0 };
+	m->why[0] = 0;
+}
+
+/* 0, or negative with one line: what was in force stays. */
+static int read_nodes(struct process *s, struct err *e)
+{
+	struct nodes list;
+	char *text = NULL;
+	size_t len = 0;
+	int r = file_read(s->options.nodes_file, NODES_FILE_MAX, &text, &len, e);
+
+	if (r == -ENOENT)
+		log_warn("containerboot: TS_NODES_FILE: %s is missing: no nodes",
+			 s->options.nodes_file);
+	else if (r < 0)
+		return err_wrap(e, "TS_NODES_FILE");
+	r = nodes_parse(&list, bytes_of(text, len), e);
+	if (text)
+		file_wipe(text, len);
+	if (r < 0)
+		return err_wrap(e, "TS_NODES_FILE: %s", s->options.nodes_file);
+	for (size_t i = 0; i < s->n_members; i++)
+		s->member[i]->is_wanted = false;
+	for (size_t i = 0; i < list.n; i++)
+		want(s, &list.v[i]);
+	nodes_fini(&list);
+	return 0;
+}
+
+/* --- between two turns --- */
+
+static bool read_again(struct process *s)
+{
+	struct err e;
+
+	if (!s->nodes_changed)
+		return false;
+	s->nodes_changed = false;
+	if (read_nodes(s, &e) < 0)
+		log_warn("%s; the nodes stay as they were", e.text);
+	return true;
+}
+
+/* A program that has ended, or that the file does not want (so). True: something was done. */
+static bool step_member(struct process *s, size_t i)
+{
+	struct member *m = s->member[i];
+	struct program *p = m->program;
+	struct err e = { 0 };
+	char why[64];
+
+	if (p && p->has_ended) {
+		const int code = p->exit_code;
+		const bool by_itself = !s->stopping && m->is_wanted && !m->is_changed;
+
+		member_close(m);
+		if (!has_many(s)) {
+			s->exit_code = code;
+			s->is_done = true;
+		} else if (by_itself) {
+			snprintf(why, sizeof why, "ended with code %d", code);
+			member_later(s, m, why);
+		}
+		return true;
+	}
+	if (p && !p->stopping && (!m->is_wanted || m->is_changed)) {
+		if (m->is_wanted)
+			p->logout_on_exit = false; /* the same node comes again */
+		else
+			log_info("containerboot: node %s is removed", m->settings.name);
+		program_leave(p);
+		return true;
+	}
+	if (!p && !m->is_wanted) {
+		member_del(s, i);
+		return true;
+	}
+	if (p || s->stopping || !has_many(s) || !mono_due(m->again, loop_now(s->loop)))
+		return false;
+	if (member_open(s, m, &e) < 0) {
+		member_close(m);
+		if (!s->stopping)
+			member_later(s, m, e.text);
+	} else {
+		m->why[0] = 0;
+		program_start(m->program);
+	}
+	return true;
+}
+
+static bool step(struct process *s)
+{
+	mono_t next = MONO_NEVER;
+	bool is_left = false;
+
+	if (!s->stopping && read_again(s))
+		return true;
+	for (size_t i = 0; i < s->n_members; i++)
+		if (step_member(s, i))
+			return true;
+	for (size_t i = 0; i < s->n_members; i++) {
+		is_left = is_left || s->member[i]->program;
+		if (!s->member[i]->program)
+			next = mono_min(next, s->member[i]->again);
+	}
+	if (s->stopping && !is_left)
+		s->is_done = true;
+	loop_timer_set(&s->again, s->stopping ? MONO_NEVER : next);
+	return false;
+}
+
+static void on_again(void *ctx)
+{
+	process_wake(ctx);
+}
+
 /* --- life --- */
 
-static int start(struct process *s, struct err *e)
+/* Variables that one listener or one name cannot serve for several nodes. */
+static int check_shared(const struct options *o, struct err *e)
+{
+	const struct {
+		const char *name;
+		bool is_set;
+	} rows[] = {
+		{ "TS_CNI_AGENT_SOCKET", o->cni_socket },
+		{ "TS_SOCKS5_SERVER", o->socks5 },
+		{ "TS_OUTBOUND_HTTP_PROXY_LISTEN", o->http_proxy },
+		{ "TS_SERVE_CONFIG", o->serve_config },
+		{ "PORT", o->port != 0 },
+		{ "TS_EXTRA_ARGS", o->extra_args },
+		{ "TS_TAILSCALED_EXTRA_ARGS", o->daemon_args },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (rows[i].is_set)
+			return err_say(
+			    e, EINVAL,
+			    "TS_NODES_FILE excludes %s, which several nodes cannot share",
+			    rows[i].name);
+	return 0;
+}
+
+static int start_shared(struct process *s, struct err *e)
 {
 	struct tls_client_conf tls = { .ca_file = getenv("SSL_CERT_FILE"),
 				       .ca_dir = getenv("SSL_CERT_DIR") };
@@ -125,34 +441,63 @@ static int start(struct process *s, struct err *e)
 	s->resolver = resolver_new(s->loop, NULL);
 	if (!s->resolver)
 		return err_set(e, ENOMEM, "resolver");
+	loop_timer_init(s->loop, &s->again, on_again, s);
 	r = watch_signals(s, e);
 	if (r == 0)
 		r = proxy_env_read(&s->proxy_env, e);
 	if (r < 0)
 		return r;
 	s->tls = tls_client_new(&tls, e);
-	if (!s->tls)
-		return -EIO;
-	s->node = program_new(s, &s->options);
-	if (!s->node)
-		return err_set(e, ENOMEM, "start");
-	r = program_open(s->node, e);
+	return s->tls ? 0 : -EIO;
+}
+
+static int start_one(struct process *s, struct err *e)
+{
+	struct member *m = member_add(s);
+	int r = m ? member_open(s, m, e) : err_set(e, ENOMEM, "start");
+
 	return r < 0 ? r : open_endpoints(s, e);
+}
+
+/* Malformed at start is an end, later a warning. */
+static int start_many(struct process *s, struct err *e)
+{
+	const char *dir = s->options.state_dir;
+	int r = check_shared(&s->options, e);
+
+	if (r == 0 && dir)
+		r = file_mkdirs(dir, 0700, e); /* limits on files name it */
+	if (r == 0)
+		r = read_nodes(s, e);
+	if (r == 0)
+		r = open_endpoints(s, e);
+	if (r < 0)
+		return r;
+	s->nodes_watch = file_watch_new(s->loop, s->options.nodes_file, on_nodes_file, s, e);
+	return s->nodes_watch ? 0 : err_wrap(e, "TS_NODES_FILE");
 }
 
 /* From here on only what a running sidecar needs. Less than asked for is no reason not to serve:
  * the container is the outer fence. */
 static void confine(struct process *s, struct confine *how)
 {
-	struct program *p = s->node;
+	const struct options *o = &s->options;
+	const struct program *p = has_many(s) ? NULL : s->member[0]->program;
+	const char *dirs[CONFINE_DIRS_MAX + 1], *kube = NULL;
+	char dir[PATH_MAX];
 	struct err e = { 0 };
-	const char *dirs[CONFINE_DIRS_MAX + 1];
 
-	if (p->agent) /* works on the host's devices, rules and files */
+	if (p && p->agent) /* works on the host's devices, rules and files */
 		*how = (struct confine){ .net_admin = true };
-	dirs[serve_config_dirs(p->serve, dirs, CONFINE_DIRS_MAX)] = NULL;
-	if (confine_apply(how, &s->options, program_state_dir(p),
-			  program_in_pod(p) ? KUBE_ACCOUNT_DIR : NULL, dirs, &e) < 0)
+	if (p) {
+		dirs[serve_config_dirs(p->serve, dirs, CONFINE_DIRS_MAX)] = NULL;
+	} else {
+		dirs[0] = landlock_dir_of(o->nodes_file, dir, sizeof dir);
+		dirs[1] = NULL;
+	}
+	if (p ? program_in_pod(p) : options_kube_secret(o) != NULL)
+		kube = KUBE_ACCOUNT_DIR;
+	if (confine_apply(how, o, options_state_dir(o), kube, dirs, &e) < 0)
 		log_warn("containerboot: not confined: %s", e.text);
 }
 
@@ -167,20 +512,29 @@ int process_run(struct process *s)
 	r = s->loop ? confine_parse(s->options.sandbox, &how, &e)
 		    : err_set(&e, errno, "event loop");
 	if (r == 0)
-		r = start(s, &e);
+		r = start_shared(s, &e);
+	if (r == 0)
+		r = has_many(s) ? start_many(s, &e) : start_one(s, &e);
 	if (r == 0) {
 		confine(s, &how);
-		program_start(s->node);
-		loop_run(s->loop);
-		s->exit_code = s->node->exit_code;
+		if (has_many(s))
+			s->exit_code = EXIT_STOPPED;
+		else
+			program_start(s->member[0]->program);
+		while (!s->is_done)
+			if (!step(s) && !s->is_done)
+				loop_run(s->loop);
 	} else if (s->stopping) {
 		s->exit_code = EXIT_STOPPED; /* asked to while starting */
 	} else {
 		log_error("containerboot: %s", e.text);
 	}
+	file_watch_free(s->nodes_watch);
+	while (s->n_members > 0)
+		member_del(s, s->n_members - 1);
 	endpoints_free(s->endpoints);
 	endpoints_free(s->old_health);
-	program_free(s->node);
+	loop_timer_fini(&s->again);
 	resolver_free(s->resolver);
 	tls_client_free(s->tls);
 	loop_free(s->loop);

@@ -10,6 +10,7 @@
 #define CONTAINERBOOT_PROCESS_H
 
 #include "containerboot/confine.h"
+#include "containerboot/nodes.h"
 #include "containerboot/options.h"
 #include "host/endpoints.h"
 #include "os/loop.h"
@@ -17,7 +18,21 @@
 #include "os/resolve.h"
 #include "os/tls.h"
 
+enum {
+	MEMBER_AGAIN_S = 2, /* a node that ended by itself begins anew after 2, 4, 8 s ... */
+	MEMBER_AGAIN_MAX_S = 60,
+};
+
 struct program;
+struct member {                        /* one node as it is wanted, and as it is */
+	struct node_settings settings; /* of TS_NODES_FILE; name "": the only one, by environment */
+	struct options *options;       /* of the node, owned; NULL: the process's */
+	struct program *program;       /* NULL: does not run */
+	bool is_wanted, is_changed;    /* settings are newer than the program */
+	unsigned failures;
+	mono_t again;           /* when it may be begun; the past: now */
+	char why[ERR_TEXT_MAX]; /* it does not run */
+};
 
 struct process {
 	struct options options; /* of the environment */
@@ -26,8 +41,11 @@ struct process {
 	struct resolver *resolver;
 	struct tls_client *tls;
 	struct endpoints *endpoints, *old_health;
-	struct program *node; /* NULL: none (yet) */
-	bool stopping;
+	struct member *member[NODES_MAX];
+	size_t n_members;
+	struct file_watch *nodes_watch;
+	struct loop_timer again; /* the next member that is begun */
+	bool nodes_changed, stopping, is_done;
 	int exit_code;
 };
 

@@ -5,6 +5,7 @@
 
 #include "containerboot/agent.h"
 #include "containerboot/agent_events.h"
+#include "containerboot/nodes.h"
 #include "containerboot/options.h"
 #include "containerboot/store.h"
 #include "host/egress.h"
@@ -30,7 +31,8 @@ enum {                   /* exit codes that an orchestrator can act on */
 struct process;
 struct program {
 	struct process *process;
-	struct secret_arena *arena; /* where this lies */
+	struct secret_arena *arena;     /* where this lies */
+	char label[NODES_NAME_MAX + 3]; /* "NAME: ", or "" for the only node */
 	const struct options *options;
 	struct store store;
 	struct state_node self;
@@ -60,8 +62,10 @@ struct program {
 };
 
 /* run.c */
-/* options are borrowed for its life. NULL: no memory. */
-struct program *program_new(struct process *process, const struct options *options);
+/* name: before its log lines; "" for the only one. options are borrowed for its life. NULL: no
+ * memory. */
+struct program *program_new(struct process *process, const char *name,
+			    const struct options *options);
 /* Reads the state, makes the node and its listeners; may turn the loop meanwhile. 0 or -errno with
  * one line; it needs program_free either way. */
 MUST_USE int program_open(struct program *p, struct err *e);
@@ -71,7 +75,6 @@ void program_start(struct program *p); /* after program_open: packets go */
 void program_leave(struct program *p);
 void program_free(struct program *p); /* the last write may turn the loop; NULL is fine */
 void program_stop(struct program *p, int exit_code);
-const char *program_state_dir(const struct program *p); /* NULL: none */
 void program_save(struct program *p); /* self into the store, the store onto the disk; tries again
 					 later when it fails */
 /* What control is told of us; views into p and h. */

@@ -155,13 +155,13 @@ static void trim(void *ctx)
  * local API, keeps the program. */
 static void cannot_login(struct program *p, const char *why)
 {
-	log_error("containerboot: %s", why);
+	log_error("containerboot: %s%s", p->label, why);
 	if (!p->login_by_hand)
 		program_pod_wants_key(p);
 	if (p->login_by_hand)
 		localapi_server_notify(p->api, LOCALAPI_N_ERROR, why);
 	else if (p->key_watch)
-		log_info("containerboot: waiting for another auth key in its file");
+		log_info("containerboot: %swaiting for another auth key in its file", p->label);
 	else
 		program_stop(p, EXIT_LOGIN);
 }
@@ -170,15 +170,16 @@ static void on_state(void *ctx, enum node_state state)
 {
 	struct program *p = ctx;
 
-	log_info("containerboot: state is %s", node_state_names[state]);
+	log_info("containerboot: %sstate is %s", p->label, node_state_names[state]);
 	if (state == NODE_NEEDS_APPROVAL)
-		log_warn("containerboot: the node waits for approval by an administrator of the "
-			 "tailnet");
+		log_warn("containerboot: %sthe node waits for approval by an administrator of the "
+			 "tailnet",
+			 p->label);
 	if (state == NODE_RUNNING && !p->is_ready) {
 		p->is_ready = true;
 		loop_timer_set(&p->boot, MONO_NEVER);
 		loop_timer_set(&p->trim, mono_add(loop_now(p->loop), SPAN_S(TRIM_S)));
-		log_info("Startup complete, waiting for shutdown signal");
+		log_info("%sStartup complete, waiting for shutdown signal", p->label);
 	}
 	program_pod_tell(p);
 	if (p->agent)
@@ -192,7 +193,7 @@ static void on_auth_url(void *ctx, const char *url)
 {
 	struct program *p = ctx;
 
-	log_info("containerboot: to log this node in, visit %s", url);
+	log_info("containerboot: %sto log this node in, visit %s", p->label, url);
 	localapi_server_notify(p->api, LOCALAPI_N_URL, NULL);
 }
 
@@ -240,7 +241,7 @@ static void on_logged_out(void *ctx)
 {
 	struct program *p = ctx;
 
-	log_info("containerboot: logged out");
+	log_info("containerboot: %slogged out", p->label);
 	key_wipe(&p->self.node);
 	p->self.node_id[0] = 0;
 	p->self.prefs.logged_out = true;
@@ -271,7 +272,7 @@ static void on_fatal(void *ctx, int code, const char *text)
 		cannot_login(p, text);
 		return;
 	}
-	log_error("containerboot: %s", text);
+	log_error("containerboot: %s%s", p->label, text);
 	program_stop(p, code ? code : EXIT_FAILED);
 }
 
@@ -298,8 +299,8 @@ static void boot_late(void *ctx)
 	const char *why[NODE_HEALTH_MAX];
 	size_t n = node_health(node(p), why, ARRAY_LEN(why));
 
-	log_error("containerboot: not running after %lld s (TS_BOOT_TIMEOUT), state is %s%s%s",
-		  (long long)(p->options->boot_timeout.ns / NS_PER_S),
+	log_error("containerboot: %snot running after %lld s (TS_BOOT_TIMEOUT), state is %s%s%s",
+		  p->label, (long long)(p->options->boot_timeout.ns / NS_PER_S),
 		  node_state_names[node_state(node(p))], n ? ": " : "", n ? why[0] : "");
 	program_stop(p, EXIT_FAILED);
 }
@@ -308,7 +309,7 @@ static void stop_late(void *ctx)
 {
 	struct program *p = ctx;
 
-	log_warn("containerboot: no answer to the %s, leaving anyway",
+	log_warn("containerboot: %sno answer to the %s, leaving anyway", p->label,
 		 p->waits_logout ? "logout" : "release of the mapped port");
 	has_ended(p);
 }
@@ -664,7 +665,8 @@ static int open_listeners(struct program *p, struct err *e)
 	if (!p->api)
 		return -EIO;
 	program_set_operator(p);
-	link_socket(socket);
+	if (!*p->label)
+		link_socket(socket);
 	if ((proxy.socks5 || proxy.http) && !(p->proxy = proxy_server_new(&proxy, e)))
 		return -EIO;
 	if (open_egress(p, e) < 0)
@@ -685,16 +687,10 @@ static void init_timers(struct program *p)
 	loop_timer_init(p->loop, &p->trim, trim, p);
 }
 
-const char *program_state_dir(const struct program *p)
-{
-	const struct options *o = p->options;
-
-	return o->daemon.state_mem ? NULL : o->state_dir ? o->state_dir : o->daemon.state_dir;
-}
-
 /* --- life --- */
 
-struct program *program_new(struct process *process, const struct options *options)
+struct program *program_new(struct process *process, const char *name,
+			    const struct options *options)
 {
 	struct secret_arena *arena = secret_arena_new(sizeof(struct program));
 	struct program *p = arena ? secret_alloc(arena, sizeof *p) : NULL;
@@ -705,6 +701,8 @@ struct program *program_new(struct process *process, const struct options *optio
 	}
 	p->arena = arena;
 	p->process = process;
+	if (*name)
+		snprintf(p->label, sizeof p->label, "%s: ", name);
 	p->options = options;
 	p->loop = process->loop;
 	p->resolver = process->resolver;
@@ -723,7 +721,7 @@ struct program *program_new(struct process *process, const struct options *optio
 int program_open(struct program *p, struct err *e)
 {
 	const struct options *o = p->options;
-	const char *dir = program_state_dir(p);
+	const char *dir = options_state_dir(o);
 	int r = program_in_pod(p) ? program_pod_open(p, e) : store_open(&p->store, dir, e);
 
 	if (r == 0 && store_is_memory(&p->store))

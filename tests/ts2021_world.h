@@ -513,14 +513,26 @@ static inline void world_pass(struct world *w, span_t d)
 	world_to(w, end);
 }
 
+/* conf: NULL for world_conf's */
+static inline void world_connect(struct world *w, const struct control_conf *conf)
+{
+	const struct control_conf usual = world_conf(w);
+
+	world_client(w, conf ? conf : &usual);
+	control_start(w->c, w->now, w->wall);
+}
+
 static inline void world_start(struct world *w, uint64_t seed)
 {
-	struct control_conf conf;
-
 	world_init(w, seed);
-	conf = world_conf(w);
-	world_client(w, &conf);
-	control_start(w->c, w->now, w->wall);
+	world_connect(w, NULL);
+}
+
+/* Control's end of a connection is gone, and the client's owner sees it close. */
+static inline void world_hang_up(struct world *w, unsigned conn)
+{
+	world_shut(w, conn);
+	control_closed(w->c, w->now, conn, NULL);
 }
 
 static inline size_t world_count(const struct world *w, bool (*is)(const struct world_request *))

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
-#include "tests/harness.h"
+#include "tests/node_fixture.h"
 
 static const char map[] =
     "{\"Node\":{\"ID\":1,\"StableID\":\"n1\",\"Name\":\"a.tail.test.\",\"User\":7,"
@@ -26,44 +26,22 @@ static const char map[] =
     "\\\"quoted\\\" user\"}],"
     "\"Domain\":\"example.com\",\"DNSConfig\":{\"Domains\":[\"tail.test\"],\"Proxied\":true}}";
 
-static struct seed_rng rng;
-static struct node *node;
-static struct state *state;
-static struct state_node self;
-static struct localapi_view view;
 static struct localapi_answer a;
 
 static void setup(void)
 {
-	struct node_conf conf = { .rng = &rng.rng, .control_url = "http://127.0.0.1:9" };
 	struct err e = { 0 };
 
-	seed_rng_init(&rng, 1);
-	state_node_fresh(&self, &rng.rng, WALL_ZERO);
-	key_gen(&self.node, &rng.rng);
-	conf.machine = self.machine;
-	conf.node = self.node;
-	key_gen(&conf.disco, &rng.rng);
-	node = node_new(&conf, &e);
-	ck_assert_msg(node != NULL, "%s", e.text);
-	state = state_new();
-	ck_assert_int_eq(state_store(state, &self), 0);
-	ck_assert_msg(node_load_netmap(node, (mono_t){ 1 }, (wall_t){ 1790000000 * NS_PER_S },
-				       bytes_str(map), &e) == 0,
-		      "%s", e.text);
-	view = (struct localapi_view){ .node = node,
-				       .state = state,
-				       .self = &self,
-				       .version = "1.2.3",
-				       .now = { 1 },
-				       .wall = { 1790000000 * NS_PER_S } };
+	node_fixture_init();
+	view.wall = (wall_t){ 1790000000 * NS_PER_S };
+	ck_assert_msg(node_load_netmap(node, view.now, view.wall, bytes_str(map), &e) == 0, "%s",
+		      e.text);
 }
 
 static void teardown(void)
 {
 	localapi_answer_fini(&a);
-	node_free(node);
-	state_free(state);
+	node_fixture_fini();
 }
 
 /* target: path without the prefix, with its query; NULL-terminated body */

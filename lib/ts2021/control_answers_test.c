@@ -163,13 +163,10 @@ static bool lite_500_thrice(struct world *w, const struct world_request *rq)
 TEST(a_failed_lite_update_is_repeated_after_a_while_and_the_stream_stays)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 49);
-	conf = world_conf(&w);
 	w.handle = lite_500_thrice;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_pass(&w, SPAN_S(2));
 	ck_assert_uint_eq(world_count(&w, world_is_lite), 4);
 	ck_assert_uint_eq(world_count(&w, world_is_stream), 1);
@@ -185,13 +182,10 @@ static bool lite_never(struct world *w, const struct world_request *rq)
 TEST(a_lite_update_without_an_answer_is_the_end_of_the_connection)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 50);
-	conf = world_conf(&w);
 	w.handle = lite_never;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_pass(&w, SPAN_S(35));
 	ck_assert_uint_eq(w.n_dials, 2);
 	ck_assert(is_streaming(&w));
@@ -209,13 +203,10 @@ static bool map_500(struct world *w, const struct world_request *rq)
 TEST(a_map_that_is_refused_backs_off_and_gives_the_servers_words)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 51);
-	conf = world_conf(&w);
 	w.handle = map_500;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_pass(&w, SPAN_S(60));
 	ck_assert_str_eq(
 	    w.trouble,
@@ -243,14 +234,11 @@ static bool register_huge(struct world *w, const struct world_request *rq)
 TEST(a_register_answer_longer_than_one_mebibyte_is_given_up_and_asked_again)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 52);
-	conf = world_conf(&w);
 	w.handle = register_huge;
 	w.max_piece = 4500;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_pass(&w, SPAN_S(2));
 	ck_assert_ptr_nonnull(strstr(w.all_troubles, "broke off while registering"));
 	ck_assert(is_streaming(&w));
@@ -265,13 +253,10 @@ static bool register_never(struct world *w, const struct world_request *rq)
 TEST(a_register_request_without_an_answer_ends_after_sixty_seconds)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 53);
-	conf = world_conf(&w);
 	w.handle = register_never;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_pass(&w, SPAN_S(59));
 	ck_assert_uint_eq(w.n_dials, 1);
 	world_pass(&w, SPAN_S(2));
@@ -305,8 +290,7 @@ TEST(a_frame_that_comes_with_the_end_of_the_stream_is_delivered)
 		world_init(&w, 55);
 		conf = world_conf(&w);
 		conf.plain_map = plain;
-		world_client(&w, &conf);
-		control_start(w.c, w.now, w.wall);
+		world_connect(&w, &conf);
 		world_run(&w);
 		world_send_map(&w, "{\"PeersRemoved\":[4]}");
 		ck_assert_int_eq(ts2021_server_send(w.wire[0].s, w.map_stream, "", 0, true), 0);
@@ -321,13 +305,10 @@ TEST(a_frame_that_comes_with_the_end_of_the_stream_is_delivered)
 TEST(a_new_node_key_is_handed_out_only_when_it_is_registered)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 56);
-	conf = world_conf(&w);
 	w.handle = register_never;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_run(&w);
 	control_login(w.c, w.now, true);
 	ck_assert_uint_eq(w.seen[CONTROL_REGISTERED], 0);
@@ -349,8 +330,7 @@ TEST(after_any_disorder_the_client_streams_again)
 		world_init(&w, seed);
 		conf = world_conf(&w);
 		conf.plain_map = seed & 1;
-		world_client(&w, &conf);
-		control_start(w.c, w.now, w.wall);
+		world_connect(&w, &conf);
 		for (int step = 0; step < 40; step++) {
 			struct control_hostinfo hi = { .hostname = step & 1 ? "a" : "b" };
 

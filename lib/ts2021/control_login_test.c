@@ -17,13 +17,10 @@ static bool map_404_once(struct world *w, const struct world_request *rq)
 TEST(a_404_on_the_map_registers_again)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 23);
-	conf = world_conf(&w);
 	w.handle = map_404_once;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_pass(&w, SPAN_S(1));
 	ck_assert_uint_eq(w.seen[CONTROL_REGISTERED], 2);
 	ck_assert(is_streaming(&w));
@@ -84,15 +81,12 @@ static bool expired_once(struct world *w, const struct world_request *rq)
 TEST(an_expired_node_key_is_replaced_once_and_the_old_one_named)
 {
 	struct world w;
-	struct control_conf conf;
 	struct key_pub first, second;
 	char text[KEY_TEXT_MAX];
 
 	world_init(&w, 26);
-	conf = world_conf(&w);
 	w.handle = expired_once;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_run(&w);
 	ck_assert_uint_eq(w.seen[CONTROL_REGISTERED], 1);
 	key_public(&first, &w.node);
@@ -116,13 +110,10 @@ static bool expired_always(struct world *w, const struct world_request *rq)
 TEST(node_keys_that_are_always_expired_do_not_make_a_storm)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 27);
-	conf = world_conf(&w);
 	w.handle = expired_always;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_pass(&w, SPAN_S(100));
 	ck_assert_uint_le(world_count(&w, world_is_register), 9);
 	ck_assert_uint_eq(w.seen[CONTROL_LOGIN_FAILED], 1);
@@ -162,15 +153,12 @@ static bool interactive(struct world *w, const struct world_request *rq)
 TEST(interactive_login_shows_the_url_and_the_follow_up_waits)
 {
 	struct world w;
-	struct control_conf conf;
 	char text[KEY_TEXT_MAX];
 	struct key_pub pub;
 
 	world_init(&w, 29);
-	conf = world_conf(&w);
 	w.handle = interactive;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_pass(&w, SPAN_S(100));
 	ck_assert_str_eq(w.auth_url, "http://control.example:8080/register/hskey-authreq-x");
 	ck_assert_uint_eq(w.seen[CONTROL_AUTH_URL], 1);
@@ -191,13 +179,10 @@ TEST(interactive_login_shows_the_url_and_the_follow_up_waits)
 TEST(a_follow_up_that_never_ends_is_asked_again_without_a_second_url)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 30);
-	conf = world_conf(&w);
 	w.handle = interactive;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_pass(&w, SPAN_S(1000));
 	ck_assert_uint_eq(w.seen[CONTROL_AUTH_URL], 1);
 	ck_assert_uint_ge(world_count(&w, world_is_register), 4);
@@ -219,13 +204,10 @@ static bool gone_for_good(struct world *w, const struct world_request *rq)
 TEST(a_deleted_node_without_an_auth_key_says_that_it_needs_a_login)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 31);
-	conf = world_conf(&w);
 	w.handle = gone_for_good;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_pass(&w, SPAN_S(10));
 	ck_assert_uint_eq(w.seen[CONTROL_NEEDS_LOGIN], 1);
 	ck_assert_uint_eq(w.seen[CONTROL_AUTH_URL], 1);
@@ -351,13 +333,10 @@ static bool busy_once(struct world *w, const struct world_request *rq)
 TEST(a_429_without_retry_after_waits_five_to_ten_seconds)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 35);
-	conf = world_conf(&w);
 	w.handle = busy_once;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_pass(&w, SPAN_MS(4900));
 	ck_assert_uint_eq(world_count(&w, world_is_register), 1);
 	world_pass(&w, SPAN_MS(5200));
@@ -377,13 +356,10 @@ static bool unauthorized(struct world *w, const struct world_request *rq)
 TEST(a_machine_that_awaits_approval_is_registered_unauthorized_and_streams)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 36);
-	conf = world_conf(&w);
 	w.handle = unauthorized;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_run(&w);
 	ck_assert_uint_eq(w.seen[CONTROL_REGISTERED], 1);
 	ck_assert(!w.authorized);
@@ -416,8 +392,7 @@ TEST(logout_while_disconnected_connects_first)
 
 	world_start(&w, 38);
 	world_run(&w);
-	world_shut(&w, 0);
-	control_closed(w.c, w.now, 0, NULL);
+	world_hang_up(&w, 0);
 	control_logout(w.c, w.now);
 	world_pass(&w, SPAN_S(1));
 	ck_assert_uint_eq(w.seen[CONTROL_LOGGED_OUT], 1);
@@ -496,8 +471,7 @@ TEST(a_link_change_retries_at_once_or_probes_the_open_stream)
 	world_init(&w, 41);
 	struct control_conf conf = world_conf(&w);
 	w.refuse_dial = "network is unreachable";
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, &conf);
 	world_pass(&w, SPAN_S(600));
 	w.refuse_dial = NULL;
 	control_link_changed(w.c, w.now);
@@ -522,8 +496,7 @@ TEST(no_secret_appears_in_any_text)
 	world_pass(&w, SPAN_S(60));
 	w.handle = NULL;
 	w.key_status = 404;
-	world_shut(&w, 0);
-	control_closed(w.c, w.now, 0, NULL);
+	world_hang_up(&w, 0);
 	world_pass(&w, SPAN_S(60));
 	ck_assert_ptr_null(strstr(w.all_troubles, "BBBB"));
 	ck_assert_ptr_null(strstr(w.all_troubles, key_priv_text(&w.machine, text) + 8));

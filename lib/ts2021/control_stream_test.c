@@ -76,8 +76,7 @@ TEST(map_stream_works_as_plain_json_when_no_compression_is_asked_for)
 	world_init(&w, 5);
 	conf = world_conf(&w);
 	conf.plain_map = true;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, &conf);
 	world_run(&w);
 	ck_assert(!w.map_zstd);
 	ck_assert_str_eq(w.last_map, w.first_map);
@@ -98,8 +97,7 @@ TEST(endless_map_stream_never_stalls_on_flow_control)
 	conf = world_conf(&w);
 	conf.plain_map = true;
 	w.max_piece = 4500;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, &conf);
 	world_run(&w);
 	for (int i = 0; i < 3; i++) {
 		world_send_map(&w, big);
@@ -192,13 +190,10 @@ TEST(watchdog_reconnects_after_120_s_without_a_frame)
 TEST(watchdog_also_covers_the_wait_for_the_first_frame)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 10);
 	w.first_map = NULL;
-	conf = world_conf(&w);
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_pass(&w, SPAN_S(121));
 	ck_assert_uint_eq(w.n_dials, 2);
 	world_fini(&w);
@@ -207,14 +202,11 @@ TEST(watchdog_also_covers_the_wait_for_the_first_frame)
 TEST(refused_dials_back_off_to_thirty_seconds_with_jitter_and_say_one_line)
 {
 	struct world w;
-	struct control_conf conf;
 	size_t early;
 
 	world_init(&w, 11);
-	conf = world_conf(&w);
 	w.refuse_dial = "connection refused";
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_pass(&w, SPAN_S(10));
 	early = w.n_dials;
 	ck_assert_uint_ge(early, 10);
@@ -237,13 +229,10 @@ TEST(refused_dials_back_off_to_thirty_seconds_with_jitter_and_say_one_line)
 TEST(a_dial_that_hangs_is_given_up_in_time_and_said)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 12);
-	conf = world_conf(&w);
 	w.swallow_dial = true;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_pass(&w, SPAN_MS(10001));
 	ck_assert_uint_eq(w.n_hangups, 1);
 	ck_assert_ptr_nonnull(strstr(
@@ -254,14 +243,11 @@ TEST(a_dial_that_hangs_is_given_up_in_time_and_said)
 static void key_trouble(int status, const char *body, const char *words)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 13);
-	conf = world_conf(&w);
 	w.key_status = status;
 	w.key_body = body;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_pass(&w, SPAN_S(10));
 	ck_assert_uint_eq(w.seen[CONTROL_TROUBLE], 1);
 	ck_assert_msg(strstr(w.trouble, words) != NULL, "%s", w.trouble);
@@ -284,13 +270,10 @@ TEST(wrong_servers_are_named_in_one_line_within_ten_seconds)
 TEST(a_server_that_does_not_speak_http_is_named)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 14);
-	conf = world_conf(&w);
 	w.is_silent = true;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_run(&w);
 	ck_assert(buf_append(&w.wire[0].down, "SSH-2.0-x\r\n\r\n", 13));
 	world_run(&w);
@@ -306,8 +289,7 @@ TEST(a_pinned_key_that_differs_is_refused)
 	world_init(&w, 15);
 	conf = world_conf(&w);
 	conf.pinned = (struct key_pub){ { 1, 2, 3 } };
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, &conf);
 	world_pass(&w, SPAN_S(60));
 	ck_assert_ptr_nonnull(strstr(w.trouble, "is pinned: refused"));
 	ck_assert_uint_eq(w.n_upgrades, 0);
@@ -323,8 +305,7 @@ TEST(a_pinned_key_that_matches_is_taken)
 	world_init(&w, 15);
 	conf = world_conf(&w);
 	key_public(&conf.pinned, &w.control_key);
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, &conf);
 	world_run(&w);
 	ck_assert(is_streaming(&w));
 	world_fini(&w);
@@ -339,8 +320,7 @@ TEST(a_control_key_that_changes_under_a_running_node_is_refused_after_a_new_key_
 	world_run(&w);
 	old = w.control_key;
 	key_gen(&w.control_key, &w.rng.rng);
-	world_shut(&w, 0);
-	control_closed(w.c, w.now, 0, NULL);
+	world_hang_up(&w, 0);
 	world_pass(&w, SPAN_S(100));
 	ck_assert_uint_ge(w.n_keys, 2); /* fetched anew after the failed handshake */
 	ck_assert_ptr_nonnull(strstr(w.trouble, "changed its key"));
@@ -360,14 +340,12 @@ TEST(key_is_fetched_again_after_a_failed_handshake_but_not_at_each_reconnect)
 	world_start(&w, 17);
 	world_run(&w);
 	ck_assert_uint_eq(w.n_keys, 1);
-	world_shut(&w, 0);
-	control_closed(w.c, w.now, 0, NULL);
+	world_hang_up(&w, 0);
 	world_pass(&w, SPAN_S(5));
 	ck_assert(is_streaming(&w));
 	ck_assert_uint_eq(w.n_keys, 1);
 	w.close_handshake = true;
-	world_shut(&w, 0);
-	control_closed(w.c, w.now, 0, NULL);
+	world_hang_up(&w, 0);
 	world_pass(&w, SPAN_S(1));
 	ck_assert_uint_ge(w.n_keys, 2);
 	world_fini(&w);
@@ -376,13 +354,10 @@ TEST(key_is_fetched_again_after_a_failed_handshake_but_not_at_each_reconnect)
 TEST(unknown_version_at_headscale_is_a_silent_close_and_gets_words)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 18);
-	conf = world_conf(&w);
 	w.close_handshake = true;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_pass(&w, SPAN_S(5));
 	ck_assert_ptr_nonnull(strstr(w.trouble, "does not accept capability version 119"));
 	world_fini(&w);
@@ -391,13 +366,10 @@ TEST(unknown_version_at_headscale_is_a_silent_close_and_gets_words)
 TEST(a_response_from_another_than_the_holder_of_the_key_is_refused)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 19);
-	conf = world_conf(&w);
 	w.wrong_key_answer = true;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_pass(&w, SPAN_S(5));
 	ck_assert_ptr_nonnull(strstr(w.trouble, "failed the handshake"));
 	ck_assert_uint_eq(w.n_rq, 0);
@@ -407,13 +379,10 @@ TEST(a_response_from_another_than_the_holder_of_the_key_is_refused)
 TEST(a_handshake_without_an_answer_is_given_up)
 {
 	struct world w;
-	struct control_conf conf;
 
 	world_init(&w, 20);
-	conf = world_conf(&w);
 	w.mute_handshake = true;
-	world_client(&w, &conf);
-	control_start(w.c, w.now, w.wall);
+	world_connect(&w, NULL);
 	world_pass(&w, SPAN_MS(10500));
 	ck_assert_ptr_nonnull(strstr(w.trouble, "does not answer the handshake within 8 s"));
 	world_fini(&w);
@@ -433,8 +402,7 @@ TEST(one_flipped_bit_kills_the_connection_and_a_torn_frame_ends_in_abort)
 		big[200000] = 0;
 		struct control_conf conf = world_conf(&w);
 		conf.plain_map = true;
-		world_client(&w, &conf);
-		control_start(w.c, w.now, w.wall);
+		world_connect(&w, &conf);
 		world_run(&w);
 		ck_assert_uint_eq(w.frames, 1);
 		world_send_map(&w, big);

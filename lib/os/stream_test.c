@@ -7,108 +7,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/bytes.h"
 #include "os/listen.h"
-#include "tests/harness.h"
+#include "tests/stream_peer.h"
 
 static struct loop *loop;
-
-struct peer {
-	struct stream *s;
-	struct buf in, out;
-	uint8_t mem[65536];
-	size_t room; /* bytes it may still read; SIZE_MAX: any */
-	bool opened, ended, closed, close_on_got, close_on_open, shut_on_end;
-	struct err why;
-};
-
-static void on_open(void *ctx)
-{
-	struct peer *p = ctx;
-
-	p->opened = true;
-	if (p->close_on_open)
-		stream_close(p->s);
-}
-
-static size_t on_room(void *ctx, struct iovec *v, size_t max)
-{
-	struct peer *p = ctx;
-	size_t n = MIN_OF(p->room, sizeof p->mem);
-
-	ck_assert_uint_ge(max, 2);
-	if (n < 2) {
-		v[0] = (struct iovec){ p->mem, n };
-		return n > 0;
-	}
-	v[0] = (struct iovec){ p->mem, n / 2 };
-	v[1] = (struct iovec){ p->mem + n / 2, n - n / 2 };
-	return 2;
-}
-
-static void on_got(void *ctx, size_t n)
-{
-	struct peer *p = ctx;
-
-	ck_assert(n > 0 && buf_append(&p->in, p->mem, n));
-	if (p->room != SIZE_MAX)
-		p->room -= n;
-	if (p->close_on_got)
-		stream_close(p->s);
-}
-
-static void on_end(void *ctx)
-{
-	struct peer *p = ctx;
-
-	p->ended = true;
-	if (p->shut_on_end)
-		stream_shutdown(p->s);
-}
-
-static size_t on_data(void *ctx, struct iovec *v, size_t max)
-{
-	struct peer *p = ctx;
-	struct bytes b = buf_bytes(&p->out);
-
-	(void)max;
-	if (b.len == 0)
-		return 0;
-	v[0] = (struct iovec){ (uint8_t *)(uintptr_t)b.data, b.len };
-	return 1;
-}
-
-static void on_sent(void *ctx, size_t n)
-{
-	buf_consume(&((struct peer *)ctx)->out, n);
-}
-
-static void on_closed(void *ctx, const struct err *why)
-{
-	struct peer *p = ctx;
-
-	ck_assert(!p->closed);
-	p->closed = true;
-	p->s = NULL;
-	if (why)
-		p->why = *why;
-}
-
-static const struct stream_ops ops = { .open = on_open,
-				       .room = on_room,
-				       .got = on_got,
-				       .end = on_end,
-				       .data = on_data,
-				       .sent = on_sent,
-				       .closed = on_closed };
-
-static void peer_init(struct peer *p)
-{
-	buf_init(&p->in, 64 << 20);
-	buf_init(&p->out, 64 << 20);
-	p->room = SIZE_MAX;
-	p->shut_on_end = true;
-}
 
 static struct peer a, b;
 
@@ -120,20 +22,16 @@ static void start(void)
 	peer_init(&a);
 	peer_init(&b);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	a.s = stream_adopt(loop, fds[0], &ops, &a);
-	b.s = stream_adopt(loop, fds[1], &ops, &b);
+	a.s = stream_adopt(loop, fds[0], &peer_ops, &a);
+	b.s = stream_adopt(loop, fds[1], &peer_ops, &b);
 	ck_assert_ptr_nonnull(a.s);
 	ck_assert_ptr_nonnull(b.s);
 }
 
 static void stop(void)
 {
-	stream_close(a.s);
-	stream_close(b.s);
-	buf_fini(&a.in);
-	buf_fini(&a.out);
-	buf_fini(&b.in);
-	buf_fini(&b.out);
+	peer_fini(&a);
+	peer_fini(&b);
 	loop_free(loop);
 }
 
@@ -185,16 +83,6 @@ TEST(data_queued_before_shutdown_is_sent_first_and_the_other_direction_lives_on)
 	stop();
 }
 
-static void fill(struct buf *out, size_t n)
-{
-	uint8_t *p = buf_reserve(out, n);
-
-	ck_assert_ptr_nonnull(p);
-	for (size_t i = 0; i < n; i++)
-		p[i] = (uint8_t)(i * 31 + i / 251);
-	buf_commit(out, n);
-}
-
 TEST(a_reader_without_room_stops_the_sender_and_resumes_without_loss)
 {
 	enum { N = 8 << 20 };
@@ -202,8 +90,8 @@ TEST(a_reader_without_room_stops_the_sender_and_resumes_without_loss)
 
 	start();
 	buf_init(&copy, N);
-	fill(&a.out, N);
-	fill(&copy, N);
+	peer_fill(&a.out, N);
+	peer_fill(&copy, N);
 	b.room = 0;
 	UNTIL(a.opened);
 	for (int i = 0; i < 20; i++)
@@ -283,7 +171,7 @@ TEST(last_words_before_a_reset_are_read_although_writing_failed)
 	close(fds[1]);
 	send_text(&a, "a long request");
 	a.shut_on_end = false;
-	a.s = stream_adopt(loop, fds[0], &ops, &a);
+	a.s = stream_adopt(loop, fds[0], &peer_ops, &a);
 	UNTIL(a.closed);
 	ck_assert_int_eq(a.why.code, EPIPE);
 	ck_assert_uint_eq(a.in.len, 3);
@@ -301,7 +189,7 @@ static void accepted(void *ctx, int fd, const struct ipport *from)
 	struct peer *p = ctx;
 
 	ck_assert(ip_is_loopback(&from->ip));
-	p->s = stream_adopt(loop, fd, &ops, p);
+	p->s = stream_adopt(loop, fd, &peer_ops, p);
 	ck_assert_ptr_nonnull(p->s);
 }
 
@@ -323,7 +211,7 @@ static void dial(uint16_t port)
 	struct stream_conf conf = { .dial = { .host = "127.0.0.1", .port = port } };
 	struct err err;
 
-	a.s = stream_dial(loop, &conf, &ops, &a, &err);
+	a.s = stream_dial(loop, &conf, &peer_ops, &a, &err);
 	ck_assert_msg(a.s != NULL, "%s", err.text);
 	ck_assert(!a.opened);
 }
@@ -334,8 +222,8 @@ TEST(a_dialled_stream_carries_megabytes_both_ways_over_tcp)
 	struct listener *l = serve();
 	struct ipport local, remote;
 
-	fill(&a.out, N);
-	fill(&b.out, N);
+	peer_fill(&a.out, N);
+	peer_fill(&b.out, N);
 	dial(listener_port(l));
 	UNTIL(a.in.len == N && b.in.len == N);
 	ck_assert(bytes_eq(buf_bytes(&a.in), buf_bytes(&b.in)));
@@ -407,7 +295,7 @@ TEST(unix_sockets_work_the_same)
 	ck_assert_msg(l != NULL, "%s", err.text);
 	conf.dial.unix_path = "sock";
 	listener_pause(l, true); /* the kernel's queue is enough here */
-	a.s = stream_dial(loop, &conf, &ops, &a, &err);
+	a.s = stream_dial(loop, &conf, &peer_ops, &a, &err);
 	ck_assert_msg(a.s != NULL, "%s", err.text);
 	UNTIL(a.opened);
 	listener_close(l);

@@ -18,7 +18,7 @@
 #include "os/file.h"
 #include "os/listen.h"
 #include "os/stream.h"
-#include "tests/harness.h"
+#include "tests/stream_peer.h"
 
 static struct loop *loop;
 static char dir[64];
@@ -123,80 +123,6 @@ static void pin_of(X509 *cert, char out[static TLS_PIN_TEXT])
 
 /* --- both ends --- */
 
-struct peer {
-	struct stream *s;
-	struct buf in, out;
-	uint8_t mem[32768];
-	bool opened, ended, closed;
-	struct err why;
-};
-
-static void on_open(void *ctx)
-{
-	((struct peer *)ctx)->opened = true;
-}
-
-static size_t on_room(void *ctx, struct iovec *v, size_t max)
-{
-	(void)max;
-	v[0] = (struct iovec){ ((struct peer *)ctx)->mem, 32768 };
-	return 1;
-}
-
-static void on_got(void *ctx, size_t n)
-{
-	struct peer *p = ctx;
-
-	ck_assert(buf_append(&p->in, p->mem, n));
-}
-
-static void on_end(void *ctx)
-{
-	struct peer *p = ctx;
-
-	p->ended = true;
-	stream_shutdown(p->s);
-}
-
-static size_t on_data(void *ctx, struct iovec *v,
-		      size_t max) /* in pieces, so that records are gathered */
-{
-	struct peer *p = ctx;
-	size_t left = p->out.len, off = p->out.off, n = 0;
-
-	for (; left > 0 && n < max; n++) {
-		size_t k = MIN_OF(left, (size_t)5000);
-
-		v[n] = (struct iovec){ p->out.data + off, k };
-		off += k;
-		left -= k;
-	}
-	return n;
-}
-
-static void on_sent(void *ctx, size_t n)
-{
-	buf_consume(&((struct peer *)ctx)->out, n);
-}
-
-static void on_closed(void *ctx, const struct err *why)
-{
-	struct peer *p = ctx;
-
-	p->closed = true;
-	p->s = NULL;
-	if (why)
-		p->why = *why;
-}
-
-static const struct stream_ops ops = { .open = on_open,
-				       .room = on_room,
-				       .got = on_got,
-				       .end = on_end,
-				       .data = on_data,
-				       .sent = on_sent,
-				       .closed = on_closed };
-
 static struct peer client, server;
 static struct tls_server *server_tls; /* NULL: the server does not speak TLS */
 static struct listener *listener;
@@ -207,8 +133,9 @@ static void accepted(void *ctx, int fd, const struct ipport *from)
 	(void)ctx;
 	ck_assert_ptr_null(server.s);
 	server.closed = server.opened = false;
-	server.s = server_tls ? stream_adopt_tls(loop, fd, server_tls, SPAN_S(10), &ops, &server)
-			      : stream_adopt(loop, fd, &ops, &server);
+	server.s = server_tls
+		       ? stream_adopt_tls(loop, fd, server_tls, SPAN_S(10), &peer_ops, &server)
+		       : stream_adopt(loop, fd, &peer_ops, &server);
 	ck_assert_ptr_nonnull(server.s);
 }
 
@@ -221,9 +148,8 @@ static void start(void)
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	loop = loop_new();
 	for (int i = 0; i < 2; i++) {
-		*both[i] = (struct peer){ 0 };
-		buf_init(&both[i]->in, 64 << 20);
-		buf_init(&both[i]->out, 64 << 20);
+		peer_init(both[i]);
+		both[i]->piece = 5000; /* so that records are gathered */
 	}
 	listener = listen_tcp(loop, "127.0.0.1:0", accepted, NULL, &err);
 	ck_assert_msg(listener != NULL, "%s", err.text);
@@ -233,12 +159,8 @@ static void stop(void)
 {
 	char cmd[128];
 
-	stream_close(client.s);
-	stream_close(server.s);
-	buf_fini(&client.in);
-	buf_fini(&client.out);
-	buf_fini(&server.in);
-	buf_fini(&server.out);
+	peer_fini(&client);
+	peer_fini(&server);
 	listener_close(listener);
 	loop_turn(loop, SPAN_MS(1));
 	tls_server_free(server_tls);
@@ -272,7 +194,7 @@ static void dial(struct tls_client *tls, const char *host, const char *cert_name
 
 	client.closed = client.opened = false;
 	client.why.code = 0;
-	client.s = stream_dial(loop, &conf, &ops, &client, &err);
+	client.s = stream_dial(loop, &conf, &peer_ops, &client, &err);
 	ck_assert_msg(client.s != NULL, "%s", err.text);
 }
 
@@ -694,16 +616,6 @@ TEST(bad_certificate_files_are_named)
 
 /* --- bytes --- */
 
-static void fill(struct buf *out, size_t n)
-{
-	uint8_t *p = buf_reserve(out, n);
-
-	ck_assert_ptr_nonnull(p);
-	for (size_t i = 0; i < n; i++)
-		p[i] = (uint8_t)(i * 31 + i / 251);
-	buf_commit(out, n);
-}
-
 TEST(megabytes_go_both_ways_and_both_ends_close_in_order)
 {
 	enum { N = 8 << 20 };
@@ -713,8 +625,8 @@ TEST(megabytes_go_both_ways_and_both_ends_close_in_order)
 	start();
 	serve_self("host.example.com");
 	c = roots(NULL, NULL);
-	fill(&client.out, N);
-	fill(&server.out, N);
+	peer_fill(&client.out, N);
+	peer_fill(&server.out, N);
 	dial(c, "host.example.com", NULL, true);
 	UNTIL(client.in.len == N && server.in.len == N);
 	ck_assert(bytes_eq(buf_bytes(&client.in), buf_bytes(&server.in)));
@@ -809,7 +721,7 @@ TEST(a_server_that_says_nothing_runs_into_the_time_limit)
 	c = roots(NULL, NULL);
 	conf.tls = c;
 	conf.dial.port = listener_port(listener);
-	client.s = stream_dial(loop, &conf, &ops, &client, &err);
+	client.s = stream_dial(loop, &conf, &peer_ops, &client, &err);
 	ck_assert_msg(client.s != NULL, "%s", err.text);
 	UNTIL(client.closed);
 	ck_assert_int_eq(client.why.code, ETIMEDOUT);
@@ -829,7 +741,7 @@ TEST(a_client_that_sends_garbage_is_dropped_by_our_server)
 	serve_self("host.example.com");
 	conf.dial.port = listener_port(listener);
 	ck_assert(buf_append(&client.out, "GET / HTTP/1.1\r\n\r\n", 18));
-	client.s = stream_dial(loop, &conf, &ops, &client, &err);
+	client.s = stream_dial(loop, &conf, &peer_ops, &client, &err);
 	ck_assert_msg(client.s != NULL, "%s", err.text);
 	UNTIL(server.closed && client.closed);
 	ck_assert(!server.opened);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ip.h"
 #include "base/json.h"
 
 #define TS_V1 "tailscale.com/v1alpha1"
@@ -182,6 +183,26 @@ static void service_port(struct parent *p, struct bytes one, size_t *at)
 	*at += n;
 }
 
+static void service_families(struct parent *p, struct bytes ips)
+{
+	struct json j = json_of(ips);
+
+	if (ips.len == 0)
+		return;
+	json_arr(&j);
+	while (json_elem(&j)) {
+		struct json one = json_of(json_raw(&j));
+		char text[64];
+		struct ip ip;
+
+		json_str(&one, text, sizeof text);
+		if (!json_ok(&one) || !ip_parse(bytes_str(text), &ip))
+			continue;
+		p->has_v4 |= ip_is_v4(&ip);
+		p->has_v6 |= !ip_is_v4(&ip);
+	}
+}
+
 static void service(struct parent *p, struct bytes spec)
 {
 	struct bytes ports = kube_at(spec, "ports");
@@ -194,6 +215,7 @@ static void service(struct parent *p, struct bytes spec)
 	p->is_external_name = strcmp(type, "ExternalName") == 0;
 	opt(spec, "loadBalancerClass", p->lb_class, sizeof p->lb_class);
 	opt(spec, "clusterIP", p->cluster_ip, sizeof p->cluster_ip);
+	service_families(p, kube_at(spec, "clusterIPs"));
 	opt(spec, "externalName", p->external_name, sizeof p->external_name);
 	if (ports.len == 0)
 		return;

@@ -82,6 +82,7 @@ struct parent {
 	bool is_load_balancer, is_external_name;
 	char lb_class[128], class_name[128];
 	char cluster_ip[64], external_name[256];
+	bool has_v4, has_v6;      /* among spec.clusterIPs */
 	char ports[512];          /* "80,8443:443,53/udp" (here:there), or empty */
 	char port_left_out[64];   /* the first that cannot be forwarded; "" none */
 	char external_saved[256]; /* what external_name was before it was ours */

@@ -236,7 +236,8 @@ static void load_balancer(struct plan *out, const struct parent *p, const struct
 	memcpy(out->lb_host, x->device_fqdn, sizeof out->lb_host);
 	for (size_t i = 0; i < x->n_ips; i++)
 		if (ip_parse(bytes_str(x->device_ip[i]), &ip) &&
-		    (!has_dest || ip_is_v4(&ip) == ip_is_v4(&dest)))
+		    (!has_dest || ip_is_v4(&ip) == ip_is_v4(&dest) ||
+		     (ip_is_v4(&ip) ? p->has_v4 : p->has_v6)))
 			memcpy(out->lb_ip[out->n_lb_ip++], x->device_ip[i], sizeof out->lb_ip[0]);
 }
 

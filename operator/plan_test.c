@@ -262,6 +262,24 @@ TEST(load_balancer_status_has_the_name_and_addresses_of_the_services_family)
 	parent_fini(&p);
 }
 
+TEST(a_service_of_both_families_is_told_with_both_addresses_of_its_node)
+{
+	struct parent p = fixture_service(
+	    "", ",\"finalizers\":[\"tailscale.com/finalizer\"]",
+	    "\"clusterIP\":\"10.0.0.1\",\"clusterIPs\":[\"10.0.0.1\",7,\"nonsense\","
+	    "\"fd00:96::1\"],\"type\":\"LoadBalancer\","
+	    "\"loadBalancerClass\":\"tailscale\"");
+	struct proxy x = whole(&p);
+	struct plan plan;
+	char got[1024];
+
+	plan_of(got, &p, &x, &plan, &fixture_settings);
+	ck_assert_uint_eq(plan.n_lb_ip, 2);
+	ck_assert_str_eq(plan.lb_ip[0], "100.64.0.7");
+	ck_assert(strchr(plan.lb_ip[1], ':'));
+	parent_fini(&p);
+}
+
 TEST(an_egress_service_gets_its_name_back_when_the_wish_is_taken_back)
 {
 	static const char fqdn[] = "\"tailscale.com/tailnet-fqdn\":\"db.tail.test\"",

@@ -4,6 +4,8 @@
 #   operator NAME [VAR=VALUE...]   ours, in the same namespace; its pid in $PID, log $T/NAME.log
 #   fake_headscale      a key API on 127.0.0.1:18080 of host kube; what it was asked is in $T/keys
 
+PATIENCE=${PATIENCE:-4} # a control plane of Kubernetes beside whatever else runs
+
 kube_cert() { # NAME SUBJECT EXTENSIONS
 	openssl ecparam -name prime256v1 -genkey -noout -out "$T/pki/$1.key"
 	openssl req -new -key "$T/pki/$1.key" -subj "$2" -out "$T/pki/$1.csr"
@@ -22,7 +24,7 @@ kubeconfig_of() { # FILE TOKEN [ADDRESS]
 	END
 }
 KUBE_TOKENS=() # more lines of the token file: TOKEN,USER,UID,GROUP
-kc() { in_ns kube "$PEERS/kubectl" --kubeconfig "$T/kubeconfig" --request-timeout=20s "$@"; }
+kc() { in_ns kube "$PEERS/kubectl" --kubeconfig "$T/kubeconfig" --request-timeout=120s "$@"; }
 kube_api() { # [FLAG...] of the API server
 	need_peer etcd kube-apiserver kubectl
 	host kube

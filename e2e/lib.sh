@@ -55,9 +55,9 @@ set -E
 
 say() { echo "[$((($(date +%s%N) - STARTED) / 1000000)) ms] $*"; }
 die() { why "FAILED: $*$(calls)"; exit 1; }
-# until SECONDS COMMAND...: polls ten times a second
+# until SECONDS COMMAND...: polls ten times a second. Where no time is what is tested, PATIENCE multiplies it: a busy machine is no fault
 until_ok() {
-	local end=$(($(date +%s) + $1)); shift
+	local end=$(($(date +%s) + $1 * ${PATIENCE:-1})); shift
 	until "$@" > "$T/until.out" 2>&1; do
 		[ "$(date +%s)" -lt "$end" ] || { why "gave up waiting for: $*$(calls)" "$(tail -n 5 "$T/until.out")"; return 1; }
 		sleep 0.1

@@ -123,7 +123,7 @@ if [ "${CREDENTIALS:-}" = oauth ]; then
 	grep -q "access token made by API key" "$T/headscale.log" || die "no token was asked for"
 fi
 id=$(hs_cli nodes list -o json | jq -r '.[] | select(.name == "default-plain") | .id')
-kc delete svc plain --timeout=30s > /dev/null
+kc delete svc plain --timeout=100s > /dev/null
 until_ok 40 nothing_left
 [ "$(nodes)" = b ] || die "the device stays: $(nodes)"
 grep -q "audit: device $id of svc/default/plain is deleted" "$T/operator-a.log" || die "no line of the audit"
@@ -224,7 +224,7 @@ in_ledger() { [ "$(ledger | wc -l)" = "$1" ]; }
 until_ok 40 in_ledger 2
 stop "$OPERATOR"
 kc patch connector net --type merge -p '{"metadata":{"finalizers":null}}' > /dev/null
-kc delete connector net --timeout=20s > /dev/null
+kc delete connector net --timeout=100s > /dev/null
 kc -n tailpod delete secret,sa,role,rolebinding,svc,cm,sts -l tailscale.com/parent-resource=net > /dev/null
 stop "$ROUTER"
 [ "$(nodes)" = "b net-connector shop" ] || die "nodes: $(nodes)"
@@ -236,7 +236,7 @@ until_ok 60 in_ledger 1
 say "a device that nothing leads to any more is swept"
 
 # --- and all is gone again, at the control server too
-kc delete ingress shop --timeout=20s > /dev/null
+kc delete ingress shop --timeout=100s > /dev/null
 until_ok 40 nothing_left
 until_ok 30 eval '[ "$(nodes)" = b ]'
 until_ok 60 in_ledger 0

@@ -122,13 +122,22 @@ if [ "${CREDENTIALS:-}" = oauth ]; then
 	grep -q "audit: auth key [0-9]* for $S of svc/default/plain: OAuth client, tags tag:k8s" "$T/operator-a.log" || die "not by the OAuth client"
 	grep -q "access token made by API key" "$T/headscale.log" || die "no token was asked for"
 fi
+# it becomes a name elsewhere: the same node, another destination
+kc patch svc plain --type merge -p '{"spec":{"type":"ExternalName","externalName":"api.default.svc.cluster.local","clusterIP":null,"clusterIPs":null}}' > /dev/null
+by_name() { kc -n tailpod get sts "$S" -o json | jq -e '.spec.template.spec.containers[0].env | any(.name == "TS_EXPERIMENTAL_DEST_DNS_NAME" and .value == "api.default.svc.cluster.local")'; }
+until_ok 40 by_name
+kill "$PLAIN" 2> /dev/null || true; wait "$PLAIN" 2> /dev/null || true
+pod "$S" pod0
+PLAIN=$PID
+until_ok 40 eval '[ "$(page "http://$(addr default-plain):9090/x" .who)" = api ]'
+[ "$(nodes)" = "b default-plain" ] || die "nodes: $(nodes)"
 id=$(hs_cli nodes list -o json | jq -r '.[] | select(.name == "default-plain") | .id')
 kc delete svc plain --timeout=100s > /dev/null
 until_ok 40 nothing_left
 [ "$(nodes)" = b ] || die "the device stays: $(nodes)"
 grep -q "audit: device $id of svc/default/plain is deleted" "$T/operator-a.log" || die "no line of the audit"
 kill -9 "$PLAIN" 2> /dev/null || true; wait "$PLAIN" 2> /dev/null || true
-say "a Service by its proxy's address; its device goes with it"
+say "a Service by its proxy's address, then a name elsewhere; its device goes with it"
 
 # --- an Ingress: two Services, one port by name
 certificate "$T/shop" "DNS:shop.tail.test"

@@ -240,6 +240,17 @@ TEST(ports_by_name_are_those_of_the_service_and_unknown_ones_are_told)
 	done();
 }
 
+TEST(a_rule_without_a_path_is_served_at_the_root_and_told)
+{
+	ingress("", "\"rules\":[{\"http\":{\"paths\":[{\"pathType\":\"ImplementationSpecific\","
+		    "\"backend\":{\"service\":{\"name\":\"main\",\"port\":{\"number\":80}}}}]}}]");
+	serve();
+	ck_assert_uint_eq(w.n_notes, 1);
+	ck_assert_str_eq(w.note[0].reason, "PathUndefined");
+	ck_assert_str_eq(behind(80, "shop", "/x"), "main.shop.svc.cluster.local:80 /x");
+	done();
+}
+
 TEST(back_ends_that_http_1_does_not_reach_and_services_that_are_not_there_are_told)
 {
 	ingress("", "\"rules\":[" RULE("", PATH("/", "main", "\"number\":8080") "," PATH(

@@ -27,6 +27,15 @@ static int print(bool (*text)(struct buf *out))
 	return ok ? 0 : 1;
 }
 
+static void tell_without_effect(void)
+{
+	const char *name, *why;
+	size_t at = 0;
+
+	while ((name = options_without_effect(&at, env, &why)))
+		log_warn("operator: %s has no effect: %s", name, why);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { 0 };
@@ -61,5 +70,6 @@ int main(int argc, char **argv)
 			 "trace; info is taken",
 			 o.logging);
 	logger_init(NULL, level);
+	tell_without_effect();
 	return operator_run(&o);
 }

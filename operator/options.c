@@ -81,6 +81,39 @@ static const struct row rows[] = {
 	ROW("KUBERNETES_SERVICE_PORT", "443", port, ANY, "Set by Kubernetes."),
 };
 
+/* Of the Go operator: a Deployment of its may be taken over with them, and what has no effect is
+ * said. */
+static const struct {
+	const char *name, *why;
+} others[] = {
+	{ "OPERATOR_HOSTNAME", "the operator is no node of the tailnet" },
+	{ "OPERATOR_SECRET", "the operator is no node of the tailnet" },
+	{ "OPERATOR_INITIAL_TAGS", "the operator is no node of the tailnet" },
+	{ "TS_PORT", "the operator is no node of the tailnet" },
+	{ "OPERATOR_SERVICE_ACCOUNT_NAME", "there is no workload identity: give an OAuth client" },
+	{ "CLIENT_ID",
+	  "there is no workload identity: give CLIENT_ID_FILE and CLIENT_SECRET_FILE" },
+	{ "OPERATOR_SHARED_ACME_ACCOUNT_KEY", "certificates come from Secrets" },
+	{ "K8S_PROXY_IMAGE", "there is no proxy of the API server" },
+	{ "APISERVER_PROXY", "there is no proxy of the API server" },
+	{ "AUTH_PROXY", "there is no proxy of the API server" },
+	{ "PROXY_FIREWALL_MODE", "proxies work in user space, without a firewall" },
+};
+
+const char *options_without_effect(size_t *at, const char *(*env)(const char *name),
+				   const char **why)
+{
+	while (*at < ARRAY_LEN(others)) {
+		const char *v = env(others[*at].name);
+
+		*why = others[(*at)++].why;
+		/* what asks for nothing is no news */
+		if (v && *v && strcmp(v, "false") != 0 && strcmp(v, "auto") != 0)
+			return others[*at - 1].name;
+	}
+	return NULL;
+}
+
 static int check(const struct row *r, const char *v, struct err *e)
 {
 	if (r->check == REQUIRED && !*v)

@@ -20,6 +20,10 @@ struct options { /* texts of the environment or of the defaults; "" when not giv
 
 /* 0, or -EINVAL and one line. env: getenv or a test's. */
 MUST_USE int options_read(struct options *o, const char *(*env)(const char *name), struct err *e);
+/* The next variable of the Go operator that is set and has no effect here, from *at = 0 on; NULL:
+ * no more. *why is a constant. */
+const char *options_without_effect(size_t *at, const char *(*env)(const char *name),
+				   const char **why);
 /* OPERATOR_TEST_KILL_AT: "3", "3+" (after); false: malformed. */
 MUST_USE bool options_kill_at(const char *text, unsigned *n, bool *after);
 MUST_USE bool options_help(struct buf *out);

@@ -284,8 +284,10 @@ static void rule_paths(struct parent *p, const char *host, struct bytes paths)
 		opt(one, "path", path, sizeof path);
 		opt(one, "pathType", type, sizeof type);
 		backend(p, host, path, kube_at(one, "backend"));
-		if (p->n_paths > before)
+		if (p->n_paths > before) {
 			p->path[before].is_exact = strcmp(type, "Exact") == 0;
+			p->path[before].is_undefined = !path[0];
+		}
 	}
 }
 

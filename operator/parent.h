@@ -60,6 +60,7 @@ struct parent_path {
 	char port_name[64]; /* "": by number; else port is looked up */
 	uint16_t port;      /* 0: not known */
 	bool is_exact;      /* pathType */
+	bool is_undefined;  /* the rule names no path */
 	bool is_absent;     /* looked up: there is no such Service */
 	char protocol[32];  /* looked up: appProtocol of the port; "" none */
 	bool is_bad;        /* what cannot be served: no Service, no path */

@@ -304,6 +304,15 @@ static void notes(struct plan *out, const struct want *w, const struct proxy *x)
 
 /* --- the plan --- */
 
+/* Of a Service that carried a proxy's name in place of its own. */
+static void give_name_back(struct plan *out, const struct parent *p)
+{
+	if (!p->external_saved[0] || !p->is_external_name || p->is_deleting)
+		return;
+	memcpy(out->external_name, p->external_saved, sizeof out->external_name);
+	add(out, STEP_EXTERNAL_NAME, NULL, CHILD_SERVICE);
+}
+
 static void end(struct plan *out, const struct parent *p)
 {
 	if (!p)
@@ -312,10 +321,7 @@ static void end(struct plan *out, const struct parent *p)
 		out->clear_status = true;
 		add(out, STEP_STATUS, NULL, CHILD_SECRET);
 	}
-	if (p->external_saved[0] && p->is_external_name && !p->is_deleting) {
-		memcpy(out->external_name, p->external_saved, sizeof out->external_name);
-		add(out, STEP_EXTERNAL_NAME, NULL, CHILD_SERVICE);
-	}
+	give_name_back(out, p);
 	if (p->has_finalizer)
 		add(out, STEP_FINALIZER_DEL, NULL, CHILD_SECRET);
 }
@@ -365,6 +371,8 @@ void plan_make(struct plan *out, const struct parent *p, const struct want *w,
 			       sizeof out->external_saved);
 			if (strcmp(out->external_name, p->external_name) != 0)
 				add(out, STEP_EXTERNAL_NAME, NULL, CHILD_SERVICE);
+		} else {
+			give_name_back(out, p);
 		}
 	}
 	status(out, p, w, mine, s);

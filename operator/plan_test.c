@@ -280,6 +280,23 @@ TEST(a_service_of_both_families_is_told_with_both_addresses_of_its_node)
 	parent_fini(&p);
 }
 
+TEST(an_egress_service_that_is_exposed_instead_gets_its_name_back)
+{
+	struct parent p = fixture_service(
+	    EXPOSE ",\"" NOTE_EXTERNAL "\":\"before\"",
+	    ",\"finalizers\":[\"tailscale.com/finalizer\"]",
+	    "\"type\":\"ExternalName\",\"externalName\":\"ts-x.tailpod.svc.cluster.local\"");
+	struct proxy x = whole(&p);
+	struct plan plan;
+	char got[1024];
+
+	plan_of(got, &p, &x, &plan, &fixture_settings);
+	ck_assert(strstr(got, "external"));
+	ck_assert_str_eq(plan.external_name, "before");
+	ck_assert_str_eq(plan.external_saved, "");
+	parent_fini(&p);
+}
+
 TEST(an_egress_service_gets_its_name_back_when_the_wish_is_taken_back)
 {
 	static const char fqdn[] = "\"tailscale.com/tailnet-fqdn\":\"db.tail.test\"",

@@ -247,7 +247,8 @@ static void env_all(struct jsonw *w, const struct render *r)
 	if (r->settings->derp_http)
 		env(w, "TS_DEBUG_USE_DERP_HTTP", "true");
 	if (x->role == ROLE_INGRESS)
-		env(w, "TS_DEST_IP", x->dest_ip);
+		env(w, x->dest_name[0] ? "TS_EXPERIMENTAL_DEST_DNS_NAME" : "TS_DEST_IP",
+		    x->dest_name[0] ? x->dest_name : x->dest_ip);
 	if (x->role == ROLE_EGRESS) {
 		env(w, x->target_ip[0] ? "TS_TAILNET_TARGET_IP" : "TS_TAILNET_TARGET_FQDN",
 		    x->target_ip[0] ? x->target_ip : x->target_fqdn);
@@ -590,17 +591,30 @@ static void condition(struct jsonw *w, const struct parent *p, const struct plan
 	jsonw_arr_end(w);
 }
 
-static void connector_status(struct jsonw *w, const struct want *x, const struct proxy *y)
+/* hostname and tailnetIPs: of the status itself, and of the one element of its devices */
+static void device_status(struct jsonw *w, const struct proxy *y)
 {
-	if (!y || !y->device_id[0])
-		return;
 	jsonw_kstr(w, "hostname", y->device_fqdn);
-	jsonw_kstr(w, "subnetRoutes", x->routes);
-	jsonw_kbool(w, "isExitNode", x->exit_node);
 	jsonw_key(w, "tailnetIPs");
 	jsonw_arr(w);
 	for (size_t i = 0; i < y->n_ips; i++)
 		jsonw_str(w, y->device_ip[i]);
+	jsonw_arr_end(w);
+}
+
+static void connector_status(struct jsonw *w, const struct want *x, const struct proxy *y)
+{
+	if (!y || !y->device_id[0])
+		return;
+	device_status(w, y);
+	jsonw_kstr(w, "subnetRoutes", x->routes);
+	jsonw_kbool(w, "isExitNode", x->exit_node);
+	jsonw_kbool(w, "isAppConnector", false);
+	jsonw_key(w, "devices");
+	jsonw_arr(w);
+	jsonw_obj(w);
+	device_status(w, y);
+	jsonw_obj_end(w);
 	jsonw_arr_end(w);
 }
 

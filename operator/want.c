@@ -45,6 +45,15 @@ bool tags_are_valid(const char *tags)
 	}
 }
 
+/* It is looked up as it is. */
+static bool host_is_plain(const char *name)
+{
+	for (; *name; name++)
+		if (!is_alnum(*name) && !strchr("-._", *name))
+			return false;
+	return true;
+}
+
 static bool fqdn_is_valid(const char *name)
 {
 	char label[64];
@@ -160,6 +169,22 @@ static void class_walk(struct proxy_class *c, const char *path, struct bytes val
 	}
 }
 
+/* Variables of the class win over the operator's. */
+static void class_ts_env(struct proxy_class *c)
+{
+	struct json j =
+	    json_of(kube_at(bytes_str(c->spec), "statefulSet.pod.tailscaleContainer.env"));
+	char name[64];
+
+	if (json_type(&j) != JSON_ARRAY)
+		return;
+	json_arr(&j);
+	while (json_elem(&j) && !c->ts_env[0])
+		if (kube_str_at(json_raw(&j), "name", name, sizeof name) &&
+		    strncmp(name, "TS_", 3) == 0)
+			memcpy(c->ts_env, name, sizeof name);
+}
+
 void proxy_class_parse(struct proxy_class *c, struct bytes object)
 {
 	static const char *const not_offered[] = { "staticEndpoints", "metrics.serviceMonitor",
@@ -194,6 +219,8 @@ void proxy_class_parse(struct proxy_class *c, struct bytes object)
 	    strndup(o.spec.len ? (const char *)o.spec.data : "{}", o.spec.len ? o.spec.len : 2);
 	c->is_valid = c->spec != NULL;
 	class_walk(c, "", o.spec, 0);
+	if (c->is_valid)
+		class_ts_env(c);
 }
 
 void proxy_class_fini(struct proxy_class *c)
@@ -335,6 +362,17 @@ static void egress(struct want *w, const struct parent *p)
 	memcpy(w->ports, p->ports, sizeof w->ports);
 }
 
+/* The name before it was ours, in case the Service was an egress Service a moment ago. */
+static void external_name(struct want *w, const struct parent *p)
+{
+	memcpy(w->dest_name, p->external_saved[0] ? p->external_saved : p->external_name,
+	       sizeof w->dest_name);
+	if (!w->dest_name[0] || !host_is_plain(w->dest_name))
+		invalid(w, "ProxyInvalid",
+			"spec.externalName \"%.200s\" is not the name of a host to expose",
+			w->dest_name);
+}
+
 static void service(struct want *w, const struct parent *p, const struct settings *s)
 {
 	char name[400];
@@ -348,15 +386,14 @@ static void service(struct want *w, const struct parent *p, const struct setting
 	}
 	w->role = ROLE_INGRESS;
 	if (p->is_external_name)
-		invalid(w, "ProxyInvalid",
-			"exposing a Service of type ExternalName is not supported by this version; "
-			"give it a cluster address");
+		external_name(w, p);
 	else if (!p->cluster_ip[0])
 		invalid(w, "ProxyPending", "the Service has no cluster address yet");
 	else if (strcmp(p->cluster_ip, "None") == 0)
 		invalid(w, "ProxyInvalid",
 			"a headless Service (clusterIP: None) cannot be exposed");
-	memcpy(w->dest_ip, p->cluster_ip, sizeof w->dest_ip);
+	if (!p->is_external_name)
+		memcpy(w->dest_ip, p->cluster_ip, sizeof w->dest_ip);
 }
 
 /* The certificate: there, or words why not. */
@@ -473,6 +510,9 @@ static void ingress_paths(struct want *w, const struct parent *p)
 	for (size_t i = 0; i < p->n_paths; i++) {
 		const struct parent_path *x = &p->path[i];
 
+		if (x->is_undefined && !x->is_bad)
+			note(w, "PathUndefined",
+			     "a rule for Service %.63s names no path: / is taken", x->service);
 		w->polls = w->polls || x->port_name[0];
 		any = any || path_is_served(x);
 		ingress_path(w, x);
@@ -591,6 +631,11 @@ void want_make(struct want *w, const struct parent *p, const struct settings *s,
 			     "not supported by this version and without effect: %.250s",
 			     c->unknown);
 		}
+		if (c && c->is_valid && c->ts_env[0])
+			note(w, "CustomTSEnvVar",
+			     "%.60s among the variables of proxies takes the place of what the "
+			     "operator sets",
+			     c->ts_env);
 		return;
 	}
 	if (p->kind == KIND_SERVICE &&

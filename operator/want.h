@@ -23,6 +23,7 @@ struct proxy_class {
 	bool is_valid;
 	char why[256];
 	char unknown[256]; /* fields that nothing reads, ", " between; "" none */
+	char ts_env[64];   /* the first variable of TS_ that it sets; "" none */
 	char *spec;        /* JSON, owned */
 };
 void proxy_class_parse(struct proxy_class *c, struct bytes object);
@@ -60,6 +61,8 @@ struct want {
 	bool exit_node; /* of a router */
 	bool polls;     /* what it depends on is not watched */
 	char hostname[64], tags[TAGS_MAX];
+	char
+	    dest_name[256]; /* of an ingress whose Service is an ExternalName; dest_ip is "" then */
 	char dest_ip[64], target_ip[64], target_fqdn[256], ports[512], routes[ROUTES_MAX];
 	struct note note[NOTES_MAX];
 	size_t n_notes;
@@ -73,7 +76,7 @@ const char *want_class(const struct parent *p,
 		       const struct settings *s); /* the name to look up; "" for none */
 bool path_is_served(const struct parent_path *x);
 bool path_is_tls(const struct parent_path *x); /* its back end is spoken to by TLS */
-bool hostname_is_valid(const char *name); /* RFC 1123 label */
-bool tags_are_valid(const char *tags);    /* "tag:a,tag:b-c" */
+bool hostname_is_valid(const char *name);      /* RFC 1123 label */
+bool tags_are_valid(const char *tags);         /* "tag:a,tag:b-c" */
 
 #endif

@@ -21,7 +21,10 @@ static const struct {
 	  ROLE_NONE, NULL, NULL },
 	{ EXPOSE, "", "\"clusterIP\":\"None\"", ROLE_KEEP, "ProxyInvalid", "headless" },
 	{ EXPOSE, "", "\"type\":\"ClusterIP\"", ROLE_KEEP, "ProxyPending", "no cluster address" },
-	{ EXPOSE, "", EXTERNAL, ROLE_KEEP, "ProxyInvalid", "ExternalName" },
+	{ EXPOSE, "", EXTERNAL, ROLE_INGRESS, NULL, NULL },
+	{ EXPOSE, "", "\"type\":\"ExternalName\",\"externalName\":\"a b\"", ROLE_KEEP,
+	  "ProxyInvalid", "externalName" },
+	{ EXPOSE, "", "\"type\":\"ExternalName\"", ROLE_KEEP, "ProxyInvalid", "externalName" },
 	{ EXPOSE ",\"tailscale.com/hostname\":\"a_b\"", "", CLUSTER_IP, ROLE_KEEP, "ProxyInvalid",
 	  "DNS label" },
 	{ EXPOSE ",\"tailscale.com/hostname\":7", "", CLUSTER_IP, ROLE_KEEP, "ProxyInvalid",
@@ -170,6 +173,41 @@ TEST(a_class_with_more_unknown_fields_than_fit_is_told_of_the_first)
 	c = class_of(spec);
 	ck_assert(c.is_valid && strlen(c.unknown) == sizeof c.unknown - 1);
 	ck_assert_int_eq(strncmp(c.unknown, "spec.a, spec.another-field-0", 28), 0);
+	proxy_class_fini(&c);
+}
+
+TEST(an_exposed_external_name_is_the_proxys_destination_by_name)
+{
+	struct parent p = fixture_service(
+	    EXPOSE, "", "\"type\":\"ExternalName\",\"externalName\":\"db.example.com\"");
+	struct want w;
+
+	want_make(&w, &p, &fixture_settings, NULL, NULL);
+	ck_assert_int_eq(w.role, ROLE_INGRESS);
+	ck_assert_str_eq(w.dest_name, "db.example.com");
+	ck_assert_str_eq(w.dest_ip, "");
+	parent_fini(&p);
+	/* it was an egress Service a moment ago: its own name counts, not the proxy's */
+	p = fixture_service(
+	    EXPOSE ",\"" NOTE_EXTERNAL "\":\"before.example.com\"", "",
+	    "\"type\":\"ExternalName\",\"externalName\":\"ts-x.tailpod.svc.cluster.local\"");
+	want_make(&w, &p, &fixture_settings, NULL, NULL);
+	ck_assert_str_eq(w.dest_name, "before.example.com");
+	parent_fini(&p);
+}
+
+TEST(a_class_that_sets_a_variable_of_the_proxys_own_is_told)
+{
+	struct parent p = { .kind = KIND_PROXYCLASS };
+	struct proxy_class c =
+	    class_of("{\"statefulSet\":{\"pod\":{\"tailscaleContainer\":{\"env\":[{"
+		     "\"name\":\"A\",\"value\":\"b\"},{\"name\":\"TS_HOSTNAME\"}]}}}}");
+	struct want w;
+
+	want_make(&w, &p, &fixture_settings, &c, NULL);
+	ck_assert_uint_eq(w.n_notes, 1);
+	ck_assert_str_eq(w.note[0].reason, "CustomTSEnvVar");
+	ck_assert(strstr(w.note[0].message, "TS_HOSTNAME"));
 	proxy_class_fini(&c);
 }
 
@@ -339,6 +377,26 @@ static const char *environment(const char *name)
 			return set[i][1];
 	return NULL;
 }
+static const char *go_environment(const char *name)
+{
+	return strcmp(name, "APISERVER_PROXY") == 0       ? "true"
+	       : strcmp(name, "PROXY_FIREWALL_MODE") == 0 ? "auto"
+	       : strcmp(name, "AUTH_PROXY") == 0          ? "false"
+	       : strcmp(name, "TS_PORT") == 0             ? "41641"
+							  : NULL;
+}
+
+TEST(variables_of_the_go_operator_without_effect_are_told_when_they_ask_for_something)
+{
+	const char *why;
+	size_t at = 0;
+
+	ck_assert_str_eq(options_without_effect(&at, go_environment, &why), "TS_PORT");
+	ck_assert_str_eq(why, "the operator is no node of the tailnet");
+	ck_assert_str_eq(options_without_effect(&at, go_environment, &why), "APISERVER_PROXY");
+	ck_assert_ptr_null(options_without_effect(&at, go_environment, &why));
+}
+
 TEST(options_have_defaults_and_a_bad_one_is_refused_with_its_name)
 {
 	static const char *const bad[][2] = {

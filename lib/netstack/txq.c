@@ -36,6 +36,22 @@ static void unlink_record(struct txq *t, struct tx_seg *s)
 		txq_at(t, s->next)->prev = s->prev;
 }
 
+/* The lost record behind which record i belongs; TX_NONE: in front of them all. Neighbours in
+ * sequence are lost together as a rule, so the walk is short. */
+static uint32_t lost_before(const struct txq *t, uint32_t i)
+{
+	const struct tx_list *l = &t->list[TX_LOST];
+
+	if (l->first == TX_NONE || seq_lt(i, l->first))
+		return TX_NONE;
+	if (seq_lt(l->last, i))
+		return l->last;
+	do
+		i--;
+	while (txq_at(t, i)->where != TX_LOST);
+	return i;
+}
+
 static void link_record(struct txq *t, uint32_t i, struct tx_seg *s, enum tx_where to)
 {
 	struct tx_list *l;
@@ -47,13 +63,10 @@ static void link_record(struct txq *t, uint32_t i, struct tx_seg *s, enum tx_whe
 	if (to >= TX_LISTS)
 		return;
 	l = &t->list[to];
-	s->next = TX_NONE;
-	s->prev = l->last;
-	if (l->last == TX_NONE)
-		l->first = i;
-	else
-		txq_at(t, l->last)->next = i;
-	l->last = i;
+	s->prev = to == TX_LOST ? lost_before(t, i) : l->last;
+	s->next = s->prev == TX_NONE ? l->first : txq_at(t, s->prev)->next;
+	*(s->prev == TX_NONE ? &l->first : &txq_at(t, s->prev)->next) = i;
+	*(s->next == TX_NONE ? &l->last : &txq_at(t, s->next)->prev) = i;
 }
 
 struct tx_seg *txq_push(struct txq *t, struct pool *p, uint32_t seq, uint32_t len, uint8_t flags)

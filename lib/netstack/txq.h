@@ -2,8 +2,9 @@
  *
  * Records lie in order of sequence, named by an index that counts from the start of the connection.
  * Each is in flight, lost (waits to be sent again) or sacked. Those in flight are linked in order
- * of their last transmission, which is what RACK looks at (RFC 8985 6.2 step 5); lost ones in the
- * order in which they shall be sent again. Sums of bytes are kept so that nobody walks.
+ * of their last transmission, which is what RACK looks at (RFC 8985 6.2 step 5); lost ones in order
+ * of sequence, in which they shall be sent again (RFC 6675 4, NextSeg (1)). Sums of bytes are kept
+ * so that nobody walks.
  */
 #ifndef NETSTACK_TXQ_H
 #define NETSTACK_TXQ_H
@@ -76,8 +77,8 @@ void txq_pop(struct txq *t, struct pool *p); /* the first, wherever it is */
 void txq_cut(struct txq *t, uint32_t n);     /* n bytes from the front of the first */
 void txq_grow(struct txq *t, uint32_t i, uint32_t n,
 	      bool fin); /* the record gets more bytes, or a FIN, at its end */
-void txq_move(struct txq *t, uint32_t i,
-	      enum tx_where to); /* to the end of that list (also within the same) */
+/* To the end of that list (also within the same), or to its place among the lost. */
+void txq_move(struct txq *t, uint32_t i, enum tx_where to);
 void txq_unlose(
     struct txq *t); /* what was held to be lost is in flight again, in front of the rest */
 uint32_t txq_find(const struct txq *t,

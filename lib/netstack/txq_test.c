@@ -9,7 +9,8 @@ enum { N = 400, BASE = UINT32_MAX - 5000 /* across the wrap */ };
 struct model {
 	uint32_t seq, len;
 	enum tx_where where;
-	uint64_t moved; /* order within its list */
+	uint64_t
+	    moved; /* order within the list of what is in flight; that of the lost is by sequence */
 };
 
 static struct txq t;
@@ -43,9 +44,11 @@ static void check(void)
 		for (uint32_t i = t.list[k].first; i != TX_NONE; i = txq_at(&t, i)->next) {
 			const struct model *x = &m[first + (i - t.head)];
 
-			same = same && x->where == k && x->moved > moved &&
-			       txq_at(&t, i)->prev == before;
-			moved = x->moved;
+			uint64_t order = k == TX_LOST ? 1 + (uint64_t)(x - m) : x->moved;
+
+			same =
+			    same && x->where == k && order > moved && txq_at(&t, i)->prev == before;
+			moved = order;
 			before = i;
 			seen++;
 		}

@@ -2,6 +2,8 @@
 #
 #   kube_api            starts both on host kube; KUBECONFIG is set, kc runs kubectl there
 #   operator NAME [VAR=VALUE...]   ours, in the same namespace; its pid in $PID, log $T/NAME.log
+#   kept NAME [VAR=VALUE...]       the same, started again when the API server was too slow for its lease, as a kubelet does: then it
+#                                  ends by itself. In $PID is who keeps it, its only child is the operator
 #   fake_headscale      a key API on 127.0.0.1:18080 of host kube; what it was asked is in $T/keys
 
 PATIENCE=${PATIENCE:-4} # a control plane of Kubernetes beside whatever else runs
@@ -67,7 +69,18 @@ fake_headscale() {
 operator() {
 	local name=$1; shift
 	start kube "$name" env KUBECONFIG="${OPERATOR_KUBECONFIG:-$T/kubeconfig}" OPERATOR_NAMESPACE=tailpod PROXY_IMAGE=tailpod:test \
-		OPERATOR_LOGIN_SERVER=http://127.0.0.1:18080 API_KEY_FILE="$T/api-key" POD_NAME="$name" "OPERATOR_LISTEN=${LISTEN:--}" "$@" "$BIN/operator"
+		OPERATOR_LOGIN_SERVER=http://127.0.0.1:18080 API_KEY_FILE="$T/api-key" POD_NAME="$name" "OPERATOR_LISTEN=${LISTEN:--}" "$@" "${KEEPER[@]}" "$BIN/operator"
+}
+KEEPER=()
+kept() {
+	KEEPER=(bash -c 'trap "kill \$p; wait \$p; exit" TERM
+		while :; do
+			setpriv --pdeathsig KILL "$1" & p=$!
+			rc=0; wait $p || rc=$?
+			tail -n 1 "$0" | grep -q "the lease .* is lost; ends" || exit $rc
+		done' "$T/$1.log")
+	operator "$@"
+	KEEPER=()
 }
 # never COMMAND...: fails the test when the command succeeds
 never() { if "$@" > "$T/never.out" 2>&1; then cat "$T/never.out"; die "this should have failed: $*"; fi; }

@@ -20,7 +20,7 @@ for id in 907 908 909; do
 done
 
 # --- a Service, from annotation to nothing left
-operator op-a OPERATOR_LOGGING=trace
+kept op-a OPERATOR_LOGGING=trace
 A=$PID
 kc create service clusterip web --tcp=80:80 > /dev/null
 kc annotate svc web tailscale.com/expose=true tailscale.com/hostname=shop tailscale.com/tags=tag:web,tag:prod > /dev/null
@@ -183,7 +183,8 @@ say "orphans are swept"
 
 # keys were in Secrets and nowhere else: no object, no log at its finest, no argument, no variable
 kc get cm,svc,sts,role,ingress,connector,event -A -o json > "$T/objects.json"
-tr '\0' '\n' < "/proc/$A/cmdline" > "$T/args"; tr '\0' '\n' < "/proc/$A/environ" >> "$T/args"
+O=$(pgrep -P "$A" operator)
+tr '\0' '\n' < "/proc/$O/cmdline" > "$T/args"; tr '\0' '\n' < "/proc/$O/environ" >> "$T/args"
 [ "$(grep -c "audit: auth key" "$T/op-a.log")" -ge 5 ] && grep -q OPERATOR_LOGGING=trace "$T/args" || die "these are not the log and the variables to look at"
 never grep -e hskey-auth -e hskey-api "$T/op-a.log" "$T/objects.json" "$T/args"
 stop "$A"
@@ -205,7 +206,7 @@ for _ in $(seq 1 12); do
 	wait "$PID" 2> /dev/null || true
 	KILLS=$((KILLS + 1))
 done
-operator op-b OPERATOR_LEASE=storm-end
+kept op-b OPERATOR_LEASE=storm-end
 B=$PID
 all_proxies() { [ "$(kc -n tailpod get sts -l tailscale.com/managed=true -o name | wc -l)" = "$N" ] && [ "$(kc get svc -l storm=yes -o json | jq '[.items[] | select(.status.conditions[0].reason == "ProxyPending")] | length')" = "$N" ]; }
 until_ok 60 all_proxies
@@ -225,7 +226,7 @@ for _ in $(seq 1 8); do
 	wait "$PID" 2> /dev/null || true
 	KILLS=$((KILLS + 1))
 done
-operator op-c OPERATOR_LEASE=storm-end
+kept op-c OPERATOR_LEASE=storm-end
 C=$PID
 until_ok 60 nothing_left
 gone() { [ -z "$(kc get svc -l storm=yes -o name)" ]; }

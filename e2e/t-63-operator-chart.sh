@@ -126,7 +126,7 @@ for what in "get secrets -n kube-system" "create pods -n tailpod" "delete servic
 	# shellcheck disable=SC2086
 	! kc auth can-i --as "$SA" $what > /dev/null 2>&1 || die "the operator may $what"
 done
-OPERATOR_KUBECONFIG=$T/kubeconfig-op operator op OPERATOR_LEASE=op-tailpod-operator
+OPERATOR_KUBECONFIG=$T/kubeconfig-op kept op OPERATOR_LEASE=op-tailpod-operator
 cat > "$T/all.yaml" <<-'END'
 	apiVersion: v1
 	kind: Service

@@ -16,7 +16,7 @@ calls() { in_ns kube curl -sf --max-time 5 http://127.0.0.1:9003/metrics | awk '
 idle() { [ "$(metric tailpod_operator_leader)" = 1 ] && [ "$(metric tailpod_operator_queue)" = 0 ] && [ "$(metric tailpod_operator_workers)" = 0 ]; }
 rss() { awk '/^VmRSS/ {print $2}' "/proc/$(pgrep -P "$1" 2> /dev/null || echo "$1")/status"; }
 
-LISTEN=127.0.0.1:9003 operator op-a OPERATOR_LEASE=a
+LISTEN=127.0.0.1:9003 kept op-a OPERATOR_LEASE=a
 A=$PID
 until_ok 40 idle
 scale create 1 100 plain
@@ -40,7 +40,7 @@ say "$ALL Services, $EXPOSED of them with proxies; the operator that made them h
 stop "$A"
 
 S=$(date +%s%N)
-LISTEN=127.0.0.1:9003 operator op-b OPERATOR_LEASE=b
+LISTEN=127.0.0.1:9003 kept op-b OPERATOR_LEASE=b
 B=$PID
 steady() { idle && [ "$(metric tailpod_operator_proxies_joined)" = "$EXPOSED" ]; }
 until_ok 60 steady

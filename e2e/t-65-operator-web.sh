@@ -27,7 +27,7 @@ else
 	hs_cli apikeys create --expiration 1h | tail -n 1 > "$T/api-key"
 fi
 chart_rights --set ingressClass.tlsSecrets=true # read any TLS Secret by name, and nothing beyond the chart's rights
-work() { OPERATOR_KUBECONFIG=$T/kubeconfig-op operator "$1" env "${credentials[@]}" OPERATOR_LEASE=op-tailpod-operator OPERATOR_LOGIN_SERVER="$URL" OPERATOR_CA_FILE="$CA"; }
+work() { OPERATOR_KUBECONFIG=$T/kubeconfig-op kept "$1" env "${credentials[@]}" OPERATOR_LEASE=op-tailpod-operator OPERATOR_LOGIN_SERVER="$URL" OPERATOR_CA_FILE="$CA"; }
 # approve COMMAND ID ROUTE: the routes of a device, where the condition says
 approve() {
 	if [ "${CREDENTIALS:-}" = oauth ]; then

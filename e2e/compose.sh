@@ -3,7 +3,7 @@
 # A sidecar shares its network with a web app and a stock tailscaled on another host fetches the page; read-only root, no capability, the
 # engine's seccomp; the same node after `restart`; any uid; then the same with a coordinator of its own.
 
-up() { compose timeout -k 5 60 env TAILPOD_IMAGE=localhost/tailpod CLUSTER_IMAGE=localhost/tailpod-cluster WEB_IMAGE=localhost/web TS_LOGIN_SERVER="$URL" "$COMPOSE" --project-directory "$1" "${@:2}"; }
+up() { compose timeout -k 5 300 env TAILPOD_IMAGE=localhost/tailpod CLUSTER_IMAGE=localhost/tailpod-cluster WEB_IMAGE=localhost/web TS_LOGIN_SERVER="$URL" "$COMPOSE" --project-directory "$1" "${@:2}"; }
 
 # the sidecar example on Headscale; a stock node on host b, the engine on host p
 sidecar_example() {
@@ -49,7 +49,7 @@ any_uid() {
 		-v "$dir/ca.crt:/ca.crt:ro" -e SSL_CERT_FILE=/ca.crt -e TS_AUTHKEY="$(authkey --ephemeral)" -e TS_LOGIN_SERVER="$URL" -e TS_HOSTNAME=any \
 		-e TS_LOGOUT_ON_EXIT=true -e TS_ENABLE_HEALTH_CHECK=true localhost/tailpod > /dev/null
 	until_ok 30 eng exec any tailpod healthcheck
-	eng stop -t 10 any > /dev/null
+	eng stop -t 60 any > /dev/null
 	[ "$(eng inspect -f '{{.State.ExitCode}}' any)" = 0 ] || die "exit code of a stopped container"
 	until_ok 30 eval '[ -z "$(addr any)" ]'
 	eng rm any > /dev/null
@@ -77,7 +77,7 @@ coordinator_example() {
 	start c stock env TS_NO_LOGS_NO_SUPPORT=true TS_DEBUG_USE_DERP_HTTP=1 HOME="$T" "$PEERS/tailscaled" --statedir="$T/c.state" \
 		--state="$T/c.state/s" --socket="$T/c.sock" --tun=userspace-networking --socks5-server=127.0.0.1:1055
 	until_ok 40 test -S "$T/c.sock"
-	timeout 60 ip netns exec "tp$ID-c" "$PEERS/tailscale" --socket="$T/c.sock" up --login-server="$COORDINATOR_URL" \
+	timeout 180 ip netns exec "tp$ID-c" "$PEERS/tailscale" --socket="$T/c.sock" up --login-server="$COORDINATOR_URL" \
 		--authkey="$(co preauthkeys create --user me | tail -n 1)" --hostname=stock --accept-dns=false
 	ip_web=$(co nodes list -o json | jq -r '.nodes[] | select(.givenName == "web" or .name == "web") | .ipAddresses[0]')
 	[ -n "$ip_web" ] || { co nodes list -o json; die "the coordinator does not list the sidecar"; }

@@ -43,7 +43,7 @@ for i in $(seq "$RUNS"); do
 	for w in o s; do
 		eval "p=\$PID_$w$i ip=\$ip_$w"
 		start "$w$i" "stall-$w" "$FLOW" stall 1055 "$ip" 7000 100; held+=("$PID")
-		if until_ok 15 grep -q open "$T/stall-$w.log" > /dev/null; then echo all >> "$T/answered.$w"; fi
+		if within 15 grep -q open "$T/stall-$w.log" > /dev/null; then echo all >> "$T/answered.$w"; fi
 		run=()
 		for _ in 1 2 3 4; do in_ns "$w$i" "$FLOW" get 1055 "$ip" 7000 4 > /dev/null & run+=("$!"); done
 		sleep 3; rss_of "$p" >> "$T/stalled.$w"; anon_of "$p" >> "$T/stalled-anon.$w"

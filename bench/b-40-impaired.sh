@@ -38,7 +38,7 @@ for c in "${picked[@]}"; do
 			socks=1055; [ $w != k ] || socks=0
 			rate ${w}a $socks "$ip" "$each" >> "$T/impaired.$w" || failures=$((failures + 1))
 		done
-		for w in o b; do eval "ip=\$ip_$w"; until_ok 10 is_bad ${w}a "$ip" || { echo "${names[$w]} left the bad link in run $i of $name"; failures=$((failures + 1)); }; done
+		for w in o b; do eval "ip=\$ip_$w"; within 10 is_bad ${w}a "$ip" || { echo "${names[$w]} left the bad link in run $i of $name"; failures=$((failures + 1)); }; done
 		drop_links
 		[ "$i" != 1 ] || sed 's/^/  /' "$T/impair-oa.log" | grep packets
 	done

@@ -28,7 +28,6 @@ run() {
 	local name=$1 before=$(rss_of "$SERVER") fleet rc=0; shift
 	mkfifo "$T/hold.$name"
 	"$FLEET" "$1" "$2" "$3" "$4" "$SECONDS_MAX" "$SERVER" ${5:+"$5"} < "$T/hold.$name" > "$T/$name.out" 2> "$T/$name.err" & fleet=$!
-	PIDS+=("$fleet")
 	exec 9> "$T/hold.$name"
 	until grep -q settled "$T/$name.out" || ! kill -0 "$fleet" 2> /dev/null; do sleep 0.2; done
 	sed "/^settled/d; s/^/$name: /" "$T/$name.out"
@@ -63,7 +62,6 @@ work=$T; . "$ROOT/e2e/headscale.sh"
 for n in ${HS_MESH:-100 300 1000}; do
 	rm -rf "$work/hs"
 	headscale_start
-	PIDS+=("$HS_PID")
 	SERVER=$(pgrep -P "$HS_PID" headscale || echo "$HS_PID") # below its timeout
 	headscale_key --reusable > "$T/hs.key"
 	run "headscale-$n" "$HS_URL" "$T/hs.key" "$n" $((n - 1))

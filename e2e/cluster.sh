@@ -166,7 +166,6 @@ node_start() { # N
 	nsenter --net="/run/netns/tp$ID-node$1" unshare --mount --uts --ipc --pid --fork --kill-child --mount-proc \
 		bash "$T/node$1/conf/init" > "$T/node$1.log" 2>&1 < /dev/null &
 	eval "NODE_$1=$!"
-	PIDS+=($!)
 }
 node_init() { # N: its first process, seen from here; unshare runs it
 	local pid

@@ -29,7 +29,6 @@ engine() {
 	# not by in_engine: the pid is to be that of podman
 	nsenter --net="/run/netns/tp$ID-$ENGINE" podman --root "$T/storage" --runroot "$T/run" system service --time 0 \
 		"unix://$T/podman.sock" > "$T/podman.log" 2>&1 < /dev/null &
-	PIDS+=($!)
 	until_ok 40 test -S "$T/podman.sock"
 }
 # not `ip netns exec`, whose /sys has no cgroups
@@ -113,5 +112,4 @@ health() {
 			sleep 1
 		done
 	) &
-	PIDS+=($!)
 }

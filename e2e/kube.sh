@@ -6,8 +6,6 @@
 #                                  ends by itself. In $PID is who keeps it, its only child is the operator
 #   fake_headscale      a key API on 127.0.0.1:18080 of host kube; what it was asked is in $T/keys
 
-PATIENCE=${PATIENCE:-4} # a control plane of Kubernetes beside whatever else runs
-
 kube_cert() { # NAME SUBJECT EXTENSIONS
 	openssl ecparam -name prime256v1 -genkey -noout -out "$T/pki/$1.key"
 	openssl req -new -key "$T/pki/$1.key" -subj "$2" -out "$T/pki/$1.csr"

@@ -3,8 +3,8 @@
 #   hub (bridge) --+-- hs       Headscale with relay and STUN      10.77.0.1  fd77::1
 #                  +-- a, b ..  one host each                      10.77.0.N  fd77::N
 #
-# Everything lives in $T (a temporary directory) and in namespaces named after it; a trap ends the processes that were
-# started here, by pid, and removes the namespaces. Needs root: without it a test says so and exits 77.
+# Everything lives in $T (a temporary directory) and in namespaces named after it; a trap ends this shell's children and what else is in
+# the namespaces, and removes them. Needs root: without it a test says so and exits 77.
 # With HERE=ADDRESS there are no namespaces: every host is this machine, at that address, and no root is needed (e2e/kind/run).
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -16,22 +16,21 @@ PEERS=${PEERS_DIR:-$HOME/.cache/peers}/bin
 [ -n "${HERE:-}" ] || ip netns list > /dev/null 2>&1 || { echo "needs ip netns"; exit 77; }
 T=$(mktemp -d /tmp/tp-XXXXXX)
 ID=${T##*-}
-PIDS=()
 NS=()
 STARTED=$(date +%s%N)
+PATIENCE=${PATIENCE:-4}
 
+# running: sets $running to what this test still runs. Never to what it once started: the numbers of processes that ended belong to others
+# by now (there are 32,768 of them, and a suite uses them up in minutes).
+running() { local n; running=$(jobs -rp); for n in "${NS[@]}"; do running+=" $(ip netns pids "$n" 2> /dev/null)"; done; running=$(echo $running); }
 cleanup() {
-	local rc=$? p n
+	local rc=$? n i
 	trap - EXIT ERR
+	trap '' INT TERM
 	set +e
-	for p in "${PIDS[@]}"; do kill "$p" 2> /dev/null; done
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		local left=0
-		for p in "${PIDS[@]}"; do kill -0 "$p" 2> /dev/null && left=1; done
-		[ $left = 0 ] && break
-		sleep 0.2
-	done
-	for p in "${PIDS[@]}"; do kill -9 "$p" 2> /dev/null; done
+	running; kill $running 2> /dev/null
+	for ((i = 0; i < 10; i++)); do running; [ -n "$running" ] || break; sleep 0.2; done
+	kill -9 $running 2> /dev/null
 	wait 2> /dev/null
 	if [ $rc != 0 ] && [ $rc != 77 ]; then
 		for n in "$T"/*.log; do [ -s "$n" ] && { echo "--- $(basename "$n")"; tail -n 12 "$n" | cut -c1-400; }; done
@@ -46,23 +45,25 @@ cleanup() {
 trap cleanup EXIT
 # why LINE...: a reason to fail; cleanup repeats the last of them at the end of the log
 why() { printf '%s\n' "$@" | tee -a "$T/why"; }
-# calls: the lines that called the function it is used in
-calls() { local i; for ((i = 1; i < ${#BASH_SOURCE[@]} - 1; i++)); do printf ' < %s:%s' "${BASH_SOURCE[i + 1]##*/}" "${BASH_LINENO[i]}"; done; }
-trap 'why "FAILED: ended by a signal at ${BASH_SOURCE[0]##*/}:$LINENO$(calls): $BASH_COMMAND"; exit 1' INT TERM
+# called_from: the lines that called the function it is used in
+called_from() { local i; for ((i = 1; i < ${#BASH_SOURCE[@]} - 1; i++)); do printf ' < %s:%s' "${BASH_SOURCE[i + 1]##*/}" "${BASH_LINENO[i]}"; done; }
+trap 'why "FAILED: ended by a signal at ${BASH_SOURCE[0]##*/}:$LINENO$(called_from): $BASH_COMMAND"; exit 1' INT TERM
 # where a test failed is said before the trap cleans up
-trap 'why "failed at ${BASH_SOURCE[0]##*/}:$LINENO$(calls): $BASH_COMMAND"' ERR
+trap 'why "failed at ${BASH_SOURCE[0]##*/}:$LINENO$(called_from): $BASH_COMMAND"' ERR
 set -E
 
 say() { echo "[$((($(date +%s%N) - STARTED) / 1000000)) ms] $*"; }
-die() { why "FAILED: $*$(calls)"; exit 1; }
-# until SECONDS COMMAND...: polls ten times a second. Where no time is what is tested, PATIENCE multiplies it: a busy machine is no fault
-until_ok() {
-	local end=$(($(date +%s) + $1 * ${PATIENCE:-1})); shift
+die() { why "FAILED: $*$(called_from)"; exit 1; }
+# within SECONDS COMMAND...: polls ten times a second. For bounds that are a promise of the product: SECONDS as they stand
+within() {
+	local end=$(($(date +%s) + $1)); shift
 	until "$@" > "$T/until.out" 2>&1; do
-		[ "$(date +%s)" -lt "$end" ] || { why "gave up waiting for: $*$(calls)" "$(tail -n 5 "$T/until.out")"; return 1; }
+		[ "$(date +%s)" -lt "$end" ] || { why "gave up waiting for: $*$(called_from)" "$(tail -n 5 "$T/until.out")"; return 1; }
 		sleep 0.1
 	done
 }
+# until_ok SECONDS COMMAND...: for all other waits: SECONDS of a machine that does nothing else, a busy one has $PATIENCE times as many
+until_ok() { within $(($1 * PATIENCE)) "${@:2}"; }
 need_peer() { for p in "$@"; do [ -x "$PEERS/$p" ] || { echo "peer $p is not there: run e2e/setup"; exit 77; }; done; }
 
 # --- hosts ---
@@ -102,14 +103,16 @@ start() {
 	if [ -n "${HERE:-}" ]; then "$@" >&"$fd" 2>&1 < /dev/null {fd}>&- & else ip netns exec "$ns" "$@" >&"$fd" 2>&1 < /dev/null {fd}>&- & fi
 	PID=$!
 	exec {fd}>&-
-	PIDS+=("$PID")
 }
-stop() { kill "$1" 2> /dev/null || true; for _ in $(seq 1 100); do kill -0 "$1" 2> /dev/null || return 0; sleep 0.05; done; kill -9 "$1"; }
+# stop PID: a child ends, if need be after half a minute by force
+stop() { kill "$1" 2> /dev/null || true; for _ in $(seq 1 600); do kill -0 "$1" 2> /dev/null || return 0; sleep 0.05; done; kill -9 "$1" 2> /dev/null || true; wait "$1" || true; }
 
 # --- streams under trouble ---
 
-# stream NAME HOST ADDRESS: a download of /big from port 8000 of ADDRESS through the node of HOST at an even $RATE (3 MB/s)
+# stream NAME HOST ADDRESS: a download of /big from port 8000 of ADDRESS through the node of HOST at an even $RATE (3 MB/s), until arrived()
+# asks for the rest: what is to happen under it may take as long as it likes
 stream() {
+	rm -f "$T/$1.record.rest"
 	start "$2" "$1-stream" python3 e2e/stream.py 1055 "$3" 8000 /big "${RATE:-3000000}" "$T/$1.record"
 	eval "STREAM_$1=$PID"
 }
@@ -121,7 +124,7 @@ moves() { local s; s=$(wc -l < "$T/$1.record"); sleep 0.5; [ "$(wc -l < "$T/$1.r
 back() {
 	local g
 	sleep 1
-	until_ok "$3" moves "$1" || die "$1 does not come back after $4"
+	within "$3" moves "$1" || die "$1 does not come back after $4"
 	sleep 1
 	g=$(gap "$1" "$2")
 	echo "figure: $(basename "$0" .sh): $1, $4: longest silence $g ms"
@@ -130,6 +133,7 @@ back() {
 # arrived NAME: it ended well and the checksum is right
 arrived() {
 	local rc=0 pid
+	: > "$T/$1.record.rest"
 	eval "pid=\$STREAM_$1"
 	wait "$pid" || rc=$?
 	[ "$rc" = 0 ] || die "$1 broke: $(cat "$T/$1-stream.log")"
@@ -331,7 +335,12 @@ coordinator_start() {
 # coordinator_alone [YAML LINES]: on loopback of this host, without TLS and STUN, for clients that only ask it; sets CO_URL, SERVER
 coordinator_alone() {
 	CO_DIR=$T/co$RANDOM; mkdir -p "$CO_DIR"
-	local port=$((20000 + RANDOM % 20000))
+	local i
+	for i in 1 2 3; do coordinator_at_random "$@" && return; done
+	die "the coordinator does not start: $(tail -n 3 "$CO_DIR.log")"
+}
+coordinator_at_random() {
+	local port=$((10000 + RANDOM % 20000)) # below those that the kernel gives to clients
 	CO_URL=http://127.0.0.1:$port
 	cat > "$CO_DIR/config.yaml" <<-END
 	state_directory: $CO_DIR/state
@@ -342,8 +351,9 @@ coordinator_alone() {
 	END
 	printf '%s\n' "$@" >> "$CO_DIR/config.yaml"
 	"$BIN/coordinator" serve --config "$CO_DIR/config.yaml" > "$CO_DIR.log" 2>&1 & SERVER=$!
-	PIDS+=("$SERVER")
-	until_ok 60 co_cli users list
+	answers() { co_cli users list || ! kill -0 "$SERVER"; }
+	until_ok 60 answers
+	kill -0 "$SERVER" 2> /dev/null # another port if not: that one was somebody's
 }
 co_cli() { "$BIN/coordinator" --config "$CO_DIR/config.yaml" "$@"; }
 
@@ -361,7 +371,7 @@ tailscaled() {
 	until_ok 60 test -S "$T/$h.sock"
 }
 ts() { local h=$1; shift; in_ns "$h" env SSL_CERT_FILE="$CA" "$PEERS/tailscale" --socket="$T/$h.sock" "$@"; }
-ts_up() { local h=$1 key=$2; shift 2; in_ns "$h" timeout 60 env SSL_CERT_FILE="$CA" "$PEERS/tailscale" --socket="$T/$h.sock" up --login-server="$URL" --authkey="$key" --hostname="$h" --accept-dns=false "$@"; }
+ts_up() { local h=$1 key=$2; shift 2; in_ns "$h" timeout 180 env SSL_CERT_FILE="$CA" "$PEERS/tailscale" --socket="$T/$h.sock" up --login-server="$URL" --authkey="$key" --hostname="$h" --accept-dns=false "$@"; }
 # containerboot HOST KEY [VAR=VALUE...]: ours
 containerboot() {
 	local h=$1 key=$2; shift 2

@@ -22,7 +22,7 @@ box() {
 	[ "$spec" = "$kind" ] || options=${spec#*,}
 	: > "$log"
 	"$NATBOX" "$inner" "$di" "$outer" "$do" "$address" "${kind%/*}" "${kind#*/}" ${options//,/ } >> "$log" 2>&1 < /dev/null &
-	PID=$!; PIDS+=("$PID")
+	PID=$!
 	h=${h//-/_}
 	eval "BOXES_$h=\"\${BOXES_$h:-} $PID\""
 	until_ok 30 grep -q ready "$log"

@@ -1,7 +1,8 @@
 # stream.py PROXYPORT HOST PORT PATH RATE RECORD - downloads http://HOST:PORT/PATH through a SOCKS5 proxy on loopback at an even RATE
 # (bytes a second; curl's own limit comes in pulses of three seconds), writes "time(ns) bytes-so-far" to RECORD at least every
-# 50 ms while bytes come, and prints the SHA-256 at the end.
+# 50 ms while bytes come, and prints the SHA-256 at the end. Once there is a file RECORD.rest, all that is left comes as fast as it can.
 import hashlib
+import os
 import socket
 import sys
 import time
@@ -36,6 +37,7 @@ with open(record, "w", buffering=1) as out:
             out.write(f"{int(now * 1e9)} {total}\n")
             last = now
         due = max(due, now) + len(data) / float(rate)
-        time.sleep(max(0.0, due - time.time()))
+        if due > time.time() and not os.path.exists(record + ".rest"):
+            time.sleep(max(0.0, due - time.time()))
     out.write(f"{int(time.time() * 1e9)} {total}\n")
 print(sha.hexdigest(), " -")

@@ -80,7 +80,6 @@ idle() { SSH_SECONDS=$((${MINUTES:-10} * 60 + 120)) login "$1" "$2" "$3" "echo b
 idle a b "$ours" > "$T/idle.ours" & P1=$!
 idle a b "$stock" > "$T/idle.stock" & P2=$!
 idle b a "$PEERS/tailscale --socket=$T/b.sock nc %h %p" > "$T/idle.in" & P3=$!
-PIDS+=("$P1" "$P2" "$P3")
 for p in "$P1" "$P2" "$P3"; do wait "$p" || die "a silent session broke: $(tail -n 2 "$T"/idle.*)"; done
 for f in ours stock in; do [ "$(tr '\n' ' ' < "$T/idle.$f")" = "begun still here " ] || die "$f: $(cat "$T/idle.$f")"; done
 say "three sessions are alive after ${MINUTES:-10} silent minutes"

@@ -21,7 +21,7 @@ sleep 8 # what starting needed goes back first
 read -r a0 ra0 <<< "$(memory "$PID_a")"; read -r b0 rb0 <<< "$(memory "$PID_b")"
 mkfifo "$T/tell"
 ip netns exec "tp$ID-a" python3 e2e/many.py open 1055 "$ip_b" 7007 "$N" < "$T/tell" > "$T/told" 2> "$T/open.log" &
-OPENER=$!; PIDS+=("$OPENER")
+OPENER=$!
 exec 7> "$T/tell"
 until_ok 240 grep -qx "open $N" "$T/told"
 say "$N connections are open and have spoken"

@@ -59,8 +59,8 @@ c=socket.create_connection(("127.0.0.1",1055)); c.sendall(b"\5\1\0\5\1\0\1"+sock
 r=b""
 while len(r)<12: r+=c.recv(12-len(r))
 print("reply", r[3], flush=True); time.sleep(15)' "$@"; }
-hold "$(addr b)" 8000 > "$T/hold1" 2>&1 & PIDS+=($!)
-hold "$IP_hs" 8443 > "$T/hold2" 2>&1 & PIDS+=($!)
+hold "$(addr b)" 8000 > "$T/hold1" 2>&1 &
+hold "$IP_hs" 8443 > "$T/hold2" 2>&1 &
 until_ok 30 grep -q "reply 0" "$T/hold1"; until_ok 30 grep -q "reply 0" "$T/hold2"
 for h in a b; do
 	eval "pid=\$PID_$h"; kill -TERM "$pid"; rc=0; wait "$pid" || rc=$?

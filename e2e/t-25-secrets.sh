@@ -107,7 +107,6 @@ BIN=$T/bin; containerboot a "$key" TS_DEBUG_SANDBOX=off; BIN=$real; cd "$ROOT"
 wait "$PID_a" || die "gdb: $(tail -n 5 "$T/a.log")" # the debugger's; what it started goes on
 ready a
 pid=$(in_ns a ss -tlnpH 'sport = :1055' | sed -n 's/.*pid=\([0-9]*\).*/\1/p' | head -n 1)
-PIDS+=("$pid")
 until_ok 40 via a "http://$(addr b):8000/"
 args=$(keys a)
 grep -q '^Max core file size *unlimited' "/proc/$pid/limits" || die "the core limit was given up"

@@ -20,7 +20,7 @@ ready a
 ip_a=$(tc_addr a) ip_b=$(tc_addr b)
 until_ok 40 get a "$ip_b" b
 until_ok 30 get b "$ip_a" a
-RATE=4000000 stream a a "$ip_b"
+RATE=1000000 stream a a "$ip_b"
 until_ok 30 moves a
 # flip WHICH: the map that puts b into jail gets one bit flipped; the way back is closed for the time being
 flip() {
@@ -68,7 +68,7 @@ until_ok 40 get c "$ip_d" d
 until_ok 40 get e "$ip_d" d
 until_ok 40 get d "$ip_c" c
 ln -sf "$T/big" "$T/d.www/big"
-RATE=3000000 stream c c "$ip_d"
+RATE=1000000 stream c c "$ip_d"
 until_ok 30 moves c
 stop "$HS_PID"
 mv "$HS_DIR/noise.key" "$T/noise.key"

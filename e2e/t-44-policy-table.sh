@@ -9,7 +9,6 @@ work=$T; . "$ROOT/e2e/headscale.sh"
 # who serves a subnet is by id here: clients that answer no plain HTTP pings would be silent routers to Headscale
 export HEADSCALE_NODE_ROUTES_HA_PROBE_INTERVAL=0s
 HS_POLICY_MODE=database HS_EXTRA='tuning: {node_store_batch_timeout: 2ms, batch_change_delay: 5ms}' headscale_start
-PIDS+=("$HS_PID")
 coordinator_alone
 # tags need owners before keys can have them
 echo '{"tagOwners":{"tag:web":[],"tag:db":[],"tag:router":[],"tag:exit":[],"tag:router2":[],"tag:exit2":[]},"acls":[{"action":"accept","src":["*"],"dst":["*:*"]}]}' > "$T/first"

@@ -6,7 +6,6 @@ need_peer headscale
 FLEET=${TAILPOD_BUILD:-build/gcc}/e2e/fleet
 work=$T; . "$ROOT/e2e/headscale.sh"
 HS_POLICY_MODE=database headscale_start
-PIDS+=("$HS_PID")
 coordinator_alone 'key_expiry: 0s'
 policy='{"tagOwners":{"tag:web":["test@"]},"acls":[{"action":"accept","src":["*"],"dst":["*:*"]}]}'
 echo "$policy" > "$T/policy"
@@ -17,7 +16,7 @@ echo "$(headscale_key) restnode 10.1.0.0/16" > "$T/hs.nodes"
 echo "$(co_cli preauthkeys create --user test --expiration 24h | tail -n 1) restnode 10.1.0.0/16" > "$T/co.nodes"
 mkfifo "$T/hold"
 for w in "hs $HS_URL" "co $CO_URL"; do
-	"$FLEET" "${w#* }" "$T/${w% *}.nodes" < "$T/hold" > "$T/${w% *}.fleet" 2>&1 & PIDS+=("$!")
+	"$FLEET" "${w#* }" "$T/${w% *}.nodes" < "$T/hold" > "$T/${w% *}.fleet" 2>&1 &
 done
 exec 8> "$T/hold"
 until_ok 30 grep -q ready "$T/hs.fleet"

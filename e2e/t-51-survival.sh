@@ -18,6 +18,7 @@ until_ok 40 fetch a "http://$ip_b:8000/" b; until_ok 40 fetch b "http://$ip_a:80
 direct() { ts a ping -c 1 --timeout 2s "$ip_b" 2>&1 | grep -q 'via .*:41641'; }
 relayed() { ts a ping -c 1 --timeout 2s "$ip_b" 2>&1 | grep -q 'via DERP'; }
 until_ok 40 direct
+RATE=1500000
 big "${STREAM_MIB:-420}"; ln -sf "$T/big" "$T/c.www/big"
 stream pull a "$ip_b"
 stream push b "$ip_a"

@@ -97,7 +97,6 @@ head -c $((${STREAM_MIB:-1024} << 20)) /dev/zero | openssl enc -aes-128-ctr -K "
 sum=$(sha256sum < "$T/out.www/big")
 agent_on() { kc -n tailpod get pod -l app.kubernetes.io/name=tailpod-operator-cni --field-selector spec.nodeName=node2 -o jsonpath='{.items[*].metadata.name}'; }
 (kc exec --request-timeout=0 -n apps named -- sh -c "curl -sS --limit-rate 60M --max-time 240 http://$ip_out:8000/big | sha256sum" > "$T/stream.sum" 2> "$T/stream.err") & STREAM=$!
-PIDS+=($STREAM)
 sleep 4
 was=$(agent_on)
 S=$(date +%s)

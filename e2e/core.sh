@@ -2,7 +2,7 @@
 
 fetch() { via "$1" "$2" | grep -q "hello from $3"; }
 # the stock node reaches programs on its host itself when it has a device
-straight() { in_ns "$1" curl -sS --max-time 20 "$2" | grep -q "hello from $3"; }
+straight() { in_ns "$1" curl -sS --max-time 60 "$2" | grep -q "hello from $3"; }
 
 # core OURS STOCK: both are up, with a web server on port 8000 of each; leaves ip_a ip_b ip6_a ip6_b behind
 core() {
@@ -30,8 +30,8 @@ core() {
 	until_ok 30 fetch "$a" "http://$b.tail.test:8000/" "$b"
 	until_ok 30 fetch "$a" "http://$b:8000/" "$b"
 	until_ok 30 fetch "$a" "http://[$ip6_b]:8000/" "$b"
-	in_ns "$a" curl -sS --max-time 10 --proxy http://127.0.0.1:1055 "http://$b.tail.test:8000/" | grep -q "hello from $b"
-	in_ns "$a" curl -sS --max-time 10 --proxytunnel --proxy http://127.0.0.1:1055 "http://$ip_b:8000/" | grep -q "hello from $b"
+	in_ns "$a" curl -sS --max-time 60 --proxy http://127.0.0.1:1055 "http://$b.tail.test:8000/" | grep -q "hello from $b"
+	in_ns "$a" curl -sS --max-time 60 --proxytunnel --proxy http://127.0.0.1:1055 "http://$ip_b:8000/" | grep -q "hello from $b"
 	say "out: SOCKS5 and HTTP, names and addresses, both families"
 }
 

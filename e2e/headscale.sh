@@ -18,9 +18,9 @@ hs() { "$HS_BIN" -c "$work/hs/config.yaml" "$@"; }
 
 headscale_run() { # with the configuration that is there
 	local i
-	timeout -k 5 "${HS_SECONDS:-300}" "$HS_BIN" -c "$work/hs/config.yaml" serve >> "$work/hs/log" 2>&1 &
+	timeout -k 5 "${HS_SECONDS:-1500}" "$HS_BIN" -c "$work/hs/config.yaml" serve >> "$work/hs/log" 2>&1 &
 	HS_PID=$!
-	for i in $(seq 150); do
+	for i in $(seq 600); do
 		kill -0 $HS_PID 2>/dev/null || break
 		[ -S "$work/hs/s" ] && hs users list > /dev/null 2>&1 && return 0
 		sleep 0.1

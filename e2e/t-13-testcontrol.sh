@@ -138,7 +138,7 @@ say "expiry of every node is said and survived"
 # --- down, and log out while down: done at once ---
 ts a down
 t0=$(date +%s%N)
-timeout 10 ip netns exec "tp$ID-a" "$PEERS/tailscale" --socket="$T/a.sock" logout || die "logout while down does not end"
+timeout 60 ip netns exec "tp$ID-a" "$PEERS/tailscale" --socket="$T/a.sock" logout || die "logout while down does not end"
 out() { [ "$(state a)" = NeedsLogin ]; }
 until_ok 30 out || die "logged out, and $(state a)"
 echo "figure: $(basename "$0" .sh): logged out $((($(date +%s%N) - t0) / 1000000)) ms after it was asked for, while down"

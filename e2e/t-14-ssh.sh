@@ -65,14 +65,14 @@ until_ok 40 ts c ping -c 1 --timeout 3s "$ip_a"
 [ "$(cat "$T/half.got")" = early ] || die "nc lost what it sent"
 # what cannot be is said
 for bad in "b 7999" "nobody-there 22" "192.0.2.9 22"; do
-	rc=0; in_ns a timeout 40 "$T/tailpod" --socket="$T/a.sock" nc $bad < /dev/null > "$T/nc.out" 2> "$T/nc.err" || rc=$?
+	rc=0; in_ns a timeout 120 "$T/tailpod" --socket="$T/a.sock" nc $bad < /dev/null > "$T/nc.out" 2> "$T/nc.err" || rc=$?
 	[ $rc = 1 ] && [ -s "$T/nc.err" ] && [ ! -s "$T/nc.out" ] || die "nc $bad: $rc $(cat "$T/nc.err")"
 	echo "nc $bad: $(cat "$T/nc.err")"
 done
 # what is no node is dialed by the stock CLI itself
 start a plain socat TCP-LISTEN:7002,bind="$IP_a",reuseaddr SYSTEM:"echo plain"
 until_ok 30 listens a 7002
-[ "$(in_ns a timeout 10 "$PEERS/tailscale" --socket="$T/a.sock" nc "$IP_a" 7002 < <(sleep 2))" = plain ] || die "the stock CLI does not dial itself"
+[ "$(in_ns a timeout 60 "$PEERS/tailscale" --socket="$T/a.sock" nc "$IP_a" 7002 < <(sleep 2))" = plain ] || die "the stock CLI does not dial itself"
 say "half-close and refusals of nc"
 
 # a session that says nothing for ten minutes, either way

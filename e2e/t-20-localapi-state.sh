@@ -55,7 +55,7 @@ until_ok 30 sh -c "ip netns exec tp$ID-b $PEERS/tailscale --socket=$T/b.sock sta
 ts a set --ssh 2> "$T/ssh.err" && die "set --ssh must be refused"
 grep -q "no SSH server" "$T/ssh.err" || die "the refusal does not say why: $(cat "$T/ssh.err")"
 ts a down; [ "$(ts a status --json | jq -r .BackendState)" = Stopped ] || die "down"
-timeout 20 ip netns exec "tp$ID-a" "$PEERS/tailscale" --socket="$T/a.sock" up --login-server="$URL" --hostname=a --accept-dns=false || die "up"
+timeout 120 ip netns exec "tp$ID-a" "$PEERS/tailscale" --socket="$T/a.sock" up --login-server="$URL" --hostname=a --accept-dns=false || die "up"
 until_ok 40 in_ns a curl -sf http://127.0.0.1:9002/readyz
 say "set, down, up"
 in_ns a curl -s --unix-socket "$T/a.sock" -H 'Host: evil.example' http://x/localapi/v0/status -o /dev/null -w '%{http_code}' | grep -q 403 || die "a foreign Host was answered"
@@ -135,7 +135,7 @@ say "a node of tailscaled taken over"
 login_state() { [ "$(ts a status --json | jq -r .BackendState)" = "$1" ]; }
 ts a logout || die "logout"
 until_ok 30 login_state NeedsLogin
-timeout 30 ip netns exec "tp$ID-a" "$PEERS/tailscale" --socket="$T/a.sock" up --login-server="$URL" --authkey="$key" --hostname=a --accept-dns=false || die "up after the logout"
+timeout 120 ip netns exec "tp$ID-a" "$PEERS/tailscale" --socket="$T/a.sock" up --login-server="$URL" --authkey="$key" --hostname=a --accept-dns=false || die "up after the logout"
 login_state Running || die "up came back before the node runs"
 [ "$(ts a ip -4)" = "$ip_a" ] || die "another address after the logout"
 until_ok 40 ts b ping -c 1 --timeout 3s "$ip_a"
@@ -146,7 +146,7 @@ kill -STOP "$HS_PID"
 containerboot a ""
 until_ok 40 ts a status --json
 ts a down || die "down"
-timeout 20 ip netns exec "tp$ID-a" "$PEERS/tailscale" --socket="$T/a.sock" logout || die "logout while control is away"
+timeout 120 ip netns exec "tp$ID-a" "$PEERS/tailscale" --socket="$T/a.sock" logout || die "logout while control is away"
 sleep 1
 kill -CONT "$HS_PID"
 expired() { hs_cli nodes list -o json | jq -e '.[] | select(.name == "a") | .expiry.seconds // 0 | . > 0 and . <= now'; }
@@ -161,7 +161,7 @@ containerboot d ""
 until_ok 40 grep -q "to log this node in, visit $URL/register/" "$T/d.log"
 ts d status > "$T/d.status" 2>&1 || true
 grep -q "Log in at: $URL" "$T/d.status" || die "status does not show the URL"
-timeout 30 ip netns exec "tp$ID-d" "$PEERS/tailscale" --socket="$T/d.sock" up --login-server="$URL" --authkey="$key" --hostname=d --accept-dns=false || die "up of a new node"
+timeout 120 ip netns exec "tp$ID-d" "$PEERS/tailscale" --socket="$T/d.sock" up --login-server="$URL" --authkey="$key" --hostname=d --accept-dns=false || die "up of a new node"
 until_ok 40 ts b ping -c 1 --timeout 3s "$(ts d ip -4)"
 kill -TERM "$PID_a"; rc=0; wait "$PID_a" || rc=$?
 [ "$rc" = 0 ] || die "exit code $rc"

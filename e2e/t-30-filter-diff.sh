@@ -4,4 +4,4 @@ set -eu
 cd "$(dirname "$0")/.."
 oracle=${PEERS_DIR:-$HOME/.cache/peers}/bin/filter-oracle
 [ -x "$oracle" ] || { echo "peer filter-oracle is not there: run e2e/setup"; exit 77; }
-timeout 500 "${TAILPOD_BUILD:-build/gcc}/e2e/filter_diff" "$oracle" "${POLICIES:-200}" "${PACKETS:-100000}" "${SEED:-1}"
+timeout 800 "${TAILPOD_BUILD:-build/gcc}/e2e/filter_diff" "$oracle" "${POLICIES:-200}" "${PACKETS:-100000}" "${SEED:-1}"

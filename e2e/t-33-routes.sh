@@ -21,7 +21,7 @@ ask() { in_ns b python3 -c 'import socket,sys
 s=socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(2); s.sendto(b"hi",(sys.argv[1],5300)); sys.exit(s.recv(99)!=b"echo hi")' "$1"; }
 node_id() { hs_cli nodes list -o json | jq --arg n "$1" '.[] | select(.name == $n) | .id'; }
 available() { hs_cli nodes list-routes -o json | jq -r --arg n "$1" '.[] | select(.name == $n) | (.available_routes // []) | join(",")'; }
-curl_in() { case $1 in b) in_ns b curl -sS --noproxy '*' --max-time "${3:-10}" "$2" ;; *) via "$1" "$2" --max-time "${3:-10}" ;; esac; }
+curl_in() { case $1 in b) in_ns b curl -sS --noproxy '*' --max-time "${3:-20}" "$2" ;; *) via "$1" "$2" --max-time "${3:-20}" ;; esac; }
 page() { curl_in "$@" | grep -q "hello from r"; }
 
 containerboot a "$key" TS_ROUTES=10.50.0.0/24,fd50::/64,fd7a:115c:a1e0:b1a:0:7:a32:0/120
@@ -39,10 +39,10 @@ until_ok 30 page b "http://[fd7a:115c:a1e0:b1a:0:7:a32:2]:8000/"
 until_ok 40 page c http://10.50.0.2:8000/
 until_ok 30 page c "http://[fd50::2]:8000/"
 say "TCP to the network behind: by IPv4, IPv6, 4via6; from stock and from ours"
-[ "$(curl_in b http://10.50.0.2:8000/big 60 | sha256sum)" = "$sum" ] || die "32 MiB damaged"
-rc=0; in_ns b curl -s --max-time 10 http://10.50.0.2:81/ || rc=$?
+[ "$(curl_in b http://10.50.0.2:8000/big 120 | sha256sum)" = "$sum" ] || die "32 MiB damaged"
+rc=0; in_ns b curl -s --max-time 60 http://10.50.0.2:81/ || rc=$?
 [ "$rc" = 7 ] || die "a refused port gives curl code $rc"
-ask 10.50.0.2; ask fd50::2
+until_ok 10 ask 10.50.0.2; until_ok 10 ask fd50::2
 until_ok 30 in_ns b ping -c 1 -W 2 10.50.0.2
 until_ok 30 in_ns b ping -6 -c 1 -W 2 fd50::2
 ! in_ns b ping -c 1 -W 1 10.50.0.99 > /dev/null || die "somebody who is not there answers"

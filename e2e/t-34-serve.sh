@@ -25,7 +25,7 @@ class H(http.server.BaseHTTPRequestHandler):
         elif self.path == "/slow":
             self.send_response(200); self.send_header("Transfer-Encoding", "chunked"); self.end_headers()
             for i in range(3):
-                self.wfile.write(b"5\r\npart%d\r\n" % i); self.wfile.flush(); time.sleep(0.4)
+                self.wfile.write(b"5\r\npart%d\r\n" % i); self.wfile.flush(); time.sleep(1)
             self.wfile.write(b"0\r\n\r\n")
         else:
             self.answer(json.dumps({"path": self.path, "head": sorted((k.lower(), v) for k, v in self.headers.items())}).encode())
@@ -108,7 +108,7 @@ say "files, 24 MiB down, up, chunked; answers stream"
 # an upgrade becomes a tunnel, half-close passes
 cat > "$T/ws.py" <<'P'
 import socket, sys
-s = socket.create_connection(("127.0.0.1", 1055)); s.settimeout(10)
+s = socket.create_connection(("127.0.0.1", 1055)); s.settimeout(60)
 name = b"a.tail.test"
 s.sendall(b"\5\1\0"); assert s.recv(2) == b"\5\0"
 s.sendall(b"\5\1\0\3" + bytes([len(name)]) + name + (80).to_bytes(2, "big")); assert s.recv(10)[1] == 0
@@ -124,7 +124,7 @@ in_ns b python3 "$T/ws.py" || die "upgrade"
 cat > "$T/bad.py" <<'P'
 import socket
 def ask(data):
-    s = socket.create_connection(("127.0.0.1", 1055)); s.settimeout(10)
+    s = socket.create_connection(("127.0.0.1", 1055)); s.settimeout(60)
     s.sendall(b"\5\1\0"); s.recv(2); s.sendall(b"\5\1\0\3\x0ba.tail.test\0\x50"); s.recv(10)
     s.sendall(data); d = b""
     try:
@@ -147,7 +147,7 @@ https() { via b "https://a.tail.test$1" --cacert "$CA" "${@:2}"; }
 cat > "$T/fwd.py" <<'P'
 import socket, ssl, sys
 host, port, tls = sys.argv[1].encode(), int(sys.argv[2]), len(sys.argv) > 3
-s = socket.create_connection(("127.0.0.1", 1055)); s.settimeout(10)
+s = socket.create_connection(("127.0.0.1", 1055)); s.settimeout(60)
 s.sendall(b"\5\1\0"); s.recv(2)
 s.sendall(b"\5\1\0\3" + bytes([len(host)]) + host + port.to_bytes(2, "big"))
 r = s.recv(10)

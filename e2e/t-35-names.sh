@@ -22,7 +22,7 @@ dns "beside.test: [\"$IP_d\"], url.test: [\"https://$IP_d/dns-query\"], inside.t
 
 containerboot a "$key"
 ready a
-page() { via a "http://$1:8000/" --max-time 10 | grep -q "hello from d"; }
+page() { via a "http://$1:8000/" --max-time 30 | grep -q "hello from d"; }
 until_ok 40 page www.beside.test
 grep -qx "udp www.beside.test" "$T/d-dns.log" || die "the split route's resolver was not asked"
 ! grep -q "https.*beside.test" "$T/d-dns.log" || die "a name of a split route went to the default resolver"
@@ -41,7 +41,7 @@ say "both inside the tailnet"
 for i in 1 2 3 4 5 6; do page "n$i.url.test" || die "name $i"; done
 n=$(grep "^https /dns-query n[1-6].url.test " "$T/d-dns.log" | awk '{print $4}' | sort -u | wc -l)
 [ "$n" -le 2 ] || die "six names took $n connections"
-rc=0; via a "http://no-such.tail.test:8000/" --max-time 10 2> /dev/null || rc=$?
+rc=0; via a "http://no-such.tail.test:8000/" --max-time 30 2> /dev/null || rc=$?
 [ "$rc" = 97 ] || [ "$rc" = 4 ] || [ "$rc" = 5 ] || [ "$rc" = 6 ] || die "a name of the tailnet that is not there gives curl code $rc"
 ! grep -q no-such.tail.test "$T/d-dns.log" || die "a name of the tailnet left it"
 say "connections are kept"

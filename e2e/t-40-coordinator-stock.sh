@@ -66,7 +66,7 @@ stop "$PID_a"
 export TS_DEBUG_ALWAYS_USE_DERP=1
 tailscaled a
 until_ok 30 fetch a "http://$ip_b:8000/" b
-ts a ping -c 3 --until-direct=false --timeout 5s "$ip_b" | grep -q "via DERP(lab)" || die "not over our relay"
+ts a ping -c 3 --until-direct=false --timeout 15s "$ip_b" | grep -q "via DERP(lab)" || die "not over our relay"
 until_ok 40 healthy a
 say "relayed"
 
@@ -92,7 +92,7 @@ say "policy changed and changed back"
 unset TS_DEBUG_ALWAYS_USE_DERP
 host d
 tailscaled d
-timeout 60 ip netns exec "tp$ID-d" env SSL_CERT_FILE="$CA" "$PEERS/tailscale" --socket="$T/d.sock" up --login-server="$URL" --hostname=d \
+timeout 240 ip netns exec "tp$ID-d" env SSL_CERT_FILE="$CA" "$PEERS/tailscale" --socket="$T/d.sock" up --login-server="$URL" --hostname=d \
 	--accept-dns=false > "$T/login.out" 2>&1 &
 UP=$!
 until_ok 30 grep -q "$URL/register/" "$T/login.out"

@@ -25,7 +25,8 @@ served_by() { fetch d http://192.168.50.1:8000/ "$1"; }
 until_ok 40 served_by a
 sleep 22 # two rounds of questions
 served_by a || die "the subnet has moved without a reason"
-[ "$(metric router_probes_total)" -ge 4 ] || die "only $(metric router_probes_total) questions were asked"
+asked() { [ "$(metric router_probes_total)" -ge 4 ]; }
+until_ok 20 asked || die "only $(metric router_probes_total) questions were asked"
 [ "$(metric router_failovers_total)" = 0 ] || die "a router that lives was taken for dead"
 say "both kinds of routers answer"
 kill -STOP "$PID_a"; at=$(date +%s)

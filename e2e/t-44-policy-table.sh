@@ -55,5 +55,5 @@ json.dump(dict(nodes=nodes,
     coordinator=dict(fleet=[fleet, co_url, f"{t}/co.nodes"], policy=c + ["policy", "set"],
         after=[" ".join(c + ["nodes", "approve-routes", str(i), "--routes", ",".join(r)]) for i, r in routes.items()])), open(f"{t}/servers.json", "w"))
 END
-timeout 500 python3 e2e/policy_table.py "$T"
+timeout 800 python3 e2e/policy_table.py "$T"
 say "policy table"

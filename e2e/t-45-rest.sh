@@ -23,5 +23,5 @@ until_ok 30 grep -q ready "$T/hs.fleet"
 until_ok 30 grep -q ready "$T/co.fleet"
 hs_api=$(hs apikeys create --expiration 1h 2> /dev/null | grep -E '^hskey|^[A-Za-z0-9._-]{20,}$' | tail -n 1)
 co_api=$(co_cli apikeys create --expiration 1h | grep hskey | tail -n 1)
-timeout 120 python3 e2e/rest_diff.py "$HS_URL" "$hs_api" "$CO_URL" "$co_api"
+timeout 400 python3 e2e/rest_diff.py "$HS_URL" "$hs_api" "$CO_URL" "$co_api"
 say "REST"

@@ -27,7 +27,7 @@ TUN=tailscale0 tailscaled t; ts_up t "$key" --accept-routes
 TAILSCALED=tailscaled-1.80.3 tailscaled o; ts_up o "$key"
 containerboot c "$key"; ready c
 ip_r=$(addr r)
-page() { in_ns t curl -sf --max-time 3 "http://$1:8000/" | grep -q "hello from r"; }
+page() { in_ns t curl -sf --max-time 10 "http://$1:8000/" | grep -q "hello from r"; }
 until_ok 30 page "$ip_r"
 until_ok 30 page 10.99.0.1
 say "subnet router, approved by policy"
@@ -50,7 +50,7 @@ say "netcheck and status"
 
 fetch() { # NAME COMMAND...: /big, slowly; its checksum
 	local name=$1; shift
-	"$@" -sS --max-time 100 --limit-rate 1200k "http://$ip_r:8000/big" 2> "$T/$name.err" | sha256sum > "$T/$name.sum"
+	"$@" -sS --max-time 300 --limit-rate 1200k "http://$ip_r:8000/big" 2> "$T/$name.err" | sha256sum > "$T/$name.sum"
 }
 fetch t in_ns t curl & F1=$!
 fetch o in_ns o curl --proxy socks5h://127.0.0.1:1055 & F2=$!

@@ -19,8 +19,8 @@ tailscaled b; ts_up b "$key" --ssh
 until_ok 20 ts a ping -c 1 --timeout 3s b
 ssh-keygen -q -t ed25519 -N '' -f "$T/id" # stock's server asks for no key, ssh has to have one
 login() {
-	timeout 60 ip netns exec "tp$ID-a" ssh -F none -i "$T/id" -o IdentitiesOnly=yes -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no \
-		-o ConnectTimeout=30 -o ProxyCommand="$PEERS/tailscale --socket=$T/a.sock nc %h %p" "$1@b" echo in
+	timeout 240 ip netns exec "tp$ID-a" ssh -F none -i "$T/id" -o IdentitiesOnly=yes -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no \
+		-o ConnectTimeout=120 -o ProxyCommand="$PEERS/tailscale --socket=$T/a.sock nc %h %p" "$1@b" echo in
 }
 try() { [ "$(login root 2> /dev/null < /dev/null)" = in ]; }
 until_ok 20 try

@@ -76,7 +76,7 @@ in_ns a nft -f - <<-END
 END
 back pull "$t0" 15 "UDP is blocked"
 back push "$t0" 15 "UDP is blocked"
-relayed || die "not over the relay with UDP blocked"
+until_ok 10 relayed || die "not over the relay with UDP blocked"
 sleep 5
 in_ns a nft delete table inet block
 until_ok 60 direct

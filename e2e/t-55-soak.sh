@@ -22,7 +22,7 @@ until_ok 40 via a "http://$ip_b:8000/" -o /dev/null; until_ok 40 via b "http://$
 fds() { ls "/proc/$1/fd" | wc -l; }
 anon() { awk '/^RssAnon/ {print $2}' "/proc/$1/status"; }
 wakes() { cat "/proc/$1/task/"*/status | awk '/^voluntary/ {n += $2} END {print n}'; }
-whole() { [ "$(via "$1" "$2" --max-time 30 | sha256sum)" = "$sum" ] || die "$1: $2 came damaged"; }
+whole() { [ "$(via "$1" "$2" --max-time 120 | sha256sum)" = "$sum" ] || die "$1: $2 came damaged"; }
 round() {
 	local i n=$1 p cut
 	whole a "http://$ip_b:8000/file"; whole b "http://$ip_a:8000/file"
@@ -31,7 +31,7 @@ round() {
 		via a "http://b.tail.test:8000/" -o /dev/null || die "round $n: b by name"
 		via b "http://$ip_a:8000/" -o /dev/null || die "round $n: a from b"
 	done
-	in_ns a curl -sS -o /dev/null --max-time 10 --proxy http://127.0.0.1:1055 "http://c:8000/" || die "round $n: HTTP proxy"
+	in_ns a curl -sS -o /dev/null --max-time 60 --proxy http://127.0.0.1:1055 "http://c:8000/" || die "round $n: HTTP proxy"
 	via a "http://no-such-name.tail.test:8000/" -o /dev/null 2> /dev/null && die "round $n: a name that is none was reached"
 	via a "http://$ip_b:9/" -o /dev/null 2> /dev/null && die "round $n: a closed port answered"
 	# cut in the middle, by us and by the program behind the peer
@@ -40,7 +40,7 @@ round() {
 	sleep 0.5; kill "$cut" "$p" 2> /dev/null || true; wait "$cut" "$p" 2> /dev/null || true
 	in_ns a "$BIN/containerboot" --socket="$T/a.sock" status > /dev/null 2>&1 || ts a status > /dev/null || die "round $n: status"
 	in_ns a curl -sf -o /dev/null http://127.0.0.1:9002/metrics || die "round $n: metrics"
-	ts a ping -c 1 --timeout 5s "$ip_c" > /dev/null || die "round $n: ping"
+	ts a ping -c 1 --timeout 20s "$ip_c" > /dev/null || die "round $n: ping"
 	# a peer comes, is used, and goes
 	mkdir -p "$T/d.state"; rm -f "$T/d.state/"*
 	containerboot d "$gone_key"; ready d

@@ -76,7 +76,7 @@ joins "$P" 8 shop.tail.test 100.64.0.8
 until_ok 30 key_is_gone
 say "a key is issued anew on demand"
 
-kc delete svc web --timeout=20s > /dev/null
+kc delete svc web --timeout=120s > /dev/null
 until_ok 30 nothing_left
 grep -q '^DELETE /api/v1/node/8' "$T/keys"
 say "nothing is left of it"
@@ -156,7 +156,7 @@ done
 kc patch connector cn --type merge -p '{"spec":{"subnetRouter":{"advertiseRoutes":["10.41.0.0/16"]}}}' > /dev/null
 until_ok 40 is_reason RoutesNotApproved connector cn
 [ "$(kc get connector cn -o jsonpath='{.metadata.generation}')" = 2 ] && observed connector cn > /dev/null || die "observedGeneration"
-kc delete -f "$T/all.yaml" --timeout=30s > /dev/null
+kc delete -f "$T/all.yaml" --timeout=120s > /dev/null
 until_ok 40 nothing_left
 say "every kind is answered, and goes again"
 
@@ -166,7 +166,7 @@ kc create service clusterip sick --tcp=80:80 > /dev/null
 kc annotate svc sick tailscale.com/expose=true > /dev/null
 until_ok 30 is_reason ProxyFailed svc sick
 until_ok 30 is_reason ProxyPending svc sick
-kc delete svc sick --timeout=20s > /dev/null
+kc delete svc sick --timeout=120s > /dev/null
 until_ok 40 nothing_left
 say "a failing control server is told and outlived"
 
@@ -266,7 +266,7 @@ fi
 kc create service clusterip later --tcp=80:80 > /dev/null
 kc annotate svc later tailscale.com/expose=true > /dev/null
 until_ok 60 is_reason ProxyPending svc later
-kc delete svc after later --timeout=30s > /dev/null
+kc delete svc after later --timeout=120s > /dev/null
 until_ok 40 nothing_left
 kill -0 "$THREE"
 say "the API server's restart is outlived"

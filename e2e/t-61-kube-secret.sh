@@ -27,7 +27,7 @@ api_start() {
 	API_PID=$PID
 	until_ok 60 kubectl get --raw /readyz
 }
-kubectl() { in_ns k "$PEERS/kubectl" --server "https://127.0.0.1:6443" --certificate-authority "$K/ca.crt" --token adminsecret --request-timeout=10s -n shop "$@"; }
+kubectl() { in_ns k "$PEERS/kubectl" --server "https://127.0.0.1:6443" --certificate-authority "$K/ca.crt" --token adminsecret --request-timeout=60s -n shop "$@"; }
 field() { kubectl get secret "$1" -o json | jq -r --arg f "$2" '.data[$f] // "" | @base64d'; }
 fields() { kubectl get secret "$1" -o json | jq -r '.data // {} | keys[]'; }
 certs

@@ -95,7 +95,7 @@ http.server.ThreadingHTTPServer(("", int(sys.argv[1])), H).serve_forever()' > "$
 start web back-web python3 "$T/back.py" 8080 web
 start web back-api python3 "$T/back.py" 9090 api
 event() { kc get events -o json | jq -e --arg n "$1" --arg r "$2" 'any(.items[]; .involvedObject.name == $n and .reason == $r)' > /dev/null; }
-page() { via b "$1" --max-time 5 --cacert "$CA" | jq -r "$2"; }
+page() { via b "$1" --max-time 30 --cacert "$CA" | jq -r "$2"; }
 tailscaled b; ts_up b "$(authkey --reusable)"
 
 # --- a Service: its address is on the proxy's host here, as the cluster's network would lead there

@@ -24,7 +24,7 @@ for p in operator coordinator; do qemu-aarch64-static -L "$T/cluster" "$T/cluste
 # not `key`, which looks for flags of memory that the emulator's /proc does not show
 tests=$(for t in aead blake2s hash noise; do echo "build/aarch64-linux-gnu-gcc/test/lib/crypto/$t"; done)
 nice make -s -j2 CC=aarch64-linux-gnu-gcc $tests > "$T/build.log" 2>&1 || { tail -n 30 "$T/build.log"; die "the cross build of tests"; }
-for t in $tests; do timeout 120 qemu-aarch64-static -L / "$t" > "$T/test.log" 2>&1 || { cat "$T/test.log"; die "$t on arm64"; }; done
+for t in $tests; do timeout 400 qemu-aarch64-static -L / "$t" > "$T/test.log" 2>&1 || { cat "$T/test.log"; die "$t on arm64"; }; done
 say "built and tested"
 
 headscale

@@ -12,7 +12,7 @@ ip -n gw route add 10.88.0.0/16 via 192.0.2.1; ip -n gw -6 route add fd00:88::/6
 
 ASKS='{"io.kubernetes.cri.pod-annotations":{"tailscale.com/cni":"true"}}' ASKS_NOT='{"io.kubernetes.cri.pod-annotations":{"x":"y"}}'
 tool() { # VERB NETWORK POD
-	timeout 30 env NETCONFPATH=$work/net.d CNI_PATH=$work/bin CNI_IFNAME=eth0 CAP_ARGS="${CAP:-$ASKS}" CNI_ARGS="IgnoreUnknown=1;K8S_POD_NAMESPACE=apps;K8S_POD_NAME=$3" \
+	timeout 120 env NETCONFPATH=$work/net.d CNI_PATH=$work/bin CNI_IFNAME=eth0 CAP_ARGS="${CAP:-$ASKS}" CNI_ARGS="IgnoreUnknown=1;K8S_POD_NAMESPACE=apps;K8S_POD_NAME=$3" \
 		"$PEERS/cnitool" "$1" "$2" "/run/netns/$3" 2> $work/err
 }
 namespace() { ip netns add "$1"; ip netns exec "$1" sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0; ip -n "$1" link set lo up; }

@@ -9,7 +9,7 @@ trap 'headscale_stop; rm -rf "$work"' EXIT
 probe=${TAILPOD_BUILD:-build/gcc}/e2e/control_probe
 [ -x "$probe" ] || { echo "$probe is not built: make $probe"; exit 1; }
 fail() { echo "FAILED: $*"; cat "$work/out"; tail -n 20 "$work/hs/log"; exit 1; }
-run() { timeout 60 "$probe" "$HS_URL" "$@" > "$work/out" 2>&1; }
+run() { timeout 300 "$probe" "$HS_URL" "$@" > "$work/out" 2>&1; }
 has() { grep -q -e "$1" "$work/out" || fail "no '$1' in the probe's output"; }
 nodes() { hs nodes list -o json 2>/dev/null; }
 
@@ -35,17 +35,17 @@ nodes | tr -d ' \n' | grep -q '"name":"probe"' || fail "the node is not listed"
 nodes | tr -d ' \n' | grep -q '"disco_key":"discokey:[0-9a-f]*[1-9a-f]' || fail "its disco key did not arrive"
 
 echo "hskey-auth-aaaaaaaaaaaa-$(printf 'b%.0s' $(seq 64))" > "$work/bad"
-run --auth-key-file "$work/bad" --seconds 4 && fail "a bad key was accepted"
+run --auth-key-file "$work/bad" --seconds 12 && fail "a bad key was accepted"
 has '^login-failed fatal=1'
 grep -q -e 'bbbb' "$work/out" && fail "the auth key is shown"
 
-run --auth-key-file "$work/key" --seconds 4 --pinned "mkey:$(printf '12%.0s' $(seq 32))" && fail "a wrong control key was accepted"
+run --auth-key-file "$work/key" --seconds 12 --pinned "mkey:$(printf '12%.0s' $(seq 32))" && fail "a wrong control key was accepted"
 has '^trouble .*pinned: refused'
 
 # interactive: the URL names an id, the operator approves it, the follow-up returns
-timeout 60 "$probe" "$HS_URL" --seconds 30 > "$work/out" 2>&1 &
+timeout 300 "$probe" "$HS_URL" --seconds 120 > "$work/out" 2>&1 &
 pid=$!
-for i in $(seq 100); do grep -q '^auth-url' "$work/out" && break; sleep 0.1; done
+for i in $(seq 600); do grep -q '^auth-url' "$work/out" && break; sleep 0.1; done
 id=$(sed -n 's|^auth-url .*/\(hskey-authreq-[^/]*\)$|\1|p' "$work/out")
 [ -n "$id" ] || fail "no id in the URL"
 hs auth register --auth-id "$id" --user test > /dev/null 2>&1 || fail "headscale does not approve $id"
@@ -53,20 +53,20 @@ wait $pid || fail "interactive login"
 has '^registered'; has '^logged-out'
 
 # Headscale goes away and comes back: the same node streams again without registering again
-timeout 60 "$probe" "$HS_URL" --auth-key-file "$work/key" --streams 2 --seconds 50 > "$work/out" 2>&1 &
+timeout 300 "$probe" "$HS_URL" --auth-key-file "$work/key" --streams 2 --seconds 200 > "$work/out" 2>&1 &
 pid=$!
-for i in $(seq 100); do grep -q '^lite updates answered' "$work/out" && break; sleep 0.1; done
+for i in $(seq 600); do grep -q '^lite updates answered' "$work/out" && break; sleep 0.1; done
 headscale_stop
-for i in $(seq 100); do grep -q '^trouble' "$work/out" && break; sleep 0.1; done
+for i in $(seq 600); do grep -q '^trouble' "$work/out" && break; sleep 0.1; done
 headscale_run || fail "headscale does not come back"
 wait $pid || fail "a restart of headscale"
 has '^map frame [0-9]*: [0-9]* bytes, stream 2'; has '^trouble (none any more)'
 [ "$(grep -c '^registered auth' "$work/out")" = 1 ] || fail "it registered again"
 
 # deleted under its open stream: the next request is answered 404, and it registers again
-timeout 60 "$probe" "$HS_URL" --auth-key-file "$work/key2" --streams 2 --seconds 50 > "$work/out" 2>&1 &
+timeout 300 "$probe" "$HS_URL" --auth-key-file "$work/key2" --streams 2 --seconds 200 > "$work/out" 2>&1 &
 pid=$!
-for i in $(seq 100); do grep -q '^lite updates answered' "$work/out" && break; sleep 0.1; done
+for i in $(seq 600); do grep -q '^lite updates answered' "$work/out" && break; sleep 0.1; done
 for n in $(nodes | jq -r '.[].id'); do hs nodes delete -i "$n" --force >> "$work/hs/cli" 2>&1 || fail "cannot delete node $n: $(cat "$work/hs/cli")"; done
 headscale_stop
 headscale_run || fail "headscale does not come back"

@@ -15,9 +15,9 @@ mesh=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
 echo "$mesh" > "$dir/mesh"; chmod 600 "$dir/mesh"
 # a port other than 443 and no certificates: plain HTTP
 "$derper" -a 127.0.0.1:3340 -http-port -1 -stun=false -c "$dir/derper.json" -mesh-psk-file "$dir/mesh" > "$dir/log" 2>&1 & pid=$!
-for _ in $(seq 100); do
+for _ in $(seq 600); do
 	(exec 3<>/dev/tcp/127.0.0.1/3340) 2>/dev/null && break
 	kill -0 "$pid" || { cat "$dir/log"; exit 1; }
 	sleep 0.1
 done
-timeout 60 "$probe" 3340 "$mesh" || { tail -5 "$dir/log"; exit 1; }
+timeout 240 "$probe" 3340 "$mesh" || { tail -5 "$dir/log"; exit 1; }

@@ -23,15 +23,15 @@ pid=
 trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || true' EXIT
 LOG_LEVEL=error WG_PROCESS_FOREGROUND=1 "$peers/wireguard" wgt0 & pid=$!
 uapi=/var/run/wireguard/wgt0.sock
-for _ in $(seq 100); do
+for _ in $(seq 600); do
 	[ -S "$uapi" ] && break
 	kill -0 "$pid" || { echo "wireguard-go did not start"; exit 1; }
 	sleep 0.1
 done
 ip addr add 10.9.0.1/24 dev wgt0
 ip link set wgt0 mtu 1280 up
-timeout 60 "$probe" ping "$uapi"
-coproc P { timeout 60 "$probe" answer "$uapi"; }
+timeout 240 "$probe" ping "$uapi"
+coproc P { timeout 240 "$probe" answer "$uapi"; }
 probe_pid=$P_PID
 read -r ready <&"${P[0]}"
 [ "$ready" = ready ]
@@ -39,4 +39,4 @@ ping -q -c 20 -i 0.2 -s 900 10.9.0.2
 cat <&"${P[0]}" || true
 wait "$probe_pid"
 # past a rekey; not one echo may be lost
-timeout $((flow + 20)) "$probe" flow "$uapi" "$flow"
+timeout $((flow + 120)) "$probe" flow "$uapi" "$flow"

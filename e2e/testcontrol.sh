@@ -20,8 +20,8 @@ node_of() { tc nodes | jq -r --arg n "$1" ".[] | select(.Hostinfo.Hostname == \$
 known() { [ -n "$(node_of "$1" .ID)" ]; }
 tc_addr() { local a; a=$(node_of "$1" '.Addresses[0]'); echo "${a%/*}"; }
 # get HOST ADDRESS NAME: the page of the host NAME through the node of HOST
-get() { via "$1" "http://$2:8000/" --max-time 4 2> /dev/null | grep -q "hello from $3"; }
-shut() { ! get "$@"; }
+get() { via "$1" "http://$2:8000/" --max-time "${4:-60}" 2> /dev/null | grep -q "hello from $3"; }
+shut() { ! get "$@" 4; }
 state() { ts "$1" status --json | jq -r .BackendState; }
 # unwell HOST PATTERN: its health speaks of that
 unwell() { ts "$1" status --json | jq -e --arg p "$2" '(.Health // []) | map(test($p; "i")) | any' > /dev/null; }

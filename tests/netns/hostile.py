@@ -47,7 +47,7 @@ end, sent, kept = time.monotonic() + seconds, 0, []
 if kind == "udp":
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.connect((args[0], int(args[1])))
-while time.monotonic() < end:
+while time.monotonic() < end or (sent <= 100 and time.monotonic() < end + 60):  # a busy machine takes longer
     try:
         if kind == "udp":
             s.send(datagram())

@@ -52,7 +52,7 @@ if verb == "call":
     exchange(dial(7))
 elif verb == "serve":
     l = socket.create_server((addr, 4000), family=family)
-    l.settimeout(20)
+    l.settimeout(120)
     print("ready", flush=True)
     s = l.accept()[0]
     s.settimeout(120)
@@ -72,7 +72,7 @@ elif verb == "reset":
         pass
 elif verb == "udp":
     s = socket.socket(family, socket.SOCK_DGRAM)
-    s.settimeout(5)
+    s.settimeout(30)
     s.connect((addr, 7))
     for n in (0, 1, 1000, 1252, 1253, 4000, 9000):
         data = os.urandom(n)

@@ -5,7 +5,7 @@ bins=$work/bin nets=$work/net
 mkdir -p $bins $nets
 inst() { "$bin" "$1" --bin-dir $bins --net-dir $nets "${@:2}"; }
 ours=$nets/00-00-tailpod.conflist
-until_ok() { for _ in $(seq 1 100); do eval "$1" && return; sleep 0.1; done; fail "never: $1"; }
+until_ok() { for _ in $(seq 1 600); do eval "$1" && return; sleep 0.1; done; fail "never: $1"; }
 
 inst install || fail "install without any list"
 cmp -s $bins/tailpod-cni "$bin" && [ -x $bins/tailpod-cni ] || fail "the program is not there"

@@ -21,12 +21,15 @@ if sys.argv[3:] == ['deaf']:
 print('up', flush=True)
 while True:
     c, _ = s.accept()
-    asked = c.makefile('rb').readline()
-    open(says + '.asked', 'wb').write(asked)
-    if os.path.exists(says):
-        c.sendall(open(says, 'rb').read())
-    else:
-        c.recv(1)
+    try:
+        asked = c.makefile('rb').readline()
+        open(says + '.asked', 'wb').write(asked)
+        if os.path.exists(says):
+            c.sendall(open(says, 'rb').read())
+        else:
+            c.recv(1)
+    except OSError: # a caller that has hung up
+        pass
     c.close()
 P
 agent() { # [deaf]

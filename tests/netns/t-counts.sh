@@ -16,7 +16,7 @@ mkdir -p "$T/b.www"; truncate -s 64G "$T/b.www/big"
 web b 8000
 ip_b=$(BIN=$ROOT/build/bin addr b)
 until_ok 30 via a "http://$ip_b:8000/" -o /dev/null
-start a curl curl -s --max-time 400 --proxy socks5h://127.0.0.1:1055 -o /dev/null "http://$ip_b:8000/big"
+start a curl curl -s --max-time 3000 --proxy socks5h://127.0.0.1:1055 -o /dev/null "http://$ip_b:8000/big"
 curl=$PID
 snapshot() { # HOST: the line in $LINE
 	local pid n

@@ -22,7 +22,7 @@ stream flow b "$(addr a)"
 # hostile NAME HOST ARGS of hostile.py: afterwards both programs are there, and memory has not run away
 hostile() {
 	local name=$1 h=$2 n now; shift 2
-	n=$(in_ns "$h" timeout $((each + 20)) python3 tests/netns/hostile.py "$1" "$each" "${@:2}")
+	n=$(in_ns "$h" timeout $((each + 120)) python3 tests/netns/hostile.py "$1" "$each" "${@:2}")
 	kill -0 "$PID_a" 2> /dev/null || die "containerboot is gone after garbage at $name"
 	kill -0 "$CO_PID" 2> /dev/null || die "the coordinator is gone after garbage at $name"
 	now=$(rss "$PID_a")
@@ -35,7 +35,7 @@ moves flow || die "the stream does not move after the UDP flood"
 hostile "SOCKS5 and HTTP proxy" a tcp 127.0.0.1 1055
 hostile "local API" a unix "$T/a.sock"
 hostile "health and metrics" a tcp 127.0.0.1 9002
-in_ns a curl -sf --max-time 5 http://127.0.0.1:9002/healthz > /dev/null || die "health does not answer"
+in_ns a curl -sf --max-time 60 http://127.0.0.1:9002/healthz > /dev/null || die "health does not answer"
 in_ns a "$BIN/containerboot" status --socket="$T/a.sock" > "$T/status" || die "the local API does not answer"
 hostile "coordinator, TLS" a tcp "$IP_co" 8443
 hostile "coordinator, STUN" a udp "$IP_co" 3478

@@ -41,7 +41,7 @@ find "$root" -newer "$T/restricted" -type f | grep . && die "wrote into its root
 [ "$(find "$T/disk" -type f ! -perm 0600 | wc -l)" = 0 ] || die "a state file that others can read: $(ls -l "$T/disk")"
 ls "$T/disk" | grep -qx tailscaled.state || die "no state: $(ls "$T/disk")"
 web a 8000
-in_ns a curl -sf --max-time 5 http://127.0.0.1:9002/metrics | grep -q '^tailscaled_' || die "no metrics"
+in_ns a curl -sf --max-time 60 http://127.0.0.1:9002/metrics | grep -q '^tailscaled_' || die "no metrics"
 nsenter -t "$PID_a" -m --root="/proc/$PID_a/root" /usr/local/bin/tailscale --socket=/tmp/tailscaled.sock status | grep -q '^100\.' || die "the CLI in the container"
 kill -TERM "$PID_a"; rc=0; wait "$PID_a" || rc=$?
 [ "$rc" = 0 ] || die "exit code $rc on SIGTERM"

@@ -181,12 +181,26 @@ TEST(an_address_answers_itself_without_a_question)
 	stop();
 }
 
-TEST(localhost_is_found_without_a_question)
+/* RFC 6761 section 6.3; below localhost nothing is in /etc/hosts */
+TEST(localhost_and_names_below_it_are_found_without_a_question)
 {
+	static const char *const names[] = { "localhost", "LocalHost.", "web.localhost",
+					     "a.b.localhost." };
+
 	start();
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		look_up(names[i], RESOLVE_BOTH);
+		ck_assert_int_eq(got.n_calls, 2);
+		ck_assert(ip_eq(&got.v4, &v4_loopback));
+		ck_assert(ip_eq(&got.v6, &v6_loopback));
+	}
 	look_up("localhost", RESOLVE_V4);
-	ck_assert(got.n4 >= 1 && ip_is_loopback(&got.v4));
+	ck_assert_int_eq(got.n_calls, 1);
+	ck_assert_uint_eq(got.n4, 1);
 	ck_assert_int_eq(n_questions, 0);
+	answer_a = NO_NAME;
+	look_up("alocalhost", RESOLVE_V4);
+	ck_assert_int_gt(n_questions, 0);
 	stop();
 }
 

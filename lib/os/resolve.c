@@ -334,25 +334,52 @@ static void ask(struct resolve *q, struct channel *ch, struct query *query, int 
 	ares_getaddrinfo(ch->ares, q->name, NULL, &hints, on_answer, query);
 }
 
+/* localhost and what is below it (RFC 6761 section 6.3) */
+static bool is_localhost(struct bytes name)
+{
+	const struct bytes word = bytes_str("localhost");
+	size_t before;
+
+	if (name.len > 0 && name.data[name.len - 1] == '.')
+		name.len--;
+	if (name.len < word.len)
+		return false;
+	before = name.len - word.len;
+	return bytes_caseeq(bytes_of(name.data + before, word.len), word) &&
+	       (before == 0 || name.data[before - 1] == '.');
+}
+
+/* For names that need no question, where there is no /etc/hosts either. false: it has to be asked.
+ */
+static bool answer_itself(struct resolve *q)
+{
+	struct bytes name = bytes_str(q->name);
+	int wanted = q->families, known = RESOLVE_BOTH;
+	struct ip v4 = { { [10] = 0xff, 0xff, 127, 0, 0, 1 } }, v6 = { { [15] = 1 } }, ip;
+	struct err err;
+
+	if (ip_parse(name, &ip)) {
+		v4 = v6 = ip;
+		known = ip_is_v4(&ip) ? RESOLVE_V4 : RESOLVE_V6;
+	} else if (!is_localhost(name)) {
+		return false;
+	}
+	err_say(&err, ENOENT, "%s is an address of the other family", q->name);
+	if (wanted & RESOLVE_V6) /* q may be gone after the last */
+		answer(q, AF_INET6, &v6, (known & RESOLVE_V6) != 0, &err);
+	if (wanted & RESOLVE_V4)
+		answer(q, AF_INET, &v4, (known & RESOLVE_V4) != 0, &err);
+	return true;
+}
+
 static void start(void *ctx)
 {
 	struct resolve *q = ctx;
 	int families = q->families;
 	struct channel *ch;
-	struct ip ip;
 
-	if (ip_parse(bytes_str(q->name), &ip)) {
-		int family = sockaddr_family(&ip);
-		bool is_wanted = families & (family == AF_INET ? RESOLVE_V4 : RESOLVE_V6);
-		struct err err;
-
-		err_say(&err, ENOENT, "%s is an address of the other family", q->name);
-		if (families == RESOLVE_BOTH)
-			answer(q, family == AF_INET ? AF_INET6 : AF_INET, NULL, 0, &err);
-		answer(q, is_wanted ? family : (family == AF_INET ? AF_INET6 : AF_INET), &ip,
-		       is_wanted, &err);
+	if (answer_itself(q))
 		return;
-	}
 	ch = channel_now(q->r);
 	if (!ch) {
 		struct err err;

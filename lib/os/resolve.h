@@ -37,7 +37,8 @@ typedef void resolve_fn(void *ctx, int family, const struct ip *v, size_t n, con
 			bool is_last);
 
 enum { RESOLVE_V4 = 1, RESOLVE_V6 = 2, RESOLVE_BOTH = 3 };
-/* NULL and err: the name is malformed or there is no memory. An address as text answers itself. */
+/* NULL and err: the name is malformed or there is no memory. An address as text answers itself, and
+ * so do localhost and names below it (RFC 6761 section 6.3): an image may have no /etc/hosts. */
 struct resolve *resolve_start(struct resolver *r, const char *name, int families, resolve_fn *fn,
 			      void *ctx, struct err *err);
 void resolve_cancel(struct resolve *q); /* no callback; NULL is fine */

@@ -64,6 +64,45 @@ TEST(pair_carries_every_byte_through_duplication)
 	    (struct netstack_conf){ 0 });
 }
 
+static const struct tcp_conn *conn_of(const struct world *w, int side, const struct flow *f);
+
+/* RFC 3708 2: a DSACK of what was sent once tells of a network that duplicates, and neither widens
+ * RACK's reordering window (RFC 8985 6.2 step 4) nor takes a loss back. Of what was sent again the
+ * network duplicates a part too; that cannot be told from a needless retransmission. */
+TEST(pair_takes_no_duplicate_of_the_network_for_a_needless_retransmission)
+{
+	for (unsigned loss = 0; loss <= 50; loss += 50) {
+		struct link l = wan20;
+		struct flow f = { .want = 8 << 20 };
+		struct netstack_stat st;
+		struct world w;
+		unsigned mult = 0;
+
+		l.dup = 500;
+		l.loss = loss;
+		l.queue_max = 4 << 20; /* what is lost is lost by chance */
+		world_init(&w, 1, &l, (struct netstack_conf){ 0 });
+		open_flow(&w, &f, 0);
+		while (!(f.ended[0] && f.ended[1]) && step(&w, mono_add(w.now, SPAN_S(60)))) {
+			if (!f.ended[0])
+				mult = MAX_OF(mult, conn_of(&w, 0, &f)->rack.reo_wnd_mult);
+			events(&w, &f, 1);
+		}
+		netstack_stat(w.ns[0], &st);
+		printf(
+		    "figure: 5 %% twice, %.1f %% loss: %llu sent again, %llu lost, %llu held to be "
+		    "needless\n",
+		    loss / 100., (unsigned long long)st.tcp_retrans, (unsigned long long)w.lost,
+		    (unsigned long long)st.tcp_spurious);
+		fflush(stdout);
+		ck_assert_uint_eq(f.read, f.want);
+		ck_assert_uint_le(st.tcp_retrans, w.lost);
+		ck_assert_uint_le(st.tcp_spurious * 10, st.tcp_retrans);
+		ck_assert_uint_le(mult, 2);
+		world_fini(&w);
+	}
+}
+
 /* The receive buffer is what limits it: 8 MiB a round trip, 671 Mb/s, slow start included. */
 TEST(pair_fills_a_long_fat_pipe)
 {
@@ -71,8 +110,6 @@ TEST(pair_fills_a_long_fat_pipe)
 				(struct netstack_conf){ 0 }),
 			    0.9 * 671);
 }
-
-static const struct tcp_conn *conn_of(const struct world *w, int side, const struct flow *f);
 
 struct trace {                                   /* of a sender, over time */
 	double rate, cwnd, srtt_ms, in_recovery; /* means; in_recovery: a part of 1 */

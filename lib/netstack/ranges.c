@@ -61,6 +61,13 @@ bool ranges_add(struct ranges *r, struct pool *p, uint32_t start, uint32_t end,
 	return true;
 }
 
+bool ranges_has(const struct ranges *r, uint32_t start, uint32_t end)
+{
+	uint32_t i = find(r, end);
+
+	return i < r->n && seq_leq(r->v[i].start, start) && seq_lt(start, end);
+}
+
 void ranges_drop(struct ranges *r, struct pool *p, uint32_t seq)
 {
 	uint32_t n = 0;

@@ -1,9 +1,10 @@
 /* netstack/ranges.h - what has arrived out of order: disjoint stretches of sequence space, with the
  * order of their arrival
  *
- * Sorted; at most RANGES_MAX (as many holes as a sender can make with that many segments lost
- * apart); a segment that would make one more is dropped by the caller. Memory comes from the pool
- * with the first range and goes back with the last.
+ * The sender keeps what it sent again in one too. Sorted; at most RANGES_MAX (as many holes as a
+ * sender can make with that many segments lost apart); a segment that would make one more is
+ * dropped by the caller. Memory comes from the pool with the first range and goes back with the
+ * last.
  */
 #ifndef NETSTACK_RANGES_H
 #define NETSTACK_RANGES_H
@@ -32,6 +33,7 @@ struct ranges {
  * all of it was there. */
 MUST_USE bool ranges_add(struct ranges *r, struct pool *p, uint32_t start, uint32_t end,
 			 struct tcp_sack *was, bool *dup);
+bool ranges_has(const struct ranges *r, uint32_t start, uint32_t end); /* all of [start, end) */
 /* Everything below seq goes. */
 void ranges_drop(struct ranges *r, struct pool *p, uint32_t seq);
 void ranges_clear(struct ranges *r, struct pool *p);

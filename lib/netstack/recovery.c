@@ -8,11 +8,12 @@
 #include "netstack/seq.h"
 #include "netstack/stack.h"
 
-static void begin(struct tcp_conn *c, enum recovery_state s)
+static void begin(struct netstack *ns, struct tcp_conn *c, enum recovery_state s)
 {
 	struct recovery *r = &c->rec;
 
 	if (r->state == CA_OPEN) {
+		ranges_drop(&c->again, &ns->pool, r->undo_seq);
 		r->undo_seq = c->snd_una;
 		r->undo_retrans = 0;
 		r->undo_possible = true;
@@ -25,9 +26,10 @@ static void begin(struct tcp_conn *c, enum recovery_state s)
 	r->prr_delivered = r->prr_out = 0;
 }
 
-static void enter_recovery(struct tcp_conn *c, mono_t now, uint32_t prior_inflight)
+static void enter_recovery(struct netstack *ns, struct tcp_conn *c, mono_t now,
+			   uint32_t prior_inflight)
 {
-	begin(c, CA_RECOVERY);
+	begin(ns, c, CA_RECOVERY);
 	c->rec.recover_fs = MAX_OF(prior_inflight, (uint32_t)c->mss);
 	c->cc.ssthresh = c->cc.ops->on_loss(&c->cc, now, prior_inflight);
 }
@@ -102,7 +104,8 @@ static void newreno_lost(struct tcp_conn *c, const struct tcp_ack_facts *f)
 }
 
 /* RFC 8985 7.4: the probe was a retransmission, and it alone repaired a loss of the tail */
-static void check_tlp(struct tcp_conn *c, mono_t now, const struct tcp_ack_facts *f)
+static void check_tlp(struct netstack *ns, struct tcp_conn *c, mono_t now,
+		      const struct tcp_ack_facts *f)
 {
 	struct rack *r = &c->rack;
 
@@ -113,7 +116,7 @@ static void check_tlp(struct tcp_conn *c, mono_t now, const struct tcp_ack_facts
 		return;
 	if (c->has_ts && f->in->h.has_ts && seq_lt(f->in->h.tsecr, c->rec.retrans_tsval))
 		return;
-	enter_recovery(c, now, f->cc.prior_inflight);
+	enter_recovery(ns, c, now, f->cc.prior_inflight);
 	end_recovery(c);
 }
 
@@ -121,7 +124,7 @@ void recovery_on_ack(struct netstack *ns, mono_t now, struct tcp_conn *c, struct
 {
 	struct recovery *r = &c->rec;
 
-	check_tlp(c, now, f);
+	check_tlp(ns, c, now, f);
 	if (r->state != CA_OPEN && f->una_moved && r->undo_possible && was_original(c, f->in)) {
 		f->spurious_seen = true;
 		undo(ns, c, now);
@@ -131,7 +134,7 @@ void recovery_on_ack(struct netstack *ns, mono_t now, struct tcp_conn *c, struct
 	newreno_lost(c, f);
 	f->cc.lost += rack_detect(c, now);
 	if (r->state == CA_OPEN && c->tx.n[TX_LOST] > 0)
-		enter_recovery(c, now, f->cc.prior_inflight);
+		enter_recovery(ns, c, now, f->cc.prior_inflight);
 	f->cc.in_recovery = r->state == CA_RECOVERY;
 	f->cc.inflight = tcp_inflight(c);
 	if (r->state == CA_RECOVERY && !c->cc.ops->has_own_recovery)
@@ -145,7 +148,7 @@ void recovery_on_reorder_timer(struct netstack *ns, mono_t now, struct tcp_conn 
 	uint32_t prior = tcp_inflight(c);
 
 	if (rack_detect(c, now) > 0 && c->rec.state == CA_OPEN) {
-		enter_recovery(c, now, prior);
+		enter_recovery(ns, c, now, prior);
 		if (!c->cc.ops->has_own_recovery)
 			c->cc.cwnd =
 			    MAX_OF(c->cc.cwnd - MIN_OF(c->cc.cwnd, prior - tcp_inflight(c)),
@@ -159,7 +162,7 @@ void recovery_on_reorder_timer(struct netstack *ns, mono_t now, struct tcp_conn 
 }
 
 /* RFC 8985 6.3 with RFC 5681 3.1: what is overdue is lost; the rest may still arrive */
-void recovery_on_rto(mono_t now, struct tcp_conn *c)
+void recovery_on_rto(struct netstack *ns, mono_t now, struct tcp_conn *c)
 {
 	struct txq *t = &c->tx;
 	bool reneged = !txq_is_empty(t) && txq_at(t, t->head)->where == TX_SACKED; /* RFC 2018 8 */
@@ -179,7 +182,7 @@ void recovery_on_rto(mono_t now, struct tcp_conn *c)
 	c->tlp_due = false;
 	if (c->rec.state != CA_LOSS ||
 	    !seq_lt(c->snd_una, c->rec.point)) { /* RFC 5681 3.1: once for one flight */
-		begin(c, CA_LOSS);
+		begin(ns, c, CA_LOSS);
 		c->cc.ops->on_rto(&c->cc, now, prior);
 	}
 	if (!c->cc.ops->has_own_recovery)
@@ -193,6 +196,8 @@ void recovery_on_dsack(struct netstack *ns, mono_t now, struct tcp_conn *c,
 {
 	struct recovery *r = &c->rec;
 
+	if (!ranges_has(&c->again, d->start, d->end))
+		return; /* RFC 3708 2: sent once and received twice, that was the network */
 	rack_dsack(c);
 	if (!r->undo_possible || seq_lt(d->start, r->undo_seq) || r->undo_retrans == 0)
 		return;
@@ -202,8 +207,12 @@ void recovery_on_dsack(struct netstack *ns, mono_t now, struct tcp_conn *c,
 		undo(ns, c, now);
 }
 
-void recovery_sent(mono_t now, struct tcp_conn *c, const struct tx_seg *s, bool again)
+void recovery_sent(struct netstack *ns, mono_t now, struct tcp_conn *c, const struct tx_seg *s,
+		   bool again)
 {
+	struct tcp_sack was;
+	bool dup;
+
 	if (c->rec.state == CA_RECOVERY)
 		c->rec.prr_out += tx_span(s);
 	if (!again)
@@ -212,6 +221,18 @@ void recovery_sent(mono_t now, struct tcp_conn *c, const struct tx_seg *s, bool 
 		c->rec.retrans_tsval = tcp_clock(c, now);
 		c->rec.retrans_sent = true;
 	}
-	if (c->rec.state != CA_OPEN)
-		c->rec.undo_retrans++;
+	if (c->rec.state == CA_OPEN)
+		return;
+	c->rec.undo_retrans++;
+	/* without room its DSACK will say nothing, and nothing is taken back */
+	(void)!ranges_add(&c->again, &ns->pool, s->seq, tx_end(s), &was, &dup);
+}
+
+/* A DSACK for what was sent again comes within a round trip or two. */
+void recovery_forget(struct netstack *ns, struct tcp_conn *c)
+{
+	if (c->again.n > 0 &&
+	    (txq_is_empty(&c->tx) ||
+	     (c->rec.state == CA_OPEN && seq_lt(c->rec.point + c->sndbuf, c->snd_una))))
+		ranges_clear(&c->again, &ns->pool);
 }

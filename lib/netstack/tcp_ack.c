@@ -252,6 +252,7 @@ bool tcp_ack(struct netstack *ns, mono_t now, struct tcp_conn *c, const struct t
 	}
 	if (c->snd_una == ack || acked == 0)
 		sack_input(ns, now, c, &f, &nw);
+	recovery_forget(ns, c);
 	answer_probe(c, now, wnd_before);
 	sample_rtt(c, now, &f, &nw);
 	rate_sample(c, now, &f);

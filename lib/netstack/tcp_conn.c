@@ -307,6 +307,7 @@ static void drop_buffers(struct netstack *ns, struct tcp_conn *c, bool also_unre
 	c->snd_len = 0;
 	txq_clear(&c->tx, &ns->pool);
 	ranges_clear(&c->ooo, &ns->pool);
+	ranges_clear(&c->again, &ns->pool);
 	if (also_unread || c->rcv_len == 0) {
 		chunkq_clear(&c->rcv, &ns->pool);
 		c->rcv_len = 0;

@@ -153,6 +153,7 @@ struct tcp_conn {
 	struct rtt rtt;
 	struct rack rack;
 	struct recovery rec;
+	struct ranges again; /* sent again in this recovery or the one before it */
 	struct rate rate;
 	struct cc_state cc;
 	mono_t pace_at; /* nothing new before this */
@@ -182,8 +183,8 @@ struct tcp_conn {
 	/* timers: the heap holds the least of these */
 	mono_t t_rtx, t_ack, t_keep, t_life, t_pace;
 	uint8_t rtx_kind; /* enum tcp_timer */
-	span_t keep_idle, keep_interval;
 	uint8_t keep_count, keep_sent;
+	uint32_t keep_idle_ms, keep_interval_ms;
 
 	uint64_t bytes_in, bytes_out;
 	uint32_t segs_in, segs_out, segs_retrans, segs_spurious;
@@ -267,11 +268,14 @@ span_t rack_pto(const struct tcp_conn *c); /* RFC 8985 7.2 */
 bool rack_tlp_possible(const struct tcp_conn *c);
 
 void recovery_on_ack(struct netstack *ns, mono_t now, struct tcp_conn *c, struct tcp_ack_facts *f);
-void recovery_on_rto(mono_t now, struct tcp_conn *c);
+void recovery_on_rto(struct netstack *ns, mono_t now, struct tcp_conn *c);
 void recovery_on_reorder_timer(struct netstack *ns, mono_t now, struct tcp_conn *c);
 void recovery_on_dsack(struct netstack *ns, mono_t now, struct tcp_conn *c,
 		       const struct tcp_sack *d);
-void recovery_sent(mono_t now, struct tcp_conn *c, const struct tx_seg *s, bool again);
+void recovery_sent(struct netstack *ns, mono_t now, struct tcp_conn *c, const struct tx_seg *s,
+		   bool again);
+void recovery_forget(struct netstack *ns,
+		     struct tcp_conn *c); /* what no DSACK will name any more */
 
 void rate_sent(struct tcp_conn *c, mono_t now, struct tx_seg *s);
 void rate_delivered(struct tcp_conn *c, mono_t now, const struct tx_seg *s, struct tcp_ack_facts *f,

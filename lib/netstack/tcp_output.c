@@ -265,7 +265,7 @@ static void sent(struct netstack *ns, mono_t now, struct tcp_conn *c, struct tx_
 		c->segs_retrans++;
 		ns->stat.tcp_retrans++;
 	}
-	recovery_sent(now, c, s, again);
+	recovery_sent(ns, now, c, s, again);
 	pace(c, now, tx_span(s));
 }
 

@@ -17,7 +17,7 @@ void tcp_timer_set(struct netstack *ns, struct tcp_conn *c)
 void tcp_keep_touch(struct netstack *ns, mono_t now, struct tcp_conn *c)
 {
 	c->keep_sent = 0;
-	c->t_keep = c->keep_count > 0 ? mono_add(now, c->keep_idle) : MONO_NEVER;
+	c->t_keep = c->keep_count > 0 ? mono_add(now, SPAN_MS(c->keep_idle_ms)) : MONO_NEVER;
 	tcp_timer_set(ns, c);
 }
 
@@ -105,7 +105,7 @@ static void on_rto(struct netstack *ns, mono_t now, struct tcp_conn *c)
 		c->syn_due = true;
 	} else {
 		suspect_black_hole(ns, now, c);
-		recovery_on_rto(now, c);
+		recovery_on_rto(ns, now, c);
 		c->pace_at = now;
 	}
 	tcp_arm_rtx(ns, now, c);
@@ -193,7 +193,7 @@ static bool on_keepalive(struct netstack *ns, mono_t now, struct tcp_conn *c)
 		c->keep_due = true;
 		tcp_want_out(ns, c);
 	}
-	c->t_keep = mono_add(now, c->keep_interval);
+	c->t_keep = mono_add(now, SPAN_MS(c->keep_interval_ms));
 	return true;
 }
 

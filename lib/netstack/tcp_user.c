@@ -286,8 +286,8 @@ void ns_tcp_keepalive(struct netstack *ns, mono_t now, struct ns_id id, span_t i
 
 	if (!c)
 		return;
-	c->keep_idle = idle;
-	c->keep_interval = interval;
+	c->keep_idle_ms = (uint32_t)MIN_OF(idle.ns / 1000000, (int64_t)UINT32_MAX);
+	c->keep_interval_ms = (uint32_t)MIN_OF(interval.ns / 1000000, (int64_t)UINT32_MAX);
 	c->keep_count = (uint8_t)MIN_OF(count, 255u);
 	tcp_keep_touch(ns, now, c);
 }

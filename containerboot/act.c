@@ -27,7 +27,7 @@ void program_set_operator(struct program *p)
 	localapi_server_set_operator(p->api, uid);
 }
 
-static void set_prefs(struct program *p, const struct prefs *next)
+void program_set_prefs(struct program *p, const struct prefs *next, const char *who)
 {
 	const bool was = p->self.prefs.want_running;
 	struct program_hostinfo info;
@@ -37,7 +37,7 @@ static void set_prefs(struct program *p, const struct prefs *next)
 		const struct prefs_field *f = &prefs_fields[i];
 
 		if (!prefs_field_eq(f, &p->self.prefs, next))
-			log_info("containerboot: local API sets %s from %s to %s", f->json,
+			log_info("containerboot: %s sets %s from %s to %s", who, f->json,
 				 prefs_field_text(f, &p->self.prefs, a),
 				 prefs_field_text(f, next, b));
 	}
@@ -67,6 +67,12 @@ int program_act(void *ctx, const struct localapi_answer *what, const char **word
 	struct program *p = ctx;
 
 	if ((what->act == LOCALAPI_SET_PREFS || what->act == LOCALAPI_START) &&
+	    p->config_is_locked) {
+		*words = "the configuration file is locked: change it there, or write "
+			 "\"Locked\": false into it";
+		return 400;
+	}
+	if ((what->act == LOCALAPI_SET_PREFS || what->act == LOCALAPI_START) &&
 	    strcmp(what->prefs.control_url, p->self.prefs.control_url) != 0) {
 		*words =
 		    "the control server is set by TS_LOGIN_SERVER; change it there and restart";
@@ -74,10 +80,10 @@ int program_act(void *ctx, const struct localapi_answer *what, const char **word
 	}
 	switch (what->act) {
 	case LOCALAPI_SET_PREFS:
-		set_prefs(p, &what->prefs);
+		program_set_prefs(p, &what->prefs, "local API");
 		break;
 	case LOCALAPI_START:
-		set_prefs(p, &what->prefs);
+		program_set_prefs(p, &what->prefs, "local API");
 		if (*what->auth_key)
 			return login(p, what->auth_key);
 		localapi_server_notify(p->api, LOCALAPI_N_STATE, NULL);

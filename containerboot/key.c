@@ -18,6 +18,8 @@ static const char *auth_key(const struct program *p)
 {
 	const char *own = options_auth_key(p->options);
 
+	if (p->config_path)
+		return p->config_key;
 	return own ? own : options_auth_key(&p->process->options);
 }
 
@@ -66,9 +68,8 @@ int program_auth_key(struct program *p, char **key, struct err *e)
 	return r;
 }
 
-static void changed(void *ctx)
+void program_try_key(struct program *p, const char *what)
 {
-	struct program *p = ctx;
 	struct err e = { 0 };
 	char *key;
 
@@ -76,21 +77,31 @@ static void changed(void *ctx)
 		log_warn("containerboot: %s", e.text);
 		return;
 	}
-	log_info("containerboot: the auth key's file has changed%s",
+	log_info("containerboot: %s has changed%s", what,
 		 node_state(host_node(p->host)) == NODE_RUNNING
 		     ? "; it counts when the node must log in"
 		     : ": trying it");
-	if (node_state(host_node(p->host)) != NODE_RUNNING) {
+	if (key && node_state(host_node(p->host)) != NODE_RUNNING) {
 		node_login(host_node(p->host), loop_now(p->loop), key);
 		host_kick(p->host);
 	}
-	secret_wipe(key, strlen(key));
-	free(key);
+	if (key)
+		file_wipe(key, strlen(key));
+}
+
+static void changed(void *ctx)
+{
+	program_try_key(ctx, "the auth key's file");
+}
+
+const char *program_key_path(const struct program *p)
+{
+	return file_of(auth_key(p));
 }
 
 void program_watch_key(struct program *p)
 {
-	const char *path = file_of(auth_key(p));
+	const char *path = program_key_path(p);
 	struct err e = { 0 };
 
 	if (!path)

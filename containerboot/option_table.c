@@ -123,7 +123,8 @@ const struct option option_table[] = {
         ROW("TS_KUBE_SECRET", NULL, OPTION_TEXT, OPTION_CLUSTER_ONLY | OPTION_NODE, NULL, kube_secret,
             "Kubernetes Secret to keep the state in, in the fields of the stock client, readable both ways; it comes before TS_STATE_DIR. An `authkey` in it logs in when no variable does. Default in a cluster: `tailscale`; empty: none."),
         ROW("TS_DEBUG_ADDR_PORT", NULL, OPTION_LISTEN, OPTION_NOT_YET, NULL, debug_addr, "Listener of a debug server."),
-        ROW("TS_EXPERIMENTAL_VERSIONED_CONFIG_DIR", NULL, OPTION_TEXT, OPTION_NOT_YET, NULL, config_dir, "Directory of configuration files."),
+        ROW("TS_EXPERIMENTAL_VERSIONED_CONFIG_DIR", NULL, OPTION_TEXT, 0, NULL, config_dir,
+            "Directory of configuration files of the stock daemon, `cap-N.hujson`: the one with the highest N that this program knows holds what the variables of preferences and login say otherwise, which exclude it. Read again when it changes."),
         ROW("KUBERNETES_SERVICE_HOST", NULL, OPTION_TEXT, 0, NULL, kubernetes_host, "Set by Kubernetes; says that this is a cluster, and where its API server is."),
         NUM("KUBERNETES_SERVICE_PORT", 0, "443", kubernetes_port, 65535, "Set by Kubernetes; port of the API server."),
 

@@ -447,9 +447,22 @@ static const struct pair exclusive[] = {
 
 #define CONFIG "TS_EXPERIMENTAL_VERSIONED_CONFIG_DIR"
 static const struct pair config_file[] = {
-	{ CONFIG, "TS_HOSTNAME" },      { CONFIG, "TS_EXTRA_ARGS" }, { CONFIG, "TS_AUTHKEY" },
-	{ CONFIG, "TS_ROUTES" },        { CONFIG, "TS_ACCEPT_DNS" }, { CONFIG, "TS_CLIENT_ID" },
-	{ CONFIG, "TS_CLIENT_SECRET" }, { CONFIG, "TS_ID_TOKEN" },   { CONFIG, "TS_AUDIENCE" },
+	{ CONFIG, "TS_HOSTNAME" },
+	{ CONFIG, "TS_EXTRA_ARGS" },
+	{ CONFIG, "TS_AUTHKEY" },
+	{ CONFIG, "TS_ROUTES" },
+	{ CONFIG, "TS_ACCEPT_DNS" },
+	{ CONFIG, "TS_CLIENT_ID" },
+	{ CONFIG, "TS_CLIENT_SECRET" },
+	{ CONFIG, "TS_ID_TOKEN" },
+	{ CONFIG, "TS_AUDIENCE" },
+	/* ours */
+	{ CONFIG, "TS_LOGIN_SERVER" },
+	{ CONFIG, "TS_ADVERTISE_TAGS" },
+	{ CONFIG, "TS_ACCEPT_ROUTES" },
+	{ CONFIG, "TS_SHIELDS_UP" },
+	{ CONFIG, "TS_ADVERTISE_EXIT_NODE" },
+	{ CONFIG, "TS_EXIT_NODE" },
 };
 
 static const struct pair tokens[] = {

@@ -418,6 +418,7 @@ static int check_shared(const struct options *o, struct err *e)
 		{ "TS_SOCKS5_SERVER", o->socks5 },
 		{ "TS_OUTBOUND_HTTP_PROXY_LISTEN", o->http_proxy },
 		{ "TS_SERVE_CONFIG", o->serve_config },
+		{ "TS_EXPERIMENTAL_VERSIONED_CONFIG_DIR", o->config_dir },
 		{ "PORT", o->port != 0 },
 		{ "TS_EXTRA_ARGS", o->extra_args },
 		{ "TS_TAILSCALED_EXTRA_ARGS", o->daemon_args },
@@ -486,15 +487,20 @@ static void confine(struct process *s, struct confine *how)
 	const char *dirs[CONFINE_DIRS_MAX + 1], *kube = NULL;
 	char dir[PATH_MAX];
 	struct err e = { 0 };
+	size_t n = 0;
 
 	if (p && p->agent) /* works on the host's devices, rules and files */
 		*how = (struct confine){ .net_admin = true };
 	if (p) {
-		dirs[serve_config_dirs(p->serve, dirs, CONFINE_DIRS_MAX)] = NULL;
+		n = serve_config_dirs(p->serve, dirs, CONFINE_DIRS_MAX - 2);
+		if (o->config_dir)
+			dirs[n++] = o->config_dir;
+		if (o->config_dir && program_key_path(p))
+			dirs[n++] = landlock_dir_of(program_key_path(p), dir, sizeof dir);
 	} else {
-		dirs[0] = landlock_dir_of(o->nodes_file, dir, sizeof dir);
-		dirs[1] = NULL;
+		dirs[n++] = landlock_dir_of(o->nodes_file, dir, sizeof dir);
 	}
+	dirs[n] = NULL;
 	if (p ? program_in_pod(p) : options_kube_secret(o) != NULL)
 		kube = KUBE_ACCOUNT_DIR;
 	if (confine_apply(how, o, options_state_dir(o), kube, dirs, &e) < 0)

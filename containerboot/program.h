@@ -48,7 +48,10 @@ struct program {
 	struct agent *agent;               /* of the CNI plugin; NULL: not asked for */
 	struct agent_events *agent_events; /* NULL: no cluster, or no account in it */
 	struct file_watch *key_watch;
-	char *key_file; /* of TS_AUTHKEY=file:PATH, or NULL */
+	char *config_path; /* the configuration file in use, or NULL */
+	struct file_watch *config_watch;
+	char *config_key; /* its auth key, a secret; NULL: none */
+	bool config_is_locked;
 	char hostname[256];
 	struct loop_timer boot, netmap_save, state_retry, stop_limit, end_look, trim;
 	mono_t end_late; /* of TS_CNI_END_FILE */
@@ -93,10 +96,22 @@ void program_c2n(void *ctx); /* what control asks of this node */
 void program_view(void *ctx, struct localapi_view *v);
 void program_set_operator(struct program *p); /* of the local API, as preferences name him */
 int program_act(void *ctx, const struct localapi_answer *what, const char **words);
+/* Puts preferences into force and stores them; who: is said in the log to set them. */
+void program_set_prefs(struct program *p, const struct prefs *next, const char *who);
 /* key.c: the auth key; *key is the caller's to wipe and free, NULL: none. 0 or -errno with one
  * line. */
 MUST_USE int program_auth_key(struct program *p, char **key, struct err *e);
 void program_watch_key(struct program *p);
+const char *program_key_path(const struct program *p); /* of TS_AUTHKEY=file:PATH, or NULL */
+/* Tries the key at hand when the node does not run; what: is said in the log to have changed. */
+void program_try_key(struct program *p, const char *what);
+/* config.c: the configuration file of TS_EXPERIMENTAL_VERSIONED_CONFIG_DIR; nothing without one.
+ * open: chooses it, checks it, takes its auth key; prefs: what it says over the
+ * stored ones (NULL: a new node) */
+MUST_USE int program_config_open(struct program *p, struct err *e);
+MUST_USE int program_config_prefs(struct program *p, const struct prefs *stored,
+				  struct prefs *wanted, struct err *e);
+void program_config_free(struct program *p);
 /* dest.c: TS_EXPERIMENTAL_DEST_DNS_NAME. NULL: e says why */
 struct dest_name *dest_name_new(struct host *host, struct resolver *resolver, const char *name,
 				struct err *e);

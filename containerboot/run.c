@@ -160,7 +160,7 @@ static void cannot_login(struct program *p, const char *why)
 		program_pod_wants_key(p);
 	if (p->login_by_hand)
 		localapi_server_notify(p->api, LOCALAPI_N_ERROR, why);
-	else if (p->key_watch)
+	else if (p->key_watch || p->config_watch)
 		log_info("containerboot: %swaiting for another auth key in its file", p->label);
 	else
 		program_stop(p, EXIT_LOGIN);
@@ -384,7 +384,14 @@ static void log_difference(const struct prefs *stored, const struct prefs *wante
 	}
 }
 
-/* Who we are and what is wanted of us, out of state and environment. */
+static int wanted_prefs(struct program *p, const struct prefs *stored, struct prefs *wanted,
+			struct err *e)
+{
+	return p->config_path ? program_config_prefs(p, stored, wanted, e)
+			      : options_prefs(p->options, stored, wanted, e);
+}
+
+/* Who we are and what is wanted of us, out of state and environment or configuration file. */
 static int load_self(struct program *p, struct err *e)
 {
 	struct prefs *wanted = malloc(sizeof *wanted);
@@ -395,9 +402,9 @@ static int load_self(struct program *p, struct err *e)
 	state_node_fresh(&p->self, &os_rng, loop_wall());
 	r = state_load(p->store.state, &p->self, e);
 	if (r == -ENOENT) {
-		r = options_prefs(p->options, NULL, wanted, e);
+		r = wanted_prefs(p, NULL, wanted, e);
 	} else if (r == 0) {
-		r = options_prefs(p->options, &p->self.prefs, wanted, e);
+		r = wanted_prefs(p, &p->self.prefs, wanted, e);
 		if (r == 0)
 			log_difference(&p->self.prefs, wanted);
 		if (r == 0 && strcmp(p->self.prefs.control_url, wanted->control_url) != 0) {
@@ -722,8 +729,10 @@ int program_open(struct program *p, struct err *e)
 {
 	const struct options *o = p->options;
 	const char *dir = options_state_dir(o);
-	int r = program_in_pod(p) ? program_pod_open(p, e) : store_open(&p->store, dir, e);
+	int r = program_config_open(p, e);
 
+	if (r == 0)
+		r = program_in_pod(p) ? program_pod_open(p, e) : store_open(&p->store, dir, e);
 	if (r == 0 && store_is_memory(&p->store))
 		log_warn("containerboot: no TS_STATE_DIR: the state is in memory and the node is "
 			 "ephemeral");
@@ -784,6 +793,7 @@ void program_free(struct program *p)
 	dest_name_free(p->dest);
 	serve_config_free(p->serve);
 	file_watch_free(p->key_watch);
+	program_config_free(p);
 	if (p->host)
 		host_free(p->host);
 	loop_timer_fini(&p->boot);

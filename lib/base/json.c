@@ -16,6 +16,8 @@ struct json json_of(struct bytes text)
 
 static void fail(struct json *j)
 {
+	if (!j->failed)
+		j->bad = j->p;
 	j->failed = true;
 	j->p = j->end;
 }

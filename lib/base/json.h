@@ -50,6 +50,7 @@ struct json {
 	bool fresh;      /* just entered a container: no comma wanted */
 	bool is_null;    /* a null was entered as a container: its loop ends at once */
 	uint64_t is_arr; /* bit d - 1: the container at depth d is an array */
+	const char *bad; /* once it failed: about where; NULL before */
 };
 
 struct json json_of(struct bytes text);

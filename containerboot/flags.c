@@ -77,8 +77,8 @@ static const struct flag up_table[] = {
         { "advertise-connector",        FLAG_REFUSED_BOOL, 0, "app connectors are not supported" },
         { "webclient",                  FLAG_REFUSED_BOOL, 0, "there is no web interface" },
         { "ssh",                        FLAG_REFUSED_BOOL, 0, NO_SSH },
-        { "client-id",                  FLAG_REFUSED,      0, "make an auth key and give it as TS_AUTHKEY" },
-        { "client-secret",              FLAG_REFUSED,      0, "make an auth key and give it as TS_AUTHKEY" },
+        { "client-id",                  FLAG_REFUSED,      0, "TS_CLIENT_ID is the place for it" },
+        { "client-secret",              FLAG_REFUSED,      0, "TS_CLIENT_SECRET is the place for it" },
         { "id-token",                   FLAG_REFUSED,      0, "make an auth key and give it as TS_AUTHKEY" },
         { "audience",                   FLAG_REFUSED,      0, "make an auth key and give it as TS_AUTHKEY" },
 };

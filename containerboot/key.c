@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "containerboot/oauth_text.h"
 #include "containerboot/process.h"
 #include "containerboot/program.h"
 
@@ -14,13 +15,19 @@ static const char *file_of(const char *value)
 }
 
 /* The node's own comes before that of all nodes of the process. */
-static const char *auth_key(const struct program *p)
+const char *program_key_value(const struct program *p)
 {
 	const char *own = options_auth_key(p->options);
 
 	if (p->config_path)
 		return p->config_key;
 	return own ? own : options_auth_key(&p->process->options);
+}
+
+const char *program_client_secret(const struct program *p)
+{
+	return options_auth_key(p->options) || p->config_path ? NULL
+							      : p->process->options.client_secret;
 }
 
 /* of the state Secret, when nothing else names one */
@@ -39,32 +46,47 @@ static int secret_key(struct program *p, char **key, struct err *e)
 	return *key ? 0 : err_set(e, ENOMEM, "auth key");
 }
 
-int program_auth_key(struct program *p, char **key, struct err *e)
+int program_read_value(const char *name, const char *value, char **out, struct err *e)
 {
-	const char *value = auth_key(p), *path = file_of(value);
+	const char *path = file_of(value);
 	size_t len, start;
 	char *text;
 	int r;
 
-	*key = NULL;
-	if (!value)
-		return secret_key(p, key, e);
 	if (!path) {
-		*key = strdup(value);
-		return *key ? 0 : err_set(e, ENOMEM, "auth key");
+		*out = strdup(value);
+		return *out ? 0 : err_set(e, ENOMEM, "%s", name);
 	}
 	r = file_read(path, KEY_FILE_MAX, &text, &len, e);
 	if (r < 0)
-		return err_wrap(e, "TS_AUTHKEY");
+		return err_wrap(e, "%s", name);
 	while (len > 0 && strchr(" \t\r\n", text[len - 1]))
 		len--;
 	for (start = 0; start < len && strchr(" \t\r\n", text[start]);)
 		start++;
 	if (start == len)
-		r = err_say(e, EINVAL, "TS_AUTHKEY: %s is empty", path);
-	else if (!(*key = strndup(text + start, len - start)))
-		r = err_set(e, ENOMEM, "auth key");
+		r = err_say(e, EINVAL, "%s: %s is empty", name, path);
+	else if (!(*out = strndup(text + start, len - start)))
+		r = err_set(e, ENOMEM, "%s", name);
 	file_wipe(text, len);
+	return r;
+}
+
+int program_auth_key(struct program *p, char **key, struct err *e)
+{
+	const char *value = program_key_value(p);
+	int r;
+
+	*key = NULL;
+	if (program_client_secret(p))
+		return 0; /* makes one when it is needed */
+	if (!value)
+		return secret_key(p, key, e);
+	r = program_read_value("TS_AUTHKEY", value, key, e);
+	if (r == 0 && oauth_is_secret(*key)) {
+		file_wipe(*key, strlen(*key));
+		*key = NULL;
+	}
 	return r;
 }
 
@@ -84,6 +106,9 @@ void program_try_key(struct program *p, const char *what)
 	if (key && node_state(host_node(p->host)) != NODE_RUNNING) {
 		node_login(host_node(p->host), loop_now(p->loop), key);
 		host_kick(p->host);
+	} else if (!key && node_state(host_node(p->host)) != NODE_RUNNING) {
+		p->has_minted = false;
+		(void)program_mint(p);
 	}
 	if (key)
 		file_wipe(key, strlen(key));
@@ -96,7 +121,7 @@ static void changed(void *ctx)
 
 const char *program_key_path(const struct program *p)
 {
-	return file_of(auth_key(p));
+	return file_of(program_key_value(p));
 }
 
 void program_watch_key(struct program *p)

@@ -477,8 +477,18 @@ static int check_tokens(const struct scan *s)
 	int r = check_pairs(s, tokens, ARRAY_LEN(tokens));
 
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(need); i++)
-		if (raw_of(s, need[i]) && !raw_of(s, "TS_CLIENT_ID"))
-			r = err_say(s->e, EINVAL, "%s needs TS_CLIENT_ID", need[i]);
+		if (raw_of(s, need[i]))
+			r = err_say(s->e, EINVAL,
+				    raw_of(s, "TS_CLIENT_ID")
+					? "%s: workload identity is not supported; give the client "
+					  "a secret and set TS_CLIENT_SECRET, or TS_AUTHKEY"
+					: "%s needs TS_CLIENT_ID",
+				    need[i]);
+	if (r == 0 && raw_of(s, "TS_CLIENT_ID") && !raw_of(s, "TS_CLIENT_SECRET"))
+		r = err_say(
+		    s->e, EINVAL,
+		    "TS_CLIENT_ID alone asks for workload identity, which is not supported; "
+		    "set TS_CLIENT_SECRET too");
 	return r;
 }
 

@@ -48,7 +48,8 @@ struct program {
 	struct agent *agent;               /* of the CNI plugin; NULL: not asked for */
 	struct agent_events *agent_events; /* NULL: no cluster, or no account in it */
 	struct file_watch *key_watch;
-	char *config_path; /* the configuration file in use, or NULL */
+	struct oauth_mint *mint; /* under way */
+	char *config_path;       /* the configuration file in use, or NULL */
 	struct file_watch *config_watch;
 	char *config_key; /* its auth key, a secret; NULL: none */
 	bool config_is_locked;
@@ -60,6 +61,9 @@ struct program {
 	bool waits_logout, waits_gateway;    /* of a program that stops */
 	bool login_by_hand;                  /* asked for over the local API, and not done yet */
 	bool has_secret_key;                 /* the auth key is the Secret's */
+	bool has_client;                     /* a client secret logs in */
+	bool has_minted;        /* it gave a key (or is about to), and the node did not run since */
+	bool is_known, is_on;   /* of the node: kept from an earlier run; host_start was called */
 	bool netmap_is_unsaved; /* the last try failed: said once, until one works again */
 	int exit_code;
 };
@@ -73,6 +77,7 @@ struct program *program_new(struct process *process, const char *name,
  * one line; it needs program_free either way. */
 MUST_USE int program_open(struct program *p, struct err *e);
 void program_start(struct program *p); /* after program_open: packets go */
+void program_start_node(struct program *p);
 /* Begins the end: a logout if that is wanted, a mapped port given back. has_ended says when it is
  * done, a few seconds at most; asked again it ends at once. */
 void program_leave(struct program *p);
@@ -102,6 +107,16 @@ void program_set_prefs(struct program *p, const struct prefs *next, const char *
  * line. */
 MUST_USE int program_auth_key(struct program *p, char **key, struct err *e);
 void program_watch_key(struct program *p);
+/* VALUE, or what stands in the file of file:PATH; wiped and freed by the caller. */
+MUST_USE int program_read_value(const char *name, const char *value, char **out, struct err *e);
+/* TS_CLIENT_SECRET and TS_CLIENT_ID, or NULL; a node's own auth key comes before them. */
+const char *program_client_secret(const struct program *p);
+/* What stands where an auth key does, unresolved, or NULL. */
+const char *program_key_value(const struct program *p);
+/* mint.c: logging in with a client secret. check: after the preferences are known. mint: true: a
+ * key is on its way to the node */
+MUST_USE int program_mint_check(struct program *p, struct err *e);
+bool program_mint(struct program *p);
 const char *program_key_path(const struct program *p); /* of TS_AUTHKEY=file:PATH, or NULL */
 /* Tries the key at hand when the node does not run; what: is said in the log to have changed. */
 void program_try_key(struct program *p, const char *what);

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "containerboot/netmap_cache.h"
+#include "containerboot/oauth.h"
 #include "containerboot/owner.h"
 #include "containerboot/process.h"
 #include "containerboot/program.h"
@@ -155,6 +156,12 @@ static void trim(void *ctx)
  * local API, keeps the program. */
 static void cannot_login(struct program *p, const char *why)
 {
+	if (program_mint(p)) {
+		log_info("containerboot: %sthe node must log in anew: asking for an auth key with "
+			 "the client secret",
+			 p->label);
+		return;
+	}
 	log_error("containerboot: %s%s", p->label, why);
 	if (!p->login_by_hand)
 		program_pod_wants_key(p);
@@ -186,13 +193,15 @@ static void on_state(void *ctx, enum node_state state)
 		agent_state(p->agent, state);
 	localapi_server_notify(p->api, LOCALAPI_N_STATE, NULL);
 	if (state == NODE_RUNNING)
-		p->login_by_hand = false;
+		p->login_by_hand = p->has_minted = false;
 }
 
 static void on_auth_url(void *ctx, const char *url)
 {
 	struct program *p = ctx;
 
+	if (program_mint(p))
+		return;
 	log_info("containerboot: %sto log this node in, visit %s", p->label, url);
 	localapi_server_notify(p->api, LOCALAPI_N_URL, NULL);
 }
@@ -463,7 +472,7 @@ const struct control_hostinfo *program_hostinfo(const struct program *p, struct 
 	h->info = (struct control_hostinfo){ 0 };
 	memcpy(h->text, w->tags, sizeof h->text);
 	h->info.tags = h->tags;
-	h->info.n_tags = split_tags(h->text, h->tags);
+	h->info.n_tags = p->has_client ? 0 : split_tags(h->text, h->tags); /* its key has them */
 	h->info.routes = h->routes;
 	h->info.n_routes = split_routes(w->routes, h->routes);
 	h->info.hostname = *w->hostname ? w->hostname : p->hostname;
@@ -488,7 +497,7 @@ static void fill_node(struct program *p, struct node_conf *c, const char *key)
 		key_gen(&c->node, &os_rng);
 	} else {
 		c->node = p->self.node;
-		c->node_is_kept = !w->logged_out;
+		c->node_is_kept = p->is_known = !w->logged_out;
 	}
 	disco_key(p, &c->disco);
 	c->control_key = p->options->control_key;
@@ -738,6 +747,8 @@ int program_open(struct program *p, struct err *e)
 			 "ephemeral");
 	if (r == 0)
 		r = load_self(p, e);
+	if (r == 0)
+		r = program_mint_check(p, e);
 	if (r < 0)
 		return r;
 	gethostname(p->hostname, sizeof p->hostname - 1);
@@ -757,11 +768,18 @@ int program_open(struct program *p, struct err *e)
 	return r;
 }
 
+void program_start_node(struct program *p)
+{
+	p->is_on = true;
+	host_start(p->host);
+}
+
 void program_start(struct program *p)
 {
 	program_watch_key(p);
-	host_start(p->host);
 	p->has_started = true;
+	if (p->is_known || !program_mint(p))
+		program_start_node(p);
 }
 
 static void last_save(struct program *p)
@@ -792,6 +810,7 @@ void program_free(struct program *p)
 	egress_free(p->egress);
 	dest_name_free(p->dest);
 	serve_config_free(p->serve);
+	oauth_mint_cancel(p->mint);
 	file_watch_free(p->key_watch);
 	program_config_free(p);
 	if (p->host)

@@ -26,24 +26,49 @@ bool config_admits(const struct config *c, const char *pod_namespace)
 	return false;
 }
 
-static void read_ranges(struct json *j, struct config *c)
+struct prefixes {
+	struct ipprefix v[CONFIG_RANGES_MAX];
+	size_t n;
+};
+
+static void read_prefixes(struct json *j, struct prefixes *out)
 {
 	char text[IPPREFIX_TEXT];
 
-	c->n_ranges = 0;
+	out->n = 0;
 	json_arr(j);
 	while (json_elem(j)) {
+		struct ipprefix *p = &out->v[out->n];
+
 		json_str(j, text, sizeof text);
-		if (c->n_ranges == CONFIG_RANGES_MAX ||
-		    !ipprefix_parse(bytes_str(text), &c->ranges[c->n_ranges]) ||
-		    (c->ranges[c->n_ranges].bits == 0 ||
-		     (ip_is_v4(&c->ranges[c->n_ranges].ip) && c->ranges[c->n_ranges].bits == 96)))
+		if (out->n == CONFIG_RANGES_MAX || !ipprefix_parse(bytes_str(text), p) ||
+		    p->bits == 0 || (ip_is_v4(&p->ip) && p->bits == 96)) {
 			j->failed = true; /* a default route is no tailnet */
-		else
-			c->n_ranges++;
+			return;
+		}
+		out->n++;
 	}
-	if (c->n_ranges == 0)
+}
+
+static void read_ranges(struct json *j, struct config *c)
+{
+	struct prefixes p;
+
+	read_prefixes(j, &p);
+	if (p.n == 0)
 		j->failed = true;
+	memcpy(c->ranges, p.v, p.n * sizeof *p.v);
+	c->n_ranges = p.n;
+}
+
+/* Behind the ranges: the same rules, guards and routes are theirs. */
+static bool add_subnets(struct config *c, const struct prefixes *p)
+{
+	if (p->n > CONFIG_RANGES_MAX - c->n_ranges)
+		return false;
+	memcpy(c->ranges + c->n_ranges, p->v, p->n * sizeof *p->v);
+	c->n_ranges += p->n;
+	return true;
 }
 
 static void read_namespaces(struct json *j, struct config *c)
@@ -200,6 +225,7 @@ int config_parse(struct bytes text, struct config *out, struct fail *f)
 {
 	struct json j = json_of(text), whole = j;
 	struct bytes key, runtime = { 0 }, old_valid = { 0 };
+	struct prefixes subnets = { .n = 0 };
 
 	defaults(out);
 	json_skip(&whole); /* not JSON is one fault, a value that we cannot use another */
@@ -221,6 +247,8 @@ int config_parse(struct bytes text, struct config *out, struct fail *f)
 			out->valid = json_raw(&j);
 		else if (json_key_is(key, "cni.dev/attachments")) /* libcni's older name */
 			old_valid = json_raw(&j);
+		else if (json_key_is(key, "subnets"))
+			read_prefixes(&j, &subnets);
 		else if (!read_own(&j, key, out))
 			json_skip(&j);
 		if (j.failed)
@@ -230,6 +258,11 @@ int config_parse(struct bytes text, struct config *out, struct fail *f)
 	}
 	if (!json_done(&j))
 		return fail_set(f, FAIL_DECODE, "the network configuration cannot be read");
+	if (!add_subnets(out, &subnets))
+		return fail_set(f, FAIL_CONFIG,
+				"network configuration: more than %d of \"ranges\" and "
+				"\"subnets\" together",
+				CONFIG_RANGES_MAX);
 	if (out->valid.len == 0)
 		out->valid = old_valid;
 	if (bytes_eq_str(out->prev, "null"))

@@ -35,7 +35,7 @@ struct config {
 	char namespaces[CONFIG_NAMESPACES_MAX][64]; /* a trailing * matches the rest */
 	size_t n_namespaces;
 	bool fail_open, status_affects_node, pod_routes, result_routes;
-	struct ipprefix ranges[CONFIG_RANGES_MAX];
+	struct ipprefix ranges[CONFIG_RANGES_MAX]; /* "ranges", then "subnets" */
 	size_t n_ranges;
 	uint32_t table, priority;
 	uint8_t protocol;

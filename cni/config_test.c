@@ -99,6 +99,47 @@ TEST(a_configuration_cut_anywhere_is_refused)
 	}
 }
 
+TEST(subnets_are_guarded_behind_the_ranges_wherever_they_stand)
+{
+	static const char head[] = "{\"cniVersion\":\"1.0.0\",\"name\":\"n\",";
+	static const struct {
+		const char *members;
+		int n; /* ranges in all; -1: refused */
+		const char *last;
+	} v[] = {
+		{ "\"subnets\":[\"10.50.0.0/16\",\"fd00:50::/64\"]}", 4, "fd00:50::/64" },
+		{ "\"subnets\":[\"10.50.0.0/16\"],\"ranges\":[\"100.64.1.0/24\"]}", 2,
+		  "10.50.0.0/16" },
+		{ "\"subnets\":[]}", 2, "fd7a:115c:a1e0::/48" },
+		{ "\"subnets\":[\"0.0.0.0/0\"]}", -1, NULL },
+		{ "\"subnets\":[\"::/0\"]}", -1, NULL },
+		{ "\"subnets\":\"10.50.0.0/16\"}", -1, NULL },
+		{ "\"subnets\":[\"10.0.0.0/24\",\"10.0.1.0/24\",\"10.0.2.0/24\",\"10.0.3.0/24\","
+		  "\"10.0.4.0/24\",\"10.0.5.0/24\",\"10.0.6.0/24\"]}",
+		  -1, NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		static struct config c;
+		struct fail f = { 0 };
+		struct ipprefix last;
+		char text[512];
+		int r;
+
+		(void)snprintf(text, sizeof text, "%s%s", head, v[i].members);
+		r = config_parse(bytes_str(text), &c, &f);
+		if (v[i].n < 0) {
+			ck_assert_int_eq(r, -1);
+			ck_assert_int_eq(f.code, FAIL_CONFIG);
+			continue;
+		}
+		ck_assert_msg(r == 0, "%s", f.msg);
+		ck_assert_uint_eq(c.n_ranges, (size_t)v[i].n);
+		ck_assert(ipprefix_parse(bytes_str(v[i].last), &last));
+		ck_assert(ipprefix_eq(&c.ranges[c.n_ranges - 1], &last));
+	}
+}
+
 TEST(the_environment_names_all_that_is_missing)
 {
 	char *none[] = { (char[]){ "CNI_COMMAND=ADD" }, (char[]){ "CNI_NETNS=/n" }, NULL };

@@ -44,8 +44,9 @@ void program_set_prefs(struct program *p, const struct prefs *next, const char *
 	p->self.prefs = *next;
 	program_set_operator(p);
 	program_save(p);
-	if (node_set_prefs(node(p), program_hostinfo(p, &info), next->accept_routes,
-			   next->shields_up, prefs_exit_node(next)) < 0)
+	if (node_set_prefs(node(p), program_hostinfo(p, &info),
+			   next->accept_routes || options_subnets(p->options), next->shields_up,
+			   prefs_exit_node(next)) < 0)
 		log_warn("containerboot: out of memory, the change counts after a restart");
 	host_set_exit_lan(p->host, next->exit_node_allow_lan);
 	if (was != next->want_running)

@@ -1,6 +1,7 @@
 /* containerboot/agent.c - see agent.h */
 #include "containerboot/agent.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -13,6 +14,7 @@
 #include "containerboot/agent_dns.h"
 #include "containerboot/agent_events.h"
 #include "containerboot/agent_rules.h"
+#include "model/prefs.h"
 #include "os/file.h"
 #include "os/link.h"
 #include "os/listen.h"
@@ -51,6 +53,7 @@ struct agent {
 	size_t n_calls;
 	struct loop_timer sweep;
 	struct ip addr[2]; /* on the device; zero: none */
+	struct ipprefix subnets[AGENT_SUBNETS_MAX];
 	bool routed, lost;
 	struct agent_rules_counts last;
 	uint64_t requests[WORDS_VERDICTS], bad_requests, put, swept, gone, rx, rx_dropped, tx,
@@ -148,22 +151,66 @@ static int open_device(struct agent *a, struct err *e)
 	return masquerade_add(name, e);
 }
 
-static bool ranges(struct ipprefix out[static 2])
+int agent_subnets(const char *text, struct ipprefix out[static AGENT_SUBNETS_MAX], struct err *e)
 {
-	return ipprefix_parse(bytes_str("100.64.0.0/10"), &out[0]) &&
-	       ipprefix_parse(bytes_str("fd7a:115c:a1e0::/48"), &out[1]);
+	struct bytes left = bytes_str(text ? text : ""), one;
+	int n = 0;
+
+	while (prefs_list_next(&left, &one)) {
+		struct ipprefix p;
+
+		if (!ipprefix_parse(one, &p) || p.bits == 0 || (ip_is_v4(&p.ip) && p.bits == 96))
+			return err_say(
+			    e, EINVAL,
+			    "TS_CNI_SUBNETS: a default route is no subnet: it would take "
+			    "the machine's own networks");
+		if (n == AGENT_SUBNETS_MAX)
+			return err_say(e, EINVAL, "TS_CNI_SUBNETS: more than %d subnets",
+				       AGENT_SUBNETS_MAX);
+		out[n++] = p;
+	}
+	return n;
+}
+
+/* What pods may reach: the tailnet's two ranges, and the administrator's subnets. */
+static size_t destinations(const struct agent *a, struct ipprefix out[static 2 + AGENT_SUBNETS_MAX])
+{
+	if (!ipprefix_parse(bytes_str("100.64.0.0/10"), &out[0]) ||
+	    !ipprefix_parse(bytes_str("fd7a:115c:a1e0::/48"), &out[1]))
+		return 0;
+	memcpy(out + 2, a->subnets, a->conf.n_subnets * sizeof *out);
+	return 2 + a->conf.n_subnets;
+}
+
+/* Those of an earlier run with other settings. */
+static void drop_other_routes(struct agent *a)
+{
+	struct ipprefix want[2 + AGENT_SUBNETS_MAX], have[64];
+	const size_t n_want = destinations(a, want);
+	const int n = netlink_routes(&a->nl, TABLE, PROTOCOL, have, ARRAY_LEN(have));
+
+	for (int i = 0; i < n; i++) {
+		const struct netlink_route route = { .dst = have[i],
+						     .link = a->link,
+						     .table = TABLE };
+		bool keep = false;
+
+		for (size_t k = 0; k < n_want; k++)
+			keep |= ipprefix_eq(&have[i], &want[k]);
+		if (!keep && netlink_route_del(&a->nl, &route, PROTOCOL) < 0)
+			log_warn("cni: a route of an earlier run stays in table %d", TABLE);
+	}
 }
 
 static void set_routes(struct agent *a, bool want)
 {
-	struct ipprefix v[2];
+	struct ipprefix v[2 + AGENT_SUBNETS_MAX];
+	const size_t n = destinations(a, v);
 
-	if (!ranges(v))
-		return;
-	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+	for (size_t i = 0; i < n; i++) {
 		const struct netlink_route route = { .dst = v[i], .link = a->link, .table = TABLE };
 		/* without an address of the family nothing can leave: the guard answers */
-		const bool can = want && !ip_is_zero(&a->addr[i]);
+		const bool can = want && !ip_is_zero(&a->addr[!ip_is_v4(&v[i].ip)]);
 		const int r = can ? netlink_route_add(&a->nl, &route, PROTOCOL)
 				  : netlink_route_del(&a->nl, &route, PROTOCOL);
 
@@ -458,12 +505,16 @@ struct agent *agent_new(const struct agent_conf *conf, struct err *e)
 		err_set(e, ENOMEM, "start");
 		return NULL;
 	}
+	assert(conf->n_subnets <= AGENT_SUBNETS_MAX);
 	a->conf = *conf;
+	if (conf->n_subnets > 0)
+		memcpy(a->subnets, conf->subnets, conf->n_subnets * sizeof *conf->subnets);
 	a->nl.fd = -1;
 	loop_timer_init(conf->loop, &a->sweep, sweep, a);
 	if (make_directories(conf, e) == 0 && open_netlink(a, e) == 0 && open_dns(a, e) == 0 &&
 	    open_device(a, e) == 0 &&
 	    (a->listener = listen_unix(conf->loop, conf->socket, 0600, on_call, a, e))) {
+		drop_other_routes(a);
 		sweep(a);
 		return a;
 	}

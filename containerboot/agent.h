@@ -23,7 +23,9 @@ struct agent_conf {
 	struct loop *loop;
 	struct host *host;
 	const char *socket, *state_dir, *device;
-	const char *namespaces;      /* whose pods may; NULL: all */
+	const char *namespaces;         /* whose pods may; NULL: all */
+	const struct ipprefix *subnets; /* of peers' routes that pods may use; copied */
+	size_t n_subnets;
 	struct agent_events *events; /* NULL: nowhere to tell them; the caller's */
 };
 
@@ -34,6 +36,10 @@ void agent_free(struct agent *a); /* device, routes and rules stay; NULL is fine
  * device, files. Pods that run lose the tailnet and their guards. */
 void agent_remove(struct agent *a);
 
+/* TS_CNI_SUBNETS, comma-separated, NULL: none. The count, or -EINVAL and words. */
+enum { AGENT_SUBNETS_MAX = 6 }; /* and the two ranges: what the plugin has rules for */
+MUST_USE int agent_subnets(const char *text, struct ipprefix out[static AGENT_SUBNETS_MAX],
+			   struct err *e);
 /* Is a pod, namespace/name, of one of these? Comma-separated names, a trailing * matches the rest;
  * NULL: all. */
 bool agent_admits(const char *namespaces, const char *pod);

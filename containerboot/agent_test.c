@@ -24,6 +24,22 @@ TEST(namespaces_admit_whole_names_and_prefixes_with_a_star)
 	    "team-a*", "team-/a")); /* the star is of the namespace, not of the pod's name */
 }
 
+TEST(subnets_are_a_list_without_a_default_route)
+{
+	struct ipprefix v[AGENT_SUBNETS_MAX];
+	struct err e;
+
+	ck_assert_int_eq(agent_subnets(NULL, v, &e), 0);
+	ck_assert_int_eq(agent_subnets("10.50.0.0/16,fd00:50::/64", v, &e), 2);
+	ck_assert(ip_is_v4(&v[0].ip) && !ip_is_v4(&v[1].ip) && v[1].bits == 64);
+	ck_assert_int_eq(agent_subnets("10.50.0.0/16,0.0.0.0/0,::/0", v, &e), -EINVAL);
+	ck_assert_int_eq(
+	    agent_subnets("1.0.0.0/8,2.0.0.0/8,3.0.0.0/8,4.0.0.0/8,5.0.0.0/8,6.0.0.0/8,"
+			  "7.0.0.0/8",
+			  v, &e),
+	    -EINVAL);
+}
+
 /* --- rounds, in a network namespace of our own --- */
 
 static char dir[64];

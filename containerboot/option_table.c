@@ -93,6 +93,8 @@ const struct option option_table[] = {
             "Name of the device. It stays when the agent ends."),
         ROW("TS_CNI_NAMESPACES", NULL, OPTION_TEXT, OPTION_OURS, NULL, cni_namespaces,
             "Namespaces whose pods may have the tailnet, comma-separated, a trailing `*` matches the rest. Default: all that the plugin's settings admit."),
+        ROW("TS_CNI_SUBNETS", NULL, OPTION_ROUTES, OPTION_OURS, NULL, cni_subnets,
+            "Subnets behind subnet routers of the tailnet that pods may reach, comma-separated; the plugin's `subnets` are the same. Routes of peers count as far as they lie within. Default: none."),
         ROW("NODE_NAME", NULL, OPTION_TEXT, 0, NULL, node_name,
             "Name of the cluster's node, from the downward API: the agent tells Events of it when its pods lose the tailnet."),
         ROW("TS_CNI_REMOVE_ON_EXIT", NULL, OPTION_BOOL, OPTION_OURS, "false", cni_remove_on_exit,

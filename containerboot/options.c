@@ -669,6 +669,11 @@ const char *options_auth_key(const struct options *o)
 	return o->auth_key ? o->auth_key : o->up.auth_key;
 }
 
+bool options_subnets(const struct options *o)
+{
+	return o->cni_socket && o->cni_subnets && *o->cni_subnets;
+}
+
 const char *options_target(const struct options *o)
 {
 	return o->target_ip ? o->target_ip : o->target_fqdn;

@@ -64,7 +64,8 @@ struct options {
 	int accept_dns; /* -1: not set, which means no */
 
 	/* node agent of the CNI plugin */
-	char *cni_socket, *cni_state_dir, *cni_device, *cni_namespaces, *cni_end_file, *node_name;
+	char *cni_socket, *cni_state_dir, *cni_device, *cni_namespaces, *cni_subnets, *cni_end_file,
+	    *node_name;
 
 	/* state, daemon, plumbing */
 	char *state_dir, *nodes_file, *kube_secret, *socket, *daemon_args, *debug_addr, *config_dir,
@@ -151,6 +152,8 @@ const char *options_auth_key(const struct options *o);
 const char *options_target(const struct options *o);
 /* Directory that the state is to be in; NULL: memory. */
 const char *options_state_dir(const struct options *o);
+/* A node agent whose pods may use subnet routes. */
+bool options_subnets(const struct options *o);
 /* Name of the Secret that the state is to be in, or NULL. */
 const char *options_kube_secret(const struct options *o);
 /* is_outside: false for a listener "127.0.0.1:..." */

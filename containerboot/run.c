@@ -483,6 +483,22 @@ const struct control_hostinfo *program_hostinfo(const struct program *p, struct 
 	return &h->info;
 }
 
+/* Of an agent: routes of peers within the administrator's subnets, whatever the preferences say.
+ * What is wrong with them is told when the agent is made. */
+static void fill_subnets(const struct program *p, struct node_conf *c,
+			 struct ipprefix v[static AGENT_SUBNETS_MAX])
+{
+	struct err e;
+	const int n =
+	    options_subnets(p->options) ? agent_subnets(p->options->cni_subnets, v, &e) : 0;
+
+	if (n <= 0)
+		return;
+	c->accept_routes = true;
+	c->accept_within = v;
+	c->n_accept_within = (size_t)n;
+}
+
 static void fill_node(struct program *p, struct node_conf *c, const char *key)
 {
 	static const struct key_priv none;
@@ -546,6 +562,7 @@ static int make_host(struct program *p, struct err *e)
 				  .resolver = p->resolver,
 				  .ops = &host_events,
 				  .ctx = p };
+	struct ipprefix subnets[AGENT_SUBNETS_MAX];
 	struct program_hostinfo info;
 	char *key = NULL;
 	bool is_kept;
@@ -554,6 +571,7 @@ static int make_host(struct program *p, struct err *e)
 	if (r < 0)
 		return r;
 	fill_node(p, &conf.node, key);
+	fill_subnets(p, &conf.node, subnets);
 	conf.node.hostinfo = *program_hostinfo(p, &info);
 	conf.port = (uint16_t)(p->options->daemon.port >= 0 ? p->options->daemon.port
 							    : (int)p->options->port);
@@ -642,12 +660,15 @@ static struct agent_events *open_agent_events(const struct program *p)
 static int open_agent(struct program *p, struct err *e)
 {
 	const struct options *o = p->options;
+	struct ipprefix subnets[AGENT_SUBNETS_MAX];
 	struct agent_conf conf = { .loop = p->loop,
 				   .host = p->host,
+				   .subnets = subnets,
 				   .socket = o->cni_socket,
 				   .state_dir = o->cni_state_dir,
 				   .device = o->cni_device,
 				   .namespaces = o->cni_namespaces };
+	int n;
 
 	if (!o->cni_socket)
 		return 0;
@@ -656,6 +677,10 @@ static int open_agent(struct program *p, struct err *e)
 			       "TS_CNI_AGENT_SOCKET excludes TS_SOCKS5_SERVER, "
 			       "TS_OUTBOUND_HTTP_PROXY_LISTEN and TS_TAILNET_TARGET_*: the node's "
 			       "packets go to a device");
+	n = agent_subnets(o->cni_subnets, subnets, e);
+	if (n < 0)
+		return n;
+	conf.n_subnets = (size_t)n;
 	conf.events = p->agent_events = open_agent_events(p);
 	p->agent = agent_new(&conf, e);
 	return p->agent ? 0 : err_wrap(e, "TS_CNI_AGENT_SOCKET");

@@ -1,7 +1,8 @@
 #!/bin/bash
 # A node agent on Headscale and pods on its host: an opted-in pod fetches a page from a stock tailscaled by IPv4 and IPv6, another
 # pod is refused at once; the agent dies and pods are refused at once, it comes back and a stream with a checksum goes on; a pod
-# that started while it was away gets the tailnet; nothing of a pod's remains. The CNI caller is played by hand.
+# that started while it was away gets the tailnet; nothing of a pod's remains. Of two routes of a subnet router the pods have the
+# one that the administrator named. The CNI caller is played by hand.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/core.sh"
 PATIENCE=${PATIENCE:-4}
@@ -26,14 +27,14 @@ pod() {
 	ip -n "$ns" route add 10.66.255.254 dev eth0; ip -n "$ns" route add default via 10.66.255.254 dev eth0
 	ip -n "$ns" -6 route add default via fe80::1 dev eth0
 	cat > "$T/pod$n.json" <<-END
-	{"cniVersion":"1.1.0","name":"lab","type":"tailpod-cni","namespaces":["apps"],"socket":"$T/cni.sock","stateDir":"$T/cni","failOpen":${OPEN:-false},"statusAffectsNode":true,
+	{"cniVersion":"1.1.0","name":"lab","subnets":["10.50.0.0/16"],"type":"tailpod-cni","namespaces":["apps"],"socket":"$T/cni.sock","stateDir":"$T/cni","failOpen":${OPEN:-false},"statusAffectsNode":true,
 	 "runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"x":"y","tailscale.com/cni":"${2:-}"}},
 	 "prevResult":{"cniVersion":"1.1.0","interfaces":[{"name":"cable$n"},{"name":"eth0","sandbox":"/run/netns/$ns"}],
 	  "ips":[{"interface":1,"address":"10.66.0.$n/32","gateway":"10.66.255.254"},{"interface":1,"address":"fd00:66::$hex/128"}]}}
 	END
 }
 cni() { in_ns a env CNI_COMMAND=$1 CNI_CONTAINERID=c$2 CNI_NETNS=/run/netns/tp$ID-pod$2 CNI_IFNAME=eth0 CNI_PATH=/ CNI_ARGS="K8S_POD_NAMESPACE=${POD_NS:-apps};K8S_POD_NAME=web$2" "$BIN/tailpod-cni" < "$T/pod$2.json"; }
-agent() { containerboot a "${1:-}" "${@:2}" TS_SOCKS5_SERVER= TS_OUTBOUND_HTTP_PROXY_LISTEN= TS_CNI_AGENT_SOCKET="$T/cni.sock" TS_CNI_STATE_DIR="$T/cni"; }
+agent() { containerboot a "${1:-}" "${@:2}" TS_SOCKS5_SERVER= TS_OUTBOUND_HTTP_PROXY_LISTEN= TS_CNI_AGENT_SOCKET="$T/cni.sock" TS_CNI_STATE_DIR="$T/cni" TS_CNI_SUBNETS="${SUBNETS-10.50.0.0/16}"; }
 from_pod() { local n=$1; shift; in_ns "pod$n" curl -sS --max-time "${LIMIT:-20}" "$@"; }
 refused() { # by the guard: curl cannot connect (7); a leak or a loss would end by time-out (28)
 	local s rc=0
@@ -71,6 +72,29 @@ say "by name"
 refused 3 "http://$ip_b:8000/"; refused 3 "http://[$ip6_b]:8000/"
 [ "$(from_pod 2 "http://$ip_b:8000/big" | sha256sum)" = "$sum" ] || die "a download is damaged"
 say "64 MiB into the pod"
+
+# what lies behind a subnet router: b's 10.50.1.0/24 and 10.51.0.0/24 are approved; within 10.50.0.0/16, which the administrator named,
+# opted-in pods reach it, others are refused; the other route leads nowhere, not even for the machine
+for ip in 10.50.1.1 10.51.0.1; do
+	in_ns b ip addr add $ip/32 dev lo
+	start b "web-$ip" python3 -m http.server --bind $ip --directory "$T/b.www" 8001
+	until_ok 60 in_ns b curl -sf http://$ip:8001/
+done
+ts b set --advertise-routes=10.50.1.0/24,10.51.0.0/24
+id_b=$(hs_cli nodes list -o json | jq -r '.[] | select(.name == "b") | .id')
+asked() { hs_cli nodes list-routes -o json | jq -e --argjson i "$id_b" 'any(.[]; .id == $i and (.available_routes | length) == 2)'; }
+until_ok 30 asked
+hs_cli nodes approve-routes -i "$id_b" -r 10.50.1.0/24,10.51.0.0/24 > /dev/null
+until_ok 40 eval 'from_pod 2 http://10.50.1.1:8001/ | grep -q "hello from b"'
+refused 3 http://10.50.1.1:8001/
+ip -n "tp$ID-pod2" route | grep 10.50.0.0/16 | grep -q "mtu lock 1280" || die "no route to the subnet in the pod: $(ip -n "tp$ID-pod2" route)"
+in_ns a ip route show table 5252 | grep -q '^10.50.0.0/16 dev tailpod0' || die "no route of the subnet: $(in_ns a ip route show table 5252)"
+[ -z "$(in_ns a ip route show table 5252 | grep '^10.51')" ] || die "a route that nobody named"
+in_ns a ip route add 10.51.0.1/32 dev tailpod0 # the machine's own mistake: the node still sends nothing there
+rc=0; in_ns a curl -s --max-time 5 -o /dev/null http://10.51.0.1:8001/ || rc=$?
+[ $rc != 0 ] || die "a route of a peer is taken that the administrator did not name"
+in_ns a ip route del 10.51.0.1/32
+say "a subnet that the administrator named, and no other"
 
 # logged in but not on the tailnet: the node says so, pods are refused, and new ones wait
 ts a down > /dev/null
@@ -121,8 +145,9 @@ cni ADD 6 > "$T/out" 2> "$T/err" || die "failOpen: $(cat "$T/out")"
 refused 6 "http://$ip_b:8000/"
 cni ADD 5 > "$T/out" 2> "$T/err" && die "ADD of an asking pod without an agent"
 [ "$(jq .code "$T/out")" = 11 ] || die "not 11: $(cat "$T/out")"
-agent
+SUBNETS= agent
 until_state 30
+[ -z "$(in_ns a ip route show table 5252 | grep '^10.50')" ] || die "a subnet that is named no more stays routed"
 say "the agent is back"
 rc=0; wait "$stream" || rc=$?
 [ $rc = 0 ] && [ "$(sha256sum < "$T/stream.got")" = "$sum" ] || die "the stream broke: curl $rc, $(cat "$T/stream.log")"

@@ -114,6 +114,16 @@ bool ipprefix_has(const struct ipprefix *p, const struct ip *a)
 	return rest == 0 || ((p->ip.b[whole] ^ a->b[whole]) >> (8 - rest)) == 0;
 }
 
+bool ipprefix_common(const struct ipprefix *a, const struct ipprefix *b, struct ipprefix *out)
+{
+	const struct ipprefix *wide = a->bits < b->bits ? a : b, *narrow = wide == a ? b : a;
+
+	if (ip_is_v4(&a->ip) != ip_is_v4(&b->ip) || !ipprefix_has(wide, &narrow->ip))
+		return false;
+	*out = *narrow;
+	return true;
+}
+
 bool ipprefix_eq(const struct ipprefix *a, const struct ipprefix *b)
 {
 	return a->bits == b->bits && ip_eq(&a->ip, &b->ip);

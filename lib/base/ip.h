@@ -94,6 +94,8 @@ bool ip_is_tailnet(
 bool ip_is_unspecified(const struct ip *a); /* 0.0.0.0 or :: */
 
 bool ipprefix_has(const struct ipprefix *p, const struct ip *a);
+/* What lies in both: the narrower of two prefixes of one family. False: nothing does. */
+bool ipprefix_common(const struct ipprefix *a, const struct ipprefix *b, struct ipprefix *out);
 bool ipprefix_eq(const struct ipprefix *a, const struct ipprefix *b);
 struct ipprefix ipprefix_of(const struct ip *a, uint8_t bits); /* masks host bits */
 static inline bool ipprefix_is_single(const struct ipprefix *p)

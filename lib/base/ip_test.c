@@ -199,6 +199,34 @@ TEST(ipprefix_has_compares_exactly_its_bits_and_keeps_families_apart)
 	}
 }
 
+TEST(ipprefix_common_is_the_narrower_of_one_family)
+{
+	static const struct {
+		const char *a, *b, *want; /* NULL: nothing in common */
+	} v[] = {
+		{ "10.0.0.0/8", "10.50.0.0/16", "10.50.0.0/16" },
+		{ "10.50.0.0/16", "10.50.0.0/16", "10.50.0.0/16" },
+		{ "10.50.1.0/24", "10.50.0.0/16", "10.50.1.0/24" },
+		{ "10.51.0.0/16", "10.50.0.0/16", NULL },
+		{ "fd00::/8", "fd00:50::/64", "fd00:50::/64" },
+		{ "::/0", "10.50.0.0/16", NULL },
+		{ "fd00::/8", "10.50.0.0/16", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(v); i++)
+		for (int swap = 0; swap < 2; swap++) {
+			struct ipprefix a, b, want, got;
+
+			ck_assert(ipprefix_parse(bytes_str(swap ? v[i].b : v[i].a), &a));
+			ck_assert(ipprefix_parse(bytes_str(swap ? v[i].a : v[i].b), &b));
+			ck_assert_int_eq(ipprefix_common(&a, &b, &got), v[i].want != NULL);
+			if (!v[i].want)
+				continue;
+			ck_assert(ipprefix_parse(bytes_str(v[i].want), &want));
+			ck_assert(ipprefix_eq(&got, &want));
+		}
+}
+
 TEST(iprange_takes_ranges_prefixes_and_single_addresses)
 {
 	struct iprange r;

@@ -99,6 +99,16 @@ struct node *node_new(const struct node_conf *conf, struct err *e)
 	key_public(&n->pub, n->key);
 	key_public(&n->disco_pub, &conf->disco);
 	n->accept_routes = conf->accept_routes;
+	if (conf->n_accept_within > 0) {
+		n->within = calloc(conf->n_accept_within, sizeof *n->within);
+		if (!n->within) {
+			err_set(e, ENOMEM, "start node");
+			node_free(n);
+			return NULL;
+		}
+		memcpy(n->within, conf->accept_within, conf->n_accept_within * sizeof *n->within);
+		n->n_within = conf->n_accept_within;
+	}
 	snprintf(n->exit_node, sizeof n->exit_node, "%s", conf->exit_node ? conf->exit_node : "");
 	n->derp_only = conf->derp_only;
 	n->derp_http = conf->derp_http;
@@ -134,6 +144,7 @@ void node_free(struct node *n)
 	burst_fini(&n->in);
 	node_inner_free(n->inner);
 	free(n->routes);
+	free(n->within);
 	secret_free(n->key);
 	secret_wipe(n, sizeof *n);
 	free(n);

@@ -44,7 +44,11 @@ struct node_conf {
 	const char *auth_key;       /* NULL: none; copied into locked memory by control */
 	struct control_hostinfo hostinfo;
 	bool ephemeral;
-	bool accept_routes;    /* use subnet routes of peers */
+	bool accept_routes; /* use subnet routes of peers */
+	/* of those only what lies in these; n_accept_within 0: all. Copied, no defaults among them
+	 */
+	const struct ipprefix *accept_within;
+	size_t n_accept_within;
 	const char *exit_node; /* as node_set_prefs has it */
 	bool shields_up;
 	bool derp_only;   /* never UDP */

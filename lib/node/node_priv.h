@@ -16,7 +16,7 @@ enum {
 	NODE_INNER_MAX =
 	    512, /* accepted packets that wait for the host in one turn: 1 MiB, raw_packets only */
 	NODE_QUEUE_MAX = 64, /* effects that wait for node_next; a full queue drops the oldest pong
-				*/
+			      */
 	NODE_HOST_MAX = 256,
 	NODE_GREETS_MAX = 64, /* peers whose first handshake is being helped */
 	NODE_PINGS_MAX = 32,  /* TSMP and ICMP pings under way */
@@ -72,6 +72,8 @@ struct node {
 	struct key_priv *key; /* of the node; secret_new */
 	struct key_pub pub, disco_pub;
 	bool accept_routes, derp_only, derp_http;
+	struct ipprefix *within; /* subnet routes lie in one of these; NULL: anywhere */
+	size_t n_within;
 
 	struct control *control;
 	struct netmap *netmap;

@@ -43,19 +43,31 @@ bool node_is_exit(const struct node *n, const struct netmap_node *p)
 	return named == p;
 }
 
-/* May packets to this prefix go to the peer? Own addresses always; routes only when we accept them;
- * a default route only of the exit node. */
-static bool wants_route(const struct node *n, const struct netmap_node *p, bool exit,
-			const struct ipprefix *r)
+static bool is_address(const struct netmap_node *p, const struct ipprefix *r)
 {
-	if (is_default(r))
-		return exit;
-	if (n->accept_routes)
-		return true;
 	for (size_t i = 0; i < p->n_addresses; i++)
 		if (ipprefix_eq(&p->addresses[i], r))
 			return true;
 	return false;
+}
+
+/* Which packets to this prefix may go to the peer? Own addresses always; routes only when we accept
+ * them, and what of them lies where we do; a default route only of the exit node. How many of max
+ * are put into out. */
+static size_t wanted(const struct node *n, const struct netmap_node *p, bool exit,
+		     const struct ipprefix *r, struct ipprefix *out, size_t max)
+{
+	size_t count = 0;
+
+	if (max > 0 &&
+	    (is_default(r) ? exit : is_address(p, r) || (n->accept_routes && !n->within))) {
+		*out = *r;
+		return 1;
+	}
+	for (size_t i = 0; !is_default(r) && n->accept_routes && i < n->n_within && count < max;
+	     i++)
+		count += ipprefix_common(r, &n->within[i], &out[count]);
+	return count;
 }
 
 static void allow(struct node *n, const struct netmap_node *p)
@@ -65,12 +77,13 @@ static void allow(struct node *n, const struct netmap_node *p)
 	size_t count = 0;
 
 	if ((n->accept_routes || exit) && !p->unsigned_peerapi_only && p->n_allowed > 0) {
-		v = calloc(p->n_allowed, sizeof *v);
+		const size_t most = MIN_OF((size_t)ALLOWED_MAX, p->n_allowed * (n->n_within + 1));
+
+		v = calloc(most, sizeof *v);
 		if (!v)
 			return;
-		for (size_t i = 0; i < p->n_allowed && count < ALLOWED_MAX; i++)
-			if (wants_route(n, p, exit, &p->allowed[i]))
-				v[count++] = p->allowed[i];
+		for (size_t i = 0; i < p->n_allowed; i++)
+			count += wanted(n, p, exit, &p->allowed[i], v + count, most - count);
 		if (wg_peer_allow(n->wg, p->peer, v, count) != 0)
 			log_warn("node: out of memory for the routes of %s", p->name);
 		free(v);

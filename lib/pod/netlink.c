@@ -535,6 +535,8 @@ int netlink_route_del(struct netlink *nl, const struct netlink_route *r, uint8_t
 
 struct route_search {
 	const struct netlink_route *want; /* NULL: the default route */
+	struct ipprefix *list;            /* or all destinations, NULL: not asked */
+	size_t n, max;
 	uint8_t protocol;
 	uint32_t table;
 	bool found;
@@ -585,7 +587,16 @@ static void route_found(void *ctx, uint16_t type, struct rd body)
 	each_attr(body, route_attr, &x);
 	if (x.table != s->table || x.link == 0)
 		return;
-	if (s->want) {
+	if (s->list) {
+		const uint8_t base = h.rtm_family == AF_INET ? 96 : 0;
+
+		if (h.rtm_protocol == s->protocol && s->n < s->max && h.rtm_dst_len <= 128 - base) {
+			/* without the attribute it is the default route */
+			if (ip_is_zero(&x.dst) && base)
+				x.dst = ip_v4(0, 0, 0, 0);
+			s->list[s->n++] = ipprefix_of(&x.dst, (uint8_t)(base + h.rtm_dst_len));
+		}
+	} else if (s->want) {
 		s->found |= h.rtm_protocol == s->protocol && ip_eq(&x.dst, &s->want->dst.ip) &&
 			    h.rtm_dst_len == family_bits(&s->want->dst) &&
 			    (int)x.link == s->want->link && ip_eq(&x.gw, &s->want->gw);
@@ -615,6 +626,17 @@ int netlink_route_has(struct netlink *nl, const struct netlink_route *r, uint8_t
 	const int ret = search(nl, !ip_is_v4(&r->dst.ip), &s);
 
 	return ret < 0 ? ret : s.found;
+}
+
+int netlink_routes(struct netlink *nl, uint32_t table, uint8_t protocol, struct ipprefix *v,
+		   size_t max)
+{
+	struct route_search s = { .list = v, .max = max, .protocol = protocol, .table = table };
+	int r = search(nl, false, &s);
+
+	if (r == 0)
+		r = search(nl, true, &s);
+	return r < 0 ? r : (int)s.n;
 }
 
 int netlink_default(struct netlink *nl, bool v6, struct netlink_route *out)

@@ -56,6 +56,10 @@ MUST_USE int netlink_route_add(struct netlink *nl, const struct netlink_route *r
 MUST_USE int netlink_route_del(struct netlink *nl, const struct netlink_route *r, uint8_t protocol);
 /* Is there a route of this protocol to exactly this destination? 1, 0, -errno */
 MUST_USE int netlink_route_has(struct netlink *nl, const struct netlink_route *r, uint8_t protocol);
+/* Destinations of the routes of this protocol in a table, of both families, at most max. The count
+ * or -errno. */
+MUST_USE int netlink_routes(struct netlink *nl, uint32_t table, uint8_t protocol,
+			    struct ipprefix *v, size_t max);
 /* The default route of a family: link and gateway into out. -ENOENT: there is none. */
 MUST_USE int netlink_default(struct netlink *nl, bool v6, struct netlink_route *out);
 

@@ -63,6 +63,39 @@ TEST(rules_are_listed_as_they_were_made_and_only_those_of_our_protocol)
 	netlink_close(&nl);
 }
 
+TEST(routes_of_a_table_are_listed_by_protocol_in_both_families)
+{
+	static const char *const dst[] = { "10.50.0.0/16", "100.64.0.0/10", "fd00:50::/64" };
+	struct netlink_route route = { .table = 5252 };
+	struct ipprefix v[4];
+	struct netlink_link lo;
+	struct netlink nl;
+
+	if (!own_namespace())
+		SKIP("needs root for a network namespace");
+	ck_assert_int_eq(netlink_open(&nl), 0);
+	ck_assert_int_eq(netlink_link(&nl, "lo", &lo), 0);
+	ck_assert_int_eq(netlink_link_up(&nl, lo.index, 1500), 0);
+	ck_assert_int_eq(netlink_routes(&nl, 5252, 116, v, 4), 0);
+	route.link = lo.index;
+	for (size_t i = 0; i < ARRAY_LEN(dst); i++) {
+		route.dst = prefix(dst[i]);
+		ck_assert_int_eq(netlink_route_add(&nl, &route, 116), 0);
+	}
+	route.dst = prefix("10.60.0.0/16");
+	ck_assert_int_eq(netlink_route_add(&nl, &route, 117), 0);
+	route.table = 5253;
+	ck_assert_int_eq(netlink_route_add(&nl, &route, 116), 0);
+	ck_assert_int_eq(netlink_routes(&nl, 5252, 116, v, 4), 3);
+	for (size_t i = 0; i < ARRAY_LEN(dst); i++) {
+		const struct ipprefix want = prefix(dst[i]);
+
+		ck_assert(ipprefix_eq(&v[i], &want));
+	}
+	ck_assert_int_eq(netlink_routes(&nl, 5252, 116, v, 2), 2);
+	netlink_close(&nl);
+}
+
 TEST(a_device_is_deleted_by_its_name_and_one_that_is_gone_is_no_fault)
 {
 	struct netlink_link link;

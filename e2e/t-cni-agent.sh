@@ -21,16 +21,20 @@ pod() {
 	ip -n "tp$ID-a" link add "cable$n" type veth peer name eth0 netns "$ns"
 	ip -n "tp$ID-a" link set "cable$n" up; ip -n "$ns" link set lo up
 	ip netns exec "$ns" sysctl -qw net.ipv6.conf.eth0.accept_dad=0; ip -n "$ns" link set eth0 up
-	ip -n "tp$ID-a" addr add 10.66.255.254/32 dev "cable$n"; ip -n "tp$ID-a" -6 addr add fe80::1/64 dev "cable$n" nodad
-	ip -n "tp$ID-a" route add "10.66.0.$n/32" dev "cable$n"; ip -n "tp$ID-a" -6 route add "fd00:66::$hex/128" dev "cable$n"
-	ip -n "$ns" addr add "10.66.0.$n/32" dev eth0; ip -n "$ns" -6 addr add "fd00:66::$hex/128" dev eth0 nodad
-	ip -n "$ns" route add 10.66.255.254 dev eth0; ip -n "$ns" route add default via 10.66.255.254 dev eth0
+	if [ -z "${ONLY6:-}" ]; then
+		ip -n "tp$ID-a" addr add 10.66.255.254/32 dev "cable$n"; ip -n "tp$ID-a" route add "10.66.0.$n/32" dev "cable$n"
+		ip -n "$ns" addr add "10.66.0.$n/32" dev eth0
+		ip -n "$ns" route add 10.66.255.254 dev eth0; ip -n "$ns" route add default via 10.66.255.254 dev eth0
+	fi
+	ip -n "tp$ID-a" -6 addr add fe80::1/64 dev "cable$n" nodad
+	ip -n "tp$ID-a" -6 route add "fd00:66::$hex/128" dev "cable$n"
+	ip -n "$ns" -6 addr add "fd00:66::$hex/128" dev eth0 nodad
 	ip -n "$ns" -6 route add default via fe80::1 dev eth0
 	cat > "$T/pod$n.json" <<-END
 	{"cniVersion":"1.1.0","name":"lab","subnets":["10.50.0.0/16"],"type":"tailpod-cni","namespaces":["apps"],"socket":"$T/cni.sock","stateDir":"$T/cni","failOpen":${OPEN:-false},"statusAffectsNode":true,
 	 "runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"x":"y","tailscale.com/cni":"${2:-}"}},
 	 "prevResult":{"cniVersion":"1.1.0","interfaces":[{"name":"cable$n"},{"name":"eth0","sandbox":"/run/netns/$ns"}],
-	  "ips":[{"interface":1,"address":"10.66.0.$n/32","gateway":"10.66.255.254"},{"interface":1,"address":"fd00:66::$hex/128"}]}}
+	  "ips":[$([ -n "${ONLY6:-}" ] || echo "{\"interface\":1,\"address\":\"10.66.0.$n/32\",\"gateway\":\"10.66.255.254\"},"){"interface":1,"address":"fd00:66::$hex/128"}]}}
 	END
 }
 cni() { in_ns a env CNI_COMMAND=$1 CNI_CONTAINERID=c$2 CNI_NETNS=/run/netns/tp$ID-pod$2 CNI_IFNAME=eth0 CNI_PATH=/ CNI_ARGS="K8S_POD_NAMESPACE=${POD_NS:-apps};K8S_POD_NAME=web$2" "$BIN/tailpod-cni" < "$T/pod$2.json"; }
@@ -60,6 +64,13 @@ until_ok 40 eval 'from_pod 2 "http://$ip_b:8000/" | grep -q "hello from b"'
 say "IPv4"
 until_ok 40 eval 'from_pod 2 "http://[$ip6_b]:8000/" | grep -q "hello from b"'
 say "IPv6"
+# a pod of IPv6 alone has the tailnet's IPv6 and nothing of the other family
+ONLY6=yes pod 7 true
+cni ADD 7 > "$T/out" || die "ADD: $(cat "$T/out")"
+until_ok 40 eval 'from_pod 7 "http://[$ip6_b]:8000/" | grep -q "hello from b"'
+[ -z "$(in_ns a ip rule | grep 'from 10.66.0.7')$(ip -n "tp$ID-pod7" -4 route)" ] || die "something of IPv4 for a pod of IPv6"
+cni DEL 7 > "$T/out" || die "DEL: $(cat "$T/out")"
+say "a pod of IPv6 alone"
 # by name: the pod's resolver is the agent's, over UDP and TCP; a pod that did not ask has none
 for n in 2 3; do
 	mkdir -p "/etc/netns/tp$ID-pod$n"; printf 'nameserver 100.100.100.100\noptions timeout:2 attempts:2\n' > "/etc/netns/tp$ID-pod$n/resolv.conf"

@@ -7,7 +7,8 @@
 # A node is a set of namespaces (mount, pid, uts, ipc, net) under one process: what it does to routes, rules, mounts and cgroups
 # goes away with that. /etc, /opt and /var/lib are the machine's with a layer of the node's own on top; /run is its own.
 #
-#   cluster                  starts all of it, waits until both nodes are Ready
+#   cluster                  starts all of it, waits until both nodes are Ready; with FAMILIES=46 nodes, pods and Services have
+#                            addresses of both families (fd00:244:0:N::/64, fd00:96::/112 beside those of IPv4)
 #   node N COMMAND...        runs a command inside node N
 #   load NAME:TAG...         images of ours, tailpod or tailpod-cluster, or busybox with curl, out of files, into both nodes' containerd;
 #                            in a cluster of somebody else's by the command $LOAD, which gets an archive
@@ -18,6 +19,7 @@
 
 CG=/sys/fs/cgroup
 NODES="1 2"
+FAMILIES=${FAMILIES:-4}
 [ -z "${HERE:-}" ] || NODES= # a cluster of somebody else's
 trap 'RC=$?; set +e; trap - ERR; [ $RC = 0 ] || [ $RC = 77 ] || cluster_words; cluster_stop; (exit $RC); cleanup' EXIT
 
@@ -55,8 +57,12 @@ cgroup_drop() { # ended processes leave their directories empty
 # --- a node ---
 
 node_files() { # N
-	local d=$T/node$1 ip
-	eval "ip=\$IP_node$1"
+	local d=$T/node$1 ip node_ip pods6= route6= cidr=10.244.0.0/16
+	eval "ip=\$IP_node$1 node_ip=\$IP_node$1"
+	if [ "$FAMILIES" = 46 ]; then
+		eval "node_ip=$ip,\$IP6_node$1"
+		pods6=", [{\"subnet\": \"fd00:244:0:$1::/64\"}]" route6=', {"dst": "::/0"}' cidr=$cidr,fd00:244::/56
+	fi
 	mkdir -p "$d"/{etc,opt,lib}/{up,work} "$d"/{kubelet,containerd,log,conf}
 	cat > "$d/conf/containerd.toml" <<-END
 	version = 2
@@ -81,7 +87,7 @@ node_files() { # N
 	cat > "$d/conf/10-pods.conflist" <<-END
 	{"cniVersion": "1.0.0", "name": "pods", "plugins": [
 	  {"type": "ptp", "ipMasq": true, "ipMasqBackend": "nftables",
-	   "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.244.$1.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+	   "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.244.$1.0/24"}]$pods6], "routes": [{"dst": "0.0.0.0/0"}$route6]}},
 	  {"type": "portmap", "capabilities": {"portMappings": true}, "backend": "nftables"}]}
 	END
 	cat > "$d/conf/kubelet.yaml" <<-END
@@ -110,7 +116,7 @@ node_files() { # N
 	apiVersion: kubeproxy.config.k8s.io/v1alpha1
 	kind: KubeProxyConfiguration
 	mode: nftables
-	clusterCIDR: 10.244.0.0/16
+	clusterCIDR: $cidr
 	hostnameOverride: node$1
 	clientConnection: {kubeconfig: $T/kubeconfig-kube-proxy}
 	conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
@@ -154,7 +160,7 @@ node_files() { # N
 	keep containerd containerd --config "$d/conf/containerd.toml" &
 	for i in \$(seq 100); do ctr version > /dev/null 2>&1 && break; sleep 0.1; done
 	ctr -n k8s.io images import "$T/pause.tar" >> log/init.log 2>&1
-	keep kubelet $PEERS/kubelet --kubeconfig "$T/kubeconfig-node$1" --config "$d/conf/kubelet.yaml" --hostname-override node$1 --node-ip $ip --cert-dir /var/lib/kubelet/pki &
+	keep kubelet $PEERS/kubelet --kubeconfig "$T/kubeconfig-node$1" --config "$d/conf/kubelet.yaml" --hostname-override node$1 --node-ip $node_ip --cert-dir /var/lib/kubelet/pki &
 	keep kube-proxy $PEERS/kube-proxy --config "$d/conf/kube-proxy.yaml" &
 	wait
 	END
@@ -267,7 +273,8 @@ dns_start() { # CoreDNS beside the control plane, behind the usual Service; more
 	END
 }
 cluster() {
-	local c n p
+	local c n p services=10.96.0.0/16
+	[ "$FAMILIES" = 4 ] || services=$services,fd00:96::/112
 	for p in kube-controller-manager kube-scheduler kubelet kube-proxy coredns cni/ptp; do need_peer "$p"; done
 	for p in containerd ctr runc nft busybox; do command -v $p > /dev/null || { echo "needs $p: run e2e/setup"; exit 77; }; done
 	for n in $NODES; do host "node$n"; done
@@ -277,7 +284,7 @@ cluster() {
 	mkdir -p "$T/pki"
 	kube_api --authorization-mode Node --allow-privileged=true --endpoint-reconciler-type lease \
 		--kubelet-client-certificate "$T/pki/kubelet-client.crt" --kubelet-client-key "$T/pki/kubelet-client.key" \
-		--kubelet-preferred-address-types InternalIP
+		--kubelet-preferred-address-types InternalIP --service-cluster-ip-range "$services"
 	for c in kube-controller-manager kube-scheduler kube-proxy; do kubeconfig_of "$T/kubeconfig-$c" "$c-token" "$IP_kube"; done
 	for n in $NODES; do kubeconfig_of "$T/kubeconfig-node$n" "node$n-token" "$IP_kube"; done
 	start kube kube-controller-manager "$PEERS/kube-controller-manager" --kubeconfig "$T/kubeconfig-kube-controller-manager" \
@@ -290,7 +297,9 @@ cluster() {
 		in_ns "node$n" ip route add default via "$IP_kube"
 		for p in $NODES; do
 			[ "$n" = "$p" ] || eval "in_ns node$n ip route add 10.244.$p.0/24 via \$IP_node$p"
+			[ "$n" = "$p" ] || [ "$FAMILIES" = 4 ] || eval "in_ns node$n ip -6 route add fd00:244:0:$p::/64 via \$IP6_node$p"
 		done
+		[ "$FAMILIES" = 4 ] || in_ns "node$n" ip -6 route add default via "$IP6_kube"
 	done
 	dns_start
 	until_ok 120 nodes_ready
@@ -323,7 +332,7 @@ app() {
 	apiVersion: v1
 	kind: Service
 	metadata: {name: $1}
-	spec: {selector: {app: $1}, ports: [{port: 80, targetPort: 8080}]}
+	spec: {selector: {app: $1}, ipFamilyPolicy: PreferDualStack, ports: [{port: 80, targetPort: 8080}]}
 	END
 }
 client() {

@@ -88,7 +88,7 @@ steps_drain() { # a node is drained: the proxy goes on elsewhere, as the same no
 	devices > "$T/devices"
 	p=$(proxy_of svc $APPS web)-0
 	was=$(where "$p")
-	kc drain "$was" --ignore-daemonsets --delete-emptydir-data --force --timeout=60s > "$T/drain.log" 2>&1 || die "drain: $(cat "$T/drain.log")"
+	kc drain "$was" --ignore-daemonsets --delete-emptydir-data --force --timeout=240s > "$T/drain.log" 2>&1 || die "drain: $(cat "$T/drain.log")"
 	until_ok 90 elsewhere "$p" "$was"
 	until_ok 30 page $APPS-web web
 	devices | diff "$T/devices" - || die "other devices than before"
@@ -98,9 +98,9 @@ steps_drain() { # a node is drained: the proxy goes on elsewhere, as the same no
 steps_end() { # what asked for proxies goes, and with it proxies, devices and finalizers
 	local s
 	for s in web open shut; do kc annotate svc $s tailscale.com/expose- > /dev/null; done
-	kc delete svc lb db --timeout=60s > /dev/null
-	kc delete ingress site --timeout=60s > /dev/null
-	kc delete connector router --timeout=60s > /dev/null
+	kc delete svc lb db --timeout=240s > /dev/null
+	kc delete ingress site --timeout=240s > /dev/null
+	kc delete connector router --timeout=240s > /dev/null
 	until_ok 60 nothing_left
 	[ -z "$(kc get svc -A -o json | jq -r '.items[].metadata.finalizers // [] | .[] | select(startswith("tailscale.com"))')" ] || die "finalizers are left"
 }
@@ -130,10 +130,10 @@ steps_sidecar() { # a native sidecar under Pod Security "restricted": there befo
 	kc -n side apply -f "$T/ends.json" > /dev/null
 	until_ok 60 kc -n side wait pod ends --for=condition=Ready --timeout=1s
 	never same_devices
-	kc -n side delete pod ends --timeout=60s > /dev/null
+	kc -n side delete pod ends --timeout=240s > /dev/null
 	grep -q '"GET /last ' "$T/web-out.log" || die "the sidecar ended before the container that it serves"
 	until_ok 30 same_devices
-	kc delete ns side --timeout=60s > /dev/null
+	kc delete ns side --timeout=240s > /dev/null
 	say "a native sidecar starts first and ends last, restricted; its ephemeral nodes logged out"
 }
 same_devices() { devices | diff "$T/devices" -; }

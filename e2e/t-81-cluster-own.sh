@@ -1,9 +1,11 @@
 #!/bin/bash
 # The chart on a real cluster of two nodes with its own coordinator, and the CNI plugin: a stock tailscaled outside joins through a
 # node port and fetches Services, pods fetch from it, policy, drained node as in t-80; an opted-in pod reaches it by address and name, another pod is refused at once; a stream
-# outlives the agent's restart; Events; coordinator and nodes keep their state; updates remove nothing, one uninstall leaves nothing on the machines.
+# outlives the agent's restart; Events; coordinator and nodes keep their state; updates remove nothing, one uninstall
+# leaves nothing on the machines, also where the agent does not run.
 . "$(dirname "$0")/lib.sh"
 . e2e/kube.sh
+FAMILIES=${FAMILIES:-46} # nodes, pods and Services of both families; t-80 has IPv4 alone
 . e2e/cluster.sh
 . e2e/cluster_steps.sh
 need_peer helm tailscaled
@@ -15,7 +17,7 @@ co_cli() { kc -n tailpod exec $CO-0 -- coordinator "$@"; }
 devices() { co_cli nodes list -o json | jq -r '.nodes[] | "\(.id) \(.givenName) \(.ipAddresses[0])"' | sort; }
 
 cluster
-say "two nodes are ready"
+say "two nodes are ready, families $FAMILIES"
 host out
 load localhost/tailpod:e2e localhost/tailpod-cluster:e2e localhost/busybox:e2e
 kc create ns tailpod > /dev/null
@@ -46,8 +48,8 @@ coordinator:
               {"action": "accept", "src": ["tag:k8s", "tag:pods"], "dst": ["test@:8000"]}]}
   persistence: {retain: false}
 END
-helm install tailpod $CHART -n tailpod -f "$T/values.yaml" --wait --timeout 90s > "$T/helm.log"
-helm test tailpod -n tailpod --timeout 60s > "$T/helm-test.log" || die "$(cat "$T/helm-test.log")"
+helm install tailpod $CHART -n tailpod -f "$T/values.yaml" --wait --timeout 300s > "$T/helm.log"
+helm test tailpod -n tailpod --timeout 240s > "$T/helm-test.log" || die "$(cat "$T/helm-test.log")"
 say "installed and tested"
 URL=https://$IP_node1:30443 CA=$T/ca.pem
 kc -n tailpod get secret $CO-ca -o jsonpath='{.data.ca\.crt}' | base64 -d > "$CA"
@@ -70,7 +72,7 @@ for n in $NODES; do node "$n" find /etc/cni /opt/cni/bin -type f | sort > "$T/fi
 cat >> "$T/values.yaml" <<END
 cni: {enabled: true, namespaces: [apps], authKey: "$(authkey --reusable --tags tag:pods --ephemeral)"}
 END
-helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --wait --timeout 90s > "$T/helm.log"
+helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --wait --timeout 300s > "$T/helm.log"
 for n in $NODES; do until_ok 40 node "$n" test -e /etc/cni/net.d/00-00-tailpod.conflist; done
 say "agents have joined"
 ask='tailscale.com/cni: "true"'
@@ -84,9 +86,26 @@ until_ok 30 fetch apps/asks "$ip_out"
 until_ok 30 fetch apps/named "$ip_out"
 until_ok 30 fetch apps/named out
 until_ok 30 fetch apps/named out.tail.test
+if [ "$FAMILIES" = 46 ]; then
+	[ "$(kc get pod -n apps asks -o json | jq '[.status.podIPs[].ip | contains(":")] | sort == [false, true]')" = true ] || die "a pod without one of the families"
+	for p in apps/asks apps/named; do until_ok 30 fetch $p "[$(addr6 out)]"; done
+	for p in apps/silent default/elsewhere; do
+		rc=0; in_pod "$p" curl -s -o /tmp/page --max-time 60 "http://[$(addr6 out)]:8000/" || rc=$?
+		[ "$rc" = 7 ] || die "$p: IPv6: curl ends with $rc"
+	done
+	# pods reach each other over IPv6 as ever: it is a cluster of both families, and the guards are in nobody's way
+	web6=$(kc get svc web -o json | jq -r '.spec.clusterIPs[] | select(contains(":"))')
+	[ -n "$web6" ] || die "the Service has no IPv6 address"
+	until_ok 30 eval 'in_pod apps/silent curl -sS --max-time 5 "http://[$web6]/" | grep -q "hello from web"'
+	until_ok 30 eval 'in_pod apps/asks curl -sS --max-time 5 "http://[$web6]/" | grep -q "hello from web"'
+	# from outside by the proxy's IPv6 address; the class' Service tells both
+	until_ok 30 page "[$(addr6 default-web)]" web
+	[ "$(kc get svc lb -o json | jq -r '[.status.loadBalancer.ingress[] | select(.ip) | .ip] | sort | join(" ")')" = "$(printf '%s\n' "$(addr default-lb)" "$(addr6 default-lb)" | sort | paste -sd' ')" ] || die "lb: $(kc get svc lb -o jsonpath='{.status}')"
+	say "both families: into the tailnet, out of it, and beside it"
+fi
 for p in apps/silent default/elsewhere; do
 	# refused (7), not timed out (28)
-	rc=0; took=$(in_pod "$p" curl -s -o /tmp/page --max-time 20 -w '%{time_total}' "http://$ip_out:8000/") || rc=$?
+	rc=0; took=$(in_pod "$p" curl -s -o /tmp/page --max-time 60 -w '%{time_total}' "http://$ip_out:8000/") || rc=$?
 	[ "$rc" = 7 ] || die "$p: curl ends with $rc after $took s"
 	echo "figure: t-81-cluster-own: $p is refused after $took s"
 done
@@ -95,9 +114,12 @@ say "opted-in pods reach the tailnet by address and name, others are refused"
 # --- a stream outlives the agent
 head -c $((${STREAM_MIB:-1024} << 20)) /dev/zero | openssl enc -aes-128-ctr -K "$(printf '%032x' 7)" -iv "$(printf '%032x' 1)" > "$T/out.www/big" 2> /dev/null
 sum=$(sha256sum < "$T/out.www/big")
+base=$(node 2 cat /sys/class/net/tailpod0/statistics/rx_bytes)
 agent_on() { kc -n tailpod get pod -l app.kubernetes.io/name=tailpod-operator-cni --field-selector spec.nodeName=node2 -o jsonpath='{.items[*].metadata.name}'; }
-(kc exec --request-timeout=0 -n apps named -- sh -c "curl -sS --limit-rate 60M --max-time 240 http://$ip_out:8000/big | sha256sum" > "$T/stream.sum" 2> "$T/stream.err") & STREAM=$!
-sleep 4
+(kc exec --request-timeout=0 -n apps named -- sh -c "curl -sS --limit-rate 60M --max-time 900 http://$ip_out:8000/big | sha256sum" > "$T/stream.sum" 2> "$T/stream.err") & STREAM=$!
+# on its way: what came through the device
+came() { [ "$(node 2 cat /sys/class/net/tailpod0/statistics/rx_bytes)" -gt $((base + (32 << 20))) ]; }
+until_ok 30 came
 was=$(agent_on)
 S=$(date +%s)
 kc -n tailpod delete pod "$was" --wait=false > /dev/null
@@ -111,7 +133,7 @@ echo "figure: t-81-cluster-own: ${STREAM_MIB:-1024} MiB under an agent's restart
 until_ok 30 fetch apps/named out
 
 # --- the coordinator restarts with its volume
-kc -n tailpod delete pod $CO-0 --timeout=60s > /dev/null
+kc -n tailpod delete pod $CO-0 --timeout=240s > /dev/null
 until_ok 60 kc -n tailpod wait pod $CO-0 --for=condition=Ready --timeout=1s
 [ "$(addr out)" = "$ip_out" ] || die "the coordinator has forgotten a node"
 until_ok 30 page default-web.tail.test web
@@ -144,13 +166,13 @@ names() { devices | cut -d' ' -f2 | sort | paste -sd' '; }
 for n in $NODES; do state_of "$n" > "$T/state-$n"; done
 devices > "$T/devices"
 kc -n tailpod set env ds/$DS -c agent TS_CNI_NAMESPACES=others > /dev/null
-kc -n tailpod rollout status daemonset $DS --timeout=90s > /dev/null
+kc -n tailpod rollout status daemonset $DS --timeout=240s > /dev/null
 client apps/barred "$ask" 'nodeName: node2'
 until_ok 30 told apps barred TailnetRefused
-rc=0; in_pod apps/barred curl -s -o /tmp/page --max-time 20 "http://$ip_out:8000/" || rc=$?
+rc=0; in_pod apps/barred curl -s -o /tmp/page --max-time 60 "http://$ip_out:8000/" || rc=$?
 [ "$rc" = 7 ] || die "a pod that the agent refuses: curl ends with $rc"
-helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --set cni.port=9103 --wait --timeout 90s > "$T/helm.log"
-kc -n tailpod rollout status daemonset $DS --timeout=90s > /dev/null
+helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --set cni.port=9103 --wait --timeout 300s > "$T/helm.log"
+kc -n tailpod rollout status daemonset $DS --timeout=240s > /dev/null
 for n in $NODES; do state_of "$n" | diff "$T/state-$n" - || die "an update has removed something of node$n"; done
 devices | diff "$T/devices" - || die "other nodes of the tailnet after an update"
 until_ok 30 fetch apps/named "$ip_out"
@@ -171,22 +193,27 @@ what_is_left() { for n in $NODES; do node "$n" sh -c 'find /etc/cni /run/tailpod
 steps_end
 kc delete pod -n apps named asks silent waits barred --wait=false > /dev/null
 [ "$(names)" = "out tailpod-node1 tailpod-node2" ] || die "devices: $(devices)"
-helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --set cni.enabled=false --wait --timeout 90s > "$T/helm.log"
+helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --set cni.enabled=false --wait --timeout 300s > "$T/helm.log"
 no_agents() { [ -z "$(agent_on)" ] && [ "$(names)" = out ]; }
 until_ok 60 no_agents
 until_ok 30 machines_are_clean || die "left: $(what_is_left)"
 say "switched off: the plugin is gone from the machines, its nodes from the tailnet"
-helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --wait --timeout 90s > "$T/helm.log"
+helm upgrade tailpod $CHART -n tailpod -f "$T/values.yaml" --wait --timeout 300s > "$T/helm.log"
 for n in $NODES; do until_ok 40 node "$n" test -e /etc/cni/net.d/00-00-tailpod.conflist; done
 [ "$(names)" = "out tailpod-node1 tailpod-node2" ] || die "devices: $(devices)"
 client apps/asks "$ask" 'nodeName: node1'
 until_ok 30 fetch apps/asks "$ip_out"
-helm uninstall tailpod -n tailpod --wait --timeout 60s > "$T/helm.log"
+# on one machine the agent does not run when all goes: it starts and ends again and again, and the other machine's waits to be updated
+kc -n tailpod set env ds/$DS -c agent TS_LOCAL_ADDR_PORT=nonsense > /dev/null
+agent_fails() { kc -n tailpod get pod -l app.kubernetes.io/name=tailpod-operator-cni -o json | jq -e '[.items[].status.containerStatuses[]? | select(.name == "agent" and .state.running == null and .restartCount > 0)] | length == 1'; }
+until_ok 90 agent_fails
+for n in $NODES; do node "$n" ip link show tailpod0 > /dev/null || die "node$n has no device to remove"; done
+helm uninstall tailpod -n tailpod --wait --timeout 240s > "$T/helm.log"
 until_ok 60 machines_are_clean || die "left: $(what_is_left)"
 until_ok 60 gone tailpod
 # what was started with the plugin ends without it
-kc delete pod -n apps asks --timeout=60s > /dev/null
+kc delete pod -n apps asks --timeout=240s > /dev/null
 client apps/later '' 'nodeName: node1'
 machines_are_clean || die "left: $(what_is_left)"
 [ -z "$(kc get clusterrole,clusterrolebinding,ingressclass,pv -o name | grep -i tailpod)" ] || die "objects of the cluster are left"
-say "one uninstall: nothing is left"
+say "one uninstall, one agent away: nothing is left"

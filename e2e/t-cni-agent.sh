@@ -5,7 +5,6 @@
 # one that the administrator named. The CNI caller is played by hand.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/core.sh"
-PATIENCE=${PATIENCE:-4}
 [ -c /dev/net/tun ] || { echo "needs /dev/net/tun"; exit 77; }
 headscale
 host a; host b

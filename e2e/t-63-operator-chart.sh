@@ -96,7 +96,7 @@ never grep -i warning "$T"/dry.log
 # the plugin's agents need the machine: not under "restricted"
 kc create ns machine > /dev/null
 kc -n machine create sa default > /dev/null
-for values in "" "--set caSecret=ca,cni.existingSecret=s,cni.remove=true,proxyConfig.derpHTTP=true" "--set coordinator.enabled=true,cni.settings.failOpen=true"; do
+for values in "" "--set caSecret=ca,cni.existingSecret=s,cni.remove=true,cni.subnets={10.50.0.0/16},proxyConfig.derpHTTP=true" "--set coordinator.enabled=true,cni.settings.failOpen=true"; do
 	# shellcheck disable=SC2086
 	render --set credentials.apiKey=x,cni.enabled=true,cni.namespaces={apps},cni.authKey=k $values > "$T/chart-$n.yaml"
 	kc -n machine apply --dry-run=server -f "$T/chart-$n.yaml" > "$T/dry-machine.log" 2>&1 || die "$values: $(tail -n 3 "$T/dry-machine.log")"

@@ -1,10 +1,10 @@
-/* host/endpoints.h - /healthz, /livez, /readyz and /metrics on TCP (containerboot.md 8) of all
- * nodes of a process: well is when each of them is
+/* host/endpoints.h - /healthz, /livez, /readyz and /metrics on TCP (containerboot.md 8)
  *
- *      /healthz  200 "ok" once the node has a tailnet address, else 503; headers Pod-IPv4 and
- * Pod-IPv6 /livez    200 while the loop turns /readyz   200 when the node runs, is logged in and
- * reaches its relay or control; else 503 and the reasons, one a line /metrics  tailscaled_ user
- * metrics
+ * - /healthz: 200 "ok" once the node has a tailnet address, else 503; headers Pod-IPv4 and Pod-IPv6
+ * - /livez: 200 while the loop turns
+ * - /readyz: 200 when the node runs, is logged in and reaches its relay or control; else 503 and
+ *   the reasons, one a line
+ * - /metrics: tailscaled_ user metrics
  */
 #ifndef HOST_ENDPOINTS_H
 #define HOST_ENDPOINTS_H

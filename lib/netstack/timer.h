@@ -26,7 +26,8 @@ struct timers {
 void timers_fini(struct timers *h);
 /* Room for n timers in all, so that timer_set cannot fail. */
 MUST_USE bool timers_reserve(struct timers *h, uint32_t n);
-void timer_set(struct timers *h, struct timer *t, mono_t at); /* at MONO_NEVER: stop */
+/* Earlier than it is: at once. Later, MONO_NEVER too: it still comes up at its old time. */
+void timer_set(struct timers *h, struct timer *t, mono_t at);
 void timer_stop(struct timers *h, struct timer *t);
 struct timer *timers_due(struct timers *h,
 			 mono_t now); /* the first that is due, taken out; NULL: none */

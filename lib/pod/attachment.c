@@ -289,9 +289,12 @@ int attachment_each(const char *state_dir, const char *network, attachment_fn *f
 	dir = opendir(state_dir);
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
-	while (go_on && r == 0 && (d = readdir(dir)))
+	while (go_on && r == 0 && (d = readdir(dir))) {
 		if (pod_is_id(bytes_str(d->d_name), POD_NETWORK_MAX))
 			r = each_of(state_dir, d->d_name, fn, ctx, &go_on);
+		if (r == -ENOTDIR) /* a file that is not ours */
+			r = 0;
+	}
 	closedir(dir);
-	return r == -ENOTDIR ? 0 : r;
+	return r;
 }

@@ -5,6 +5,15 @@
 
 #include "wire/http1.h"
 
+/* Nothing that would end a line or a word of the request that the URL goes into. */
+static bool is_one_word(struct bytes text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (text.data[i] <= ' ' || text.data[i] == 0x7f)
+			return false;
+	return true;
+}
+
 bool url_parse(struct bytes text, struct url *out)
 {
 	struct http1_target t;
@@ -12,7 +21,8 @@ bool url_parse(struct bytes text, struct url *out)
 	bool v6;
 	int n;
 
-	if (!http1_target_parse(bytes_str("GET"), text, &t) || t.form != HTTP1_ABSOLUTE)
+	if (!is_one_word(text) || !http1_target_parse(bytes_str("GET"), text, &t) ||
+	    t.form != HTTP1_ABSOLUTE)
 		return false;
 	if (bytes_caseeq(t.scheme, bytes_str("https")))
 		out->tls = true;

@@ -19,7 +19,8 @@ struct url {
 	char path[URL_PATH_MAX];           /* with the query; at least "/" */
 };
 
-/* false: malformed, another scheme, user info, fragment, or too long; out is then unspecified */
+/* false: malformed (white space and control characters anywhere too), another scheme, user info,
+ * fragment, or too long; out is then unspecified */
 MUST_USE bool url_parse(struct bytes text, struct url *out);
 
 #endif

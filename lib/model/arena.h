@@ -15,7 +15,7 @@ struct arena { /* all zero: empty */
 	bool failed; /* some allocation did: ask once at the end */
 };
 
-void *arena_alloc(struct arena *a, size_t size); /* zeroed, aligned for anything; NULL and failed */
+void *arena_alloc(struct arena *a, size_t size); /* zeroed, aligned to 8; NULL and failed */
 char *arena_str(struct arena *a, struct bytes s);
 void arena_free(struct arena *a);
 

@@ -372,7 +372,7 @@ static int watch(const struct install_conf *c, struct fail *f)
 	return r;
 }
 
-static int usage(void)
+static int usage(FILE *out)
 {
 	fputs("usage: tailpod-cni install|watch|uninstall [--bin-dir DIR] [--net-dir DIR] "
 	      "[--settings FILE] [--end keep|remove] [--end-file FILE] "
@@ -387,8 +387,8 @@ static int usage(void)
 	      "              this device, its table of nftables, our rules, and all that lies in\n"
 	      "  --run-dir   the directory of its socket (/run/tailpod) and in\n"
 	      "  --state-dir that of its node's state (/var/lib/tailpod)\n",
-	      stderr);
-	return 2;
+	      out);
+	return out == stdout ? 0 : 2;
 }
 
 static const struct {
@@ -407,6 +407,9 @@ int install_main(int argc, char **argv)
 	struct buf own;
 	int r = -1;
 
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return usage(stdout);
 	for (int i = 2; i < argc; i += 2) {
 		const char **to = strcmp(argv[i], "--bin-dir") == 0     ? &c.bin_dir
 				  : strcmp(argv[i], "--net-dir") == 0   ? &c.net_dir
@@ -419,16 +422,16 @@ int install_main(int argc, char **argv)
 									: NULL;
 
 		if (!to || i + 1 == argc)
-			return usage();
+			return usage(stderr);
 		*to = argv[i + 1];
 	}
 	c.remove_at_end = strcmp(end, "remove") == 0;
 	if (!c.remove_at_end && strcmp(end, "keep") != 0)
-		return usage();
+		return usage(stderr);
 	if (c.machine.device && !pod_is_ifname(bytes_str(c.machine.device)))
-		return usage();
+		return usage(stderr);
 	if (strlen(c.bin_dir) > PATH_TEXT / 2 - 64 || strlen(c.net_dir) > PATH_TEXT / 2 - 64)
-		return usage();
+		return usage(stderr);
 	buf_init(&own, FILE_MAX);
 	if (settings && (r = read_file(settings, &own)) < 0) {
 		fprintf(stderr, "tailpod-cni: read %s: %s\n", settings, strerror(-r));
@@ -444,5 +447,5 @@ int install_main(int argc, char **argv)
 			return r < 0 ? 1 : 0;
 		}
 	buf_fini(&own);
-	return usage();
+	return usage(stderr);
 }

@@ -446,7 +446,8 @@ int cli_main(int argc, char **argv)
 	c.socket = flag_value(&c, "socket");
 	if (!c.socket)
 		c.socket = default_socket();
-	if (has_flag(&c, "help") || has_flag(&c, "h"))
+	if (has_flag(&c, "help") || has_flag(&c, "h") ||
+	    (c.argc > 0 && strcmp(c.argv[0], "help") == 0))
 		return usage(stdout);
 	if (c.argc < 1)
 		return usage(stderr);

@@ -36,14 +36,21 @@ static void tell_without_effect(void)
 		log_warn("operator: %s has no effect: %s", name, why);
 }
 
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return true;
+	return argc > 1 && strcmp(argv[1], "help") == 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { 0 };
 	struct err e = { 0 };
 	enum log_level level = LOG_INFO;
 
-	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-			 strcmp(argv[1], "help") == 0))
+	if (asks_for_help(argc, argv))
 		return print(argc > 2 && strcmp(argv[2], "markdown") == 0 ? options_markdown
 									  : options_help);
 	if (argc == 2 && strcmp(argv[1], "--version") == 0) {

@@ -1,0 +1,33 @@
+#!/bin/bash
+# Who asks a program or a command of it for help gets it: on standard output, with success, at once and without effect; who errs
+# gets it on standard error.
+set -u
+BIN=${BIN_DIR:-build/gcc/bin}
+T=$(mktemp -d /tmp/tailpod-help-XXXXXX)
+trap 'rm -r "$T"' EXIT
+fail() { echo "FAILED: $*"; exit 1; }
+tell() { # PROGRAM ARGUMENTS...: helps
+	timeout 20 "$BIN/$1" "${@:2}" > "$T/out" 2> "$T/err" < /dev/null || fail "$* ended with $?: $(head -n 2 "$T/err")"
+	[ "$(wc -l < "$T/out")" -ge 5 ] || fail "$* says nothing: $(cat "$T/out")"
+	[ ! -s "$T/err" ] || fail "$* has an error: $(cat "$T/err")"
+}
+refuse() { # PROGRAM ARGUMENTS...: does not know them
+	timeout 20 "$BIN/$1" "${@:2}" > "$T/out" 2> "$T/err" < /dev/null
+	[ $? = 2 ] || fail "$* is not refused with 2"
+	[ -s "$T/err" ] && [ ! -s "$T/out" ] || fail "$* is refused without words"
+}
+for p in containerboot coordinator operator tailpod-cni; do
+	tell $p --help
+	tell $p -h
+	refuse $p nonsense
+done
+for c in serve relay "users create" "preauthkeys list" "nodes approve-routes" "policy check" backup config; do tell coordinator $c --help; done
+for c in install watch uninstall; do tell tailpod-cni $c --help; done
+tell operator check --help
+for c in status ping up healthcheck; do tell containerboot $c --help; done
+ln -s "$(realpath "$BIN/containerboot")" "$T/tailscale"
+BIN=$T
+tell tailscale --help
+tell tailscale help
+refuse tailscale nonsense
+echo ok

@@ -4,6 +4,8 @@
 #include <endian.h>
 #include <stdio.h>
 
+#include "base/text.h"
+
 enum { V4_BITS = 96 }; /* of the mapped prefix */
 
 struct ip ip_from_v4(const uint8_t b[static 4])
@@ -167,27 +169,16 @@ static bool parse_v4(const uint8_t *s, size_t n, uint8_t out[static 4])
 	return true;
 }
 
-static int hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* one group of up to four hex digits from *at; *at moves behind it */
 static bool parse_group(const uint8_t *s, size_t n, size_t *at, uint8_t out[static 2])
 {
 	unsigned v = 0;
 	size_t i = *at;
 
-	while (i < n && hex_digit(s[i]) >= 0) {
+	while (i < n && hex_value(s[i]) >= 0) {
 		if (i - *at == 4)
 			return false;
-		v = v << 4 | (unsigned)hex_digit(s[i++]);
+		v = v << 4 | (unsigned)hex_value(s[i++]);
 	}
 	if (i == *at)
 		return false;

@@ -16,17 +16,6 @@ void hex_emit(const uint8_t *in, size_t n, char *out)
 	out[2 * n] = 0;
 }
 
-static int hex_value(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 bool hex_parse(struct bytes text, uint8_t *out, size_t n)
 {
 	if (text.len / 2 != n || text.len % 2 != 0)

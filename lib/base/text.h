@@ -13,6 +13,14 @@
 #include "base/bytes.h"
 #include "base/mono.h"
 
+/* Of one hexadecimal digit, either case; -1: it is none. */
+static inline int hex_value(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
 /* out gets 2 * n digits and a NUL */
 void hex_emit(const uint8_t *in, size_t n, char *out);
 MUST_USE bool hex_parse(struct bytes text, uint8_t *out,

@@ -1,6 +1,8 @@
 /* wire/http1_body.c - where a body ends and what of it is content (RFC 9112 6, 7.1) */
 #include "wire/http1.h"
 
+#include "base/text.h"
+
 enum body_state {
 	BODY_SIZE,    /* hex digits of a chunk's size */
 	BODY_EXT,     /* its extensions: skipped */
@@ -37,15 +39,6 @@ void http1_body_init(struct http1_body *b, const struct http1_head *h)
 		b->state = BODY_DATA;
 		break;
 	}
-}
-
-static int hex_value(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 static bool is_text(uint8_t c)

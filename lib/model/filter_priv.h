@@ -4,6 +4,7 @@
 #define MODEL_FILTER_PRIV_H
 
 #include "model/arena.h"
+#include "model/array.h"
 #include "model/filter.h"
 
 /* --- address ranges: both families as one 128-bit number; a range never spans the border of IPv4

@@ -11,28 +11,11 @@
 
 enum { CAP_NAME_MAX = 256 };
 
-static bool grow(void *vp, size_t *cap, size_t want, size_t size)
-{
-	size_t n = *cap ? *cap : 16;
-	void **v = vp, *p;
-
-	if (want <= *cap)
-		return true;
-	while (n < want)
-		n *= 2;
-	p = reallocarray(*v, n, size);
-	if (!p)
-		return false;
-	*v = p;
-	*cap = n;
-	return true;
-}
-
 /* --- ranges --- */
 
 bool spans_push(struct spans *s, u128 first, u128 last)
 {
-	if (!grow(&s->v, &s->cap, s->n + 1, sizeof *s->v))
+	if (!array_grow(&s->v, &s->cap, s->n + 1, sizeof *s->v))
 		return false;
 	s->v[s->n++] = (struct span128){ first, last };
 	return true;
@@ -153,7 +136,7 @@ static void read_sources(struct json *j, struct draft *d, struct arena *mem)
 		}
 		b = json_strb(j, tmp, sizeof tmp);
 		if (b.len > 4 && memcmp(b.data, "cap:", 4) == 0) {
-			if (!grow(&d->cap, &d->caps_cap, d->n_caps + 1, sizeof *d->cap))
+			if (!array_grow(&d->cap, &d->caps_cap, d->n_caps + 1, sizeof *d->cap))
 				d->no_memory = true;
 			else
 				d->cap[d->n_caps++] =
@@ -206,7 +189,7 @@ static void read_target(struct bytes text, struct draft *d)
 	}
 	if (json_done(&j) && good) {
 		if (add_addresses(&to, ip) < 0 ||
-		    !grow(&d->dst, &d->dst_cap, d->n_dst + to.n, sizeof *d->dst))
+		    !array_grow(&d->dst, &d->dst_cap, d->n_dst + to.n, sizeof *d->dst))
 			d->no_memory = true;
 		else
 			for (size_t i = 0; i < to.n; i++)
@@ -267,7 +250,7 @@ static const struct span128 SENTINEL = { ~(u128)0, 0 }; /* ends a list for spans
 /* Copies a sorted list and its sentinel; the stretch without it. */
 static bool keep_spans(struct spans *to, const struct spans *from, uint32_t *at, uint32_t *n)
 {
-	if (!grow(&to->v, &to->cap, to->n + from->n + 1, sizeof *to->v))
+	if (!array_grow(&to->v, &to->cap, to->n + from->n + 1, sizeof *to->v))
 		return false;
 	*at = (uint32_t)to->n;
 	*n = (uint32_t)from->n;
@@ -280,7 +263,7 @@ static bool keep_spans(struct spans *to, const struct spans *from, uint32_t *at,
 
 static bool keep_caps(struct rules *r, const struct draft *d, uint32_t *at, uint32_t *n)
 {
-	if (!grow(&r->cap, &r->caps_cap, r->n_caps + d->n_caps, sizeof *r->cap))
+	if (!array_grow(&r->cap, &r->caps_cap, r->n_caps + d->n_caps, sizeof *r->cap))
 		return false;
 	*at = (uint32_t)r->n_caps;
 	*n = (uint32_t)d->n_caps;
@@ -297,7 +280,7 @@ static bool add_grant(struct rules *r, struct grant g, const char *name, struct 
 	struct json j = json_of(values);
 	char *copy;
 
-	if (!grow(&r->grant, &r->grants_cap, r->n_grants + 1, sizeof *r->grant))
+	if (!array_grow(&r->grant, &r->grants_cap, r->n_grants + 1, sizeof *r->grant))
 		return false;
 	if (json_type(&j) != JSON_ARRAY)
 		values = bytes_of("", 0);
@@ -370,8 +353,8 @@ static bool keep_rule(struct rules *r, struct draft *d)
 	    !keep_caps(r, d, &rule.src.cap, &rule.src.n_caps))
 		return false;
 	if (d->n_dst > 0) {
-		if (!grow(&r->rule, &r->rules_cap, r->n_rules + 1, sizeof *r->rule) ||
-		    !grow(&r->dst, &r->dst_cap, r->n_dst + d->n_dst, sizeof *r->dst))
+		if (!array_grow(&r->rule, &r->rules_cap, r->n_rules + 1, sizeof *r->rule) ||
+		    !array_grow(&r->dst, &r->dst_cap, r->n_dst + d->n_dst, sizeof *r->dst))
 			return false;
 		rule.dst = (uint32_t)r->n_dst;
 		rule.n_dst = (uint32_t)d->n_dst;

@@ -148,7 +148,7 @@ static int stage_peer(struct netmap *nm, struct nm_ops *ops, struct bytes value)
 			return -ENOMEM;
 		st->memory += op.rec->size;
 	}
-	if (!nm_grow(&ops->v, &ops->cap, ops->n + 1, sizeof *ops->v)) {
+	if (!array_grow(&ops->v, &ops->cap, ops->n + 1, sizeof *ops->v)) {
 		free(op.rec);
 		return -ENOMEM;
 	}
@@ -168,7 +168,7 @@ static int stage_removed(struct netmap *nm, struct bytes value)
 	}
 	if (st->n_removed >= NETMAP_PEERS_MAX)
 		return -EBADMSG;
-	if (!nm_grow(&st->removed, &st->removed_cap, st->n_removed + 1, sizeof *st->removed))
+	if (!array_grow(&st->removed, &st->removed_cap, st->n_removed + 1, sizeof *st->removed))
 		return -ENOMEM;
 	st->removed[st->n_removed++] = id;
 	return 0;
@@ -212,7 +212,7 @@ static int stage_user(struct netmap *nm, struct bytes value)
 		nm->stat.skipped_big++;
 		return 0;
 	}
-	if (!nm_grow(&st->users, &st->users_cap, st->n_users + 1, sizeof *st->users))
+	if (!array_grow(&st->users, &st->users_cap, st->n_users + 1, sizeof *st->users))
 		return -ENOMEM;
 	u = nm_user_decode(value, &fault);
 	if (!u)
@@ -234,7 +234,7 @@ static int stage_flags(struct netmap *nm, struct bytes value, bool online) /* {"
 
 		if (!text_i64(key, &f.id) || st->n_flags >= 2 * NETMAP_PEERS_MAX)
 			continue;
-		if (!nm_grow(&st->flags, &st->flags_cap, st->n_flags + 1, sizeof *st->flags))
+		if (!array_grow(&st->flags, &st->flags_cap, st->n_flags + 1, sizeof *st->flags))
 			return -ENOMEM;
 		st->flags[st->n_flags++] = f;
 	}
@@ -492,7 +492,8 @@ bool netmap_was_keepalive(const struct netmap *nm)
 
 bool nm_changes_reserve(struct netmap *nm, size_t more)
 {
-	return nm_grow(&nm->changes, &nm->changes_cap, nm->n_changes + more, sizeof *nm->changes);
+	return array_grow(&nm->changes, &nm->changes_cap, nm->n_changes + more,
+			  sizeof *nm->changes);
 }
 
 void nm_change_add(struct netmap *nm, enum netmap_change_type type, uint32_t peer, unsigned what)

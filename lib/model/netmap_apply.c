@@ -25,23 +25,6 @@ struct plan {
 	uint32_t mask;
 };
 
-bool nm_grow(void *vp, size_t *cap, size_t want, size_t size)
-{
-	size_t n = *cap ? *cap : 16;
-	void **v = vp, *p;
-
-	if (want <= *cap)
-		return true;
-	while (n < want)
-		n *= 2;
-	p = reallocarray(*v, n, size);
-	if (!p)
-		return false;
-	*v = p;
-	*cap = n;
-	return true;
-}
-
 static uint32_t *plan_slot(const struct plan *p, int64_t id)
 {
 	uint32_t i = (uint32_t)nm_hash_id(id) & p->mask;
@@ -450,8 +433,8 @@ static int plan_make(struct netmap *nm, struct plan *p, struct nm_stage *st, wal
 		r = plan_deltas(nm, p, st, now);
 	if (r == 0)
 		r = plan_reserve(nm, p);
-	if (r == 0 && !nm_grow(&nm->users, &nm->users_cap, nm->n_users + st->n_users,
-			       sizeof(struct nm_user *)))
+	if (r == 0 && !array_grow(&nm->users, &nm->users_cap, nm->n_users + st->n_users,
+				  sizeof(struct nm_user *)))
 		r = -ENOMEM;
 	return r;
 }

@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "model/arena.h"
+#include "model/array.h"
 #include "model/netmap.h"
 
 #define NO_PEER UINT32_MAX
@@ -192,8 +193,6 @@ int nm_apply(struct netmap *nm, struct nm_stage *st, wall_t now, struct err *e);
 bool nm_changes_reserve(struct netmap *nm, size_t more);
 void nm_change_add(struct netmap *nm, enum netmap_change_type type, uint32_t peer, unsigned what);
 void nm_reap(struct netmap *nm);
-bool nm_grow(void *vp, size_t *cap, size_t want,
-	     size_t size); /* doubles *(void **)vp; false: out of memory */
 int nm_user_cmp(const void *a, const void *b);
 
 #endif

@@ -313,20 +313,6 @@ static void dial_outside(struct doh_conn *c)
 		conn_failed(c, e.text);
 }
 
-static size_t no_room(void *ctx, struct iovec *v, size_t max)
-{
-	(void)ctx;
-	(void)v;
-	(void)max;
-	return 0;
-}
-
-static void nothing(void *ctx, size_t n)
-{
-	(void)ctx;
-	(void)n;
-}
-
 static void nobody(void *ctx, const struct err *why)
 {
 	(void)ctx;
@@ -334,9 +320,11 @@ static void nobody(void *ctx, const struct err *why)
 }
 
 /* until the splice takes it */
-static const struct stream_ops far_ops = {
-	.room = no_room, .got = nothing, .data = no_room, .sent = nothing, .closed = nobody
-};
+static const struct stream_ops far_ops = { .room = stream_hold,
+					   .got = stream_ignore,
+					   .data = stream_hold,
+					   .sent = stream_ignore,
+					   .closed = nobody };
 
 /* TLS runs over one end of a socket pair, the flow is joined with the other. */
 static void connected(void *ctx, struct ns_id id, bool ok, enum ns_end end)

@@ -40,30 +40,17 @@ static void client_forget(struct egress_client *c)
 	free(c);
 }
 
-/* Nothing is read before the tunnel stands. */
-static size_t hold(void *ctx, struct iovec *v, size_t max)
-{
-	(void)ctx;
-	(void)v;
-	(void)max;
-	return 0;
-}
-
-static void count(void *ctx, size_t n)
-{
-	(void)ctx;
-	(void)n;
-}
-
 static void on_closed(void *ctx, const struct err *why)
 {
 	(void)why; /* a client that goes away is no fault */
 	client_forget(ctx);
 }
 
-static const struct stream_ops hold_ops = {
-	.room = hold, .got = count, .data = hold, .sent = count, .closed = on_closed
-};
+static const struct stream_ops hold_ops = { .room = stream_hold,
+					    .got = stream_ignore,
+					    .data = stream_hold,
+					    .sent = stream_ignore,
+					    .closed = on_closed };
 
 static void on_reached(void *ctx, const struct reached *r)
 {

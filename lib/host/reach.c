@@ -168,20 +168,6 @@ static void outside_open(void *ctx)
 	finish(r, &what);
 }
 
-static size_t no_room(void *ctx, struct iovec *v, size_t max)
-{
-	(void)ctx;
-	(void)v;
-	(void)max;
-	return 0;
-}
-
-static void nothing(void *ctx, size_t n)
-{
-	(void)ctx;
-	(void)n;
-}
-
 static void outside_closed(void *ctx, const struct err *why)
 {
 	struct reach *r = ctx;
@@ -192,10 +178,10 @@ static void outside_closed(void *ctx, const struct err *why)
 
 static const struct stream_ops outside_ops = {
 	.open = outside_open,
-	.room = no_room,
-	.got = nothing,
-	.data = no_room,
-	.sent = nothing,
+	.room = stream_hold,
+	.got = stream_ignore,
+	.data = stream_hold,
+	.sent = stream_ignore,
 	.closed = outside_closed,
 };
 

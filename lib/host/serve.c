@@ -208,20 +208,6 @@ static void tls_drop(struct serve_client *c)
 	tls_free(t);
 }
 
-static size_t hold(void *ctx, struct iovec *v, size_t max)
-{
-	(void)ctx;
-	(void)v;
-	(void)max;
-	return 0;
-}
-
-static void count(void *ctx, size_t n)
-{
-	(void)ctx;
-	(void)n;
-}
-
 static void back_open(void *ctx)
 {
 	struct behind_tls *t = ctx;
@@ -245,10 +231,10 @@ static void back_closed(void *ctx, const struct err *why)
 
 static const struct stream_ops back_ops = {
 	.open = back_open,
-	.room = hold,
-	.got = count,
-	.data = hold,
-	.sent = count,
+	.room = stream_hold,
+	.got = stream_ignore,
+	.data = stream_hold,
+	.sent = stream_ignore,
 	.closed = back_closed,
 };
 
@@ -277,10 +263,10 @@ static void tls_closed(void *ctx, const struct err *why)
 
 static const struct stream_ops tls_ops = {
 	.open = tls_open,
-	.room = hold,
-	.got = count,
-	.data = hold,
-	.sent = count,
+	.room = stream_hold,
+	.got = stream_ignore,
+	.data = stream_hold,
+	.sent = stream_ignore,
 	.closed = tls_closed,
 };
 

@@ -351,26 +351,12 @@ static void dial_closed(void *ctx, const struct err *why)
 	run(w);
 }
 
-static size_t hold(void *ctx, struct iovec *v, size_t max)
-{
-	(void)ctx;
-	(void)v;
-	(void)max;
-	return 0;
-}
-
-static void count(void *ctx, size_t n)
-{
-	(void)ctx;
-	(void)n;
-}
-
 static const struct stream_ops dial_ops = {
 	.open = dial_open,
-	.room = hold,
-	.got = count,
-	.data = hold,
-	.sent = count,
+	.room = stream_hold,
+	.got = stream_ignore,
+	.data = stream_hold,
+	.sent = stream_ignore,
 	.closed = dial_closed,
 };
 
@@ -579,10 +565,10 @@ static void early_closed(void *ctx, const struct err *why)
 /* until TLS stands */
 static const struct stream_ops early_ops = {
 	.open = client_open,
-	.room = hold,
-	.got = count,
-	.data = hold,
-	.sent = count,
+	.room = stream_hold,
+	.got = stream_ignore,
+	.data = stream_hold,
+	.sent = stream_ignore,
 	.closed = early_closed,
 };
 

@@ -365,6 +365,20 @@ static void flush_out(void *ctx)
 	update_interest(s);
 }
 
+size_t stream_hold(void *ctx, struct iovec *v, size_t max)
+{
+	(void)ctx;
+	(void)v;
+	(void)max;
+	return 0;
+}
+
+void stream_ignore(void *ctx, size_t n)
+{
+	(void)ctx;
+	(void)n;
+}
+
 void stream_kick(struct stream *s)
 {
 	if (s->state == OPEN && !s->is_full && !s->shut_is_done && !s->out.loop)

@@ -47,6 +47,10 @@ struct stream_ops {
 	void (*closed)(void *ctx, const struct err *why);
 };
 
+/* For a stream that somebody else takes over later: no room to read into, nothing to send. */
+size_t stream_hold(void *ctx, struct iovec *v, size_t max);
+void stream_ignore(void *ctx, size_t n);
+
 struct stream_conf {
 	struct dial_conf dial;    /* where and how; dial.timeout also covers TLS */
 	struct tls_client *tls;   /* NULL: plain; a context that outlives the stream */
@@ -59,8 +63,8 @@ struct stream *stream_dial(struct loop *loop, const struct stream_conf *conf,
 			   const struct stream_ops *ops, void *ctx, struct err *err);
 /* Takes a connected descriptor (which is closed on failure too). NULL: out of memory. */
 struct stream *stream_adopt(struct loop *loop, int fd, const struct stream_ops *ops, void *ctx);
-/* A connected descriptor (closed on failure too) in place of one that is dialled: of conf->dial only
- * host, port and timeout count. NULL and err. */
+/* A connected descriptor (closed on failure too) in place of one that is dialled: of conf->dial
+ * only host, port and timeout count. NULL and err. */
 struct stream *stream_adopt_client(struct loop *loop, int fd, const struct stream_conf *conf,
 				   const struct stream_ops *ops, void *ctx, struct err *err);
 /* The same for an accepted connection that speaks TLS; open comes after the handshake. */

@@ -501,7 +501,10 @@ void loop_free(struct loop *loop)
 	uv_close((uv_handle_t *)&loop->check, NULL);
 	uv_close((uv_handle_t *)&loop->awake, NULL);
 	uv_close((uv_handle_t *)&loop->coarse, NULL);
-	uv_run(&loop->uv, UV_RUN_NOWAIT);
+	/* a stop since the last turn is still to be obeyed: the first run may do nothing but forget
+	 * it */
+	for (int i = 0; i < 2; i++)
+		uv_run(&loop->uv, UV_RUN_NOWAIT);
 	ret = uv_loop_close(&loop->uv);
 	assert(ret == 0); /* else a watcher was not removed */
 	free(loop);

@@ -60,6 +60,26 @@ TEST(deadlines_come_in_order_and_never_early)
 	loop_free(loop);
 }
 
+static void stop_again(void *ctx)
+{
+	(void)ctx;
+	loop_stop(loop);
+}
+
+TEST(a_stop_behind_the_last_turn_is_none_for_the_end_of_the_loop)
+{
+	struct loop_timer t;
+	struct loop_flush hook;
+
+	loop = loop_new();
+	loop_timer_init(loop, &t, stop, NULL);
+	loop_timer_set(&t, mono_add(loop_now(loop), SPAN_MS(1)));
+	loop_on_flush(loop, &hook, stop_again, NULL); /* also called when loop_run is over */
+	loop_run(loop);
+	loop_flush_del(&hook);
+	loop_free(loop);
+}
+
 struct early {
 	struct loop_timer t;
 	mono_t at;

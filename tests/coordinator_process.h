@@ -187,8 +187,9 @@ static inline size_t server_say(int fd, const void *text, size_t len)
 		if (k <= 0)
 			break; /* it hung up: what it said is read below */
 	}
-	while (n < sizeof reply - 1 && (k = recv(fd, reply + n, sizeof reply - 1 - n, 0)) > 0)
-		n += (size_t)k;
+	while (n < sizeof reply - 1 && ((k = recv(fd, reply + n, sizeof reply - 1 - n, 0)) > 0 ||
+					(k < 0 && errno == EINTR))) /* stopped and continued */
+		n += k > 0 ? (size_t)k : 0;
 	ck_assert_msg(k >= 0 || errno != EAGAIN, "neither closed nor done after %zu bytes", n);
 	reply[n] = 0;
 	close(fd);

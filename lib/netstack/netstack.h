@@ -149,6 +149,18 @@ void ns_tcp_release(struct netstack *ns, mono_t now, struct ns_id id);
 void ns_tcp_keepalive(struct netstack *ns, mono_t now, struct ns_id id, span_t idle,
 		      span_t interval, unsigned count);
 
+/* A connection that has heard nothing since a time-out of its retransmission timer, nor sent
+ * anything for a round trip. index 0: the first; then the one behind it. false: no more. */
+struct ns_stalled {
+	uint32_t index;
+	struct ip remote;
+};
+bool ns_tcp_stalled(const struct netstack *ns, mono_t now, struct ns_stalled *s);
+/* It sends again now, one segment, and its time-outs begin anew (they go on counting): for who
+ * knows that the way to its remote is another one, as draft-eggert-tcpm-tcp-retransmit-now has it.
+ * s: just found by ns_tcp_stalled. */
+void ns_tcp_try_again(struct netstack *ns, mono_t now, const struct ns_stalled *s);
+
 struct ns_tcp_info {
 	const char *state; /* RFC 9293 name */
 	struct ipport local, remote;

@@ -4,6 +4,8 @@
  * timer, persist), and one each for delayed ACK, keepalive, pacing and life (TIME-WAIT, FIN-WAIT-2,
  * an answer that the user owes). The heap knows the least.
  */
+#include <assert.h>
+
 #include "netstack/seq.h"
 #include "netstack/stack.h"
 
@@ -107,6 +109,36 @@ static void on_rto(struct netstack *ns, mono_t now, struct tcp_conn *c)
 		suspect_black_hole(ns, now, c);
 		recovery_on_rto(ns, now, c);
 		c->pace_at = now;
+	}
+	tcp_arm_rtx(ns, now, c);
+	tcp_want_out(ns, c);
+}
+
+bool ns_tcp_stalled(const struct netstack *ns, mono_t now, struct ns_stalled *s)
+{
+	while (s->index < ns->table.cap) {
+		const struct tcp_conn *c = ns->table.slots[s->index++].conn;
+
+		if (c && !c->is_ended && c->n_retries > 0 && c->rtx_kind == RTX_RTO &&
+		    mono_due(mono_add(c->last_sent, c->rtt.srtt), now)) {
+			s->remote = c->remote.ip;
+			return true;
+		}
+	}
+	return false;
+}
+
+void ns_tcp_try_again(struct netstack *ns, mono_t now, const struct ns_stalled *s)
+{
+	struct tcp_conn *c = ns->table.slots[s->index - 1].conn;
+
+	assert(c && c->n_retries > 0);
+	c->rtt.backoff = 0;
+	if (tcp_is_synchronized(c)) {
+		recovery_on_rto(ns, now, c);
+		c->pace_at = now;
+	} else {
+		c->syn_due = true;
 	}
 	tcp_arm_rtx(ns, now, c);
 	tcp_want_out(ns, c);

@@ -495,6 +495,21 @@ static bool control_pump(struct node *n, mono_t now, wall_t wall, struct node_ef
 
 /* --- events of paths, WireGuard and the stack --- */
 
+/* What goes to the peer takes another way from now on: connections that wait because of the old one
+ * do not wait for their time-outs, which may be seconds off. */
+static void path_changed(struct node *n, mono_t now, uint32_t peer)
+{
+	struct ns_stalled s = { 0 };
+	unsigned left = NODE_RETRIES_MAX;
+
+	while (left > 0 && ns_tcp_stalled(n->netstack, now, &s)) {
+		if (wg_route(n->wg, &s.remote) != peer)
+			continue;
+		ns_tcp_try_again(n->netstack, now, &s);
+		left--;
+	}
+}
+
 static void path_pump(struct node *n, mono_t now)
 {
 	struct path_event ev;
@@ -503,8 +518,10 @@ static void path_pump(struct node *n, mono_t now)
 		switch (ev.type) {
 		case PATH_EV_DIRECT:
 			node_greet_heard(n, now, ev.peer, ev.latency);
+			path_changed(n, now, ev.peer);
 			break;
 		case PATH_EV_RELAYED:
+			path_changed(n, now, ev.peer);
 			break;
 		case PATH_EV_PONG:
 		case PATH_EV_PING_TIMEOUT:

@@ -18,9 +18,11 @@ enum {
 	NODE_QUEUE_MAX = 64, /* effects that wait for node_next; a full queue drops the oldest pong
 			      */
 	NODE_HOST_MAX = 256,
-	NODE_GREETS_MAX = 64, /* peers whose first handshake is being helped */
-	NODE_PINGS_MAX = 32,  /* TSMP and ICMP pings under way */
-	NODE_ASKED_MAX = 4,   /* requests of control to ping a peer under way */
+	NODE_GREETS_MAX = 64,   /* peers whose first handshake is being helped */
+	NODE_RETRIES_MAX = 256, /* connections to one peer that send at once when its path changes
+				 */
+	NODE_PINGS_MAX = 32,    /* TSMP and ICMP pings under way */
+	NODE_ASKED_MAX = 4,     /* requests of control to ping a peer under way */
 	NODE_STAGED_BYTES = 1 << 20,
 	NODE_GREET_MS = 250, /* ours: how often a peer that may not know us yet is asked */
 	NODE_GREET_S = 20,

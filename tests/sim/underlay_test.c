@@ -235,6 +235,26 @@ TEST(a_link_that_swallows_large_packets_delays_a_transfer_and_nothing_else)
 	}
 }
 
+/* The path is left after five large pings in vain, which begin with the first heartbeat, 3 s after
+ * the first packet; TCP goes on then, though its next time-out may be as long off again. */
+TEST(a_transfer_goes_on_as_soon_as_the_path_that_swallows_large_packets_is_left)
+{
+	int64_t longest = 0;
+
+	for (uint64_t seed = 1; seed <= 12; seed++) {
+		struct world_host narrow = { .mtu = 1300 };
+		struct world *w = pair(seed, &narrow, &v4_host);
+		mono_t from = world_now(w);
+
+		transfers(w, (int)(seed % 2), (int)(1 - seed % 2), 20000, SPAN_S(20));
+		longest = MAX_OF(longest, mono_sub(world_now(w), from).ns);
+		world_free(w);
+	}
+	printf("figure: 20 KB over a link that swallows large packets: at most %.1f s\n",
+	       (double)longest / 1e9);
+	ck_assert_int_lt(longest, 7 * (int64_t)NS_PER_S); /* 8.6 s when TCP waits */
+}
+
 /* --- servers that do not answer --- */
 
 TEST(dials_to_control_that_hang_hurt_no_flow_and_are_given_up)

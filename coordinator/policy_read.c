@@ -243,9 +243,11 @@ static void targets(struct reader *r, struct target **list, size_t *n)
 	}
 	json_arr(&r->j);
 	while (json_elem(&r->j)) {
-		struct target *v = grow(r, *list, *n, sizeof *v);
+		struct target *v;
 		char *s, *colon;
 
+		(void)look(r); /* beyond the limit it is told where this one stands */
+		v = grow(r, *list, *n, sizeof *v);
 		if (!v)
 			return;
 		*list = v;
@@ -257,6 +259,9 @@ static void targets(struct reader *r, struct target **list, size_t *n)
 		v[*n].at = r->token;
 		++*n;
 		if (!colon || !port_list(&v[*n - 1], colon + 1)) {
+			if (colon && v[*n - 1].n_ports == POLICY_PORTS_MAX)
+				fail(r, "a destination has at most %d port ranges",
+				     POLICY_PORTS_MAX);
 			fail(r, "'%s' is not of the form name:ports, as in tag:web:80,443 or *:*",
 			     s);
 			return;

@@ -363,6 +363,95 @@ TEST(every_fault_is_told_where_its_key_or_value_stands)
 	}
 }
 
+/* One entry a line, the first on line 2; # is a number, in keys another each time */
+static const struct {
+	const char *before, *entry, *after, *words;
+	int limit;
+} limits[] = {
+	{ "{\"groups\":{", "\"group:a#\":[]", "}}", "too many entries (limit 10000)", 10000 },
+	{ "{\"groups\":{\"group:a\":[", "\"u#@\"", "]}}", "too many entries (limit 10000)", 10000 },
+	{ "{\"hosts\":{", "\"h#\":\"10.0.0.1\"", "}}", "too many entries (limit 10000)", 10000 },
+	{ "{\"tagOwners\":{", "\"tag:a#\":[]", "}}", "too many entries (limit 10000)", 10000 },
+	{ "{\"acls\":[", "{\"action\":\"accept\",\"src\":[],\"dst\":[]}", "]}",
+	  "too many rules (limit 10000)", 10000 },
+	{ "{\"acls\":[{\"action\":\"accept\",\"src\":[", "\"10.0.0.#\"", "],\"dst\":[\"*:*\"]}]}",
+	  "too many entries (limit 10000)", 10000 },
+	{ "{\"acls\":[{\"action\":\"accept\",\"src\":[],\"dst\":[", "\"a:#\"", "]}]}",
+	  "too many entries (limit 10000)", 10000 },
+	{ "{\"grants\":[{\"src\":[],\"dst\":[\"*\"],\"ip\":[", "\"#\"", "]}]}",
+	  "too many entries (limit 10000)", 10000 },
+	{ "{\"tests\":[", "{\"src\":\"a@\",\"deny\":[\"*:1\"]}", "]}",
+	  "too many entries (limit 10000)", 10000 },
+	{ "{\"ssh\":[", "{\"action\":\"accept\",\"src\":[],\"dst\":[],\"users\":[\"u\"]}", "]}",
+	  "too many entries (limit 10000)", 10000 },
+	{ "{\"nodeAttrs\":[", "{\"target\":[],\"attr\":[]}", "]}", "too many entries (limit 10000)",
+	  10000 },
+};
+
+static bool put_entry(struct buf *b, const char *entry, int k)
+{
+	const char *mark = strchr(entry, '#');
+
+	if (!mark)
+		return buf_printf(b, "%s", entry);
+	return buf_printf(b, "%.*s%d%s", (int)(mark - entry), entry,
+			  strstr(mark, "\":") ? k : k % 250 + 1, mark + 1);
+}
+
+TEST(what_is_beyond_a_limit_is_told_where_the_first_of_it_stands)
+{
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+		for (int more = 0; more < 2; more++) {
+			char place[64];
+			struct err e = { 0 };
+			struct policy *p;
+			struct buf b;
+
+			buf_init(&b, POLICY_TEXT_MAX);
+			ck_assert(buf_printf(&b, "%s", limits[i].before));
+			for (int k = 0; k < limits[i].limit + more; k++) {
+				ck_assert(buf_printf(&b, "%s\n", k ? "," : ""));
+				ck_assert(put_entry(&b, limits[i].entry, k));
+			}
+			ck_assert(buf_printf(&b, "%s", limits[i].after));
+			p = policy_parse(buf_bytes(&b), &e);
+			buf_fini(&b);
+			if (!more) {
+				ck_assert_msg(p || !strstr(e.text, "too many"), "%zu: %s", i,
+					      e.text);
+				policy_free(p);
+				continue;
+			}
+			ck_assert_msg(!p, "%zu is taken", i);
+			snprintf(place, sizeof place,
+				 "policy: line %d, column 1: ", limits[i].limit + 2);
+			ck_assert_msg(strncmp(e.text, place, strlen(place)) == 0 &&
+					  strstr(e.text, limits[i].words),
+				      "%zu: '%s', not '%s%s'", i, e.text, place, limits[i].words);
+		}
+}
+
+TEST(ports_and_texts_beyond_their_limits_are_told_with_their_place)
+{
+	char text[1024], ports[512] = "1", name[300];
+	struct err e = { 0 };
+
+	for (int k = 2; k <= 65; k++)
+		snprintf(ports + strlen(ports), sizeof ports - strlen(ports), ",%d", k);
+	snprintf(text, sizeof text, "{\"acls\":[{\"dst\":[\n  \"a:%s\"]}]}", ports);
+	ck_assert_ptr_null(policy_parse(bytes_str(text), &e));
+	ck_assert_msg(strncmp(e.text, "policy: line 2, column 3: ", 26) == 0 &&
+			  strstr(e.text, "64 port ranges") != NULL,
+		      "%s", e.text);
+	memset(name, 'a', sizeof name - 1);
+	name[sizeof name - 1] = 0;
+	snprintf(text, sizeof text, "{\"groups\":{\"group:a\":[\n \"%s\"]}}", name);
+	ck_assert_ptr_null(policy_parse(bytes_str(text), &e));
+	ck_assert_msg(strncmp(e.text, "policy: line 2, column 2: ", 26) == 0 &&
+			  strstr(e.text, "256 bytes") != NULL,
+		      "%s", e.text);
+}
+
 TEST(cut_at_each_byte_a_policy_is_refused_and_nothing_leaks)
 {
 	const char *text = "{\"groups\":{\"group:d\":[\"a@\"]},\"hosts\":{\"h\":\"1.2.3.4\"},"

@@ -227,6 +227,36 @@ TEST(what_waits_for_a_peer_that_is_gone_stays_small)
 	world_free(w);
 }
 
+/* The relay ends who takes nothing for two seconds; a shorter rest costs what its queue does not
+ * hold, which is 32 packets beyond those that are under way already. */
+TEST(a_reader_that_rests_for_a_moment_loses_packets_at_the_relay_and_nobody_else_any)
+{
+	enum { DROPS = 4000 };
+	struct world *w = tailnet(1, 3, &no_udp);
+	int f = flow(w, 0, 1), g = flow(w, 0, 2);
+	uint64_t seen, accepts;
+
+	world_run(w, SPAN_S(5));
+	accepts = world_relay_accepts(w, 0) + world_relay_accepts(w, 1);
+	world_sleep(w, 1, SPAN_MS(1500));
+	for (int k = 0; k < 10; k++) {
+		rain(w, 0, 1, DROPS / 10, SPAN_MS(140));
+		world_push(w, g, 1000); /* somebody else's reader */
+	}
+	WORLD_CHECK(w, world_until(w, SPAN_S(1), world_settled, g, 0), "the other flow waits");
+	world_run(w, SPAN_S(1));
+	seen = world_datagrams_seen(w, 0, 1);
+	WORLD_CHECK(w, seen >= 1000 && seen < DROPS - 500, "%llu of %d datagrams arrived",
+		    (unsigned long long)seen, DROPS);
+	goes_on(w, f, SPAN_S(2));
+	rain(w, 0, 1, 20, SPAN_MS(200));
+	world_run(w, SPAN_S(1));
+	ck_assert_uint_eq(world_datagrams_seen(w, 0, 1), seen + 20);
+	WORLD_CHECK(w, world_relay_accepts(w, 0) + world_relay_accepts(w, 1) == accepts,
+		    "a connection was ended");
+	world_free(w);
+}
+
 TEST(a_node_that_restarts_with_its_clock_set_back_is_heard)
 {
 	struct world *w = tailnet(1, 2, &easy_nat);

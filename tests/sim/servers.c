@@ -288,6 +288,11 @@ uint64_t world_relay_packets(const struct world *w, int r)
 	       (w->relay_up[r] ? derp_server_stats(w->relay[r])->packets_out : 0);
 }
 
+uint64_t world_relay_accepts(const struct world *w, int r)
+{
+	return w->relay_up[r] ? derp_server_stats(w->relay[r])->accepts : 0;
+}
+
 /* --- events --- */
 
 static void control_event(struct world *w, const struct tailnet_event *ev)

@@ -323,6 +323,8 @@ static void down_due(struct world *w, int i, struct sim_stream *s)
 	struct bytes in = pipe_due(&s->down, w->now);
 
 	if (in.len > 0) {
+		/* as a host reads: the node's turn comes between two pieces */
+		in = bytes_of(in.data, MIN_OF(in.len, (size_t)STREAM_PIECE));
 		node_stream_feed(w->nodes[i].node, sim_mono(w), sim_wall(w), number, in);
 		if (pipe_take(&s->down, in.len)) {
 			servers_settle(w);

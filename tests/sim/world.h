@@ -127,6 +127,7 @@ void world_relay(struct world *w, int relay, bool up);
 void world_hang(struct world *w, int relay, bool hangs);
 uint16_t world_home(struct world *w, int i); /* home relay of i as control tells the others */
 uint64_t world_relay_packets(const struct world *w, int relay); /* that the relay passed on */
+uint64_t world_relay_accepts(const struct world *w, int relay); /* connections since it started */
 void world_move(struct world *w, int i); /* new address; the host tells the node */
 void world_rebind(struct world *w,
 		  int i); /* its NAT gets a new address and forgets; nobody tells */

@@ -17,7 +17,15 @@ certificate "$T/d.tls" "IP:$IP_d,DNS:dns.nextdns.io"
 certificate "$T/b.tls" "IP:$ip_b"
 start d d-dns env PORT=443 CERT="$T/d.tls.crt" KEY="$T/d.tls.key" python3 e2e/dns_server.py "$IP_d"
 start b b-dns env PORT=443 CERT="$T/b.tls.crt" KEY="$T/b.tls.key" python3 e2e/dns_server.py "$IP_d"
-dns() { sed -i "s|^dns: .*|dns: {magic_dns: true, base_domain: tail.test, override_local_dns: true, nameservers: {global: [\"https://dns.nextdns.io/abc123\"], split: {$1}}}|" "$HS_DIR/config.yaml"; stop "$HS_PID"; headscale_start; }
+dns() {
+	local conf="magic_dns: true, base_domain: tail.test, override_local_dns: true, nameservers: {global: [\"$public\"], split: {$1}}"
+	[ "${CONTROL:-headscale}" = headscale ] || conf="nameservers: [\"$public\"], split: {$1}"
+	sed -i '/^dns:/d' "$HS_DIR/config.yaml"
+	echo "dns: {$conf}" >> "$HS_DIR/config.yaml"
+	stop "$HS_PID"
+	headscale_start
+}
+public=https://dns.nextdns.io/abc123
 dns "beside.test: [\"$IP_d\"], url.test: [\"https://$IP_d/dns-query\"], inside.test: [\"$ip_b\"], insideurl.test: [\"https://$ip_b/dns-query\"]"
 
 containerboot a "$key"

@@ -3,7 +3,7 @@
 # server (e2e/lib.sh: CONTROL). The others of them run so by hand: CONTROL=coordinator bash e2e/t-51-survival.sh
 set -eu
 export CONTROL=coordinator BIG_MIB=64
-for t in t-33-routes t-34-serve t-50-policy; do
+for t in t-33-routes t-35-names t-34-serve t-50-policy; do
 	echo "== $t"
 	bash "$(dirname "$0")/$t.sh"
 done

@@ -1,8 +1,9 @@
 /* containerboot/cli.c - status, ping, ip, whois, ... over the local API: the commands health checks
  * and people use
  *
- * The binary answers to the names tailscale and tailpod too. Exit codes: 0 done, 1 failed, 2 wrong
- * usage.
+ * The binary answers to the names tailscale and tailpod too. Flags, exit codes and what scripts
+ * read are those of the stock CLI: 0 done, 1 failed or wrong arguments, 2 a flag that a command has
+ * not. Flags may also stand behind arguments.
  */
 #include "containerboot/cli.h"
 
@@ -16,15 +17,10 @@
 #include "base/text.h"
 #include "base/version.h"
 #include "containerboot/program.h"
+#include "os/file.h"
 #include "wire/http1.h"
 
 #define API "/localapi/v0/"
-
-struct cli {
-	const char *socket;
-	int argc; /* of what follows the command */
-	char **argv;
-};
 
 static int complain(const struct err *e)
 {
@@ -40,7 +36,7 @@ static int call(const struct cli *c, const char *method, const char *target, con
 	int status = 0;
 
 	buf_init(out, CLI_BODY_MAX);
-	if (cli_request(c->socket, method, target, bytes_str(body), &status, out, &e) < 0)
+	if (cli_request(c, method, target, bytes_str(body), &status, out, &e) < 0)
 		return complain(&e);
 	if (status < 400)
 		return 0;
@@ -74,42 +70,82 @@ static int get_status(const struct cli *c, struct cli_status *s)
 	return r;
 }
 
-static bool has_flag(struct cli *c, const char *flag) /* takes it out */
-{
-	for (int i = 0; i < c->argc; i++) {
-		const char *a = c->argv[i];
+/* --- flags --- */
 
-		if (*a != '-' || strcmp(a + 1 + (a[1] == '-'), flag) != 0)
-			continue;
-		memmove(&c->argv[i], &c->argv[i + 1], (size_t)(c->argc - i) * sizeof *c->argv);
-		c->argc--;
-		return true;
-	}
-	return false;
+static const char *given(const struct cli *c, const char *flag) /* NULL: not given */
+{
+	for (size_t i = 0; i < c->n_flags; i++)
+		if (strcmp(c->flags[i].name, flag) == 0)
+			return c->flags[i].value;
+	return NULL;
 }
 
-/* --flag=value or --flag value; taken out; NULL: absent */
-static const char *flag_value(struct cli *c, const char *flag)
+static bool on(const struct cli *c, const char *flag, bool dflt)
 {
-	const size_t n = strlen(flag);
+	const char *v = given(c, flag);
+
+	return v ? strcmp(v, "true") == 0 : dflt;
+}
+
+/* names: "json timeout= ..", with = when the flag takes a value. 0: no such, 1: boolean, 2: value
+ */
+static int flag_kind(const char *names, struct bytes flag)
+{
+	while (*names) {
+		size_t len = strcspn(names, " "), bare = names[len - 1] == '=' ? len - 1 : len;
+
+		if (bytes_eq(bytes_of(names, bare), flag))
+			return bare < len ? 2 : 1;
+		names += len + (names[len] == ' ');
+	}
+	return 0;
+}
+
+/* Moves the flags of the command from argv to flags. False: words were said. */
+static bool take_flags(struct cli *c, const char *names)
+{
+	int kept = 0;
 
 	for (int i = 0; i < c->argc; i++) {
-		const char *name = c->argv[i], *value;
-		int used = 1;
+		const char *a = c->argv[i], *name = a + 1 + (a[0] == '-' && a[1] == '-'), *eq,
+			   *value;
+		struct bytes flag;
+		bool ok;
+		int kind;
 
-		if (*name != '-')
+		if (strcmp(a, "--") == 0) {
+			while (++i < c->argc)
+				c->argv[kept++] = c->argv[i];
+			break;
+		}
+		if (*a != '-' || !a[1]) {
+			c->argv[kept++] = c->argv[i];
 			continue;
-		name += 1 + (name[1] == '-');
-		if (strncmp(name, flag, n) != 0 || (name[n] != '=' && name[n] != 0))
-			continue;
-		value = name[n] == '=' ? name + n + 1 : i + 1 < c->argc ? c->argv[i + 1] : "";
-		used += name[n] != '=' && i + 1 < c->argc;
-		memmove(&c->argv[i], &c->argv[i + used],
-			(size_t)(c->argc - i - used + 1) * sizeof *c->argv);
-		c->argc -= used;
-		return value;
+		}
+		eq = strchr(name, '=');
+		flag = bytes_of(name, eq ? (size_t)(eq - name) : strlen(name));
+		kind = c->n_flags < CLI_FLAGS_MAX ? flag_kind(names, flag) : 0;
+		if (kind == 0) {
+			fprintf(stderr, "no such flag: %s\n", a);
+			return false;
+		}
+		value = eq ? eq + 1 : kind == 1 ? "true" : i + 1 < c->argc ? c->argv[++i] : NULL;
+		if (!value) {
+			fprintf(stderr, "%s needs a value\n", a);
+			return false;
+		}
+		if (kind == 1) {
+			if (!bool_parse(bytes_str(value), &ok)) {
+				fprintf(stderr, "%s: wanted true or false\n", a);
+				return false;
+			}
+			value = ok ? "true" : "false";
+		}
+		c->flags[c->n_flags].value = value;
+		(void)bytes_to_str(flag, c->flags[c->n_flags++].name, CLI_FLAG_MAX);
 	}
-	return NULL;
+	c->argc = kept;
+	return true;
 }
 
 /* --- commands --- */
@@ -133,25 +169,45 @@ static void print_node(const struct cli_status *s, const struct cli_node *n, boo
 	putchar('\n');
 }
 
+/* what a script compares with, as the stock CLI says it */
+static void print_state(const struct cli_status *s)
+{
+	if (strcmp(s->state, "Stopped") == 0)
+		puts("Tailscale is stopped.");
+	else if (strcmp(s->state, "NeedsLogin") == 0)
+		printf("Logged out.\n%s%s%s", *s->auth_url ? "Log in at: " : "", s->auth_url,
+		       *s->auth_url ? "\n" : "");
+	else if (strcmp(s->state, "NeedsMachineAuth") == 0)
+		puts("Machine is not yet approved by tailnet admin.");
+	else
+		printf("unexpected state: %s\n", s->state);
+}
+
 static int status(struct cli *c)
 {
 	struct cli_status s;
-	const bool json = has_flag(c, "json");
 	int r;
 
-	if (json)
-		return show(c, "GET",
-			    has_flag(c, "peers=false") ? API "status?peers=false" : API "status");
+	if (c->argc > 0) {
+		fputs("status takes no arguments\n", stderr);
+		return 1;
+	}
+	if (on(c, "json", false)) {
+		r = show(c, "GET", on(c, "peers", true) ? API "status" : API "status?peers=false");
+		if (r == 0)
+			putchar('\n');
+		return r;
+	}
 	if (get_status(c, &s) != 0)
 		return 1;
-	r = strcmp(s.state, "Running") != 0;
-	if (r) {
-		printf("%s%s%s\n", s.state, *s.auth_url ? ", log in at: " : "", s.auth_url);
-	} else {
+	r = strcmp(s.state, "Running") != 0 && strcmp(s.state, "Starting") != 0;
+	if (r)
+		print_state(&s);
+	if (!r && on(c, "self", true))
 		print_node(&s, &s.self, true);
-		for (size_t i = 0; i < s.n_peers; i++)
+	for (size_t i = 0; !r && on(c, "peers", true) && i < s.n_peers; i++)
+		if (s.peers[i].active || !on(c, "active", false))
 			print_node(&s, &s.peers[i], false);
-	}
 	for (size_t i = 0; i < s.n_health; i++)
 		printf("# health: %s\n", s.health[i]);
 	cli_status_fini(&s);
@@ -160,17 +216,31 @@ static int status(struct cli *c)
 
 static int ip(struct cli *c)
 {
-	const bool v4 = has_flag(c, "4"), v6 = has_flag(c, "6");
-	const char *who = c->argc > 0 ? c->argv[0] : NULL;
+	const bool v4 = on(c, "4", false), v6 = on(c, "6", false), one = on(c, "1", false);
+	const char *who = c->argc > 0 ? c->argv[0] : NULL, *want = given(c, "assert");
 	struct cli_status s;
 	char text[IP_TEXT];
-	struct ip found;
+	struct ip found, wanted;
 	int r = 1;
 
+	if (v4 + v6 + one > 1 || c->argc > 1) {
+		fputs(c->argc > 1 ? "ip takes one node at most\n"
+				  : "-1, -4 and -6 exclude each other\n",
+		      stderr);
+		return 1;
+	}
 	if (get_status(c, &s) != 0)
 		return 1;
-	for (int six = 0; six < 2; six++) {
-		if (six ? v4 && !v6 : v6 && !v4)
+	if (want) {
+		r = !ip_parse(bytes_str(want), &wanted) ||
+		    (!ip_eq(&wanted, &s.self.ip4) && !ip_eq(&wanted, &s.self.ip6));
+		if (r)
+			fprintf(stderr, "%s is none of this node's addresses\n", want);
+		cli_status_fini(&s);
+		return r;
+	}
+	for (int six = 0; six < 2 && (r || !one); six++) {
+		if (six ? v4 : v6)
 			continue;
 		found = six ? s.self.ip6 : s.self.ip4;
 		if (who && !cli_find(&s, who, six, &found))
@@ -188,30 +258,42 @@ static int ip(struct cli *c)
 
 static int whois(struct cli *c)
 {
-	char target[512] = API "whois?addr=";
-	struct buf escaped;
-	int r;
+	char target[512];
+	struct buf escaped, out;
+	struct err e = { 0 };
+	int r = 1, code = 0;
 
-	(void)has_flag(c, "json");
-	if (c->argc < 1)
-		return 2;
+	if (c->argc != 1) {
+		fputs("whois takes one address\n", stderr);
+		return 1;
+	}
 	buf_init(&escaped, 400);
+	buf_init(&out, CLI_BODY_MAX);
 	if (!http1_escape(&escaped, bytes_str(c->argv[0]), false)) {
 		fputs("no such address\n", stderr);
 		return 1;
 	}
 	snprintf(target, sizeof target, API "whois?addr=%.*s", (int)escaped.len,
 		 (const char *)buf_bytes(&escaped).data);
-	r = show(c, "GET", target);
-	if (r == 0)
-		putchar('\n');
+	if (cli_request(c, "GET", target, bytes_str(""), &code, &out, &e) < 0)
+		complain(&e);
+	else if (code == 404)
+		fputs("peer not found\n", stderr);
+	else if (code >= 400)
+		fprintf(stderr, "%.*s\n", (int)out.len, (const char *)buf_bytes(&out).data);
+	else if (on(c, "json", false))
+		r = printf("%.*s\n", (int)out.len, (const char *)buf_bytes(&out).data) < 0;
+	else
+		r = !cli_whois_print(buf_bytes(&out));
 	buf_fini(&escaped);
+	buf_fini(&out);
 	return r;
 }
 
 struct pong {
 	char error[256], endpoint[64], relay[32], name[256];
 	double seconds;
+	bool is_own;
 };
 
 static bool read_pong(struct bytes json, struct pong *p)
@@ -230,6 +312,8 @@ static bool read_pong(struct bytes json, struct pong *p)
 			(void)json_str(&j, p->relay, sizeof p->relay);
 		else if (json_key_is(key, "NodeName"))
 			(void)json_str(&j, p->name, sizeof p->name);
+		else if (json_key_is(key, "IsLocalIP"))
+			p->is_own = json_bool(&j);
 		else if (json_key_is(key, "LatencySeconds"))
 			p->seconds = json_f64(&j);
 		else
@@ -238,78 +322,101 @@ static bool read_pong(struct bytes json, struct pong *p)
 	return json_done(&j);
 }
 
-/* 1: failed, 0: answered over a relay, -1: answered directly */
-static int ping_once(const struct cli *c, const struct ip *to, const char *type)
+enum pong_kind { PONG_NONE, PONG_OWN, PONG_RELAYED, PONG_DIRECT };
+
+static enum pong_kind ping_once(const struct cli *c, const struct ip *to, const char *type,
+				const char *size)
 {
-	char target[160], text[IP_TEXT];
+	char target[200], text[IP_TEXT], took[32];
 	struct pong p;
 	struct buf out;
-	int r;
+	int r, ms;
 
-	snprintf(target, sizeof target, API "ping?ip=%s&type=%s", ip_text(to, text), type);
+	snprintf(target, sizeof target, API "ping?ip=%s&type=%s&size=%.5s", ip_text(to, text), type,
+		 size);
 	r = call(c, "POST", target, "", &out);
 	if (r == 0 && !read_pong(buf_bytes(&out), &p))
 		r = 1;
 	buf_fini(&out);
 	if (r)
-		return 1;
+		return PONG_NONE;
 	if (*p.error) {
-		printf("%s\n", p.error);
-		return 1;
+		fprintf(p.is_own ? stdout : stderr, "%s\n", p.error);
+		return p.is_own ? PONG_OWN : PONG_NONE;
 	}
+	/* whole milliseconds, "0s" for less than half of one: as the stock CLI has it */
+	ms = (int)(p.seconds * 1000 + 0.5);
+	snprintf(took, sizeof took, ms > 0 ? "%dms" : "%ds", ms);
 	if (*p.endpoint)
-		printf("pong from %s (%s) via %s in %.1f ms\n", p.name, text, p.endpoint,
-		       p.seconds * 1000);
+		printf("pong from %s (%s) via %s in %s\n", p.name, text, p.endpoint, took);
 	else if (*p.relay)
-		printf("pong from %s (%s) via DERP(%s) in %.1f ms\n", p.name, text, p.relay,
-		       p.seconds * 1000);
+		printf("pong from %s (%s) via DERP(%s) in %s\n", p.name, text, p.relay, took);
 	else
-		printf("pong from %s (%s) via %s in %.1f ms\n", p.name, text, type,
-		       p.seconds * 1000);
-	return *p.endpoint ? -1 : 0;
+		printf("pong from %s (%s) via %s in %s\n", p.name, text, type, took);
+	return *p.endpoint ? PONG_DIRECT : PONG_RELAYED;
 }
 
 static int ping(struct cli *c)
 {
-	const bool tsmp = has_flag(c, "tsmp"), icmp = has_flag(c, "icmp"),
-		   all = has_flag(c, "until-direct=false");
-	const char *type = tsmp ? "TSMP" : icmp ? "ICMP" : "disco", *count = flag_value(c, "c");
+	const bool tsmp = on(c, "tsmp", false), icmp = on(c, "icmp", false);
+	const bool until_direct = on(c, "until-direct", true) && !tsmp && !icmp;
+	const char *type = tsmp   ? "TSMP"
+			   : icmp ? "ICMP"
+				  : "disco",
+		   *count = given(c, "c"), *size = given(c, "size"), *timeout = given(c, "timeout");
 	struct cli_status s;
-	uint64_t n = 10;
+	uint64_t n = 10, bytes = 0;
 	struct ip to;
-	bool answered = false;
-	int r;
+	enum pong_kind best = PONG_NONE, k = PONG_NONE;
+	bool found;
 
-	if (c->argc < 1 || (count && (!text_u64(bytes_str(count), &n) || n == 0)))
+	if (c->argc != 1) {
+		fputs("ping takes one node\n", stderr);
+		return 1;
+	}
+	if ((count && !text_u64(bytes_str(count), &n)) ||
+	    (size && !text_u64(bytes_str(size), &bytes)) ||
+	    (timeout && (!span_parse(bytes_str(timeout), &c->limit) || c->limit.ns <= 0))) {
+		fputs("wanted -c NUMBER, --size NUMBER, --timeout DURATION such as 5s\n", stderr);
 		return 2;
+	}
 	if (get_status(c, &s) != 0)
 		return 1;
-	r = cli_find(&s, c->argv[0], false, &to) || ip_parse(bytes_str(c->argv[0]), &to);
+	found = cli_find(&s, c->argv[0], false, &to) || ip_parse(bytes_str(c->argv[0]), &to);
 	cli_status_fini(&s);
-	if (!r) {
+	if (!found) {
 		fprintf(stderr, "no such node: %s\n", c->argv[0]);
 		return 1;
 	}
-	for (uint64_t i = 0; i < n; i++) {
+	for (uint64_t i = 0; n == 0 || i < n; i++) { /* 0: for ever */
 		if (i > 0)
 			sleep(1);
-		r = ping_once(c, &to, type);
+		k = ping_once(c, &to, type, size ? size : "");
 		fflush(stdout);
-		answered = answered || r <= 0;
-		if (r < 0 && !all)
-			break;
+		best = k > best ? k : best;
+		if (k == PONG_OWN || (k == PONG_DIRECT && until_direct))
+			return 0;
 	}
-	return !answered;
+	if (best == PONG_NONE)
+		fputs("no reply\n", stderr);
+	else if (until_direct)
+		fputs("direct connection not established\n", stderr);
+	return best == PONG_NONE || until_direct;
 }
 
 static int netcheck(struct cli *c)
 {
+	const char *format = given(c, "format");
 	struct cli_status s;
 	struct buf out;
 	bool ok;
 
-	if (has_flag(c, "json"))
+	if (on(c, "json", false) || (format && strncmp(format, "json", 4) == 0))
 		return show(c, "GET", API "netcheck");
+	if (format && *format) {
+		fprintf(stderr, "--format=%s: json is the only one\n", format);
+		return 1;
+	}
 	if (call(c, "GET", API "netcheck", "", &out) != 0)
 		return 1;
 	ok = cli_netcheck_print(buf_bytes(&out));
@@ -331,7 +438,22 @@ static int netcheck(struct cli *c)
 
 static int metrics(struct cli *c)
 {
-	return show(c, "GET", API "usermetrics");
+	const char *what = c->argc > 0 ? c->argv[0] : "print";
+	struct err e = { 0 };
+	struct buf out;
+	int r;
+
+	if (strcmp(what, "print") == 0 && c->argc < 2)
+		return show(c, "GET", API "usermetrics");
+	if (strcmp(what, "write") != 0 || c->argc != 2) {
+		fputs("metrics: wanted print, or write FILE\n", stderr);
+		return 1;
+	}
+	r = call(c, "GET", API "usermetrics", "", &out);
+	if (r == 0 && file_replace(c->argv[1], buf_bytes(&out), 0644, &e) < 0)
+		r = complain(&e);
+	buf_fini(&out);
+	return r;
 }
 
 static int logout(struct cli *c)
@@ -339,29 +461,68 @@ static int logout(struct cli *c)
 	return show(c, "POST", API "logout");
 }
 
-static int want(struct cli *c, const char *body)
+/* The change of preferences that the flags ask for, with WantRunning when run is 0 or 1. */
+static int change(struct cli *c, int run)
 {
-	struct buf out;
-	int r = call(c, "PATCH", API "prefs", body, &out);
+	struct err e = { 0 };
+	struct buf old, body, out;
+	int r = call(c, "GET", API "prefs", "", &old);
 
-	buf_fini(&out);
+	buf_init(&body, CLI_BODY_MAX);
+	if (r == 0 && cli_prefs_change(c, run, buf_bytes(&old), &body, &e) < 0) {
+		complain(&e);
+		r = 2;
+	}
+	if (r == 0) {
+		char *text = buf_take_str(&body);
+
+		r = text ? call(c, "PATCH", API "prefs", text, &out) : 1;
+		if (text)
+			buf_fini(&out);
+		free(text);
+	}
+	buf_fini(&old);
+	buf_fini(&body);
 	return r;
 }
 
 static int up(struct cli *c)
 {
-	return want(c, "{\"WantRunning\":true,\"WantRunningSet\":true}");
+	return change(c, 1);
 }
 
 static int down(struct cli *c)
 {
-	return want(c, "{\"WantRunning\":false,\"WantRunningSet\":true}");
+	return change(c, 0);
+}
+
+static int set(struct cli *c)
+{
+	return change(c, -1);
+}
+
+static int debug(struct cli *c)
+{
+	const char *what = c->argc == 1 ? c->argv[0] : "";
+
+	if (strcmp(what, "derp-map") == 0)
+		return show(c, "GET", API "derpmap");
+	if (strcmp(what, "prefs") == 0)
+		return show(c, "GET", API "prefs");
+	fputs("debug: wanted derp-map or prefs\n", stderr);
+	return 1;
 }
 
 static int version(struct cli *c)
 {
-	(void)c;
-	printf("%s\n  tailpod %s\n", PROGRAM_API_VERSION, TAILPOD_VERSION);
+	if (on(c, "json", false))
+		printf(
+		    "{\"majorMinorPatch\": \"%s\", \"short\": \"%s\", \"long\": \"%s-tailpod-%s\", "
+		    "\"cap\": %d}\n",
+		    PROGRAM_API_VERSION, PROGRAM_API_VERSION, PROGRAM_API_VERSION, TAILPOD_VERSION,
+		    CONTROL_CAPABILITY_VERSION);
+	else
+		printf("%s\n  tailpod %s\n", PROGRAM_API_VERSION, TAILPOD_VERSION);
 	return 0;
 }
 
@@ -389,21 +550,27 @@ static int nc(struct cli *c)
 }
 
 static const struct command {
-	const char *name, *usage;
+	const char *name, *usage, *flags;
 	int (*fn)(struct cli *c);
 } commands[] = {
-	{ "status", "status [--json]", status },
-	{ "ping", "ping [-c N] [--tsmp|--icmp] [--until-direct=false] NODE", ping },
-	{ "ip", "ip [-4|-6] [NODE]", ip },
-	{ "whois", "whois [--json] ADDRESS[:PORT]", whois },
-	{ "netcheck", "netcheck [--json]", netcheck },
-	{ "metrics", "metrics", metrics },
-	{ "nc", "nc NODE PORT", nc },
-	{ "up", "up", up },
-	{ "down", "down", down },
-	{ "logout", "logout", logout },
-	{ "version", "version", version },
-	{ "healthcheck", "healthcheck", healthcheck },
+	{ "status", "status [--json] [--active] [--self=false] [--peers=false]",
+	  "json active self peers", status },
+	{ "ping",
+	  "ping [-c N] [--timeout 5s] [--size N] [--tsmp|--icmp] [--until-direct=false] NODE",
+	  "c= timeout= size= tsmp icmp until-direct verbose", ping },
+	{ "ip", "ip [-1|-4|-6] [--assert=ADDRESS] [NODE]", "1 4 6 assert=", ip },
+	{ "whois", "whois [--json] ADDRESS[:PORT]", "json proto=", whois },
+	{ "netcheck", "netcheck [--format=json]", "json format= verbose", netcheck },
+	{ "metrics", "metrics [print | write FILE]", "", metrics },
+	{ "nc", "nc NODE PORT", "", nc },
+	{ "up", "up [flags of set]", CLI_SET_FLAGS " reset accept-risk= timeout=", up },
+	{ "down", "down", "accept-risk= reason=", down },
+	{ "set", "set [--hostname=NAME] [--accept-routes] [--exit-node=NODE] ...", CLI_SET_FLAGS,
+	  set },
+	{ "logout", "logout", "reason=", logout },
+	{ "debug", "debug derp-map | prefs", "", debug },
+	{ "version", "version [--json]", "json", version },
+	{ "healthcheck", "healthcheck", "", healthcheck },
 };
 
 static const struct command *command_named(const char *name)
@@ -439,26 +606,42 @@ static const char *default_socket(void)
 
 int cli_main(int argc, char **argv)
 {
-	struct cli c = { .argc = argc - 1, .argv = argv + 1 };
-	const struct command *cmd;
+	struct cli c = { .argc = argc - 1, .argv = argv + 1, .limit = SPAN_S(CLI_TIMEOUT_S) };
+	const struct command *cmd = NULL;
 	int r;
 
-	c.socket = flag_value(&c, "socket");
+	/* in front of the command; --socket also behind it */
+	for (int i = 0; i < c.argc; i++) {
+		const char *a = c.argv[i], *name = a + 1 + (a[0] == '-' && a[1] == '-');
+		int used = 1;
+
+		if (*a != '-')
+			continue;
+		if (strcmp(name, "help") == 0 || strcmp(name, "h") == 0)
+			return usage(stdout);
+		if (strncmp(name, "socket", 6) != 0 || (name[6] != 0 && name[6] != '='))
+			continue;
+		c.socket = name[6] ? name + 7 : i + 1 < c.argc ? c.argv[i + 1] : "";
+		used += !name[6] && i + 1 < c.argc;
+		memmove(&c.argv[i], &c.argv[i + used],
+			(size_t)(c.argc - i - used) * sizeof *c.argv);
+		c.argc -= used;
+		i--;
+	}
 	if (!c.socket)
 		c.socket = default_socket();
-	if (has_flag(&c, "help") || has_flag(&c, "h") ||
-	    (c.argc > 0 && strcmp(c.argv[0], "help") == 0))
+	if (c.argc > 0 && strcmp(c.argv[0], "help") == 0)
 		return usage(stdout);
 	if (c.argc < 1)
 		return usage(stderr);
 	cmd = command_named(c.argv[0]);
 	if (!cmd) {
-		fprintf(stderr, "unknown command %s\n", c.argv[0]);
-		return usage(stderr);
+		fprintf(stderr, "%s: this program has no such command\n", c.argv[0]);
+		return 1;
 	}
 	c.argc--;
 	c.argv++;
-	r = cmd->fn(&c);
+	r = take_flags(&c, cmd->flags) ? cmd->fn(&c) : 2;
 	if (r == 2)
 		fprintf(stderr, "usage: tailpod %s\n", cmd->usage);
 	return r;

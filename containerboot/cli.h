@@ -9,17 +9,37 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/ip.h"
+#include "base/mono.h"
 
-enum { CLI_BODY_MAX = 64 << 20, CLI_TIMEOUT_S = 15, CLI_PEERS_MAX = 100000 };
+enum {
+	CLI_BODY_MAX = 64 << 20,
+	CLI_TIMEOUT_S = 15,
+	CLI_PEERS_MAX = 100000,
+	CLI_FLAGS_MAX = 32, /* on one command line */
+	CLI_FLAG_MAX = 32,
+};
+
+struct cli_flag {
+	char name[CLI_FLAG_MAX];
+	const char *value; /* of a boolean: "true" or "false" */
+};
+struct cli {
+	const char *socket;
+	span_t limit; /* of each read and write of a request */
+	struct cli_flag flags[CLI_FLAGS_MAX];
+	size_t n_flags;
+	int argc; /* of what follows the command and is no flag */
+	char **argv;
+};
 
 /* One request over the unix socket, waiting for the whole answer. status: of the answer. 0 or
  * -errno with one line. */
-MUST_USE int cli_request(const char *socket, const char *method, const char *target,
+MUST_USE int cli_request(const struct cli *c, const char *method, const char *target,
 			 struct bytes body, int *status, struct buf *answer, struct err *e);
 
-/* The socket of the local API, with CLI_TIMEOUT_S for each read and write. A descriptor or -errno
+/* The socket of the local API, with a limit for each read and write. A descriptor or -errno
  * with one line. */
-MUST_USE int cli_dial(const char *socket, struct err *e);
+MUST_USE int cli_dial(const char *socket, span_t limit, struct err *e);
 MUST_USE int cli_send(int fd, struct bytes b, struct err *e);
 /* nc.c: standard input and output joined with a port of a node; the exit code */
 int cli_nc(const char *socket, const char *host, const char *port);
@@ -48,6 +68,16 @@ MUST_USE bool cli_status_parse(struct cli_status *s,
 			       struct bytes json); /* false: malformed or out of memory */
 void cli_status_fini(struct cli_status *s);
 bool cli_netcheck_print(struct bytes json); /* false: malformed */
+bool cli_whois_print(struct bytes json);    /* the same */
+/* cli_set.c: the body of a PATCH of preferences for the flags of c, appended to out. run: 0, 1:
+ * also WantRunning; -1: not. old: the preferences in force. 0 or -EINVAL, -EBADMSG, -ENOMEM with
+ * one line */
+#define CLI_SET_FLAGS                                                                              \
+	"accept-dns accept-routes advertise-exit-node advertise-routes= exit-node= "               \
+	"exit-node-allow-lan-access hostname= netfilter-mode= nickname= operator= report-posture " \
+	"shields-up snat-subnet-routes ssh stateful-filtering webclient"
+MUST_USE int cli_prefs_change(const struct cli *c, int run, struct bytes old, struct buf *out,
+			      struct err *e);
 const char *cli_login(const struct cli_status *s, int64_t user);
 /* The address of a node by name (short or full), own address or peer address as text; false: no
  * such. */

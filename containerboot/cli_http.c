@@ -11,10 +11,11 @@
 #include "os/file.h"
 #include "wire/http1.h"
 
-int cli_dial(const char *path, struct err *e)
+int cli_dial(const char *path, span_t span, struct err *e)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	struct timeval limit = { .tv_sec = CLI_TIMEOUT_S };
+	struct timeval limit = { .tv_sec = span.ns / NS_PER_S,
+				 .tv_usec = span.ns % NS_PER_S / 1000 };
 	AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
@@ -47,7 +48,7 @@ int cli_send(int fd, struct bytes b, struct err *e)
 }
 
 /* The whole connection: the request asks for its end. */
-static int receive_all(int fd, struct buf *in, struct err *e)
+static int receive_all(int fd, span_t limit, struct buf *in, struct err *e)
 {
 	for (;;) {
 		uint8_t *p = buf_reserve(in, 16384);
@@ -59,9 +60,9 @@ static int receive_all(int fd, struct buf *in, struct err *e)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return errno == EAGAIN
-				   ? err_say(e, ETIMEDOUT, "no answer in %d s", CLI_TIMEOUT_S)
-				   : err_set(e, errno, "receive");
+			return errno == EAGAIN ? err_say(e, ETIMEDOUT, "no answer in %.3g s",
+							 (double)limit.ns / NS_PER_S)
+					       : err_set(e, errno, "receive");
 		if (n == 0)
 			return 0;
 		buf_commit(in, (size_t)n);
@@ -96,10 +97,10 @@ static int parse(struct bytes in, const char *method, int *status, struct buf *a
 	return 0;
 }
 
-int cli_request(const char *socket, const char *method, const char *target, struct bytes body,
+int cli_request(const struct cli *c, const char *method, const char *target, struct bytes body,
 		int *status, struct buf *answer, struct err *e)
 {
-	AUTO_FD int fd = cli_dial(socket, e);
+	AUTO_FD int fd = cli_dial(c->socket, c->limit, e);
 	struct http1_emit em;
 	struct buf out, in;
 	int r;
@@ -117,7 +118,7 @@ int cli_request(const char *socket, const char *method, const char *target, stru
 	if (r == 0)
 		r = cli_send(fd, buf_bytes(&out), e);
 	if (r == 0)
-		r = receive_all(fd, &in, e);
+		r = receive_all(fd, c->limit, &in, e);
 	if (r == 0)
 		r = parse(buf_bytes(&in), method, status, answer, e);
 	buf_fini(&out);

@@ -171,7 +171,7 @@ int cli_nc(const char *socket, const char *host, const char *port)
 	static struct lane up, down; /* too much for a stack */
 	struct timeval limit = { .tv_sec = NC_CONNECT_S };
 	struct err e = { 0 };
-	AUTO_FD int fd = cli_dial(socket, &e);
+	AUTO_FD int fd = cli_dial(socket, SPAN_S(CLI_TIMEOUT_S), &e);
 	bool ok = true;
 
 	if (fd >= 0)

@@ -409,7 +409,8 @@ static int check_flags(const struct scan *s, unsigned flag)
 			continue;
 		if (flag == OPTION_KERNEL_ONLY && s->o->userspace)
 			return bad(s, row,
-				   "works in kernel mode only; unset it or TS_USERSPACE=true");
+				   "works in kernel mode only, which this version does not have; "
+				   "unset it");
 		if (flag == OPTION_CLUSTER_ONLY && !raw_of(s, "KUBERNETES_SERVICE_HOST"))
 			return bad(s, row,
 				   "works in a Kubernetes cluster only (KUBERNETES_SERVICE_HOST is "

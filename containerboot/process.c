@@ -516,7 +516,7 @@ int process_run(struct process *s)
 	s->exit_code = EXIT_FAILED;
 	s->loop = loop_new();
 	r = s->loop ? confine_parse(s->options.sandbox, &how, &e)
-		    : err_set(&e, errno, "event loop");
+		    : err_set(&e, errno, "event loop (epoll, eventfd)");
 	if (r == 0)
 		r = start_shared(s, &e);
 	if (r == 0)

@@ -704,7 +704,7 @@ static int open_listeners(struct program *p, struct err *e)
 
 	p->api = localapi_server_new(&api, e);
 	if (!p->api)
-		return -EIO;
+		return err_wrap(e, "TS_SOCKET");
 	program_set_operator(p);
 	if (!*p->label)
 		link_socket(socket);
@@ -759,6 +759,13 @@ struct program *program_new(struct process *process, const char *name,
 	return p;
 }
 
+static int open_store(struct program *p, const char *dir, struct err *e)
+{
+	const int r = store_open(&p->store, dir, e);
+
+	return r < 0 && dir && !strstr(e->text, "TS_STATE_DIR") ? err_wrap(e, "TS_STATE_DIR") : r;
+}
+
 int program_open(struct program *p, struct err *e)
 {
 	const struct options *o = p->options;
@@ -766,7 +773,7 @@ int program_open(struct program *p, struct err *e)
 	int r = program_config_open(p, e);
 
 	if (r == 0)
-		r = program_in_pod(p) ? program_pod_open(p, e) : store_open(&p->store, dir, e);
+		r = program_in_pod(p) ? program_pod_open(p, e) : open_store(p, dir, e);
 	if (r == 0 && store_is_memory(&p->store))
 		log_warn("containerboot: no TS_STATE_DIR: the state is in memory and the node is "
 			 "ephemeral");

@@ -131,6 +131,15 @@ void program_pod_tell(struct program *p)
 	kube_secret_save(p->store.kube);
 }
 
+void program_pod_left(struct program *p)
+{
+	p->is_removed = true;
+	if (!p->store.kube)
+		return;
+	kube_secret_clear(p->store.kube, KUBE_F_POD_UID);
+	kube_secret_save(p->store.kube);
+}
+
 void program_pod_wants_key(struct program *p)
 {
 	struct err e;

@@ -344,6 +344,8 @@ static bool step_member(struct process *s, size_t i)
 		const int code = p->exit_code;
 		const bool by_itself = !s->stopping && m->is_wanted && !m->is_changed;
 
+		if (!m->is_wanted)
+			program_pod_left(p);
 		member_close(m);
 		if (!has_many(s)) {
 			s->exit_code = code;

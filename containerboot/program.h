@@ -57,6 +57,7 @@ struct program {
 	struct loop_timer boot, netmap_save, state_retry, stop_limit, end_look, trim;
 	mono_t end_late; /* of TS_CNI_END_FILE */
 	bool is_ready, stopping, logged_in, has_started, has_ended;
+	bool is_removed;                     /* the list has it no more */
 	bool remove_on_exit, logout_on_exit; /* what options say, or the end of an agent's pod */
 	bool waits_logout, waits_gateway;    /* of a program that stops */
 	bool login_by_hand;                  /* asked for over the local API, and not done yet */
@@ -145,6 +146,9 @@ MUST_USE int program_pod_open(struct program *p, struct err *e);
 void program_pod_logged_in(struct program *p);
 void program_pod_tell(struct program *p); /* who we are, as far as it is known and in place */
 void program_pod_wants_key(struct program *p);
+/* Before program_free of a node that is no longer wanted: says in its Secret that nobody runs it.
+ */
+void program_pod_left(struct program *p);
 
 /* cli.c: status, ping, ... over the socket; returns the exit code */
 int cli_main(int argc, char **argv);

@@ -29,6 +29,7 @@ enum {
 	GATEWAY_LIMIT_S = 2, /* a gateway on the same link answers in no time */
 	BOOT_FLUSH_S = 60,   /* when TS_BOOT_TIMEOUT is off */
 	FLUSH_S = 15,        /* with the logout well within the usual 30 s of grace */
+	REMOVED_FLUSH_S = 3, /* its Secret may be gone, and others wait */
 	TRIM_S = 10,
 	SAVED_TRIM_S = 2,
 	END_LATE_S = 5, /* what the owner's watcher needs for its last look, and some */
@@ -820,7 +821,7 @@ static void last_save(struct program *p)
 	if (p->is_ready && p->store.netmap && p->options->use_cached_netmap &&
 	    !p->self.prefs.logged_out)
 		save_netmap(p);
-	if (!store_flush(&p->store, SPAN_S(FLUSH_S)))
+	if (!store_flush(&p->store, SPAN_S(p->is_removed ? REMOVED_FLUSH_S : FLUSH_S)))
 		log_error("containerboot: the last changes of the state are not written");
 }
 

@@ -31,18 +31,27 @@ const struct proxy_class *work_class(const struct work *w)
 
 struct render work_render(const struct work *w)
 {
-	return (struct render){ &w->op->settings,    &w->p,    &w->want, work_class(w),
-				work_step(w)->proxy, &w->facts };
+	return (struct render){ .settings = &w->op->settings,
+				.parent = &w->p,
+				.want = &w->want,
+				.class = work_class(w),
+				.proxy = work_step(w)->proxy,
+				.facts = &w->facts };
 }
 
 void apply_child(struct work *w)
 {
 	const struct step *s = work_step(w);
-	const struct render r = work_render(w);
+	struct render r = work_render(w);
 	char path[KUBE_PATH_MAX], hash[HASH_TEXT];
 	struct buf body;
 
 	buf_init(&body, RENDER_MAX);
+	if (w->p.kind == KIND_PROXYCLASS && !groups_render(w, s->proxy, &r)) {
+		work_advance(w); /* left meanwhile: the next plan cleans up */
+		buf_fini(&body);
+		return;
+	}
 	if (render_hash(&r, s->child, hash) && render_child(&body, &r, s->child, hash) &&
 	    work_child_path(w, path, s->child, "?fieldManager=" MANAGER "&force=true")) {
 		if (s->child == CHILD_SET)

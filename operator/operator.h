@@ -92,7 +92,9 @@ void operator_see_child(struct operator *op, enum child c, struct bytes object, 
 void operator_see_parent(struct operator *op, enum kind kind, struct bytes object);
 void operator_enqueue(struct operator *op, const char *key);
 void operator_enqueue_all(struct operator *op);
-struct proxy *operator_proxy(struct operator *op, const char *name); /* NULL: none */
+struct proxy *operator_proxy(struct operator *op, const char *name);      /* NULL: none */
+struct proxy *operator_proxy_make(struct operator *op, const char *name); /* NULL: no room */
+void operator_proxy_drop(struct operator *op, struct proxy *x);
 /* work.c */
 void operator_work(struct operator *op); /* takes keys while there are workers left */
 /* tell.c */

@@ -46,6 +46,8 @@ static void as_parent(enum kind kind, struct bytes text, const struct proxy_clas
 	want_make(&w, &p, &fixture_settings, class, &facts);
 	proxy_name(name, p.name, p.uid);
 	assert(strlen(name) <= PROXY_NAME_MAX);
+	if ((w.role == ROLE_INGRESS || w.role == ROLE_EGRESS) && class && class->per_process > 0)
+		memcpy(w.place, "c/0/1", 6);
 	if (w.role != ROLE_NONE && w.role != ROLE_KEEP) {
 		const struct render r = { &fixture_settings, &p, &w, class, name, &facts };
 
@@ -113,6 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		proxy_class_parse(&c, text);
 		as_parent(KIND_SERVICE, bytes_str(with_class), &c);
 		proxy_class_fini(&c);
+		proxy_fini(&x);
 	}
 	return 0;
 }

@@ -81,6 +81,36 @@ static void children_of(struct plan *out, const struct proxy *x, const char *nam
 	}
 }
 
+/* On its way from one process to another: nothing is begun before the old one is through. */
+static void move(struct plan *out, const struct proxy *x, const char *name, const struct want *w,
+		 const char (*hash)[HASH_TEXT], mono_t now)
+{
+	static const enum child own[] = { CHILD_SET, CHILD_SERVICE, CHILD_BINDING, CHILD_ROLE,
+					  CHILD_ACCOUNT };
+
+	if (w->move == MOVE_LEAVE && must_apply(&x->child[CHILD_SECRET], hash[CHILD_SECRET]))
+		add(out, STEP_APPLY, name, CHILD_SECRET);
+	/* the Service too: one with an address does not become one without, nor back */
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		if (x->child[own[i]].exists && !x->child[own[i]].is_deleting)
+			add(out, STEP_DELETE, name, own[i]);
+	out->again = mono_min(out->again, mono_add(now, SPAN_S(MOVE_SOON_S)));
+}
+
+void plan_group(struct plan *out, const struct proxy *x, const char *name,
+		const char (*hash)[HASH_TEXT])
+{
+	static const struct child_seen none;
+
+	if (!hash) {
+		cleanup(out, x);
+		return;
+	}
+	for (int c = 0; c < CHILD_N; c++)
+		if (hash[c][0] && must_apply(x ? &x->child[c] : &none, hash[c]))
+			add(out, STEP_APPLY, name, (enum child)c);
+}
+
 static void key(struct plan *out, const struct proxy *x, const char *name, const struct want *w,
 		const struct settings *s, mono_t now, wall_t wall)
 {
@@ -359,10 +389,14 @@ void plan_make(struct plan *out, const struct parent *p, const struct want *w,
 
 		if (!p->has_finalizer)
 			add(out, STEP_FINALIZER_ADD, NULL, CHILD_SECRET);
-		children_of(out, mine, name, hash);
-		key(out, mine, name, w, s, now, wall);
-		if (!set || must_apply(set, hash[CHILD_SET]))
-			add(out, STEP_APPLY, name, CHILD_SET);
+		if (w->move != MOVE_NONE && mine) {
+			move(out, mine, name, w, hash, now);
+		} else {
+			children_of(out, mine, name, hash);
+			key(out, mine, name, w, s, now, wall);
+			if (hash[CHILD_SET][0] && (!set || must_apply(set, hash[CHILD_SET])))
+				add(out, STEP_APPLY, name, CHILD_SET);
+		}
 		if (w->role == ROLE_EGRESS) {
 			(void)snprintf(out->external_name, sizeof out->external_name,
 				       "%s.%s.svc.%s", name, s->ns, s->cluster_domain);

@@ -34,6 +34,7 @@ enum {
 	CLEANUP_MAX_S = 300,
 	ROUTES_SOON_S = 10,   /* ours: how often not yet approved routes are asked about, */
 	ROUTES_LATER_S = 300, /* and approved ones */
+	MOVE_SOON_S = 5,      /* a Service that moves from one process to another */
 	POLL_S = 60,          /* what is not watched: TLS Secrets, named ports */
 };
 
@@ -64,5 +65,9 @@ void plan_routes(const struct want *w, char out[static ROUTES_MAX + 32]);
 void plan_make(struct plan *out, const struct parent *p, const struct want *w,
 	       const struct proxy *const *x, size_t n, const struct settings *s,
 	       const char (*hash)[HASH_TEXT], mono_t now, wall_t wall);
+/* A group of a ProxyClass (group.h), added to the plan of the class. x NULL: nothing of it is
+ * there; hash NULL: nobody is in it any more. */
+void plan_group(struct plan *out, const struct proxy *x, const char *name,
+		const char (*hash)[HASH_TEXT]);
 
 #endif

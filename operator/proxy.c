@@ -68,6 +68,20 @@ static bool datum(struct bytes data, const char *key, char *out, size_t cap)
 	return n > 0;
 }
 
+static void place(struct proxy *x, struct bytes notes)
+{
+	char node[NODE_TEXT_MAX];
+
+	if (!kube_member(notes, NOTE_GROUP, x->group, sizeof x->group, NULL))
+		x->group[0] = 0;
+	free(x->node);
+	x->node = x->group[0] && kube_member(notes, NOTE_NODE, node, sizeof node, NULL)
+		      ? strdup(node)
+		      : NULL;
+	if (!x->group[0] || (x->node && *x->node))
+		x->leaves = MONO_NEVER;
+}
+
 static void secret(struct proxy *x, const struct kube_object *o)
 {
 	char ips[512], text[64];
@@ -92,10 +106,13 @@ static void secret(struct proxy *x, const struct kube_object *o)
 		}
 	}
 	x->has_key = kube_has_member(o->data, "authkey");
+	x->has_state = kube_has_member(o->data, "_machinekey");
 	x->wants_key = kube_has_member(o->data, "reissue_authkey");
 	x->key_expires = WALL_ZERO;
 	if (kube_member(o->annotations, NOTE_KEY_EXPIRES, text, sizeof text, NULL))
 		(void)!wall_parse(bytes_str(text), &x->key_expires);
+	x->runs = kube_member(o->data, "pod_uid", text, sizeof text, NULL) && *text;
+	place(x, o->annotations);
 	if (!kube_member(o->annotations, NOTE_KEY_ID, x->key_id, sizeof x->key_id, NULL))
 		x->key_id[0] = 0;
 	if (!kube_member(o->annotations, NOTE_KEY_TAGS, x->key_tags, sizeof x->key_tags, NULL))
@@ -131,8 +148,17 @@ void proxy_lose(struct proxy *x, enum child c)
 	x->device_id[0] = x->device_fqdn[0] = x->key_id[0] = x->key_tags[0] = 0;
 	x->n_ips = 0;
 	x->routes_known = false;
-	x->has_key = x->wants_key = false;
+	x->has_key = x->wants_key = x->has_state = x->runs = false;
 	x->key_expires = WALL_ZERO;
+	x->group[0] = 0;
+	free(x->node);
+	x->node = NULL;
+}
+
+void proxy_fini(struct proxy *x)
+{
+	free(x->node);
+	x->node = NULL;
 }
 
 bool proxy_exists(const struct proxy *x)

@@ -12,6 +12,9 @@
 #define LABEL_UID "tailpod/parent-uid"
 #define NOTE_PARENT "tailpod/parent"
 #define NOTE_HASH "tailpod/hash"
+#define NOTE_GROUP                                                                                 \
+	"tailpod/group"          /* group.h: where its node runs; not there: in a pod of its own */
+#define NOTE_NODE "tailpod/node" /* what its node is told there; "": to leave */
 #define NOTE_KEY_ID "tailpod/key-id"
 #define NOTE_KEY_EXPIRES "tailpod/key-expires"
 #define NOTE_KEY_TAGS "tailpod/key-tags"
@@ -35,6 +38,7 @@ struct child_row {
 };
 extern const struct child_row children[CHILD_N];
 
+enum { NODE_TEXT_MAX = 4096 }; /* of NOTE_NODE */
 enum { PROXY_NAME_MAX = 52, HASH_TEXT = 17, DEVICE_IPS_MAX = 4 };
 
 struct child_seen {
@@ -54,6 +58,11 @@ struct proxy {
 	char device_id[64], device_fqdn[256], device_ip[DEVICE_IPS_MAX][46];
 	size_t n_ips;
 	bool has_key, wants_key;
+	bool has_state;          /* it has begun once */
+	bool runs;               /* some process has written its pod_uid */
+	char group[GROUP_TEXT];  /* NOTE_GROUP */
+	char *node;              /* NOTE_NODE, owned; NULL: none */
+	char wished[GROUP_TEXT]; /* in memory: what its last plan has put it down for */
 	wall_t key_expires;
 	char key_id[64], key_tags[TAGS_MAX];
 	/* in memory only */
@@ -63,6 +72,7 @@ struct proxy {
 	mono_t routes_at;             /* when */
 	char approved[ROUTES_MAX];    /* comma-separated */
 	mono_t minted, cleanup_since; /* MONO_NEVER: not */
+	mono_t leaves;                /* when it was first asked to leave; MONO_NEVER: it is not */
 };
 
 /* Deterministic, so that a crash between making and noting leaks nothing: ts-NAME-HASH of the
@@ -77,5 +87,6 @@ MUST_USE bool proxy_of_child(const struct kube_object *o, enum child c,
 void proxy_see(struct proxy *x, enum child c, const struct kube_object *o, unsigned epoch);
 void proxy_lose(struct proxy *x, enum child c); /* the object is gone */
 bool proxy_exists(const struct proxy *x);       /* any of its objects */
+void proxy_fini(struct proxy *x);
 
 #endif

@@ -2,11 +2,13 @@
 #include "operator/render.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/text.h"
 #include "crypto/hash.h"
+#include "operator/group.h"
 
 static void label(struct jsonw *w, const char *key, const char *value)
 {
@@ -27,6 +29,12 @@ static void own_labels(struct jsonw *w, const struct render *r)
 	label(w, LABEL_PARENT_NS, r->parent->ns);
 	label(w, LABEL_PARENT_TYPE, kinds[r->parent->kind].key);
 	label(w, LABEL_UID, r->parent->uid);
+}
+
+/* The label by which pods are found; several groups have the same parent. */
+static const char *app(const struct render *r)
+{
+	return r->is_group ? r->proxy : r->parent->uid;
 }
 
 static void head(struct jsonw *w, const struct render *r, enum child c)
@@ -81,6 +89,17 @@ static void class_raw(struct jsonw *w, const struct render *r, const char *path,
 	jsonw_raw(w, v);
 }
 
+/* Where the node runs, and what it is told there. */
+static void placed(struct jsonw *w, const struct render *r)
+{
+	char node[NODE_TEXT_MAX];
+
+	jsonw_kstr(w, NOTE_GROUP, r->want->place);
+	if (r->want->move == MOVE_LEAVE || !group_node(node, r->want, r->proxy))
+		node[0] = 0;
+	jsonw_kstr(w, NOTE_NODE, node);
+}
+
 static void metadata_end(struct jsonw *w, const struct render *r, enum child c, const char *hash)
 {
 	char parent[PARENT_KEY_MAX];
@@ -95,6 +114,8 @@ static void metadata_end(struct jsonw *w, const struct render *r, enum child c, 
 	jsonw_key(w, "annotations");
 	jsonw_obj(w);
 	jsonw_kstr(w, NOTE_PARENT, parent);
+	if (c == CHILD_SECRET && r->want->place[0])
+		placed(w, r);
 	if (*hash)
 		jsonw_kstr(w, NOTE_HASH, hash);
 	if (c == CHILD_SET)
@@ -114,16 +135,16 @@ static void strings(struct jsonw *w, const char *key, const char *const *v, size
 	jsonw_arr_end(w);
 }
 
-static void rule(struct jsonw *w, const char *resource, const char *name, const char *const *verbs,
-		 size_t n)
+static void rule(struct jsonw *w, const char *resource, const char *const *names, size_t n_names,
+		 const char *const *verbs, size_t n)
 {
 	static const char *const core[] = { "" };
 
 	jsonw_obj(w);
 	strings(w, "apiGroups", core, 1);
 	strings(w, "resources", &resource, 1);
-	if (name)
-		strings(w, "resourceNames", &name, 1);
+	if (names)
+		strings(w, "resourceNames", names, n_names);
 	strings(w, "verbs", verbs, n);
 	jsonw_obj_end(w);
 }
@@ -132,13 +153,21 @@ static void role(struct jsonw *w, const struct render *r)
 {
 	static const char *const on_secret[] = { "get", "update", "patch" };
 	static const char *const on_events[] = { "create", "get", "patch" };
-	char secret[PROXY_NAME_MAX + 16];
+	char secret[CLASS_NODES_MAX][PROXY_NAME_MAX + 16];
+	const char *names[CLASS_NODES_MAX];
+	const size_t n = r->is_group ? MIN_OF(r->n_members, ARRAY_LEN(names)) : 1;
 
-	(void)snprintf(secret, sizeof secret, "%s%s", r->proxy, children[CHILD_SECRET].suffix);
+	for (size_t i = 0; i < n; i++) {
+		(void)snprintf(secret[i], sizeof secret[i], "%s%s",
+			       r->is_group ? r->member[i]->name : r->proxy,
+			       children[CHILD_SECRET].suffix);
+		names[i] = secret[i];
+	}
 	jsonw_key(w, "rules");
 	jsonw_arr(w);
-	rule(w, "secrets", secret, on_secret, ARRAY_LEN(on_secret));
-	rule(w, "events", NULL, on_events, ARRAY_LEN(on_events));
+	if (n > 0) /* no names would be all */
+		rule(w, "secrets", names, n, on_secret, ARRAY_LEN(on_secret));
+	rule(w, "events", NULL, 0, on_events, ARRAY_LEN(on_events));
 	jsonw_arr_end(w);
 }
 
@@ -163,8 +192,81 @@ static void binding(struct jsonw *w, const struct render *r)
 static void selector(struct jsonw *w, const struct render *r)
 {
 	jsonw_obj(w);
-	jsonw_kstr(w, "app", r->parent->uid);
+	jsonw_kstr(w, "app", app(r));
 	jsonw_obj_end(w);
+}
+
+/* An egress Service's ports, at the pod of its group: each to one that its node listens on. The pod
+ * may be unready for another node's sake. */
+static void ports_to_group(struct jsonw *w, const struct render *r)
+{
+	char pod[PROXY_NAME_MAX + 1], name[16];
+	struct group_place at;
+	struct group_port port;
+
+	if (!group_place_parse(r->want->place, &at))
+		return;
+	group_name(pod, at.class, at.group);
+	jsonw_key(w, "spec");
+	jsonw_obj(w);
+	jsonw_kstr(w, "ipFamilyPolicy", "PreferDualStack");
+	jsonw_kbool(w, "publishNotReadyAddresses", true);
+	jsonw_key(w, "selector");
+	jsonw_obj(w);
+	jsonw_kstr(w, "app", pod);
+	jsonw_obj_end(w);
+	jsonw_key(w, "ports");
+	jsonw_arr(w);
+	for (size_t i = 0; group_port(r->want, i, &port); i++) {
+		(void)snprintf(name, sizeof name, "p%zu", i);
+		jsonw_obj(w);
+		jsonw_kstr(w, "name", name);
+		jsonw_kstr(w, "protocol", port.is_udp ? "UDP" : "TCP");
+		jsonw_ki64(w, "port", port.port);
+		jsonw_ki64(w, "targetPort", port.target);
+		jsonw_obj_end(w);
+	}
+	jsonw_arr_end(w);
+	jsonw_obj_end(w);
+}
+
+/* The list of a group (containerboot/nodes.h), of those that are to run. */
+static void node_list(struct jsonw *w, const struct render *r)
+{
+	struct buf text;
+	struct jsonw j;
+	char *copy;
+
+	buf_init(&text, RENDER_MAX);
+	jsonw_init(&j, &text);
+	jsonw_obj(&j);
+	jsonw_ki64(&j, "version", 1);
+	jsonw_key(&j, "nodes");
+	jsonw_obj(&j);
+	for (size_t i = 0; i < r->n_members; i++) {
+		const struct proxy *x = r->member[i];
+		struct json check = json_of(bytes_str(x->node ? x->node : ""));
+
+		if (!group_can_run(x))
+			continue;
+		json_skip(&check);
+		if (!json_done(&check)) /* written by somebody else */
+			continue;
+		jsonw_key(&j, x->name);
+		jsonw_raw(&j, bytes_str(x->node));
+	}
+	jsonw_obj_end(&j);
+	jsonw_obj_end(&j);
+	copy = jsonw_ok(&j) ? buf_take_str(&text) : NULL;
+	jsonw_key(w, "data");
+	jsonw_obj(w);
+	if (copy)
+		jsonw_kstr(w, "nodes.json", copy);
+	else
+		w->failed = true;
+	jsonw_obj_end(w);
+	free(copy);
+	buf_fini(&text);
 }
 
 static void headless(struct jsonw *w, const struct render *r)
@@ -233,11 +335,16 @@ static void env_all(struct jsonw *w, const struct render *r)
 	env_field(w, "POD_NAME", "metadata.name");
 	env_field(w, "POD_UID", "metadata.uid");
 	env_field(w, "POD_IP", "status.podIP");
-	env_key(w, r);
-	env(w, "TS_KUBE_SECRET", "$(POD_NAME)");
+	if (r->is_group) {
+		env(w, "TS_NODES_FILE", "/etc/tailpod/nodes/nodes.json");
+	} else {
+		env_key(w, r);
+		env(w, "TS_KUBE_SECRET", "$(POD_NAME)");
+	}
 	env(w, "TS_USERSPACE", "true");
 	env(w, "TS_AUTH_ONCE", "true");
-	env(w, "TS_HOSTNAME", x->hostname);
+	if (!r->is_group)
+		env(w, "TS_HOSTNAME", x->hostname);
 	env(w, "TS_ENABLE_HEALTH_CHECK", "true");
 	env(w, "TS_ENABLE_METRICS", "true");
 	if (*r->settings->login_server)
@@ -349,6 +456,8 @@ static void container(struct jsonw *w, const struct render *r)
 	mount(w, "tmp", "/tmp", false);
 	if (r->want->role == ROLE_WEB)
 		mount(w, "serve", "/etc/tailpod/serve", true);
+	if (r->is_group)
+		mount(w, "nodes", "/etc/tailpod/nodes", true);
 	if (r->want->tls)
 		mount(w, "tls", "/etc/tailpod/tls", true);
 	if (*r->settings->ca_secret)
@@ -383,9 +492,9 @@ static void volumes(struct jsonw *w, const struct render *r)
 	    w,
 	    bytes_str(
 		"{\"name\":\"tmp\",\"emptyDir\":{\"medium\":\"Memory\",\"sizeLimit\":\"8Mi\"}}"));
-	if (r->want->role == ROLE_WEB) {
+	if (r->want->role == ROLE_WEB || r->is_group) {
 		(void)snprintf(name, sizeof name, "%s%s", r->proxy, children[CHILD_CONFIG].suffix);
-		volume(w, "serve", "configMap", "name", name, NULL);
+		volume(w, r->is_group ? "nodes" : "serve", "configMap", "name", name, NULL);
 	}
 	if (r->want->tls) {
 		(void)snprintf(name, sizeof name, "%s%s", r->proxy, children[CHILD_TLS].suffix);
@@ -437,6 +546,8 @@ static void set(struct jsonw *w, const struct render *r)
 	jsonw_ki64(w, "replicas", 1);
 	jsonw_ki64(w, "revisionHistoryLimit", 2);
 	jsonw_kstr(w, "serviceName", r->proxy);
+	if (r->is_group) /* a node that is not ready holds no new template back */
+		jsonw_kstr(w, "podManagementPolicy", "Parallel");
 	jsonw_key(w, "selector");
 	jsonw_obj(w);
 	jsonw_key(w, "matchLabels");
@@ -448,7 +559,7 @@ static void set(struct jsonw *w, const struct render *r)
 	jsonw_obj(w);
 	jsonw_key(w, "labels");
 	jsonw_obj(w);
-	jsonw_kstr(w, "app", r->parent->uid);
+	jsonw_kstr(w, "app", app(r));
 	own_labels(w, r);
 	class_members(w, r, "statefulSet.pod.labels");
 	jsonw_obj_end(w);
@@ -479,8 +590,17 @@ static void certificate(struct jsonw *w, const struct render *r)
 bool render_wants(const struct render *r, enum child c)
 {
 	switch (c) {
+	case CHILD_SECRET:
+		return !r->is_group;
+	case CHILD_ACCOUNT:
+	case CHILD_ROLE:
+	case CHILD_BINDING:
+	case CHILD_SET:
+		return !r->want->place[0];
+	case CHILD_SERVICE:
+		return !r->want->place[0] || r->want->role == ROLE_EGRESS;
 	case CHILD_CONFIG:
-		return r->want->role == ROLE_WEB;
+		return r->want->role == ROLE_WEB || r->is_group;
 	case CHILD_TLS:
 		return r->want->tls && r->facts && r->facts->tls_crt && r->facts->tls_key;
 	default:
@@ -507,10 +627,16 @@ bool render_child(struct buf *out, const struct render *r, enum child c, const c
 		binding(&w, r);
 		break;
 	case CHILD_SERVICE:
-		headless(&w, r);
+		if (r->want->place[0])
+			ports_to_group(&w, r);
+		else
+			headless(&w, r);
 		break;
 	case CHILD_CONFIG:
-		render_serve(&w, r);
+		if (r->is_group)
+			node_list(&w, r);
+		else
+			render_serve(&w, r);
 		break;
 	case CHILD_TLS:
 		certificate(&w, r);

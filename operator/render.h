@@ -16,6 +16,10 @@ struct render {
 	const struct proxy_class *class; /* NULL: none */
 	const char *proxy;               /* name */
 	const struct facts *facts;       /* NULL: none */
+	/* of a group of a ProxyClass, whose proxy this is: the nodes in its one process, by name */
+	bool is_group;
+	const struct proxy *const *member;
+	size_t n_members;
 };
 
 /* False: no memory or too large. hash "" leaves the note out. */

@@ -102,6 +102,7 @@ static const char *const class_fields[] = {
 	"statefulSet.pod.tailscaleContainer.env.name",
 	"statefulSet.pod.tailscaleContainer.env.value",
 	"tailscale.acceptRoutes",
+	"tailpod.nodesPerProcess",
 };
 enum { CLASS_DEPTH_MAX = 6, CLASS_PATH_MAX = 192 };
 
@@ -185,6 +186,27 @@ static void class_ts_env(struct proxy_class *c)
 			memcpy(c->ts_env, name, sizeof name);
 }
 
+/* spec.tailpod.nodesPerProcess; false: c->why says what is wrong */
+static bool class_per_process(struct proxy_class *c, struct bytes spec)
+{
+	struct bytes v = kube_at(spec, "tailpod.nodesPerProcess");
+	struct json j = json_of(v);
+	int64_t n = 1;
+
+	if (v.len > 0)
+		n = json_type(&j) == JSON_NUMBER ? json_i64(&j) : 0;
+	if (!json_ok(&j) && v.len > 0)
+		n = 0;
+	if (n < 1 || n > CLASS_NODES_MAX) {
+		(void)snprintf(c->why, sizeof c->why,
+			       "spec.tailpod.nodesPerProcess is no number from 1 to %d",
+			       CLASS_NODES_MAX);
+		return false;
+	}
+	c->per_process = n > 1 ? (unsigned)n : 0;
+	return true;
+}
+
 void proxy_class_parse(struct proxy_class *c, struct bytes object)
 {
 	static const char *const not_offered[] = { "staticEndpoints", "metrics.serviceMonitor",
@@ -215,6 +237,8 @@ void proxy_class_parse(struct proxy_class *c, struct bytes object)
 		(void)snprintf(c->why, sizeof c->why, "spec is not valid JSON in UTF-8");
 		return;
 	}
+	if (!class_per_process(c, o.spec))
+		return;
 	c->spec =
 	    strndup(o.spec.len ? (const char *)o.spec.data : "{}", o.spec.len ? o.spec.len : 2);
 	c->is_valid = c->spec != NULL;

@@ -8,6 +8,12 @@
 
 #include "operator/parent.h"
 
+enum move {
+	MOVE_NONE,
+	MOVE_LEAVE,   /* its node leaves the group that it is in */
+	MOVE_END_OWN, /* the pod of its own goes */
+};
+
 enum role {
 	ROLE_NONE,    /* no proxy: not asked for (any more), or being deleted */
 	ROLE_INGRESS, /* the tailnet reaches a Service's address */
@@ -17,14 +23,17 @@ enum role {
 	ROLE_KEEP,    /* the wish is not valid: what runs is left as it is */
 };
 
+enum { CLASS_NODES_MAX = 64 }; /* of one process: as containerboot has it (NODES_MAX) */
+
 /* A ProxyClass: raw JSON pieces that go into the pod template. */
 struct proxy_class {
 	char name[64];
 	bool is_valid;
 	char why[256];
-	char unknown[256]; /* fields that nothing reads, ", " between; "" none */
-	char ts_env[64];   /* the first variable of TS_ that it sets; "" none */
-	char *spec;        /* JSON, owned */
+	char unknown[256];    /* fields that nothing reads, ", " between; "" none */
+	char ts_env[64];      /* the first variable of TS_ that it sets; "" none */
+	unsigned per_process; /* Services of one process; 0: a pod each */
+	char *spec;           /* JSON, owned */
 };
 void proxy_class_parse(struct proxy_class *c, struct bytes object);
 void proxy_class_fini(struct proxy_class *c);
@@ -57,9 +66,11 @@ struct want {
 	enum role role;
 	bool is_invalid; /* reason and message say why */
 	char reason[64], message[400];
-	bool tls;       /* of a web: HTTPS, by facts.tls_crt */
-	bool exit_node; /* of a router */
-	bool polls;     /* what it depends on is not watched */
+	bool tls;               /* of a web: HTTPS, by facts.tls_crt */
+	bool exit_node;         /* of a router */
+	bool polls;             /* what it depends on is not watched */
+	char place[GROUP_TEXT]; /* of its node in a group; "": a pod of its own */
+	enum move move;
 	char hostname[64], tags[TAGS_MAX];
 	char
 	    dest_name[256]; /* of an ingress whose Service is an ExternalName; dest_ip is "" then */

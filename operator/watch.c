@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "operator/group.h"
 #include "operator/operator.h"
 
 #define SELECT_MANAGED "labelSelector=tailscale.com%2Fmanaged%3Dtrue"
@@ -123,13 +124,14 @@ static void lose_parent(struct operator *op, enum kind kind, struct bytes object
 
 /* --- proxies --- */
 
-static void proxy_drop(struct operator *op, struct proxy *x)
+void operator_proxy_drop(struct operator *op, struct proxy *x)
 {
 	kube_table_del(op->proxies, x->name);
+	proxy_fini(x);
 	free(x);
 }
 
-static struct proxy *proxy_make(struct operator *op, const char *name)
+struct proxy *operator_proxy_make(struct operator *op, const char *name)
 {
 	struct proxy *x = operator_proxy(op, name);
 
@@ -142,8 +144,33 @@ static struct proxy *proxy_make(struct operator *op, const char *name)
 		return NULL;
 	}
 	(void)bytes_to_str(bytes_str(name), x->name, sizeof x->name);
-	x->minted = x->cleanup_since = MONO_NEVER;
+	x->minted = x->cleanup_since = x->leaves = MONO_NEVER;
 	return x;
+}
+
+/* What stands in the list of a group for it. */
+static uint64_t place_hash(const struct proxy *x)
+{
+	uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
+	const char *const texts[] = { x->group, x->node ? x->node : "",
+				      group_can_run(x) ? "1" : "0" };
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		for (const char *p = texts[i]; *p; p++)
+			h = (h ^ (uint8_t)*p) * UINT64_C(1099511628211);
+	return h;
+}
+
+/* The list of the group at this place is to be looked at. */
+static void enqueue_group(struct operator *op, const char *place)
+{
+	char key[PARENT_KEY_MAX];
+	struct group_place at;
+
+	if (!*place || !group_place_parse(place, &at))
+		return;
+	parent_key(key, KIND_PROXYCLASS, "", at.class);
+	operator_enqueue(op, key);
 }
 
 static void see_child(struct operator *op, enum child c, struct bytes object, unsigned epoch,
@@ -151,16 +178,26 @@ static void see_child(struct operator *op, enum child c, struct bytes object, un
 {
 	struct kube_object o;
 	char name[PROXY_NAME_MAX + 1], parent[PARENT_KEY_MAX], uid[KUBE_UID_MAX + 1];
+	char place[GROUP_TEXT] = "";
+	uint64_t before = 0;
 	struct proxy *x;
 
 	if (!kube_object_parse(object, &o) || !proxy_of_child(&o, c, name, parent, uid))
 		return; /* labelled so by somebody else: not ours */
-	x = proxy_make(op, name);
+	x = operator_proxy_make(op, name);
 	if (!x)
 		return;
 	memcpy(x->parent, parent, sizeof x->parent);
 	memcpy(x->parent_uid, uid, sizeof x->parent_uid);
+	if (c == CHILD_SECRET) {
+		before = place_hash(x);
+		memcpy(place, x->group, sizeof place);
+	}
 	proxy_see(x, c, &o, epoch);
+	if (c == CHILD_SECRET && place_hash(x) != before) {
+		enqueue_group(op, place);
+		enqueue_group(op, x->group);
+	}
 	if (applied)
 		x->child[c].applied = x->child[c].state;
 	else
@@ -181,10 +218,12 @@ static void lose_child(struct operator *op, enum child c, struct bytes object)
 	if (!kube_object_parse(object, &o) || !proxy_of_child(&o, c, name, parent, uid) ||
 	    !(x = operator_proxy(op, name)))
 		return;
+	if (c == CHILD_SECRET)
+		enqueue_group(op, x->group);
 	proxy_lose(x, c);
 	operator_enqueue(op, x->parent);
 	if (!proxy_exists(x))
-		proxy_drop(op, x);
+		operator_proxy_drop(op, x);
 }
 
 /* --- classes --- */
@@ -256,10 +295,12 @@ static void sweep(struct source *s)
 			struct proxy *x = w.value;
 
 			if (x->child[s->index].exists && x->child[s->index].epoch != s->epoch) {
+				if (s->index == CHILD_SECRET)
+					enqueue_group(op, x->group);
 				proxy_lose(x, (enum child)s->index);
 				operator_enqueue(op, x->parent);
 				if (!proxy_exists(x))
-					proxy_drop(op, x);
+					operator_proxy_drop(op, x);
 			}
 		}
 	} else {
@@ -367,8 +408,10 @@ void operator_unwatch(struct operator *op)
 		}
 	w = (struct kube_table_walk){ 0 };
 	if (op->proxies)
-		while (kube_table_next(op->proxies, &w))
+		while (kube_table_next(op->proxies, &w)) {
+			proxy_fini(w.value);
 			free(w.value);
+		}
 	w = (struct kube_table_walk){ 0 };
 	if (op->classes)
 		while (kube_table_next(op->classes, &w)) {

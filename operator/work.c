@@ -42,6 +42,7 @@ static void work_free(struct work *w)
 {
 	parent_fini(&w->p);
 	proxy_class_fini(&w->class);
+	free(w->member);
 	facts_fini(&w->facts);
 	explicit_bzero(w->new_key, sizeof w->new_key);
 	free(w);
@@ -307,30 +308,57 @@ static bool load(struct work *w)
 	return !c->c.spec || w->class.spec;
 }
 
+/* What was noted of a Service that is gone, and has nothing in the cluster. */
+static size_t forget(struct work *w, const struct proxy **x, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (proxy_exists(x[i]))
+			x[kept++] = x[i];
+		else
+			operator_proxy_drop(w->op, operator_proxy(w->op, x[i]->name));
+	return kept;
+}
+
+static bool make_hashes(struct work *w, const char *name, char (*hash)[HASH_TEXT])
+{
+	const struct render rd = { .settings = &w->op->settings,
+				   .parent = &w->p,
+				   .want = &w->want,
+				   .class = work_class(w),
+				   .proxy = name,
+				   .facts = &w->facts };
+
+	if (w->want.role == ROLE_NONE || w->want.role == ROLE_KEEP)
+		return true;
+	for (int i = 0; i < CHILD_N; i++)
+		if (render_wants(&rd, (enum child)i) && !render_hash(&rd, (enum child)i, hash[i]))
+			return false;
+	return true;
+}
+
 static bool make_plan(struct work *w)
 {
 	struct operator *op = w->op;
 	const struct proxy *x[PROXIES_OF_PARENT_MAX];
-	const size_t n = proxies_of(op, w->key, x);
+	const bool is_class = strncmp(w->key, "proxyclass/", 11) == 0;
 	char hash[CHILD_N][HASH_TEXT] = { { 0 } }, name[PROXY_NAME_MAX + 1];
+	size_t n;
 
 	if (w->has_parent) {
 		want_make(&w->want, &w->p, &op->settings, w->has_class ? &w->class : NULL,
 			  &w->facts);
 		proxy_name(name, w->p.name, w->p.uid);
-		if (w->want.role != ROLE_NONE && w->want.role != ROLE_KEEP) {
-			const struct render rd = { &op->settings, &w->p, &w->want,
-						   work_class(w), name,  &w->facts };
-
-			for (int i = 0; i < CHILD_N; i++)
-				if (render_wants(&rd, (enum child)i) &&
-				    !render_hash(&rd, (enum child)i, hash[i]))
-					return false;
-		}
+		if (!groups_place(w, name) || !make_hashes(w, name, hash))
+			return false;
 	}
+	n = is_class ? 0 : proxies_of(op, w->key, x); /* those of a class are its groups */
+	if (!w->has_parent)
+		n = forget(w, x, n);
 	plan_make(&w->plan, w->has_parent ? &w->p : NULL, &w->want, x, n, &op->settings,
 		  (const char(*)[HASH_TEXT])hash, loop_now(op->loop), loop_wall());
-	return true;
+	return !is_class || groups_plan(w);
 }
 
 void work_plan(struct work *w)

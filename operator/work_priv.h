@@ -14,7 +14,8 @@ struct work {
 	struct proxy_class class;
 	bool has_class;
 	struct facts facts;
-	size_t lookup; /* lookup.c */
+	const struct proxy **member; /* of a ProxyClass: nodes in a group of it (groups.c); owned */
+	size_t lookup;               /* lookup.c */
 	struct want want;
 	struct plan plan;
 	size_t at;
@@ -45,6 +46,12 @@ MUST_USE bool work_child_path(const struct work *w, char path[static KUBE_PATH_M
 			      const char *query);
 struct render work_render(const struct work *w);
 const struct proxy_class *work_class(const struct work *w); /* NULL: none that is valid */
+
+/* groups.c: the plan of a ProxyClass, as far as its groups go; the place of a Service's node */
+MUST_USE bool groups_plan(struct work *w);
+MUST_USE bool groups_place(struct work *w, const char *name);
+/* What is rendered for a group of this name; false: no memory, or nobody is in it. */
+MUST_USE bool groups_render(struct work *w, const char *name, struct render *r);
 
 /* tell.c: the plan's notes, once */
 void tell_notes(struct work *w);

@@ -23,6 +23,7 @@ get() { in_ns a curl -s --max-time 5 "http://127.0.0.1:9002/$1"; }
 is_ready() { in_ns a curl -sf --max-time 2 http://127.0.0.1:9002/readyz; }
 # page NODE WORDS: b fetches it by the tailnet
 page() { via b "http://$(addr "$1"):8000/" --max-time 10 | grep -q "$2"; }
+own() { awk '/^Anonymous:/ {print $2}' "/proc/$PID_a/smaps_rollup"; }
 pss() { awk '/^Pss:/ {print $2}' "/proc/$PID_a/smaps_rollup"; }
 
 # --- refused at start ---
@@ -80,16 +81,19 @@ list "$WEB"
 until_ok 40 is_ready
 
 # --- what a further node costs ---
-sleep 15 # trimmed
-one=$(pss)
+kill -TERM "$PID_a"; wait "$PID_a" || die "the end of one node"
+run; until_ok 60 is_ready # without what the transfer left behind
+sleep 15                  # trimmed
+one=$(pss) one_own=$(own)
 more=
 for i in 1 2 3 4 5 6 7 8; do more="$more, \"more-$i\": {\"TS_HOSTNAME\": \"more-$i\"}"; done
 list "$WEB$more"
 until_ok 60 is_ready
 until_ok 20 eval '[ "$(get metrics | grep -c "^tailscaled_home_derp_region_id{node=")" = 9 ]'
 sleep 15
-nine=$(pss)
-say "figure: memory of a process with 1 node $one KiB, with 9 nodes $nine KiB: $(((nine - one) / 8)) KiB a further node (PSS)"
+nine=$(pss) nine_own=$(own)
+say "figure: memory of a process with 1 node $one KiB, with 9 nodes $nine KiB (PSS); own pages $one_own and $nine_own: $(((nine_own - one_own) / 8)) KiB a further node"
+[ $(((nine_own - one_own) / 8)) -lt 1024 ] || die "a further node costs as much as a process"
 
 # --- killed and back: the same nodes ---
 n=$(hs_cli nodes list -o json | jq length)

@@ -328,7 +328,7 @@ TEST(a_server_with_a_certificate_of_another_ca_gets_no_token)
 							     .port = listener_port(api.listener) },
 						 .name = "ts",
 						 .state = st = state_new(),
-						 .limit = SPAN_MS(500) };
+						 .limit = SPAN_S(3) };
 		kube_secret_open(&conf, &e);
 	}));
 	ck_assert_msg(strstr(e.text, "self-signed") || strstr(e.text, "not trusted"), "%s", e.text);

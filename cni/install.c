@@ -237,11 +237,12 @@ int install_remove(const struct install_conf *c, struct fail *f)
 
 static void say(const struct install_conf *c, enum install_found found)
 {
-	static const char *const words[] = { [INSTALL_SAME] = "is as it should be",
-					     [INSTALL_CHANGED] = "is written",
-					     [INSTALL_NO_OWNER] =
-						 "waits: there is no network list to join, or "
-						 "it names tailpod-cni itself" };
+	static const char *const words[] = {
+		[INSTALL_SAME] = "is as it should be",
+		[INSTALL_CHANGED] = "is written",
+		[INSTALL_NO_OWNER] =
+		    "waits: there is no network list to join, or it names tailpod-cni itself",
+	};
 
 	fprintf(stderr, "tailpod-cni: %s/%s %s\n", c->net_dir, INSTALL_LIST, words[found]);
 }

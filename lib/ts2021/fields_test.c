@@ -159,6 +159,10 @@ TEST(map_requests_send_exactly_the_documented_fields_and_all_of_them_each_time)
 	hostinfo_fini(&h);
 }
 
+#define SERVICES                                                                                   \
+	"\"Services\":[{\"Proto\":\"peerapi4\",\"Port\":1},"                                       \
+	"{\"Proto\":\"peerapi6\",\"Port\":2}]"
+
 TEST(values_have_the_forms_that_go_reads)
 {
 	struct ipport ep = { ip_v4(192, 0, 2, 1), 5 };
@@ -178,8 +182,7 @@ TEST(values_have_the_forms_that_go_reads)
 					    "\"EndpointTypes\":[2]",
 					    "\"RoutableIPs\":[\"::/0\",\"10.0.0.0/8\"]",
 					    "\"RequestTags\":[\"tag:a\",\"tag:b\"]",
-					    "\"Services\":[{\"Proto\":\"peerapi4\",\"Port\":1},{"
-					    "\"Proto\":\"peerapi6\",\"Port\":2}]",
+					    SERVICES,
 					    "\"WorkingIPv6\":false",
 					    "\"PreferredDERP\":999",
 					    "\"999-v4\":1" };

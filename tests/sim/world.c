@@ -13,7 +13,7 @@ static unsigned worlds; /* that have ended */
 
 /* --- event log --- */
 
-static void note(struct world *w, const char *fmt, va_list ap)
+static PRINTF(2, 0) void note(struct world *w, const char *fmt, va_list ap)
 {
 	char *line = w->log[w->n_log++ % SIM_LOG_LINES];
 	int n = snprintf(line, SIM_LOG_LINE, "%10.4f ",

@@ -375,7 +375,7 @@ static void send_probe(struct netstack *ns, mono_t now, struct tcp_conn *c, stru
 	c->probe_due = false;
 	if (!txq_is_empty(&c->tx))
 		send_again(ns, now, c, out, c->tx.head);
-	else if (unsent(c) > 0)
+	else if (!c->fin_sent && unsent(c) > 0) /* a FIN that was acknowledged ends all probing */
 		(void)send_new(ns, now, c, out, 1, false, TX_PROBE);
 	else if (c->fin_wanted && !c->fin_sent)
 		(void)send_new(ns, now, c, out, 0, true, TX_PROBE);

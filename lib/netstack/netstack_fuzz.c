@@ -191,6 +191,9 @@ static void one(struct fuzz *f, struct rd *r)
 	case 6:
 		f->now = mono_add(f->now, SPAN_US((int64_t)rd_u8(r) << (op >> 3)));
 		netstack_tick(f->ns, f->now);
+		/* as if every path had just changed */
+		for (struct ns_stalled st = { 0 }; ns_tcp_stalled(f->ns, f->now, &st);)
+			ns_tcp_try_again(f->ns, f->now, &st);
 		assert(mono_before(f->now, netstack_deadline(f->ns)));
 		break;
 	default:

@@ -44,7 +44,7 @@ python3 e2e/memory_keys.py "$PID_a" $(keys a) || die "keys in ordinary memory af
 say "keys lie in locked memory only"
 
 # the control server's and the relay's key of our coordinator, with sessions of both kinds
-hs_url=$URL hs_ca=$CA
+hs_url=$URL hs_ca=$CA hs_co=${CO_DIR:-}
 coordinator
 host c; containerboot c "$(authkey --reusable)"; ready c
 until_ok 40 grep -q 'relay .*home' "$T/c.log"
@@ -54,7 +54,7 @@ python3 e2e/memory_keys.py "$CO_PID" $args || die "keys of the coordinator in or
 stop "$PID_c"
 stop "$CO_PID"; coordinator_start
 python3 e2e/memory_keys.py "$CO_PID" $args || die "keys of the coordinator in ordinary memory after a restart"
-unset CO_DIR; URL=$hs_url CA=$hs_ca
+CO_DIR=$hs_co URL=$hs_url CA=$hs_ca
 say "so do the coordinator's"
 
 gcore -o "$T/plain" "$PID_a" > "$T/gcore.log" 2>&1 || die "gcore: $(tail -n 3 "$T/gcore.log")"

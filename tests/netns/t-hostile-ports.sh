@@ -49,4 +49,6 @@ echo "figure: $(basename "$0" .sh): longest silence of the stream $g ms"
 for p in "$PID_a" "$PID_b" "$CO_PID"; do
 	[ "$(awk '/^Seccomp:/{print $2}' "/proc/$p/status")" = 2 ] || die "no seccomp filter in $(cat "/proc/$p/comm")"
 done
+for f in CapPrm CapEff CapAmb; do [ "$(awk "/^$f:/{print \$2}" "/proc/$CO_PID/status")" = 0000000000000000 ] || die "the coordinator has $f"; done
+[ "$(awk '/^NoNewPrivs:/{print $2}' "/proc/$CO_PID/status")" = 1 ] || die "new privileges are possible in the coordinator"
 say "alive, bounded, the stream arrived"

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/text.h"
+
 void jsonw_init(struct jsonw *w, struct buf *out)
 {
 	*w = (struct jsonw){ .out = out };
@@ -52,41 +54,12 @@ void jsonw_arr_end(struct jsonw *w)
 	w->comma = true;
 }
 
-/* length of the well-formed UTF-8 sequence at p, 0 when there is none (RFC 3629) */
-static size_t utf8_len(const uint8_t *p, size_t left)
-{
-	uint8_t lo = 0x80, hi = 0xbf;
-	size_t n;
-
-	if (p[0] < 0x80)
-		return 1;
-	if (p[0] < 0xc2 || p[0] > 0xf4)
-		return 0;
-	n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-	if (left < n)
-		return 0;
-	if (p[0] == 0xe0)
-		lo = 0xa0;
-	else if (p[0] == 0xed)
-		hi = 0x9f;
-	else if (p[0] == 0xf0)
-		lo = 0x90;
-	else if (p[0] == 0xf4)
-		hi = 0x8f;
-	if (p[1] < lo || p[1] > hi)
-		return 0;
-	for (size_t i = 2; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	return n;
-}
-
 bool json_is_utf8(struct bytes s)
 {
 	size_t n;
 
 	for (; s.len > 0; s.data += n, s.len -= n)
-		if ((n = utf8_len(s.data, s.len)) == 0)
+		if ((n = utf8_len(s)) == 0)
 			return false;
 	return true;
 }
@@ -114,7 +87,7 @@ static void quote(struct jsonw *w, struct bytes s)
 	put(w, "\"", 1);
 	while (i < s.len) { /* whole runs of plain characters go out at once */
 		uint8_t c = s.data[i];
-		size_t n = utf8_len(s.data + i, s.len - i);
+		size_t n = c < 0x80 ? 1 : utf8_len(bytes_of(s.data + i, s.len - i));
 
 		if (n > 0 && c >= 0x20 && c != '"' && c != '\\') {
 			i += n;

@@ -3,6 +3,61 @@
 
 #include <stdio.h>
 
+/* --- characters --- */
+
+size_t utf8_len(struct bytes text)
+{
+	const uint8_t *p = text.data;
+	uint8_t lo = 0x80, hi = 0xbf;
+	size_t n;
+
+	if (text.len == 0)
+		return 0;
+	if (p[0] < 0x80)
+		return 1;
+	if (p[0] < 0xc2 || p[0] > 0xf4)
+		return 0;
+	n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+	if (text.len < n)
+		return 0;
+	if (p[0] == 0xe0)
+		lo = 0xa0;
+	else if (p[0] == 0xed)
+		hi = 0x9f;
+	else if (p[0] == 0xf0)
+		lo = 0x90;
+	else if (p[0] == 0xf4)
+		hi = 0x8f;
+	if (p[1] < lo || p[1] > hi)
+		return 0;
+	for (size_t i = 2; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	return n;
+}
+
+/* Of two and three bytes: C1 controls, U+061C, U+200E and U+200F, U+2028 to U+202E, U+2066 to
+ * U+2069 */
+static bool breaks_a_line(const uint8_t *p, size_t n)
+{
+	if (n == 2)
+		return (p[0] == 0xc2 && p[1] < 0xa0) || (p[0] == 0xd8 && p[1] == 0x9c);
+	if (n != 3 || p[0] != 0xe2)
+		return false;
+	if (p[1] == 0x80)
+		return p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xa8 && p[2] <= 0xae);
+	return p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9;
+}
+
+size_t utf8_shown_len(struct bytes text)
+{
+	size_t n = utf8_len(text);
+
+	if (n == 1 && (text.data[0] < 0x20 || text.data[0] == 0x7f))
+		return 0;
+	return breaks_a_line(text.data, n) ? 0 : n;
+}
+
 /* --- hex and base64 --- */
 
 void hex_emit(const uint8_t *in, size_t n, char *out)

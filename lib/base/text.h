@@ -1,4 +1,5 @@
-/* base/text.h - text forms of bytes and numbers: hex, base64, decimal, RFC 3339 time, durations
+/* base/text.h - characters, and text forms of bytes and numbers: hex, base64, decimal, RFC 3339
+ * time, durations
  *
  * Parsers are strict, take the whole text and leave out untouched when they return false.
  */
@@ -12,6 +13,13 @@
 #include "base/attr.h"
 #include "base/bytes.h"
 #include "base/mono.h"
+
+/* Length in bytes, 1 to 4, of the UTF-8 character that the text begins with (RFC 3629); 0: the text
+ * is empty, or what it begins with is not well formed. */
+size_t utf8_len(struct bytes text);
+/* The same, and 0 also for what has no place in a line that people read: control characters (C0,
+ * DEL, C1), separators of lines and paragraphs, marks that turn the direction of writing. */
+size_t utf8_shown_len(struct bytes text);
 
 /* Of one hexadecimal digit, either case; -1: it is none. */
 static inline int hex_value(uint8_t c)

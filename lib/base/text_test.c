@@ -219,3 +219,40 @@ TEST(booleans_are_those_of_go)
 	ck_assert(!bool_parse(bytes_str("yes"), &b) && !bool_parse(bytes_str(""), &b) &&
 		  !bool_parse(bytes_str("tRUE"), &b));
 }
+
+TEST(a_character_is_one_to_four_bytes_and_only_what_is_well_formed)
+{
+	static const struct {
+		const char *text;
+		size_t len, shown;
+	} rows[] = {
+		{ "", 0, 0 },
+		{ "a", 1, 1 },
+		{ "\n", 1, 0 },
+		{ "\x7f", 1, 0 },
+		{ "\xc3\xa9!", 2, 2 },
+		{ "\xc2\x80", 2, 0 },
+		{ "\xc2\x9f", 2, 0 },
+		{ "\xc2\xa0", 2, 2 },
+		{ "\xd8\x9c", 2, 0 },
+		{ "\xe2\x80\x8d", 3, 3 }, /* joins emoji */
+		{ "\xe2\x80\x8e", 3, 0 },
+		{ "\xe2\x80\xa7", 3, 3 },
+		{ "\xe2\x80\xa8", 3, 0 },
+		{ "\xe2\x80\xae", 3, 0 },
+		{ "\xe2\x80\xaf", 3, 3 },
+		{ "\xe2\x81\xa6", 3, 0 },
+		{ "\xe2\x81\xaa", 3, 3 },
+		{ "\xf0\x9f\x8d\xb5", 4, 4 },
+		{ "\xc3", 0, 0 },             /* cut */
+		{ "\xc0\x80", 0, 0 },         /* longer than need be */
+		{ "\xed\xa0\x80", 0, 0 },     /* half a pair of UTF-16 */
+		{ "\xf4\x90\x80\x80", 0, 0 }, /* beyond U+10FFFF */
+		{ "\x80", 0, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		ck_assert_uint_eq(utf8_len(bytes_str(rows[i].text)), rows[i].len);
+		ck_assert_uint_eq(utf8_shown_len(bytes_str(rows[i].text)), rows[i].shown);
+	}
+}

@@ -1,6 +1,8 @@
 /* ts2021/foreign_text.c - see foreign_text.h */
 #include "ts2021/foreign_text.h"
 
+#include "base/text.h"
+
 static bool starts(struct bytes in, const char *word)
 {
 	size_t n = strlen(word);
@@ -43,8 +45,12 @@ void foreign_text(struct bytes in, const char *secret, char out[static FOREIGN_T
 			i += k;
 			continue;
 		}
-		out[n++] = in.data[i] < ' ' || in.data[i] == 0x7f ? ' ' : (char)in.data[i];
-		i++;
+		k = utf8_shown_len(bytes_of(in.data + i, in.len - i));
+		if (n + k > FOREIGN_TEXT_MAX - 1)
+			break;
+		memcpy(out + n, k ? (const char *)in.data + i : " ", k ? k : 1);
+		n += k ? k : 1;
+		i += k ? k : 1;
 	}
 	while (n > 0 && out[n - 1] == ' ')
 		n--;

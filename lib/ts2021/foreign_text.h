@@ -1,5 +1,5 @@
-/* ts2021/foreign_text.h - words of a server as one line that may be shown: no control characters,
- * no keys, cut short */
+/* ts2021/foreign_text.h - words of a server as one line that may be shown: UTF-8 without
+ * control characters, no keys, cut short */
 #ifndef TS2021_FOREIGN_TEXT_H
 #define TS2021_FOREIGN_TEXT_H
 

@@ -635,9 +635,12 @@ int cli_main(int argc, char **argv)
 	if (c.argc < 1)
 		return usage(stderr);
 	cmd = command_named(c.argv[0]);
-	if (!cmd) {
-		fprintf(stderr, "%s: this program has no such command\n", c.argv[0]);
-		return 1;
+	if (!cmd) { /* with the codes of the stock CLI */
+		bool is_flag = c.argv[0][0] == '-';
+
+		fprintf(stderr, "%s: this program has no such %s\n", c.argv[0],
+			is_flag ? "flag" : "command");
+		return is_flag ? 2 : 1;
 	}
 	c.argc--;
 	c.argv++;

@@ -11,15 +11,16 @@ tell() { # PROGRAM ARGUMENTS...: helps
 	[ "$(wc -l < "$T/out")" -ge 5 ] || fail "$* says nothing: $(cat "$T/out")"
 	[ ! -s "$T/err" ] || fail "$* has an error: $(cat "$T/err")"
 }
-refuse() { # PROGRAM ARGUMENTS...: does not know them
-	timeout 20 "$BIN/$1" "${@:2}" > "$T/out" 2> "$T/err" < /dev/null
-	[ $? = 2 ] || fail "$* is not refused with 2"
+refuse() { # CODE PROGRAM ARGUMENTS...: does not know them
+	local code=$1 rc=0; shift
+	timeout 20 "$BIN/$1" "${@:2}" > "$T/out" 2> "$T/err" < /dev/null || rc=$?
+	[ $rc = "$code" ] || fail "$* is refused with $rc, not $code"
 	[ -s "$T/err" ] && [ ! -s "$T/out" ] || fail "$* is refused without words"
 }
 for p in containerboot coordinator operator tailpod-cni; do
 	tell $p --help
 	tell $p -h
-	refuse $p nonsense
+	refuse 2 $p nonsense
 done
 for c in serve relay "users create" "preauthkeys list" "nodes approve-routes" "policy check" backup config; do tell coordinator $c --help; done
 for c in install watch uninstall; do tell tailpod-cni $c --help; done
@@ -29,5 +30,7 @@ ln -s "$(realpath "$BIN/containerboot")" "$T/tailscale"
 BIN=$T
 tell tailscale --help
 tell tailscale help
-refuse tailscale nonsense
+refuse 1 tailscale nonsense # as the stock CLI
+refuse 2 tailscale --nonsense
+refuse 2 tailscale status --nonsense
 echo ok

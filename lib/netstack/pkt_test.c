@@ -33,6 +33,7 @@ struct script {
 	uint32_t iss;   /* ours */
 	uint32_t tsval; /* last of ours */
 	uint16_t port;  /* ours */
+	bool is_held;   /* nothing is pulled */
 	char *word[WORDS];
 	size_t n;
 };
@@ -47,6 +48,8 @@ struct script {
 
 static void collect(struct script *s)
 {
+	if (s->is_held)
+		return;
 	do {
 		burst_reset(&s->burst);
 		netstack_pull(s->ns, s->now, &s->burst);
@@ -75,6 +78,8 @@ static void run_until(struct script *s, mono_t t)
 		s->now = mono_max(s->now, netstack_deadline(s->ns));
 		netstack_tick(s->ns, s->now);
 		collect(s);
+		if (s->is_held && mono_due(netstack_deadline(s->ns), s->now))
+			break; /* it wants to be pulled */
 	}
 	s->now = mono_max(s->now, t);
 }
@@ -332,6 +337,9 @@ static void run_line(struct script *s)
 		}
 	} else if (!strcmp(s->word[1], "skip")) {
 		s->taken = s->n_out;
+	} else if (!strcmp(s->word[1], "hold") || !strcmp(s->word[1], "pull")) {
+		s->is_held = s->word[1][0] == 'h';
+		collect(s);
 	} else if (!strcmp(s->word[1], "<")) {
 		if (s->n < 6)
 			FAIL(s, "short line");

@@ -19,7 +19,7 @@ check-pure: $(PURE:%=$(B)/lib%.a) $(B)/tailnet.o ## pure archives, and struct ta
 check-closure: programs ## needed libraries and size of each program as mk/closure.txt says
 	$(Q)tools/check-closure mk/closure.txt $(PROGRAMS:%=$(B)/bin/%)
 
-check-lists: ## every test that docs/checklists.md names exists; every door and public parser has a fuzz target there
+check-lists: ## every test that docs/checklists.md names exists; every planted fault applies; every door and public parser has a fuzz target there
 	$(Q)tools/check-lists docs/checklists.md
 	$(Q)tools/check-readers docs/checklists.md
 

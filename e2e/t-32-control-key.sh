@@ -71,7 +71,9 @@ ln -sf "$T/big" "$T/d.www/big"
 RATE=1000000 stream c c "$ip_d"
 until_ok 30 moves c
 stop "$HS_PID"
-mv "$HS_DIR/noise.key" "$T/noise.key"
+noise=$HS_DIR/noise.key
+[ "${CONTROL:-headscale}" = headscale ] || noise=$HS_DIR/state/control.key
+mv "$noise" "$T/noise.key"
 headscale_start
 until_ok 40 unwell c "changed its key"
 until_ok 40 unwell e "pinned: refused"
@@ -83,7 +85,7 @@ moves c || die "the stream stands"
 [ "$(in_ns c curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9002/healthz)" = 200 ] || die "an orchestrator would restart us"
 say "a changed control key is refused, flows live"
 stop "$HS_PID"
-cp "$T/noise.key" "$HS_DIR/noise.key"
+cp "$T/noise.key" "$noise"
 headscale_start
 until_ok 60 well c
 until_ok 60 well e

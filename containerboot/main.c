@@ -11,6 +11,7 @@
 #include "containerboot/program.h"
 #include "os/logger.h"
 #include "os/privilege.h"
+#include "os/std_fd.h"
 
 extern char **environ;
 
@@ -66,6 +67,7 @@ int main(int argc, char **argv)
 {
 	const char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0];
 
+	std_fd_fill();
 	if (strcmp(name, "tailscale") == 0 || strcmp(name, "tailpod") == 0)
 		return cli_main(argc, argv);
 	if (argc < 2)

@@ -789,8 +789,8 @@ int program_open(struct program *p, struct err *e)
 		loop_timer_set(&p->boot, mono_add(loop_now(p->loop), o->boot_timeout));
 	r = make_host(p, e);
 	/* keys must not be lost: the store is tried before the node registers */
-	if (r == 0 && !store_save(&p->store))
-		r = err_say(e, EIO, "TS_STATE_DIR %s cannot be written", dir);
+	if (r == 0 && store_try(&p->store, e) < 0)
+		r = err_wrap(e, "TS_STATE_DIR %s cannot be written", dir);
 	if (r == 0)
 		r = open_agent(p, e);
 	if (r == 0)

@@ -106,25 +106,32 @@ void store_close(struct store *s)
 	*s = (struct store){ .lock = -1 };
 }
 
-bool store_save(struct store *s)
+int store_try(struct store *s, struct err *e)
 {
-	struct err e = { 0 };
 	struct buf out;
 	int r;
 
 	if (s->kube)
 		kube_secret_save(s->kube);
 	if (!s->path)
-		return true;
+		return 0;
 	buf_init(&out, STATE_TEXT_MAX);
 	r = state_emit(s->state, &out);
 	if (r < 0)
-		err_set(&e, -r, "write the state");
+		err_set(e, -r, "write the state");
 	else
-		r = file_replace(s->path, buf_bytes(&out), 0600, &e);
+		r = file_replace(s->path, buf_bytes(&out), 0600, e);
 	if (out.data)
 		secret_wipe(out.data, out.cap);
 	buf_fini(&out);
+	return r;
+}
+
+bool store_save(struct store *s)
+{
+	struct err e = { 0 };
+	const int r = store_try(s, &e);
+
 	if (r < 0 && !s->is_bad)
 		log_error("state: not saved, a restart would lose what changed: %s", e.text);
 	else if (r == 0 && s->is_bad)

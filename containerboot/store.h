@@ -29,8 +29,10 @@ static inline bool store_is_memory(const struct store *s)
 /* The file goes, with its lock; what is in memory stays. A Secret is left alone. */
 void store_remove(struct store *s);
 void store_close(struct store *s); /* also of a zeroed store whose lock is -1 */
-/* Writes the file; the old one stays until the new one is safe. Logs a failure once. A Secret is
- * written soon: true says only that it was begun. */
+/* Writes the file; the old one stays until the new one is safe. A Secret is written soon: 0 says
+ * only that it was begun. */
+MUST_USE int store_try(struct store *s, struct err *e);
+/* The same; logs a failure once, and the first success after it. */
 bool store_save(struct store *s);
 /* Waits until what was saved is safe; false: not within the limit. */
 bool store_flush(struct store *s, span_t limit);

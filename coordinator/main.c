@@ -10,6 +10,7 @@
 #include "coordinator/serve.h"
 #include "os/logger.h"
 #include "os/privilege.h"
+#include "os/std_fd.h"
 
 enum {
 	EXIT_CONFIG = 78
@@ -128,6 +129,7 @@ int main(int argc, char **argv)
 {
 	bool is_relay = argc > 1 && strcmp(argv[1], "relay") == 0;
 
+	std_fd_fill();
 	if (argc > 1 && (is_relay || strcmp(argv[1], "serve") == 0) &&
 	    !(argc > 2 && strcmp(argv[2], "--help") == 0))
 		return serve(argc - 2, argv + 2, is_relay);

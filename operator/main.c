@@ -9,6 +9,7 @@
 #include "operator/operator.h"
 #include "os/logger.h"
 #include "os/privilege.h"
+#include "os/std_fd.h"
 
 static const char *env(const char *name)
 {
@@ -50,6 +51,7 @@ int main(int argc, char **argv)
 	struct err e = { 0 };
 	enum log_level level = LOG_INFO;
 
+	std_fd_fill();
 	if (asks_for_help(argc, argv))
 		return print(argc > 2 && strcmp(argv[2], "markdown") == 0 ? options_markdown
 									  : options_help);

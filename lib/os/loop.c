@@ -14,6 +14,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/timerfd.h>
@@ -452,9 +453,28 @@ static int start_fine(struct loop *loop)
 	return 0;
 }
 
+/* libuv ends the process when its first loop gets no pipe for signals; a loop holds more
+ * descriptors than are tried here. errno says why not. */
+static bool has_descriptors(void)
+{
+	int a[2], b[2];
+	bool ok;
+
+	if (pipe2(a, O_CLOEXEC) < 0)
+		return false;
+	ok = pipe2(b, O_CLOEXEC) == 0;
+	if (ok) {
+		close(b[0]);
+		close(b[1]);
+	}
+	close(a[0]);
+	close(a[1]);
+	return ok;
+}
+
 struct loop *loop_new(void)
 {
-	struct loop *loop = calloc(1, sizeof *loop);
+	struct loop *loop = has_descriptors() ? calloc(1, sizeof *loop) : NULL;
 
 	if (!loop)
 		return NULL;

@@ -16,10 +16,8 @@ trap 'RC=$?; set +e; trap - ERR; engine_stop; (exit $RC); cleanup' EXIT
 
 # engine HOST: on that host from now on
 engine() {
-	local p
-	for p in podman docker-compose; do
-		[ -x "$PEERS/$p" ] || command -v $p > /dev/null || { echo "needs $p (podman and Docker Compose 2)"; exit 77; }
-	done
+	command -v podman > /dev/null || { echo "needs podman: run e2e/setup"; exit 77; }
+	command -v docker-compose > /dev/null || need_peer docker-compose
 	ENGINE=$1
 	COMPOSE=$([ -x "$PEERS/docker-compose" ] && echo "$PEERS/docker-compose" || command -v docker-compose)
 	in_ns "$ENGINE" sysctl -qw net.ipv4.ip_forward=1

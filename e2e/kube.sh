@@ -26,7 +26,7 @@ kubeconfig_of() { # FILE TOKEN [ADDRESS]
 KUBE_TOKENS=() # more lines of the token file: TOKEN,USER,UID,GROUP
 kc() { in_ns kube "$PEERS/kubectl" --kubeconfig "$T/kubeconfig" --request-timeout=120s "$@"; }
 kube_api() { # [FLAG...] of the API server
-	need_peer etcd kube-apiserver kubectl
+	need_peer etcd kube-apiserver kubectl helm
 	host kube
 	mkdir -p "$T/pki"
 	openssl ecparam -name prime256v1 -genkey -noout -out "$T/pki/ca.key"

@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ROOT=$PWD
 unset SSL_CERT_FILE SSL_CERT_DIR # the laboratory's authority is the only one
 BIN=${BIN_DIR:-$ROOT/build/bin}
-PEERS=${PEERS_DIR:-$HOME/.cache/peers}/bin
+. "$ROOT/e2e/peers.sh"
 [ -n "${HERE:-}" ] || [ "$(id -u)" = 0 ] || { echo "needs root (network namespaces)"; exit 77; }
 [ -n "${HERE:-}" ] || ip netns list > /dev/null 2>&1 || { echo "needs ip netns"; exit 77; }
 T=$(mktemp -d /tmp/tp-XXXXXX)
@@ -64,7 +64,6 @@ within() {
 }
 # until_ok SECONDS COMMAND...: for all other waits: SECONDS of a machine that does nothing else, a busy one has $PATIENCE times as many
 until_ok() { within $(($1 * PATIENCE)) "${@:2}"; }
-need_peer() { for p in "$@"; do [ -x "$PEERS/$p" ] || { echo "peer $p is not there: run e2e/setup"; exit 77; }; done; }
 
 # --- hosts ---
 

@@ -2,8 +2,8 @@
 # The CNI plugin in chains with the reference plugins, called by cnitool, which is libcni, which is what container runtimes are: behind ptp
 # and bridge, between them and portmap, tuning, sbr and bandwidth, at every version of the specification; ADD, CHECK, DEL, GC, STATUS.
 . "$(dirname "$0")/../tests/netns/cni.sh"
-PEERS=${PEERS_DIR:-$HOME/.cache/peers}/bin
-for p in cnitool cni/ptp cni/bridge cni/host-local cni/portmap cni/tuning cni/sbr cni/bandwidth; do [ -x "$PEERS/$p" ] || { echo "peer $p is not there: run e2e/setup"; exit 77; }; done
+. e2e/peers.sh
+need_peer cnitool cni/ptp cni/bridge cni/host-local cni/portmap cni/tuning cni/sbr cni/bandwidth
 mkdir -p $work/net.d $work/bin /var/lib/cni
 mount -t tmpfs none /var/lib/cni # results of libcni, leases of host-local
 cp "$bin" "$PEERS"/cni/* $work/bin/

@@ -67,7 +67,8 @@ struct stream *stream_adopt(struct loop *loop, int fd, const struct stream_ops *
  * only host, port and timeout count. NULL and err. */
 struct stream *stream_adopt_client(struct loop *loop, int fd, const struct stream_conf *conf,
 				   const struct stream_ops *ops, void *ctx, struct err *err);
-/* The same for an accepted connection that speaks TLS; open comes after the handshake. */
+/* The same for an accepted connection that speaks TLS; open comes after the handshake. Who speaks
+ * plain HTTP is told in HTTP (400) to come by https:// before the stream ends. */
 struct stream *stream_adopt_tls(struct loop *loop, int fd, struct tls_server *tls, span_t timeout,
 				const struct stream_ops *ops, void *ctx);
 

@@ -12,6 +12,7 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/ip.h"
 #include "base/text.h"
@@ -186,6 +187,34 @@ static int explain_handshake(struct tls_conn *c, int ret, int error, struct err 
 	return ret;
 }
 
+/* --- a client that speaks HTTP --- */
+
+enum { HTTP_DRAIN = 16384 }; /* of its request, taken off before we answer */
+
+/* What the client has said already is read: a close with bytes unread is a reset, which may
+ * overtake the answer. Nothing is waited for. */
+static void answer_http(int fd)
+{
+	static const char text[] = "HTTP/1.0 400 Bad Request\r\n"
+				   "Content-Type: text/plain\r\n"
+				   "Connection: close\r\n\r\n"
+				   "This port speaks TLS only: write https:// in the URL.\n";
+	char request[HTTP_DRAIN];
+
+	(void)!recv(fd, request, sizeof request, MSG_DONTWAIT);
+	(void)!send(fd, text, sizeof text - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)shutdown(fd, SHUT_WR);
+	explicit_bzero(request, sizeof request); /* it may hold a token */
+}
+
+static bool has_heard_http(const struct tls_conn *c)
+{
+	const int reason = ERR_GET_REASON(ERR_peek_error());
+
+	return SSL_is_server(c->ssl) &&
+	       (reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST);
+}
+
 /* --- using --- */
 
 int tls_conn_handshake(struct tls_conn *c, struct err *err)
@@ -195,7 +224,14 @@ int tls_conn_handshake(struct tls_conn *c, struct err *err)
 	ERR_clear_error();
 	errno = 0;
 	ret = SSL_do_handshake(c->ssl);
-	return ret == 1 ? 0 : explain_handshake(c, ret, errno, err);
+	if (ret == 1)
+		return 0;
+	if (has_heard_http(c)) {
+		ERR_clear_error();
+		answer_http(c->fd);
+		return err_say(err, EPROTO, "TLS handshake: plain HTTP on a port for TLS");
+	}
+	return explain_handshake(c, ret, errno, err);
 }
 
 ssize_t tls_conn_read(struct tls_conn *c, void *buf, size_t len, struct err *err)

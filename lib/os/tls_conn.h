@@ -18,7 +18,9 @@ struct tls_conn *tls_conn_new_client(struct tls_client *ctx, int fd,
 struct tls_conn *tls_conn_new_server(struct tls_server *ctx, int fd, struct err *err);
 void tls_conn_free(struct tls_conn *c);
 
-MUST_USE int tls_conn_handshake(struct tls_conn *c, struct err *err); /* 0: done */
+/* 0: done. A client that speaks HTTP to our server is answered 400 in HTTP, in so far as the socket
+ * takes it at once, and fails. */
+MUST_USE int tls_conn_handshake(struct tls_conn *c, struct err *err);
 /* Bytes; 0: the peer said that it is done; -errno with err when the connection is broken or cut. */
 MUST_USE ssize_t tls_conn_read(struct tls_conn *c, void *buf, size_t len, struct err *err);
 /* Takes one record's worth; bytes returned are taken for good, though some may still wait for the

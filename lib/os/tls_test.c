@@ -729,7 +729,8 @@ TEST(a_server_that_says_nothing_runs_into_the_time_limit)
 	stop();
 }
 
-TEST(a_client_that_sends_garbage_is_dropped_by_our_server)
+/* Plain bytes to our TLS port, until it has hung up; what it said lies in client.in. */
+static void say_plain(const char *text, const char *words)
 {
 	static const struct ip loopback = { { [10] = 0xff, [11] = 0xff, 127, 0, 0, 1 } };
 	struct stream_conf conf = {
@@ -740,11 +741,40 @@ TEST(a_client_that_sends_garbage_is_dropped_by_our_server)
 	start();
 	serve_self("host.example.com");
 	conf.dial.port = listener_port(listener);
-	ck_assert(buf_append(&client.out, "GET / HTTP/1.1\r\n\r\n", 18));
+	ck_assert(buf_append(&client.out, text, strlen(text)));
 	client.s = stream_dial(loop, &conf, &peer_ops, &client, &err);
 	ck_assert_msg(client.s != NULL, "%s", err.text);
 	UNTIL(server.closed && client.closed);
 	ck_assert(!server.opened);
-	ck_assert_ptr_nonnull(strstr(server.why.text, "does not speak TLS"));
+	ck_assert_msg(strstr(server.why.text, words) != NULL, "%s", server.why.text);
+	ck_assert(buf_append(&client.in, "", 1));
+}
+
+TEST(a_client_that_sends_garbage_is_dropped_by_our_server)
+{
+	say_plain("GARBAGE / HTTP/1.1\r\n\r\n", "does not speak TLS");
+	ck_assert_ptr_null(strstr((const char *)buf_bytes(&client.in).data, "HTTP"));
 	stop();
+}
+
+TEST(a_client_that_speaks_http_is_told_in_http_to_come_by_https)
+{
+	static const char *const said[] = {
+		"GET / HTTP/1.1\r\nHost: host.example.com\r\n\r\n",
+		"HEAD / HTTP/1.1\r\n\r\n",
+		"POST /ts2021 HTTP/1.1\r\nHost: host.example.com\r\nContent-Length: 3\r\n\r\nabc",
+		"PUT / HTTP/1.1\r\n\r\n",
+		"CONNECT host.example.com:443 HTTP/1.1\r\n\r\n",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+		const char *reply;
+
+		say_plain(said[i], "plain HTTP on a port for TLS");
+		reply = (const char *)buf_bytes(&client.in).data;
+		ck_assert_msg(strncmp(reply, "HTTP/1.0 400 ", 13) == 0, "%s", reply);
+		ck_assert_ptr_nonnull(strstr(reply, "https://"));
+		ck_assert(client.ended); /* in order, not by a reset */
+		stop();
+	}
 }

@@ -165,6 +165,15 @@ static bool key_answer_read(struct control *c, struct key_pub *key)
 		    c->url.authority);
 		return false;
 	case KEY_FETCH_STATUS:
+		if (status == 400 && !c->url.tls) {
+			/* what ports for TLS answer to plain HTTP */
+			control_trouble(
+			    c,
+			    "%s answers status 400 to /key by plain HTTP: write https:// "
+			    "in the login server URL if its port is one for TLS",
+			    c->url.authority);
+			return false;
+		}
 		control_trouble(
 		    c,
 		    "%s answers status %d to /key: check the login server URL, or the server's log",

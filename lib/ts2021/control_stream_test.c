@@ -264,6 +264,7 @@ TEST(wrong_servers_are_named_in_one_line_within_ten_seconds)
 	key_trouble(200, "{\"publicKey\":\"nonsense\"}",
 		    "does not answer /key as a control server");
 	key_trouble(502, "bad gateway", "answers status 502 to /key");
+	key_trouble(400, "this port speaks TLS only", "by plain HTTP: write https:// in");
 	key_trouble(200, "", "gives no key for capability version 119");
 }
 

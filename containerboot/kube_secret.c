@@ -48,7 +48,10 @@ struct kube_secret {
 	size_t n_reviews; /* under way */
 
 	enum step step;
-	struct kube_call *call, *event;
+	struct kube_call *call, *event, *look;
+	kube_secret_look_fn *look_fn;
+	void *look_ctx;
+	const char *look_field;
 	struct loop_timer retry;
 	unsigned rounds, failures;
 	bool is_loading, exists, dirty, was_written, has_denied;
@@ -561,6 +564,7 @@ void kube_secret_free(struct kube_secret *s)
 		kube_call_cancel(s->reviews[v].call);
 	kube_call_cancel(s->call);
 	kube_call_cancel(s->event);
+	kube_call_cancel(s->look);
 	loop_timer_fini(&s->retry);
 	kube_client_free(s->client);
 	state_free(s->server);
@@ -591,6 +595,40 @@ void kube_secret_clear(struct kube_secret *s, const char *field)
 int kube_secret_check_key(const struct kube_secret *s, struct err *e)
 {
 	return kube_access_key(&s->access, s->ns, s->name, e);
+}
+
+/* Apart from what is written: the state in memory counts, whatever the answer holds. */
+static void looked(void *ctx, const struct kube_answer *a)
+{
+	struct kube_secret *s = ctx;
+	struct state *fields = state_new();
+	char version[KUBE_VERSION_MAX];
+	struct bytes value = bytes_of(NULL, 0);
+	struct err e;
+
+	s->look = NULL;
+	if (a->status != 200)
+		log_warn("kube: the Secret %s/%s is not read: %s", s->ns, s->name,
+			 a->why ? a->why->text : "refused");
+	else if (!fields || kube_fields_parse(a->body, fields, version, &e) < 0 ||
+		 !state_get(fields, s->look_field, &value))
+		value = bytes_of(NULL, 0);
+	s->look_fn(s->look_ctx, value);
+	state_free(fields);
+}
+
+bool kube_secret_look(struct kube_secret *s, const char *field, kube_secret_look_fn *fn, void *ctx)
+{
+	char target[2 * KUBE_NAME_MAX + 128];
+
+	if (s->look)
+		return false;
+	s->look_fn = fn;
+	s->look_ctx = ctx;
+	s->look_field = field;
+	snprintf(target, sizeof target, "/api/v1/namespaces/%s/secrets/%s", s->ns, s->name);
+	s->look = kube_call(s->client, "GET", target, NULL, bytes_of(NULL, 0), looked, s);
+	return s->look != NULL;
 }
 
 bool kube_secret_flush(struct kube_secret *s, span_t limit)

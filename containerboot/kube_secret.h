@@ -32,6 +32,11 @@ void kube_secret_free(struct kube_secret *s); /* what is not written is lost; NU
 bool kube_secret_get(const struct kube_secret *s, const char *field, struct bytes *value);
 void kube_secret_set(struct kube_secret *s, const char *field, const char *text);
 void kube_secret_clear(struct kube_secret *s, const char *field);
+/* Asks the server what one of our fields says now. fn exactly once, unless freed before: value NULL
+ * data: not there, or no answer. False: out of memory, or one is under way. */
+typedef void kube_secret_look_fn(void *ctx, struct bytes value);
+MUST_USE bool kube_secret_look(struct kube_secret *s, const char *field, kube_secret_look_fn *fn,
+			       void *ctx);
 /* May the key in the Secret be used? 0 or -EACCES with advice. */
 MUST_USE int kube_secret_check_key(const struct kube_secret *s, struct err *e);
 

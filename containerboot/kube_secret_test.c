@@ -218,6 +218,49 @@ TEST(a_field_taken_away_once_may_be_written_by_its_owner_again)
 	finished(s);
 }
 
+static char looked[32];
+static unsigned n_looked;
+
+static void on_look(void *ctx, struct bytes value)
+{
+	(void)ctx;
+	n_looked++;
+	ck_assert(bytes_to_str(value, looked, sizeof looked));
+}
+
+static const char *look(struct kube_secret *s, const char *field)
+{
+	const unsigned n = n_looked;
+
+	ck_assert(kube_secret_look(s, field, on_look, NULL));
+	ck_assert(!kube_secret_look(s, field, on_look, NULL)); /* one at a time */
+	for (int i = 0; i < 600 && n_looked == n; i++)
+		loop_turn(api.loop, SPAN_MS(100));
+	ck_assert_uint_eq(n_looked, n + 1);
+	return looked;
+}
+
+TEST(a_field_that_somebody_wrote_meanwhile_is_seen_by_a_look_and_answered)
+{
+	struct kube_secret *s;
+
+	api_start();
+	s = opened();
+	ck_assert_str_eq(look(s, KUBE_F_LOGOUT), "");
+	give(api.secret, KUBE_F_LOGOUT, "true");
+	ck_assert_str_eq(look(s, KUBE_F_LOGOUT), "true");
+	kube_secret_set(s, KUBE_F_LOGOUT, KUBE_LOGGED_OUT);
+	saved(s);
+	holds("logout_on_exit", "done");
+	api.fail_status = 500;
+	api.n_fail = 1;
+	ck_assert_str_eq(look(s, KUBE_F_LOGOUT), ""); /* no answer is no wish */
+	ck_assert_str_eq(look(s, KUBE_F_LOGOUT), "done");
+	ck_assert(kube_secret_look(s, KUBE_F_LOGOUT, on_look, NULL));
+	finished(s); /* with one under way */
+	ck_assert_uint_eq(n_looked, 4);
+}
+
 TEST(conflicts_and_errors_of_the_server_are_outlived)
 {
 	static const unsigned rows[] = { 409, 422, 429, 500, 503, 504 };

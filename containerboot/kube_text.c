@@ -15,7 +15,7 @@ bool kube_field_is_own(struct bytes name)
 	static const char *const own[] = { KUBE_F_AUTHKEY,    KUBE_F_DEVICE_ID, KUBE_F_DEVICE_FQDN,
 					   KUBE_F_DEVICE_IPS, KUBE_F_POD_UID,   KUBE_F_CAPVER,
 					   KUBE_F_HTTPS,      KUBE_F_REISSUE,   KUBE_F_EGRESS,
-					   KUBE_F_INGRESS };
+					   KUBE_F_INGRESS,    KUBE_F_LOGOUT };
 
 	for (size_t i = 0; i < ARRAY_LEN(own); i++)
 		if (bytes_eq_str(name, own[i]))

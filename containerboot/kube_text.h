@@ -36,6 +36,8 @@ enum {
 #define KUBE_F_REISSUE "reissue_authkey"
 #define KUBE_F_EGRESS "egress-services"
 #define KUBE_F_INGRESS "ingress-config.json"
+#define KUBE_F_LOGOUT "logout_on_exit" /* ours: "true" by the operator, KUBE_LOGGED_OUT by us */
+#define KUBE_LOGGED_OUT "done"
 bool kube_field_is_own(struct bytes name);
 /* Name of the state to name of the field; a longer one is cut. */
 void kube_field_name(struct bytes name, char out[static STATE_NAME_MAX]);

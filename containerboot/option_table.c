@@ -38,6 +38,8 @@ const struct option option_table[] = {
             "How long the start may take until the node runs, as a Go duration; afterwards the program ends with code 1. 0: no limit."),
         ROW("TS_LOGOUT_ON_EXIT", NULL, OPTION_BOOL, OPTION_OURS | OPTION_NODE, "false", logout_on_exit,
             "true: log out at SIGTERM, so that the control server forgets an ephemeral node at once. Do not combine with a state that should survive."),
+        ROW("TS_LOGOUT_WHEN_ASKED", NULL, OPTION_BOOL, OPTION_OURS | OPTION_NODE, "false", logout_when_asked,
+            "true: at SIGTERM look once into the state Secret (TS_KUBE_SECRET), 2 s at most, and log out if its field `logout_on_exit` says `true`; the field says `done` afterwards. The operator asks in this way before it deletes a proxy for good."),
         ROW("TS_CLIENT_SECRET", NULL, OPTION_TEXT, OPTION_SECRET, NULL, client_secret,
             "Secret of an OAuth client (or `file:PATH`): when the node must log in, an auth key with its tags is made with it at the API of the control server. `?ephemeral=BOOL&preauthorized=BOOL&baseURL=URL` may follow it (defaults: true, false, the control server). Needs TS_ADVERTISE_TAGS. A TS_AUTHKEY that begins with `tskey-client-` is such a secret too."),
         ROW("TS_CLIENT_ID", NULL, OPTION_TEXT, OPTION_SECRET, NULL, client_id,

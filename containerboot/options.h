@@ -47,7 +47,7 @@ struct options {
 	    *audience; /* secrets; "file:PATH" is still unresolved */
 	char *hostname, *login_server, *tags, *extra_args;
 	struct key_pub control_key; /* zero: not pinned */
-	bool auth_once, logout_on_exit, cni_remove_on_exit;
+	bool auth_once, logout_on_exit, logout_when_asked, cni_remove_on_exit;
 	int accept_routes, shields_up, advertise_exit_node; /* -1: not set */
 	char *exit_node;
 	bool ssh;

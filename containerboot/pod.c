@@ -140,6 +140,23 @@ void program_pod_left(struct program *p)
 	kube_secret_save(p->store.kube);
 }
 
+static void told(void *ctx, struct bytes value)
+{
+	program_leave_told(ctx, bytes_eq_str(value, "true"));
+}
+
+bool program_pod_ask(struct program *p)
+{
+	return p->store.kube && p->options->logout_when_asked && p->logged_in &&
+	       !p->logout_on_exit && kube_secret_look(p->store.kube, KUBE_F_LOGOUT, told, p);
+}
+
+void program_pod_logged_out(struct program *p)
+{
+	if (p->store.kube && p->asked_to_log_out)
+		kube_secret_set(p->store.kube, KUBE_F_LOGOUT, KUBE_LOGGED_OUT);
+}
+
 void program_pod_wants_key(struct program *p)
 {
 	struct err e;

@@ -60,6 +60,8 @@ struct program {
 	bool is_removed;                     /* the list has it no more */
 	bool remove_on_exit, logout_on_exit; /* what options say, or the end of an agent's pod */
 	bool waits_logout, waits_gateway;    /* of a program that stops */
+	bool waits_word;                     /* of its Secret, before it stops */
+	bool asked_to_log_out;               /* there */
 	bool login_by_hand;                  /* asked for over the local API, and not done yet */
 	bool has_secret_key;                 /* the auth key is the Secret's */
 	bool has_client;                     /* a client secret logs in */
@@ -146,6 +148,11 @@ MUST_USE int program_pod_open(struct program *p, struct err *e);
 void program_pod_logged_in(struct program *p);
 void program_pod_tell(struct program *p); /* who we are, as far as it is known and in place */
 void program_pod_wants_key(struct program *p);
+/* TS_LOGOUT_WHEN_ASKED: the Secret is asked; then program_leave_told. False:
+ * there is nothing to ask. */
+MUST_USE bool program_pod_ask(struct program *p);
+void program_leave_told(struct program *p, bool logs_out); /* run.c */
+void program_pod_logged_out(struct program *p);            /* and says so there */
 /* Before program_free of a node that is no longer wanted: says in its Secret that nobody runs it.
  */
 void program_pod_left(struct program *p);

@@ -3,9 +3,9 @@
  * Start: state read and locked -> wanted preferences, differences logged -> node with the stored
  * keys -> listeners -> (process.c gives privileges up) -> loop. Ready is when the node first runs;
  * the boot timer ends it when that takes too long. Asked to leave, it ends at once (with
- * TS_LOGOUT_ON_EXIT after the logout, with a port mapped by TS_PORT_MAPPING after that is given
- * back: a few seconds at most). Whatever state the node is in, the program stays: dependants share
- * its network name space.
+ * TS_LOGOUT_ON_EXIT, or where its Secret asks for it, after the logout, with a port mapped by
+ * TS_PORT_MAPPING after that is given back: a few seconds at most). Whatever state the node is in,
+ * the program stays: dependants share its network name space.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,6 +26,7 @@ enum {
 	NETMAP_SAVE_S = 10,
 	STATE_RETRY_S = 30,
 	STOP_LIMIT_S = 5,
+	WORD_LIMIT_S = 2,    /* of the Secret, whether to log out */
 	GATEWAY_LIMIT_S = 2, /* a gateway on the same link answers in no time */
 	BOOT_FLUSH_S = 60,   /* when TS_BOOT_TIMEOUT is off */
 	FLUSH_S = 15,        /* with the logout well within the usual 30 s of grace */
@@ -257,6 +258,7 @@ static void on_logged_out(void *ctx)
 	p->self.prefs.logged_out = true;
 	p->logged_in = false;
 	netmap_cache_drop(p->store.netmap);
+	program_pod_logged_out(p);
 	program_save(p);
 	p->waits_logout = false;
 	if (p->stopping)
@@ -319,6 +321,13 @@ static void stop_late(void *ctx)
 {
 	struct program *p = ctx;
 
+	if (p->waits_word) {
+		log_warn("containerboot: %sthe Secret does not say in time whether to log out: not "
+			 "logged out",
+			 p->label);
+		program_leave_told(p, false);
+		return;
+	}
 	log_warn("containerboot: %sno answer to the %s, leaving anyway", p->label,
 		 p->waits_logout ? "logout" : "release of the mapped port");
 	has_ended(p);
@@ -334,6 +343,18 @@ static void leave(struct program *p)
 	    &p->stop_limit,
 	    mono_add(loop_now(p->loop), SPAN_S(p->waits_logout ? STOP_LIMIT_S : GATEWAY_LIMIT_S)));
 	stop_when_done(p);
+}
+
+void program_leave_told(struct program *p, bool logs_out)
+{
+	if (!p->waits_word || p->has_ended)
+		return;
+	p->waits_word = false;
+	if (logs_out) {
+		log_info("containerboot: %sthe Secret asks for a logout", p->label);
+		p->asked_to_log_out = p->logout_on_exit = true;
+	}
+	leave(p);
 }
 
 /* Does the end of an agent's pod mean the end of the plugin? Looks until it is said, or too late.
@@ -375,6 +396,8 @@ void program_leave(struct program *p)
 	p->end_late = mono_add(loop_now(p->loop), SPAN_S(END_LATE_S));
 	if (p->agent && p->options->cni_end_file)
 		look_at_end(p);
+	else if ((p->waits_word = program_pod_ask(p)))
+		loop_timer_set(&p->stop_limit, mono_add(loop_now(p->loop), SPAN_S(WORD_LIMIT_S)));
 	else
 		leave(p);
 }

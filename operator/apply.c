@@ -153,6 +153,48 @@ void apply_external_name(struct work *w)
 	buf_fini(&body);
 }
 
+/* Of the Secret as it was seen: the proxy writes into it too. */
+void apply_logout(struct work *w, bool want)
+{
+	static const char *const device[] = { "device_id", "device_fqdn", "device_ips" };
+	const struct proxy *x = operator_proxy(w->op, work_step(w)->proxy);
+	char path[KUBE_PATH_MAX], rv[24];
+	struct buf body;
+	struct jsonw o;
+
+	if (!x || !x->child[CHILD_SECRET].exists ||
+	    (want ? x->logout != LOGOUT_NONE : !x->logout)) {
+		work_advance(w); /* meanwhile somebody else did */
+		return;
+	}
+	(void)snprintf(rv, sizeof rv, "%llu", (unsigned long long)x->child[CHILD_SECRET].rv);
+	buf_init(&body, 4096);
+	jsonw_init(&o, &body);
+	jsonw_obj(&o);
+	jsonw_key(&o, "metadata");
+	jsonw_obj(&o);
+	jsonw_kstr(&o, "resourceVersion", rv);
+	jsonw_key(&o, "annotations");
+	jsonw_obj(&o);
+	jsonw_kstr(&o, NOTE_HASH, ""); /* wanted again, it is written anew */
+	if (want && x->group[0])
+		jsonw_kstr(&o, NOTE_NODE, "");
+	jsonw_obj_end(&o);
+	jsonw_obj_end(&o);
+	jsonw_key(&o, "data");
+	jsonw_obj(&o);
+	jsonw_kstr(&o, FIELD_LOGOUT, want ? "dHJ1ZQ==" : NULL); /* "true" */
+	for (size_t i = 0; i < ARRAY_LEN(device) && !want && x->logout == LOGOUT_DONE; i++)
+		jsonw_kstr(&o, device[i], NULL);
+	jsonw_obj_end(&o);
+	jsonw_obj_end(&o);
+	if (jsonw_ok(&o) && work_child_path(w, path, CHILD_SECRET, "?fieldManager=" MANAGER))
+		work_send(w, "PATCH", path, KUBE_MERGE, buf_bytes(&body));
+	else
+		work_fail(w, "SyncFailed", "no memory");
+	buf_fini(&body);
+}
+
 void apply_status(struct work *w)
 {
 	char name[PROXY_NAME_MAX + 1];

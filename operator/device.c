@@ -164,6 +164,22 @@ static void device_deleted(void *ctx, const struct control_answer *a)
 	work_advance(w);
 }
 
+/* What can be known without an API. */
+static void logged_out(struct work *w)
+{
+	char text[320];
+
+	(void)snprintf(text, sizeof text,
+		       "device %s has logged itself out: made with an ephemeral key it is gone, "
+		       "with another it stands in the control server's list as expired: delete it "
+		       "there",
+		       w->device);
+	log_info("audit: %s: %s", w->key, text);
+	w->op->stats.devices_logged_out++;
+	if (w->has_parent)
+		operator_event(w->op, &w->p, false, "DeviceLoggedOut", text);
+}
+
 void device_delete(struct work *w)
 {
 	struct proxy *x = operator_proxy(w->op, work_step(w)->proxy);
@@ -174,7 +190,11 @@ void device_delete(struct work *w)
 	}
 	memcpy(w->device, x->device_id, sizeof w->device);
 	if (w->op->keys == KEYS_FIXED) {
-		left(w, "the operator has a fixed auth key and no API");
+		if (x->logout == LOGOUT_DONE)
+			logged_out(w);
+		else
+			left(w, "its proxy did not say in time that it logged out, and with a "
+				"fixed auth key there is no API");
 		x->device_gone = true;
 		work_advance(w);
 		return;

@@ -51,7 +51,7 @@ struct source { /* one watched collection */
 
 struct operator_stats {
 	uint64_t done, failed, steps[STEP_N], keys, keys_failed, devices_deleted, devices_left,
-	    orphans_deleted, events, dropped;
+	    devices_logged_out, orphans_deleted, events, dropped;
 };
 
 struct operator

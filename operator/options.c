@@ -43,8 +43,7 @@ static const struct row rows[] = {
 	    "its secret: scopes auth_keys and devices:core."),
 	ROW("AUTH_KEY_FILE", "", auth_key_file, ANY,
 	    "File with one reusable, tagged auth key for all proxies: works with any control "
-	    "server; devices are left "
-	    "behind when proxies go, and an Event names them."),
+	    "server; proxies that go log themselves out, so let it be ephemeral."),
 	ROW("OPERATOR_CA_FILE", "", ca_file, ANY,
 	    "PEM file of the authority that the control server's certificate comes from."),
 	ROW("OPERATOR_INGRESS_CLASS_NAME", "tailscale", class_name, ANY,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/ip.h"
+#include "operator/group.h"
 
 const char *const step_names[STEP_N] = {
 	[STEP_FINALIZER_ADD] = "add finalizer",
@@ -13,6 +14,8 @@ const char *const step_names[STEP_N] = {
 	[STEP_MINT] = "mint key",
 	[STEP_KEY_DROP] = "drop used key",
 	[STEP_RECORD] = "record device",
+	[STEP_LOGOUT] = "ask for a logout",
+	[STEP_LOGOUT_UNDO] = "take back the logout",
 	[STEP_DELETE_DEVICE] = "delete device",
 	[STEP_DELETE] = "delete",
 	[STEP_EXTERNAL_NAME] = "set external name",
@@ -35,8 +38,30 @@ static void add(struct plan *out, enum step_kind kind, const char *proxy, enum c
 	(void)bytes_to_str(bytes_str(proxy ? proxy : ""), s->proxy, sizeof s->proxy);
 }
 
-static void cleanup(struct plan *out, const struct proxy *x)
+/* With a fixed key nobody but the proxy itself can end its registration: it is asked first, then
+ * its pod goes, and what it needs to answer stays until it has. True: it is waited for. */
+static bool log_out(struct plan *out, const struct proxy *x, mono_t now)
 {
+	const span_t limit = SPAN_S(x->group[0] ? GROUP_LEAVE_MAX_S : LOGOUT_MAX_S);
+	const mono_t end = mono_is_never(x->asked_logout) ? mono_add(now, limit)
+							  : mono_add(x->asked_logout, limit);
+
+	if (!x->child[CHILD_SECRET].exists || x->child[CHILD_SECRET].is_deleting ||
+	    !x->device_id[0] || x->device_gone || x->logout == LOGOUT_DONE || mono_due(end, now))
+		return false;
+	if (x->logout == LOGOUT_NONE)
+		add(out, STEP_LOGOUT, x->name, CHILD_SECRET);
+	if (x->child[CHILD_SET].exists && !x->child[CHILD_SET].is_deleting)
+		add(out, STEP_DELETE, x->name, CHILD_SET);
+	out->again = mono_min(out->again, end);
+	return true;
+}
+
+/* True: something is waited for, and the rest comes later. */
+static bool cleanup(struct plan *out, const struct proxy *x, const struct settings *s, mono_t now)
+{
+	if (s->fixed_key && log_out(out, x, now))
+		return true;
 	if (x->child[CHILD_SET].exists && !x->child[CHILD_SET].is_deleting)
 		add(out, STEP_DELETE, x->name, CHILD_SET);
 	if (x->device_id[0] && !x->device_gone)
@@ -44,6 +69,7 @@ static void cleanup(struct plan *out, const struct proxy *x)
 	for (int c = CHILD_TLS; c >= CHILD_SECRET; c--)
 		if (x->child[c].exists && !x->child[c].is_deleting)
 			add(out, STEP_DELETE, x->name, (enum child)c);
+	return false;
 }
 
 static bool must_apply(const struct child_seen *c, const char *hash)
@@ -102,8 +128,10 @@ void plan_group(struct plan *out, const struct proxy *x, const char *name,
 {
 	static const struct child_seen none;
 
-	if (!hash) {
-		cleanup(out, x);
+	if (!hash) { /* a group has no device of its own */
+		static const struct settings none_is_asked;
+
+		(void)cleanup(out, x, &none_is_asked, (mono_t){ 0 });
 		return;
 	}
 	for (int c = 0; c < CHILD_N; c++)
@@ -362,6 +390,7 @@ void plan_make(struct plan *out, const struct parent *p, const struct want *w,
 {
 	const struct proxy *mine = NULL;
 	char name[PROXY_NAME_MAX + 1] = "";
+	bool waits = false;
 
 	*out = (struct plan){ .again = MONO_NEVER };
 	if (p)
@@ -370,16 +399,19 @@ void plan_make(struct plan *out, const struct parent *p, const struct want *w,
 		if (p && w->role != ROLE_NONE && strcmp(x[i]->name, name) == 0)
 			mine = x[i];
 		else
-			cleanup(out, x[i]);
+			waits = cleanup(out, x[i], s, now) || waits;
 	}
 	if (!p)
 		return;
 	if (w->role == ROLE_NONE) {
 		for (size_t i = 0; i < w->n_notes; i++)
 			out->note[out->n_notes++] = w->note[i];
-		end(out, p);
+		if (!waits)
+			end(out, p);
 		return;
 	}
+	if (mine && mine->logout != LOGOUT_NONE) /* wanted again before it was gone */
+		add(out, STEP_LOGOUT_UNDO, name, CHILD_SECRET);
 	if (mine && mine->device_id[0] && !mine->device_gone && !mine->is_recorded)
 		add(out, STEP_RECORD, name, CHILD_SECRET);
 	if (w->polls)

@@ -13,10 +13,12 @@
 
 enum step_kind {
 	STEP_FINALIZER_ADD,
-	STEP_APPLY,    /* child of proxy */
-	STEP_MINT,     /* a key, and into the Secret */
-	STEP_KEY_DROP, /* the used key out of the Secret */
-	STEP_RECORD,   /* its device, into the ledger */
+	STEP_APPLY,       /* child of proxy */
+	STEP_MINT,        /* a key, and into the Secret */
+	STEP_KEY_DROP,    /* the used key out of the Secret */
+	STEP_RECORD,      /* its device, into the ledger */
+	STEP_LOGOUT,      /* a proxy without an API to delete its device: is asked to log out, */
+	STEP_LOGOUT_UNDO, /* or no longer; what is left of a device that has is taken out */
 	STEP_DELETE_DEVICE,
 	STEP_DELETE,        /* child of proxy */
 	STEP_EXTERNAL_NAME, /* of an egress Service */
@@ -32,6 +34,7 @@ enum {
 	KEY_LIFE_S = 3600,
 	KEY_AGAIN_S = 30,
 	CLEANUP_MAX_S = 300,
+	LOGOUT_MAX_S = 45,    /* pods have 10 s of grace; in a group GROUP_LEAVE_MAX_S */
 	ROUTES_SOON_S = 10,   /* ours: how often not yet approved routes are asked about, */
 	ROUTES_LATER_S = 300, /* and approved ones */
 	MOVE_SOON_S = 5,      /* a Service that moves from one process to another */

@@ -8,7 +8,9 @@ static const wall_t wall = { 1700000000 * NS_PER_S };
 
 static struct proxy whole(const struct parent *p)
 {
-	struct proxy x = { .minted = MONO_NEVER, .cleanup_since = MONO_NEVER };
+	struct proxy x = { .minted = MONO_NEVER,
+			   .cleanup_since = MONO_NEVER,
+			   .asked_logout = MONO_NEVER };
 
 	proxy_name(x.name, p->name, p->uid);
 	for (int c = 0; c < CHILD_N; c++) {
@@ -28,9 +30,10 @@ static struct proxy whole(const struct parent *p)
 /* "finalizer+ apply:Secret mint ..." */
 static void steps(const struct plan *plan, char *out, size_t cap)
 {
-	static const char *const names[STEP_N] = { "finalizer+", "apply",   "mint",      "keydrop",
-						   "record",     "device-", "delete",    "external",
-						   "routes",     "status",  "finalizer-" };
+	static const char *const names[STEP_N] = {
+		"finalizer+", "apply",  "mint",     "keydrop", "record", "logout",    "logout-undo",
+		"device-",    "delete", "external", "routes",  "status", "finalizer-"
+	};
 	size_t at = 0;
 
 	out[0] = 0;
@@ -212,6 +215,51 @@ TEST(plan_for_a_proxy_without_parent_or_of_one_of_that_name_before_sweeps_it)
 	plan_of(got, &p, &x, &plan, &fixture_settings);
 	ck_assert(strncmp(got, "delete:StatefulSet device- ", 27) == 0);
 	ck_assert(strstr(got, "mint apply:StatefulSet status"));
+	parent_fini(&p);
+}
+
+TEST(plan_with_a_fixed_key_asks_the_proxy_to_log_out_and_waits_for_its_answer_but_not_for_ever)
+{
+	static const char rest[] = "device- delete:Service delete:RoleBinding delete:Role "
+				   "delete:ServiceAccount delete:Secret finalizer-";
+	struct parent p =
+	    fixture_service("", ",\"finalizers\":[\"tailscale.com/finalizer\"]", CLUSTER_IP);
+	struct settings fixed = fixture_settings;
+	struct proxy x = whole(&p);
+	struct plan plan;
+	char got[1024];
+
+	fixed.fixed_key = true;
+	plan_of(got, &p, &x, &plan, &fixed);
+	ck_assert_str_eq(got, "logout delete:StatefulSet");
+	x.logout = LOGOUT_ASKED;
+	x.asked_logout = now;
+	x.child[CHILD_SET].exists = false;
+	plan_of(got, &p, &x, &plan, &fixed); /* its account and Secret stay: it needs them */
+	ck_assert_str_eq(got, "");
+	ck_assert_int_eq(plan.again.ns, now.ns + SPAN_S(LOGOUT_MAX_S).ns);
+	memcpy(x.group, "c/0/1", 6); /* kubelet brings the list first */
+	x.asked_logout = (mono_t){ now.ns - SPAN_S(LOGOUT_MAX_S).ns };
+	plan_of(got, &p, &x, &plan, &fixed);
+	ck_assert_str_eq(got, "");
+	x.group[0] = 0;
+	plan_of(got, &p, &x, &plan, &fixed);
+	ck_assert_str_eq(got, rest);
+	x.asked_logout = now;
+	x.logout = LOGOUT_DONE;
+	plan_of(got, &p, &x, &plan, &fixed);
+	ck_assert_str_eq(got, rest);
+	x.logout = LOGOUT_NONE;
+	x.device_id[0] = 0; /* never joined: nothing to end */
+	plan_of(got, &p, &x, &plan, &fixed);
+	ck_assert_str_eq(got, rest + strlen("device- "));
+	parent_fini(&p);
+
+	p = fixture_service(EXPOSE, ",\"finalizers\":[\"tailscale.com/finalizer\"]", CLUSTER_IP);
+	x = whole(&p);
+	x.logout = LOGOUT_ASKED; /* wanted again meanwhile */
+	plan_of(got, &p, &x, &plan, &fixed);
+	ck_assert_str_eq(got, "logout-undo status");
 	parent_fini(&p);
 }
 

@@ -108,6 +108,9 @@ static void secret(struct proxy *x, const struct kube_object *o)
 	x->has_key = kube_has_member(o->data, "authkey");
 	x->has_state = kube_has_member(o->data, "_machinekey");
 	x->wants_key = kube_has_member(o->data, "reissue_authkey");
+	x->logout = !datum(o->data, FIELD_LOGOUT, text, sizeof text) ? LOGOUT_NONE
+		    : strcmp(text, "done") == 0                      ? LOGOUT_DONE
+								     : LOGOUT_ASKED;
 	x->key_expires = WALL_ZERO;
 	if (kube_member(o->annotations, NOTE_KEY_EXPIRES, text, sizeof text, NULL))
 		(void)!wall_parse(bytes_str(text), &x->key_expires);
@@ -149,6 +152,7 @@ void proxy_lose(struct proxy *x, enum child c)
 	x->n_ips = 0;
 	x->routes_known = false;
 	x->has_key = x->wants_key = x->has_state = x->runs = false;
+	x->logout = LOGOUT_NONE;
 	x->key_expires = WALL_ZERO;
 	x->group[0] = 0;
 	free(x->node);

@@ -38,6 +38,11 @@ struct child_row {
 };
 extern const struct child_row children[CHILD_N];
 
+/* Field of the Secret by which a proxy is asked to log out when it ends, and says that it has
+ * (containerboot's TS_LOGOUT_WHEN_ASKED). */
+#define FIELD_LOGOUT "logout_on_exit"
+enum proxy_logout { LOGOUT_NONE, LOGOUT_ASKED, LOGOUT_DONE };
+
 enum { NODE_TEXT_MAX = 4096 }; /* of NOTE_NODE */
 enum { PROXY_NAME_MAX = 52, HASH_TEXT = 17, DEVICE_IPS_MAX = 4 };
 
@@ -63,6 +68,7 @@ struct proxy {
 	char group[GROUP_TEXT];  /* NOTE_GROUP */
 	char *node;              /* NOTE_NODE, owned; NULL: none */
 	char wished[GROUP_TEXT]; /* in memory: what its last plan has put it down for */
+	enum proxy_logout logout;
 	wall_t key_expires;
 	char key_id[64], key_tags[TAGS_MAX];
 	/* in memory only */
@@ -72,6 +78,7 @@ struct proxy {
 	mono_t routes_at;             /* when */
 	char approved[ROUTES_MAX];    /* comma-separated */
 	mono_t minted, cleanup_since; /* MONO_NEVER: not */
+	mono_t asked_logout;          /* when it was first seen to be asked; MONO_NEVER */
 	mono_t leaves;                /* when it was first asked to leave; MONO_NEVER: it is not */
 };
 

@@ -343,6 +343,8 @@ static void env_all(struct jsonw *w, const struct render *r)
 	}
 	env(w, "TS_USERSPACE", "true");
 	env(w, "TS_AUTH_ONCE", "true");
+	if (r->settings->fixed_key) /* FIELD_LOGOUT */
+		env(w, "TS_LOGOUT_WHEN_ASKED", "true");
 	if (!r->is_group)
 		env(w, "TS_HOSTNAME", x->hostname);
 	env(w, "TS_ENABLE_HEALTH_CHECK", "true");

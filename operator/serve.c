@@ -78,6 +78,9 @@ static bool metrics(struct buf *b, const struct operator *op)
 		      "Devices deleted at the control server.", (double)s->devices_deleted) &&
 	       metric(b, "tailpod_operator_devices_left_total", "counter",
 		      "Devices that could not be deleted.", (double)s->devices_left) &&
+	       metric(b, "tailpod_operator_devices_logged_out_total", "counter",
+		      "Devices of removed proxies that logged themselves out (fixed auth key).",
+		      (double)s->devices_logged_out) &&
 	       metric(b, "tailpod_operator_orphans_deleted_total", "counter",
 		      "Devices without a proxy that were deleted.", (double)s->orphans_deleted) &&
 	       metric(b, "tailpod_operator_ledger_devices", "gauge", "Devices in the ledger.",

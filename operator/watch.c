@@ -144,7 +144,7 @@ struct proxy *operator_proxy_make(struct operator *op, const char *name)
 		return NULL;
 	}
 	(void)bytes_to_str(bytes_str(name), x->name, sizeof x->name);
-	x->minted = x->cleanup_since = x->leaves = MONO_NEVER;
+	x->minted = x->cleanup_since = x->leaves = x->asked_logout = MONO_NEVER;
 	return x;
 }
 

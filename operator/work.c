@@ -126,6 +126,8 @@ static void took(struct work *w, struct bytes body)
 	case STEP_APPLY:
 	case STEP_MINT:
 	case STEP_KEY_DROP:
+	case STEP_LOGOUT:
+	case STEP_LOGOUT_UNDO:
 		operator_see_child(w->op, s->child, body, s->kind == STEP_APPLY);
 		break;
 	case STEP_DELETE:
@@ -167,10 +169,11 @@ static void answered(void *ctx, const struct web_reply *r)
 		work_advance(w);
 		return;
 	}
-	if (r->status == 404 && (s->kind == STEP_DELETE || s->kind == STEP_FINALIZER_DEL ||
-				 s->kind == STEP_FINALIZER_ADD || s->kind == STEP_STATUS ||
-				 s->kind == STEP_EXTERNAL_NAME)) {
-		if (s->kind != STEP_DELETE)
+	if (r->status == 404 &&
+	    (s->kind == STEP_DELETE || s->kind == STEP_LOGOUT || s->kind == STEP_LOGOUT_UNDO ||
+	     s->kind == STEP_FINALIZER_DEL || s->kind == STEP_FINALIZER_ADD ||
+	     s->kind == STEP_STATUS || s->kind == STEP_EXTERNAL_NAME)) {
+		if (s->kind != STEP_DELETE && s->kind != STEP_LOGOUT && s->kind != STEP_LOGOUT_UNDO)
 			w->plan.n = w->at + 1; /* the parent is gone: nothing more to do for it */
 		work_advance(w);
 		return;
@@ -248,6 +251,12 @@ static void next(struct work *w)
 	case STEP_KEY_DROP:
 		device_store_key(w);
 		break;
+	case STEP_LOGOUT:
+		apply_logout(w, true);
+		break;
+	case STEP_LOGOUT_UNDO:
+		apply_logout(w, false);
+		break;
 	case STEP_DELETE_DEVICE:
 		device_delete(w);
 		break;
@@ -282,6 +291,10 @@ static size_t proxies_of(struct operator *op, const char *key, const struct prox
 		if (strcmp(x->parent, key) != 0)
 			continue;
 		x->is_recorded = sweep_knows(op, x);
+		if (x->logout != LOGOUT_ASKED)
+			x->asked_logout = MONO_NEVER;
+		else if (mono_is_never(x->asked_logout))
+			x->asked_logout = loop_now(op->loop);
 		out[n++] = x;
 	}
 	return n;

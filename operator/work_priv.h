@@ -42,6 +42,7 @@ void apply_delete(struct work *w);
 void apply_finalizer(struct work *w, bool want);
 void apply_external_name(struct work *w);
 void apply_status(struct work *w);
+void apply_logout(struct work *w, bool want);
 MUST_USE bool work_child_path(const struct work *w, char path[static KUBE_PATH_MAX], enum child c,
 			      const char *query);
 struct render work_render(const struct work *w);

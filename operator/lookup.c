@@ -97,6 +97,12 @@ static void take_service(struct work *w, bool there, struct bytes body)
 	}
 }
 
+/* the name that is looked up now */
+static const char *asked(const struct work *w)
+{
+	return w->lookup == 0 ? w->p.tls_secret : path_of(w)->service;
+}
+
 static void answered(void *ctx, const struct web_reply *r)
 {
 	struct work *w = ctx;
@@ -106,8 +112,7 @@ static void answered(void *ctx, const struct web_reply *r)
 	kube_count(w->op->kube, r->status);
 	if (!there && r->status != 404 && r->status != 403) {
 		(void)snprintf(text, sizeof text, "look up %s: API server: status %u: %.150s",
-			       w->lookup == 0 ? w->p.tls_secret : path_of(w)->service, r->status,
-			       r->why);
+			       asked(w), r->status, r->why);
 		work_fail(w, "SyncFailed", text);
 		return;
 	}
@@ -141,17 +146,24 @@ static bool ask(struct work *w)
 	struct err e;
 
 	return kube_path(path, sizeof path, "v1", w->lookup == 0 ? "secrets" : "services", w->p.ns,
-			 w->lookup == 0 ? w->p.tls_secret : path_of(w)->service, NULL) &&
+			 asked(w), NULL) &&
 	       kube_send(w->op->kube, "GET", path, KUBE_JSON, bytes_of(NULL, 0), answered, w, &e);
 }
 
 static void go(struct work *w)
 {
+	char text[400];
+
 	for (; w->lookup <= w->p.n_paths; w->lookup++) {
 		if (!is_needed(w))
 			continue;
-		if (!ask(w))
-			work_fail(w, "SyncFailed", "a name is too long, or no memory");
+		if (!ask(w)) {
+			(void)snprintf(text, sizeof text,
+				       "look up \"%s\": this is no name of a Secret or Service, or "
+				       "memory is short",
+				       asked(w));
+			work_fail(w, "SyncFailed", text);
+		}
 		return;
 	}
 	work_plan(w);

@@ -1,10 +1,8 @@
-/* kube/kubeconfig_test.c - kubeconfigs, good and bad; objects and paths; Events */
+/* kube/kubeconfig_test.c - kubeconfigs, good and bad */
 #include "kube/kubeconfig.h"
 
 #include <errno.h>
 
-#include "kube/event.h"
-#include "kube/object.h"
 #include "tests/harness.h"
 
 #define GOOD                                                                                       \
@@ -80,87 +78,4 @@ TEST(kubeconfig_that_needs_what_we_lack_is_refused_with_words)
 		ck_assert_int_eq(parse(&c, bad[i].text, &e), -EINVAL);
 		ck_assert_msg(strstr(e.text, bad[i].words) != NULL, "%s: %s", bad[i].words, e.text);
 	}
-}
-
-#define POD                                                                                        \
-	"{\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"namespace\":\"n\",\"uid\":\"u\","        \
-	"\"resourceVersion\":\"3\","                                                               \
-	"\"generation\":2,\"labels\":{\"a\":\"1\",\"b\\/c\":\"2\"},\"finalizers\":[\"x\",\"y\"],"  \
-	"\"deletionTimestamp\":\"2026-01-02T03:04:05Z\",\"managedFields\":[{}]},\"spec\":{\"t\":{" \
-	"\"u\":\"v\"}}}"
-
-TEST(object_sections_are_found_and_strings_in_them)
-{
-	struct kube_object o;
-	char v[8];
-	bool too_long;
-
-	ck_assert(kube_object_parse(bytes_str(POD), &o));
-	ck_assert_str_eq(o.ns, "n");
-	ck_assert_str_eq(o.rv, "3");
-	ck_assert_int_eq(o.generation, 2);
-	ck_assert(o.is_deleting);
-	ck_assert(kube_member(o.labels, "a", v, sizeof v, NULL));
-	ck_assert_str_eq(v, "1");
-	ck_assert(kube_member(o.labels, "b/c", v, sizeof v, NULL));
-	ck_assert(!kube_member(o.labels, "z", v, sizeof v, NULL));
-	ck_assert(!kube_member(o.labels, "a", v, 1, &too_long));
-	ck_assert(too_long);
-	ck_assert(kube_has_string(o.finalizers, "y"));
-	ck_assert(!kube_has_string(o.finalizers, "z"));
-	ck_assert(kube_str_at(o.spec, "t.u", v, sizeof v));
-	ck_assert_str_eq(v, "v");
-}
-
-TEST(object_cut_at_any_byte_is_refused)
-{
-	struct kube_object o;
-
-	for (size_t n = 0; n < sizeof POD - 1; n++)
-		ck_assert(!kube_object_parse(bytes_of(POD, n), &o));
-}
-
-TEST(paths_name_group_namespace_object_and_subresource_and_escape_names)
-{
-	char p[KUBE_PATH_MAX];
-
-	ck_assert(kube_path(p, sizeof p, "v1", "services", "a", "b", "status"));
-	ck_assert_str_eq(p, "/api/v1/namespaces/a/services/b/status");
-	ck_assert(kube_path(p, sizeof p, "apps/v1", "statefulsets", NULL, NULL, NULL));
-	ck_assert_str_eq(p, "/apis/apps/v1/statefulsets");
-	ck_assert(kube_path(p, sizeof p, "v1", "pods", "a/../b", "c?d", NULL));
-	ck_assert_str_eq(p, "/api/v1/namespaces/a%2F..%2Fb/pods/c%3Fd");
-	for (size_t cap = 0; cap < 20; cap++)
-		ck_assert(!kube_path(p, cap, "v1", "services", "a", "b", "status"));
-}
-
-TEST(events_are_created_once_counted_and_written_again_after_half_a_minute)
-{
-	static struct seed_rng seed;
-	struct kube_event ev = { "v1", "Service", "n", "s", "uid", true, "Bad", "words" };
-	struct kube_event_write w;
-	struct kube_events *es;
-	struct buf body;
-	char name[320];
-
-	seed_rng_init(&seed, 1);
-	es = kube_events_new("operator", "pod", &seed.rng);
-	buf_init(&body, 1 << 20);
-	ck_assert(kube_events_add(es, &ev, (mono_t){ 0 }, (wall_t){ 0 }, &w, &body));
-	ck_assert(w.create);
-	ck_assert_str_eq(w.ns, "n");
-	memcpy(name, w.name, sizeof name);
-	for (int i = 1; i < 30; i++)
-		ck_assert(
-		    !kube_events_add(es, &ev, (mono_t){ i * NS_PER_S }, (wall_t){ 0 }, &w, &body));
-	buf_clear(&body);
-	ck_assert(kube_events_add(es, &ev, (mono_t){ 31 * NS_PER_S }, (wall_t){ 0 }, &w, &body));
-	ck_assert(!w.create);
-	ck_assert_str_eq(w.name, name);
-	ck_assert_ptr_nonnull(memmem(body.data, body.len, "\"count\":31", 10));
-	ev.message = "other words";
-	ck_assert(kube_events_add(es, &ev, (mono_t){ 32 * NS_PER_S }, (wall_t){ 0 }, &w, &body));
-	ck_assert(w.create);
-	kube_events_free(es);
-	buf_fini(&body);
 }

@@ -185,12 +185,18 @@ static bool add(char *out, size_t cap, size_t *at, const char *text, bool escape
 	return true;
 }
 
+/* "", "." and ".." would mean another place of the tree than an object of that name. */
+static bool is_segment(const char *name)
+{
+	return *name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
 bool kube_path(char *out, size_t cap, const char *group_version, const char *resource,
 	       const char *ns, const char *name, const char *sub)
 {
 	size_t at = 0;
 
-	return cap > 0 &&
+	return cap > 0 && (!ns || !*ns || is_segment(ns)) && (!name || is_segment(name)) &&
 	       add(out, cap, &at, strchr(group_version, '/') ? "/apis/" : "/api/", false) &&
 	       add(out, cap, &at, group_version, false) &&
 	       (!ns || !*ns ||

@@ -50,7 +50,7 @@ MUST_USE bool kube_str_at(struct bytes object, const char *path, char *out, size
 
 /* "/api/v1/namespaces/NS/services/NAME/status": group_version is "v1" or "apps/v1"; ns NULL or ""
  * for cluster scope or all namespaces; name and sub may be NULL. Names are escaped. False: longer
- * than cap. */
+ * than cap, or a name that is none ("", ".", ".."): it would name the collection. */
 MUST_USE bool kube_path(char *out, size_t cap, const char *group_version, const char *resource,
 			const char *ns, const char *name, const char *sub);
 

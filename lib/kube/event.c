@@ -97,12 +97,38 @@ static struct seen *find(struct kube_events *es, uint64_t id, mono_t now)
 	return oldest;
 }
 
+/* A foreign name as the front of one of ours: RFC 1123 wants each label to end in a letter or a
+ * digit, wherever the cut falls. */
+static size_t front_len(const char *name)
+{
+	size_t n = strnlen(name, KUBE_EVENT_FRONT_MAX);
+
+	while (n > 0 && (name[n - 1] == '.' || name[n - 1] == '-'))
+		n--;
+	return n;
+}
+
+/* out gets as many whole characters as it has room for */
+static void cut_words(struct bytes text, char *out, size_t cap)
+{
+	size_t n = 0;
+
+	while (n < text.len) {
+		const size_t k = utf8_len(bytes_of(text.data + n, text.len - n));
+
+		if (n + MAX_OF(k, 1U) >= cap)
+			break;
+		n += MAX_OF(k, 1U); /* what is malformed is told as such by the writer */
+	}
+	(void)bytes_to_str(bytes_of(text.data, n), out, cap);
+}
+
 static void emit_new(struct jsonw *w, const struct kube_events *es, const struct kube_event *ev,
 		     const struct kube_event_write *out, const char *time)
 {
 	char message[KUBE_EVENT_MESSAGE_MAX];
 
-	(void)bytes_to_str(bytes_str(ev->message), message, sizeof message);
+	cut_words(bytes_str(ev->message), message, sizeof message);
 	jsonw_obj(w);
 	jsonw_kstr(w, "apiVersion", "v1");
 	jsonw_kstr(w, "kind", "Event");
@@ -152,8 +178,8 @@ bool kube_events_add(struct kube_events *es, const struct kube_event *ev, mono_t
 	(void)bytes_to_str(bytes_str(ev->ns[0] ? ev->ns : "default"), out->ns, sizeof out->ns);
 	if (out->create) {
 		*s = (struct seen){ .id = id, .first = now, .written = now, .count = 1 };
-		(void)snprintf(s->name, sizeof s->name, "%.200s.%016llx", ev->name,
-			       (unsigned long long)rng_u64(es->rng));
+		(void)snprintf(s->name, sizeof s->name, "%.*s.%016llx", (int)front_len(ev->name),
+			       ev->name, (unsigned long long)rng_u64(es->rng));
 		memcpy(out->name, s->name, sizeof out->name);
 		emit_new(&w, es, ev, out, time);
 		return jsonw_ok(&w);

@@ -15,8 +15,9 @@
 
 enum {
 	KUBE_EVENTS_MAX = 1024,
-	KUBE_EVENT_MESSAGE_MAX = 1024
-}; /* remembered; the oldest makes room */
+	KUBE_EVENT_MESSAGE_MAX = 1024, /* bytes, with the NUL: what is longer is cut */
+	KUBE_EVENT_FRONT_MAX = 200     /* of an object's name, in the name of its Event */
+};                                     /* remembered; the oldest makes room */
 
 struct kube_events;
 struct kube_event {

@@ -102,12 +102,16 @@ const struct proxy *proxy_for(const struct proxy_env *env, const char *host, uin
 
 /* --- the environment --- */
 
-static const char *either(const char *upper, const char *lower)
+/* *name: that of the two which has the value */
+static const char *either(const char *upper, const char *lower, const char **name)
 {
 	const char *v = getenv(upper);
 
-	if (!v || !*v)
+	*name = upper;
+	if (!v || !*v) {
 		v = getenv(lower);
+		*name = lower;
+	}
 	return v && *v ? v : NULL;
 }
 
@@ -116,29 +120,31 @@ static const char *either(const char *upper, const char *lower)
 static int read_one(const char *upper, const char *lower, struct proxy *out, bool *has,
 		    struct err *err)
 {
-	const char *v = either(upper, lower), *all = either("ALL_PROXY", "all_proxy");
+	const char *name, *all_name;
+	const char *v = either(upper, lower, &name);
+	const char *all = either("ALL_PROXY", "all_proxy", &all_name);
 	struct err ignored;
 
 	*has = false;
 	if (v) {
 		if (proxy_parse(bytes_str(v), out, err) < 0)
-			return err_wrap(err, "%s", upper);
+			return err_wrap(err, "%s", name);
 		*has = true;
 	} else if (all) {
 		*has = proxy_parse(bytes_str(all), out, &ignored) == 0;
 		if (!*has)
-			log_debug("proxy: ALL_PROXY is not used: %s", ignored.text);
+			log_debug("proxy: %s is not used: %s", all_name, ignored.text);
 	}
 	return 0;
 }
 
 int proxy_env_read(struct proxy_env *out, struct err *err)
 {
-	const char *no = either("NO_PROXY", "no_proxy");
+	const char *name, *no = either("NO_PROXY", "no_proxy", &name);
 	struct proxy_env env = { 0 };
 
 	if (no && !bytes_to_str(bytes_str(no), env.no_proxy, sizeof env.no_proxy))
-		return err_say(err, EINVAL, "NO_PROXY: longer than %d bytes", PROXY_NO_MAX - 1);
+		return err_say(err, EINVAL, "%s: longer than %d bytes", name, PROXY_NO_MAX - 1);
 	if (read_one("HTTPS_PROXY", "https_proxy", &env.https, &env.has_https, err) < 0 ||
 	    read_one("HTTP_PROXY", "http_proxy", &env.http, &env.has_http, err) < 0)
 		return -EINVAL;

@@ -32,8 +32,9 @@ bool pod_is_ifname(struct bytes text)
 
 bool pod_namespace_matches(struct bytes pattern, struct bytes name)
 {
-	if (pattern.len > 0 && pattern.data[pattern.len - 1] == '*')
-		return pattern.len - 1 <= name.len &&
-		       memcmp(pattern.data, name.data, pattern.len - 1) == 0;
+	if (pattern.len > 0 && pattern.data[pattern.len - 1] == '*') {
+		pattern.len--;
+		name.len = MIN_OF(name.len, pattern.len);
+	}
 	return bytes_eq(pattern, name);
 }

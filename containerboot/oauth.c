@@ -12,7 +12,12 @@
 #include "os/http.h"
 #include "os/proxy_env.h"
 
-enum { BODY_MAX = 8192 };
+enum { BODY_MAX = 8192, HEADERS_MAX = OAUTH_TOKEN_MAX + 256 };
+
+/* What goes out: in locked memory while it is put together, as all of struct secrets is */
+struct request {
+	char headers[HEADERS_MAX], body[BODY_MAX];
+};
 
 struct secrets {
 	struct oauth oauth;
@@ -133,25 +138,21 @@ static bool request(const struct oauth_mint *m, struct buf *headers, struct buf 
 				   "Content-Type: application/x-www-form-urlencoded\r\n");
 }
 
-static void wipe(struct buf *b)
-{
-	if (b->data)
-		secret_wipe(b->data, b->cap);
-	buf_fini(b);
-}
-
 static void begin(void *ctx)
 {
 	struct oauth_mint *m = ctx;
 	const struct url *base = &m->s->oauth.base;
 	char target[OAUTH_TARGET_MAX];
+	struct request *rq = secret_new(sizeof *rq);
 	struct buf headers, body;
 	struct err e = { .text = "out of memory" };
 	struct http_conf conf = {
 		.method = "POST",
 		.host = base->authority,
 		.target = target,
+		.body_max = BODY_MAX,
 		.timeout = SPAN_S(OAUTH_CALL_S),
+		.is_secret = true,
 		.stream = { .dial = { .host = base->host,
 				      .port = base->port,
 				      .resolver = m->conf.resolver,
@@ -161,17 +162,16 @@ static void begin(void *ctx)
 			    .tls = base->tls ? m->conf.tls : NULL }
 	};
 
-	buf_init(&headers, BODY_MAX);
-	buf_init(&body, BODY_MAX);
-	/* all room at once: what grows leaves copies behind */
-	if (buf_reserve(&headers, BODY_MAX) && buf_reserve(&body, BODY_MAX) &&
-	    request(m, &headers, &body, target) && buf_append(&headers, "", 1)) {
-		conf.headers = (const char *)buf_bytes(&headers).data;
+	if (rq) {
+		buf_init_over(&headers, rq->headers, sizeof rq->headers);
+		buf_init_over(&body, rq->body, sizeof rq->body);
+	}
+	if (rq && request(m, &headers, &body, target) && buf_append(&headers, "", 1)) {
+		conf.headers = rq->headers;
 		conf.body = buf_bytes(&body);
 		m->http = http_start(m->conf.loop, &conf, on_reply, m, &e);
 	}
-	wipe(&headers);
-	wipe(&body);
+	secret_free(rq);
 	if (!m->http)
 		later(m, e.text);
 }

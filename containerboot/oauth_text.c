@@ -191,6 +191,7 @@ void oauth_words(const struct oauth *o, struct bytes body, char out[static OAUTH
 		has_secret = has_secret || strstr(text, o->secret);
 		(void)bytes_to_str(bytes_str(text), out, OAUTH_WORDS_MAX); /* the last says most */
 	}
+	secret_wipe(text, sizeof text); /* who refuses may repeat what it was given */
 	if (!json_done(&j) || has_secret)
 		out[0] = 0;
 	for (char *s = out; *s; s++)

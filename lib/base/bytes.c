@@ -39,8 +39,18 @@ void buf_init(struct buf *b, size_t max)
 	*b = (struct buf){ .max = max };
 }
 
+void buf_init_over(struct buf *b, void *mem, size_t size)
+{
+	assert(size > 0);
+	*b = (struct buf){ .data = mem, .cap = size - 1, .max = size - 1, .is_fixed = true };
+}
+
 void buf_fini(struct buf *b)
 {
+	if (b->is_fixed) {
+		b->off = b->len = 0;
+		return;
+	}
 	free(b->data);
 	*b = (struct buf){ .max = b->max };
 }
@@ -133,6 +143,7 @@ char *buf_take_str(struct buf *b)
 {
 	char *s;
 
+	assert(!b->is_fixed);
 	if (!b->data)
 		return calloc(1, 1);
 	if (b->off > 0)

@@ -45,11 +45,15 @@ bool bytes_to_str(struct bytes a, char *out, size_t cap);
 
 /* Growing buffer: [off, off + len) of data is live; consuming from the front is cheap. */
 struct buf {
-	uint8_t *data; /* owned; NULL when empty */
+	uint8_t *data; /* owned unless is_fixed; NULL when empty */
 	size_t off, len, cap, max;
+	bool is_fixed;
 };
 
 void buf_init(struct buf *b, size_t max); /* nothing is allocated yet; max: limit of live bytes */
+/* Over memory of the caller's, which is neither grown nor freed: for secrets, of which a buffer
+ * that grows leaves copies behind. Its limit is size - 1; size > 0. */
+void buf_init_over(struct buf *b, void *mem, size_t size);
 void buf_fini(struct buf *b); /* frees; the struct may be used again as empty, same max */
 /* Both return false (nothing appended) when memory or the limit ran out. */
 MUST_USE bool buf_append(struct buf *b, const void *data, size_t n);
@@ -61,8 +65,8 @@ void buf_commit(struct buf *b, size_t k);
 void buf_consume(struct buf *b, size_t n); /* drop n <= len from the front; frees all memory when it
 					      becomes empty and was large */
 void buf_clear(struct buf *b);
-/* hands the memory over (live bytes moved to its start), NUL-terminated; caller frees; NULL: out of
- * memory */
+/* not for buf_init_over; hands the memory over (live bytes moved to its start), NUL-terminated;
+ * caller frees; NULL: out of memory */
 char *buf_take_str(struct buf *b);
 
 static inline struct bytes buf_bytes(const struct buf *b)

@@ -38,6 +38,27 @@ TEST(buf_printf_appends_and_take_str_terminates)
 	buf_fini(&b);
 }
 
+TEST(a_buffer_over_memory_of_the_callers_stays_in_it)
+{
+	char mem[11];
+	struct buf b;
+
+	memset(mem, 'x', sizeof mem);
+	buf_init_over(&b, mem, sizeof mem - 1); /* 9 and a NUL */
+	ck_assert(buf_append(&b, "abcdef", 6));
+	buf_consume(&b, 4);
+	ck_assert(!buf_append(&b, "12345678", 8));
+	ck_assert(buf_printf(&b, "%s", "1234567")); /* moved to the front */
+	ck_assert(buf_bytes(&b).data == (const uint8_t *)mem && b.len == 9);
+	ck_bytes_eq(mem, "ef1234567", 10);
+	ck_assert_ptr_null(buf_reserve(&b, 1));
+	buf_clear(&b);
+	ck_assert(b.data == (uint8_t *)mem && b.len == 0);
+	buf_fini(&b);
+	ck_assert_ptr_nonnull(buf_reserve(&b, 9)); /* still there, still empty */
+	ck_assert_int_eq(mem[10], 'x');
+}
+
 TEST(bytes_to_str_cuts_and_says_so)
 {
 	char out[4];

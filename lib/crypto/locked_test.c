@@ -2,14 +2,12 @@
  * key lies nowhere else */
 #include "crypto/locked.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "crypto/aead.h"
 #include "crypto/key.h"
 #include "tests/harness.h"
+#include "tests/secrets.h"
 
 enum { MANY = LOCKED_SLABS_MAX * 56 };
 
@@ -88,57 +86,6 @@ TEST(small_slots_have_pages_and_a_limit_of_their_own)
 
 #if !defined(__SANITIZE_ADDRESS__) /* which makes mlock do nothing, and memory endless */
 
-/* RLIMIT_MEMLOCK may allow nothing: then outside core dumps is all that can be had. */
-static bool can_lock(void)
-{
-	static uint8_t page[2 * 4096];
-	bool ok = mlock(page, sizeof page) == 0;
-
-	munlock(page, sizeof page);
-	return ok;
-}
-
-/* Places of the 32 bytes (given inverted, so that this is none) in ordinary memory of this process;
- * *all: anywhere. */
-static size_t search(const uint8_t inverted[static 32], size_t *all)
-{
-	FILE *maps = fopen("/proc/self/smaps", "r");
-	int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-	unsigned long from = 0, to = 0;
-	size_t ordinary = 0, hits = 0;
-	bool lock = can_lock();
-	char line[512], perms[8];
-
-	*all = 0;
-	while (fgets(line, sizeof line, maps)) {
-		if (sscanf(line, "%lx-%lx %7s", &from, &to, perms) == 3) {
-			uint8_t page[4096 + 31] = { 0 };
-
-			hits = 0;
-			for (unsigned long at = from; perms[1] == 'w' && at < to; at += 4096) {
-				ssize_t n = pread(mem, page, sizeof page, (off_t)at);
-
-				for (ssize_t i = 0; i + 32 <= n && i < 4096; i++) {
-					size_t k = 0;
-
-					while (k < 32 && page[i + (ssize_t)k] + inverted[k] == 0xff)
-						k++;
-					hits += k == 32;
-				}
-				memset(page, 0, sizeof page);
-			}
-		} else if (strncmp(line, "VmFlags:", 8) == 0) {
-			*all += hits;
-			if (!strstr(line, " dd") || (lock && !strstr(line, " lo")))
-				ordinary += hits;
-			hits = 0;
-		}
-	}
-	fclose(maps);
-	close(mem);
-	return ordinary;
-}
-
 TEST(a_key_made_ready_lies_in_locked_memory_only)
 {
 	uint8_t key[32], inverted[32], data[1400 + AEAD_TAG];
@@ -153,17 +100,17 @@ TEST(a_key_made_ready_lies_in_locked_memory_only)
 		inverted[i] = (uint8_t)~key[i];
 	k = aead_key_new(key);
 	ck_assert(locked_is(k));
-	ck_assert_uint_ge(search(inverted, &all), 1); /* ours on the stack */
+	ck_assert_uint_ge(secrets_search(inverted, &all), 1); /* ours on the stack */
 	secret_wipe(key, sizeof key);
 	aead_seal_batch(k, &job, 1); /* large: OpenSSL */
 	job.len = 1400 + AEAD_TAG;
 	aead_open_batch(k, &job, 1);
 	ck_assert(job.ok);
-	ck_assert_uint_eq(search(inverted, &all), 0);
+	ck_assert_uint_eq(secrets_search(inverted, &all), 0);
 	ck_assert_uint_ge(all, 1);
 	aead_key_free(k);
 	ck_assert_uint_eq(locked_count(), 0);
-	search(inverted, &all);
+	secrets_search(inverted, &all);
 	ck_assert_uint_eq(all, 0);
 }
 

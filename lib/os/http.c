@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "os/privilege.h"
 #include "wire/http1.h"
 
 enum { CHUNK = 4096, IN_MAX = HTTP_HEAD_MAX + CHUNK };
@@ -23,6 +24,7 @@ struct http {
 	struct loop_timer limit;
 	span_t timeout;
 	struct buf out, in, head, body;
+	struct secret_arena *arena; /* of out, in and body; NULL: they lie in the heap */
 	bool has_head;
 	char method[HTTP1_METHOD_MAX + 1];
 	char where[300]; /* "host:port" */
@@ -44,6 +46,7 @@ void http_cancel(struct http *h)
 	buf_fini(&h->in);
 	buf_fini(&h->head);
 	buf_fini(&h->body);
+	secret_arena_free(h->arena);
 	free(h);
 }
 
@@ -283,6 +286,24 @@ static int start(struct http *h, const struct http_conf *conf, struct err *err)
 	return 0;
 }
 
+/* As long as a request that write_request makes, at most */
+static size_t request_max(const struct http_conf *conf)
+{
+	return 512 + strlen(conf->target) + (conf->host ? strlen(conf->host) : 0) +
+	       (conf->headers ? strlen(conf->headers) : 0) + conf->body.len;
+}
+
+static bool place_secrets(struct http *h, const struct http_conf *conf, size_t body_max)
+{
+	const size_t len[] = { request_max(conf), HTTP_SECRET_HEAD_MAX + CHUNK + 1, body_max + 1 };
+	struct buf *const b[] = { &h->out, &h->in, &h->body };
+
+	h->arena = secret_arena_new(len[0] + len[1] + len[2] + 3 * 16);
+	for (size_t i = 0; h->arena && i < ARRAY_LEN(b); i++)
+		buf_init_over(b[i], secret_alloc(h->arena, len[i]), len[i]);
+	return h->arena != NULL;
+}
+
 struct http *http_start(struct loop *loop, const struct http_conf *conf, http_fn *fn, void *ctx,
 			struct err *err)
 {
@@ -300,6 +321,11 @@ struct http *http_start(struct loop *loop, const struct http_conf *conf, http_fn
 	buf_init(&h->in, IN_MAX);
 	buf_init(&h->head, HTTP_HEAD_MAX);
 	buf_init(&h->body, body_max);
+	if (conf->is_secret && !place_secrets(h, conf, body_max)) {
+		err_set(err, ENOMEM, "request");
+		http_cancel(h);
+		return NULL;
+	}
 	if (start(h, conf, err) < 0) {
 		http_cancel(h);
 		return NULL;

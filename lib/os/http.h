@@ -6,6 +6,7 @@
 #ifndef OS_HTTP_H
 #define OS_HTTP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,7 +16,7 @@
 #include "os/loop.h"
 #include "os/stream.h"
 
-enum { HTTP_BODY_MAX = 65536, HTTP_HEAD_MAX = 16384 };
+enum { HTTP_BODY_MAX = 65536, HTTP_HEAD_MAX = 16384, HTTP_SECRET_HEAD_MAX = 4096 };
 
 struct http_conf {
 	const char *method;  /* NULL: GET */
@@ -25,6 +26,9 @@ struct http_conf {
 	struct bytes body;   /* copied */
 	size_t body_max;     /* of the answer; 0: HTTP_BODY_MAX */
 	span_t timeout;      /* of everything; 0: as the dialer's */
+	/* Request and answer hold secrets: both lie in locked memory outside core dumps as long as
+	 * they last, and are wiped. The answer's head is at most HTTP_SECRET_HEAD_MAX. */
+	bool is_secret;
 	/* NULL: the body is collected. Otherwise a 200's body comes in these pieces as they arrive,
 	 * of any length above 0, and the reply's is empty. It must not cancel the request; false
 	 * ends it as an answer that is too large. ctx is http_start's. */

@@ -11,6 +11,7 @@
 #include "containerboot/program.h"
 #include "os/logger.h"
 #include "os/privilege.h"
+#include "os/signal_hold.h"
 #include "os/std_fd.h"
 
 extern char **environ;
@@ -40,12 +41,19 @@ static enum log_level level(const struct options *o)
 	return v == 0 ? LOG_INFO : v == 1 ? LOG_DEBUG : LOG_TRACE;
 }
 
+static void hold_stop(void)
+{
+	signal_hold(SIGTERM);
+	signal_hold(SIGINT);
+}
+
 static int sidecar(void)
 {
 	static struct process s;
 	struct err e = { 0 };
 	int r, code;
 
+	hold_stop();
 	logger_init(NULL, LOG_INFO);
 	if (privilege_at_start(&e) < 0)
 		log_warn("containerboot: %s", e.text);
@@ -81,6 +89,7 @@ int main(int argc, char **argv)
 		return EXIT_STOPPED;
 	}
 	if (strcmp(argv[1], "watch-owner") == 0) {
+		hold_stop();
 		logger_init(NULL, LOG_INFO);
 		return owner_main(argc - 2, argv + 2);
 	}

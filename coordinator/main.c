@@ -10,6 +10,7 @@
 #include "coordinator/serve.h"
 #include "os/logger.h"
 #include "os/privilege.h"
+#include "os/signal_hold.h"
 #include "os/std_fd.h"
 
 enum {
@@ -99,6 +100,9 @@ static int serve(int argc, char **argv, bool relay_only)
 	bool is_usage = false;
 	int ret;
 
+	signal_hold(SIGTERM);
+	signal_hold(SIGINT);
+	signal_hold(SIGHUP);
 	logger_init("coordinator", LOG_INFO);
 	config_init(&c);
 	c.relay_only = relay_only;

@@ -9,6 +9,7 @@
 #include "operator/operator.h"
 #include "os/logger.h"
 #include "os/privilege.h"
+#include "os/signal_hold.h"
 #include "os/std_fd.h"
 
 static const char *env(const char *name)
@@ -67,6 +68,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "operator: unknown argument %s; see operator --help\n", argv[1]);
 		return 2;
 	}
+	signal_hold(SIGTERM);
+	signal_hold(SIGINT);
 	logger_init(NULL, LOG_INFO);
 	if (privilege_at_start(&e) < 0)
 		log_warn("operator: %s", e.text);

@@ -386,6 +386,16 @@ static void on_signal(uv_signal_t *h, int signo)
 		w->fn(w->ctx, signo);
 }
 
+/* One that waited (signal_hold.h), or was blocked by who started us, comes now. */
+static void signal_let_in(int signo)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, signo);
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void signal_closed(uv_handle_t *h)
 {
 	free(CONTAINER_OF(h, struct signal_watch, uv));
@@ -433,6 +443,7 @@ int loop_on_signal(struct loop *loop, int signo, void (*fn)(void *ctx, int signo
 	}
 	w->fn = fn;
 	w->ctx = ctx;
+	signal_let_in(signo);
 	return 0;
 }
 

@@ -88,7 +88,8 @@ MUST_USE int loop_poll_open(struct loop *loop, struct loop_poll *p, int fd,
 void loop_poll_set(struct loop_poll *p, int events); /* 0 pauses */
 void loop_poll_close(struct loop_poll *p);           /* twice or of a zeroed one is fine */
 
-/* One handler a signal; fn NULL gives the signal back. 0 or -errno. */
+/* One handler a signal, which is unblocked: one that waited (signal_hold.h) comes in the next turn.
+ * fn NULL gives the signal back. 0 or -errno. */
 MUST_USE int loop_on_signal(struct loop *loop, int signo, void (*fn)(void *ctx, int signo),
 			    void *ctx);
 

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "os/signal_hold.h"
 #include "tests/harness.h"
 
 static struct loop *loop;
@@ -308,6 +309,33 @@ static void look_at_clock(void *ctx)
 	*out = loop_now(loop);
 	for (mono_t t = loop_clock(); mono_sub(loop_clock(), t).ns < SPAN_MS(1).ns;)
 		;
+}
+
+/* The loop ends with the first signal that it is told of, or after a minute. */
+static void run_for_a_signal(void)
+{
+	struct loop_timer limit;
+
+	loop_timer_init(loop, &limit, stop, NULL);
+	loop_timer_set(&limit, mono_add(loop_now(loop), SPAN_S(60)));
+	loop_run(loop);
+	loop_timer_fini(&limit);
+}
+
+TEST(a_signal_that_came_before_its_handler_waits_for_it)
+{
+	signal_hold(SIGUSR1);
+	signal_hold(SIGUSR2);
+	raise(SIGUSR1);
+	raise(SIGUSR2);
+	loop = loop_new();
+	ck_assert_int_eq(loop_on_signal(loop, SIGUSR1, on_signal, NULL), 0);
+	run_for_a_signal();
+	ck_assert_str_eq(trace, "1"); /* the other one is still nobody's */
+	ck_assert_int_eq(loop_on_signal(loop, SIGUSR2, on_signal, NULL), 0);
+	run_for_a_signal();
+	ck_assert_str_eq(trace, "1?");
+	loop_free(loop);
 }
 
 TEST(the_clock_stands_still_within_a_turn)

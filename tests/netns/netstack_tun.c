@@ -187,7 +187,7 @@ static bool open_tun(const char *name)
 static bool setup(int n, char **arg)
 {
 	struct netstack_conf conf = { .rng = &os_rng, .mtu = 1280 };
-	const char *cc = getenv("CC");
+	const char *cc = getenv("NETSTACK_CC");
 
 	if (cc && !ns_cc_parse(bytes_str(cc), &conf.cc))
 		return false;

@@ -67,9 +67,9 @@ done
 
 # loss and overtaking on the way, both directions
 for cc in cubic bbr; do
-	CC=$cc start 10 0; call "echo, $cc, 1 % loss, 20 MB" call 10.88.0.2 $((20 << 20)); stop
-	CC=$cc start 0 20; call "echo, $cc, 2 % late, 20 MB" call fd00:88::2 $((20 << 20)); stop
-	CC=$cc start 20 20; call "echo, $cc, 2 % loss and 2 % late, 20 MB" call 10.88.0.2 $((20 << 20)); stop
+	NETSTACK_CC=$cc start 10 0; call "echo, $cc, 1 % loss, 20 MB" call 10.88.0.2 $((20 << 20)); stop
+	NETSTACK_CC=$cc start 0 20; call "echo, $cc, 2 % late, 20 MB" call fd00:88::2 $((20 << 20)); stop
+	NETSTACK_CC=$cc start 20 20; call "echo, $cc, 2 % loss and 2 % late, 20 MB" call 10.88.0.2 $((20 << 20)); stop
 done
 sysctl -qw net.ipv4.tcp_sack=0 net.ipv4.tcp_timestamps=0
 start 10 0; call "echo without SACK and timestamps, 1 % loss, 5 MB" call 10.88.0.2 $((5 << 20)); stop

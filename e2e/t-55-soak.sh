@@ -3,7 +3,7 @@
 # connections cut in the middle, names looked up, pings, the local API and metrics read, while a peer comes and goes. After the first and
 # the last minute the load pauses; descriptors, anonymous memory and wake-ups of sidecar and coordinator must then be what they were:
 # what grows by each round would have grown tenfold. MINUTES=60 makes it longer.
-# waits: 720
+# waits: 780
 . "$(dirname "$0")/lib.sh"
 coordinator
 key=$(authkey --reusable)
@@ -53,9 +53,14 @@ round() {
 forgotten() { ! co_cli nodes list -o json | jq -e --arg n "$1" '.nodes[] | select(.givenName == $n)' > /dev/null; }
 # what a process holds when nothing moves: DESCRIPTORS ANONYMOUS-KIB WAKE-UPS-IN-15-S
 rest() {
-	local w
-	sleep 50; w=$(wakes "$1"); sleep 15
-	echo "$(fds "$1") $(anon "$1") $(($(wakes "$1") - w))"
+	local w least= i
+	sleep 50
+	# the quietest of three: what comes once a minute, such as a look at the network, falls into one of them or none
+	for i in 1 2 3; do
+		w=$(wakes "$1"); sleep 15; w=$(($(wakes "$1") - w))
+		[ -n "$least" ] && [ "$least" -le "$w" ] || least=$w
+	done
+	echo "$(fds "$1") $(anon "$1") $least"
 }
 minute() { # MINUTE: rounds for a minute
 	local end=$(($(date +%s) + 60))

@@ -6,10 +6,12 @@
 # name) logs in when it is first used and is started anew for each try; the NAT boxes (by pid) forget. SETTLE seconds after both know
 # each other, A sends to B through its SOCKS5 proxy, ten times a second; from then on both local APIs are asked. A line comes out:
 # NAME, "direct" and milliseconds until both ends send straight, or "relayed" after LIMIT seconds; bytes came back in both cases.
-# SETTINGS: a JSON file, see nat.sh. On SIGTERM the nodes end too.
+# SETTINGS: a JSON file, see nat.sh. On SIGTERM the nodes end too. All other waits are of a machine that does nothing else; a busy one
+# has $PATIENCE times as long (4).
 import ctypes, json, os, signal, socket, subprocess, sys, threading, time
 
 limit, settle = float(sys.argv[1]), float(sys.argv[2])
+patience = float(os.environ.get("PATIENCE", "4"))
 lab = json.load(open(sys.argv[3]))
 cells = [line.split() for line in open(sys.argv[4])]
 nodes, echoes = {}, set()
@@ -43,10 +45,10 @@ class Node:
         self.proc = subprocess.Popen(["ip", "netns", "exec", self.ns, "env", *self.command()], stdin=subprocess.DEVNULL,
                                      stdout=self.log, stderr=self.log)
         if self.kind == "stock" and not self.known:
-            wait(20, lambda: self.status() is not None)
+            wait(20, lambda: self.status() is not None, f"{self.name} answers")
             subprocess.run(["ip", "netns", "exec", self.ns, "env", f"SSL_CERT_FILE={lab['ca']}", lab["tailscale"], f"--socket={self.sock}",
                             "up", f"--login-server={lab['url']}", f"--authkey={lab['key']}", f"--hostname={self.name}",
-                            "--accept-dns=false"], check=True, timeout=90, stdout=self.log, stderr=self.log)
+                            "--accept-dns=false"], check=True, timeout=60 * patience, stdout=self.log, stderr=self.log)
         self.known = True
 
     def stop(self):
@@ -54,7 +56,7 @@ class Node:
             return
         self.proc.terminate()
         try:
-            self.proc.wait(5)
+            self.proc.wait(5 * patience)
         except subprocess.TimeoutExpired:
             self.proc.kill()
             self.proc.wait()
@@ -63,7 +65,7 @@ class Node:
     def get(self, what):
         try:
             with socket.socket(socket.AF_UNIX) as s:
-                s.settimeout(3)
+                s.settimeout(3 * patience)
                 s.connect(self.sock)
                 s.sendall(f"GET /localapi/v0/{what} HTTP/1.0\r\nHost: local-tailscaled.sock\r\n\r\n".encode())
                 data = b""
@@ -94,11 +96,11 @@ class Node:
         return "\n".join(s for s in lines if s and s[0] != "#" and not s.endswith(" 0"))
 
 
-def wait(seconds, what):
-    end = time.monotonic() + seconds
+def wait(seconds, what, words, states=lambda: ""):
+    end = time.monotonic() + seconds * patience
     while not (r := what()):
         if time.monotonic() > end:
-            raise SystemExit(f"gave up waiting after {seconds} s")
+            raise SystemExit(f"gave up waiting after {seconds * patience:.0f} s until {words} {states()}")
         time.sleep(0.1)
     return r
 
@@ -122,13 +124,15 @@ class Stream(threading.Thread):
     def __init__(self, ns, ip):
         super().__init__(daemon=True)
         self.ns, self.ip, self.stop, self.sent, self.got = ns, ip, False, 0, 0
+        self.trouble = "no error of the stream"
 
     def run(self):
         enter(self.ns)
         while not self.stop:
             try:
                 self.talk()
-            except OSError:
+            except OSError as e:
+                self.trouble = f"the stream's last error: {e}"
                 time.sleep(0.2)
 
     def talk(self):
@@ -170,9 +174,10 @@ def attempt(name, a_kind, a_ns, a_node, b_kind, b_ns, b_node, *boxes):
         os.kill(int(p), signal.SIGUSR1)
     a.start(a_ns)
     b.start(b_ns)
-    wait(60, lambda: a.peer(b) and b.peer(a))
+    thinks = lambda: "; ".join(f"{n.name} is {(n.status() or {}).get('BackendState')}, its entry of {o.name} {json.dumps(n.entry(o))}" for n, o in ((a, b), (b, a)))
+    wait(60, lambda: a.peer(b) and b.peer(a), "both know each other:", thinks)
     time.sleep(settle)
-    stream = Stream(a.ns, a.peer(b)["TailscaleIPs"][0])
+    stream = Stream(a.ns, wait(60, lambda: a.entry(b), "the other is known:", thinks)["TailscaleIPs"][0])
     start = time.monotonic()
     stream.start()
     direct = None
@@ -181,9 +186,9 @@ def attempt(name, a_kind, a_ns, a_node, b_kind, b_ns, b_node, *boxes):
             direct = time.monotonic() - start
         else:
             time.sleep(0.02)
-    wait(20, lambda: stream.got > 0)
+    wait(30, lambda: stream.got > 0, "a byte comes back:", lambda: f"{stream.trouble}; {thinks()}")
     got = stream.got
-    wait(20, lambda: stream.got > got)
+    wait(30, lambda: stream.got > got, "more bytes come back:", lambda: f"{stream.trouble}; {thinks()}")
     stream.stop = True
     if direct is None:  # what both ends think, for a reader who expected something else
         for n, other in ((a, b), (b, a)):

@@ -6,22 +6,16 @@
 set -eu
 flow=${WG_FLOW_SECONDS:-125}
 cd "$(dirname "$0")/.."
-version=v0.0.0-20260522210424-ecfc5a8d5446
 peers=${PEERS_DIR:-$HOME/.cache/peers}/bin
-if [ "${1:-}" != inside ]; then
-	if [ ! -x "$peers/wireguard" ]; then
-		command -v go > /dev/null || { echo "no wireguard-go at $peers/wireguard and no go to build it"; exit 1; }
-		GOBIN=$peers GOFLAGS=-mod=mod go install "golang.zx2c4.com/wireguard@$version"
-	fi
-	exec unshare -n -m bash "$0" inside
-fi
+[ -x "$peers/wireguard-go" ] || { echo "peer wireguard-go is not there: run e2e/setup"; exit 77; }
+[ "${1:-}" = inside ] || exec unshare -n -m bash "$0" inside
 probe=${TAILPOD_BUILD:-build/gcc}/e2e/wg_probe
 [ -x "$probe" ] || { echo "$probe is not built: make $probe"; exit 1; }
 mount -t tmpfs tmpfs /run
 ip link set lo up
 pid=
 trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || true' EXIT
-LOG_LEVEL=error WG_PROCESS_FOREGROUND=1 "$peers/wireguard" wgt0 & pid=$!
+LOG_LEVEL=error WG_PROCESS_FOREGROUND=1 "$peers/wireguard-go" wgt0 & pid=$!
 uapi=/var/run/wireguard/wgt0.sock
 for _ in $(seq 600); do
 	[ -S "$uapi" ] && break

@@ -4,7 +4,9 @@
 # waits: 130
 . "$(dirname "$0")/lib.sh"
 N=${CONNECTIONS:-10000}
-[ "$(ulimit -Hn)" -gt $((N + 1000)) ] || { echo "needs $((N + 1000)) open files"; exit 77; }
+hard=$(ulimit -Hn)
+[ "$hard" = unlimited ] || [ "$hard" -gt $((N + 1000)) ] || ulimit -Hn $((N + 2000)) 2> /dev/null || N=$((hard - 300)) # as many as may be
+[ "$N" -ge 500 ] || { echo "needs more open files than $hard"; exit 77; }
 headscale --fast
 host a; host b
 key=$(authkey --reusable)

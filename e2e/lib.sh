@@ -9,7 +9,9 @@
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ROOT=$PWD
-unset SSL_CERT_FILE SSL_CERT_DIR # the laboratory's authority is the only one
+unset SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE # the laboratory's authority is the only one
+unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY # and no host of it is behind a proxy
+umask 022 # other uids read some of the files
 BIN=${BIN_DIR:-$ROOT/build/bin}
 . "$ROOT/e2e/peers.sh"
 [ -n "${HERE:-}" ] || [ "$(id -u)" = 0 ] || { echo "needs root (network namespaces)"; exit 77; }

@@ -56,15 +56,19 @@ set -E
 
 say() { echo "[$((($(date +%s%N) - STARTED) / 1000000)) ms] $*"; }
 die() { why "FAILED: $*$(called_from)"; exit 1; }
-# within SECONDS COMMAND...: polls ten times a second. For bounds that are a promise of the product: SECONDS as they stand
+# uptime_s: seconds of a clock that nobody sets, in $UP
+uptime_s() { read -r UP _ < /proc/uptime; UP=${UP%.*}; }
+# within SECONDS COMMAND...: polls ten times a second
 within() {
-	local end=$(($(date +%s) + $1)); shift
+	local UP end
+	uptime_s; end=$((UP + $1)); shift
 	until "$@" > "$T/until.out" 2>&1; do
-		[ "$(date +%s)" -lt "$end" ] || { why "gave up waiting for: $*$(called_from)" "$(tail -n 5 "$T/until.out")"; return 1; }
+		uptime_s
+		[ "$UP" -lt "$end" ] || { why "gave up waiting for: $*$(called_from)" "$(tail -n 5 "$T/until.out")"; return 1; }
 		sleep 0.1
 	done
 }
-# until_ok SECONDS COMMAND...: for all other waits: SECONDS of a machine that does nothing else, a busy one has $PATIENCE times as many
+# until_ok SECONDS COMMAND...: SECONDS of a machine that does nothing else, a busy one has $PATIENCE times as many
 until_ok() { within $(($1 * PATIENCE)) "${@:2}"; }
 
 # --- hosts ---
@@ -121,15 +125,16 @@ stream() {
 gap() { awk -v since="$2" -v now="$(date +%s%N)" 'BEGIN {last = since} $1 >= since {if ($1 - last > max) max = $1 - last; last = $1} END {if (now - last > max) max = now - last; printf "%d\n", max / 1e6}' "$T/$1.record"; }
 # moves NAME: bytes arrive
 moves() { local s; s=$(wc -l < "$T/$1.record"); sleep 0.5; [ "$(wc -l < "$T/$1.record")" -gt "$s" ]; }
-# back NAME SINCE LIMIT WHAT: waits until bytes arrive again, prints the longest gap since SINCE, which is at most LIMIT seconds
+# back NAME SINCE LIMIT WHAT: waits until bytes arrive again, prints the longest gap since SINCE, which is at most LIMIT seconds of a
+# machine that does nothing else
 back() {
 	local g
 	sleep 1
-	within "$3" moves "$1" || die "$1 does not come back after $4"
+	until_ok "$3" moves "$1" || die "$1 does not come back after $4"
 	sleep 1
 	g=$(gap "$1" "$2")
 	echo "figure: $(basename "$0" .sh): $1, $4: longest silence $g ms"
-	[ "$g" -le $(($3 * 1000 + 1500)) ] || die "$1 is silent for $g ms after $4"
+	[ "$g" -le $(($3 * PATIENCE * 1000 + 1500)) ] || die "$1 is silent for $g ms after $4"
 }
 # arrived NAME: it ended well and the checksum is right
 arrived() {

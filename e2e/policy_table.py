@@ -332,7 +332,7 @@ class Server:
 
     def wait(self, mark):
         """the state in which every node has the rule that marks this policy, or after a while without a mark"""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 90
         while True:
             state = self.dump()
             if mark is None or all(f'"First":{mark},' in json.dumps(n["filters"], separators=(",", ":")) for n in state):

@@ -57,15 +57,15 @@ static void healthz(struct endpoints *p, struct httpd_call *c)
 	struct endpoints_node x;
 	struct buf body;
 	size_t n = 0;
+	bool ok = true;
 
 	buf_init(&body, ANSWER_MAX);
-	for (size_t i = 0; p->conf.node(p->conf.ctx, i, &x); i++) {
+	for (size_t i = 0; ok && p->conf.node(p->conf.ctx, i, &x); i++) {
 		const char *why = no_address(&x);
 
-		if (why && !line(&body, &x, why))
-			break;
+		ok = !why || line(&body, &x, why);
 	}
-	if (body.len > 0) {
+	if (!ok || body.len > 0) { /* also when a reason finds no room */
 		text(c, 503, buf_bytes(&body));
 		buf_fini(&body);
 		return;

@@ -59,6 +59,21 @@ int kube_access_file(struct kubeconfig *out, const char *path, const char *conte
 	return 0;
 }
 
+/* text, which is taken over, without the white space around it; NULL: there is nothing else */
+static char *one_word(char *text, size_t len)
+{
+	const size_t front = strspn(text, " \t\r\n");
+
+	while (len > front && strchr(" \t\r\n", text[len - 1]))
+		text[--len] = 0;
+	if (len <= front) {
+		free(text);
+		return NULL;
+	}
+	memmove(text, text + front, len - front + 1);
+	return text;
+}
+
 int kube_access_pod(struct kubeconfig *out, const char *host, const char *port, const char *dir,
 		    struct err *e)
 {
@@ -80,7 +95,7 @@ int kube_access_pod(struct kubeconfig *out, const char *host, const char *port, 
 		goto memory;
 	(void)snprintf(path, sizeof path, "%s/namespace", dir);
 	if (file_read(path, 256, &ns, &len, NULL) == 0)
-		out->ns = ns;
+		out->ns = one_word(ns, len);
 	return 0;
 memory:
 	r = err_set(e, ENOMEM, "credentials");

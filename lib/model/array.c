@@ -11,7 +11,8 @@ bool array_grow(void *vp, size_t *cap, size_t want, size_t size)
 	if (want <= *cap)
 		return true;
 	while (n < want)
-		n *= 2;
+		if (__builtin_mul_overflow(n, 2, &n))
+			return false;
 	p = reallocarray(*v, n, size);
 	if (!p)
 		return false;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_member.h"
 #include "base/text.h"
 #include "coordinator/api_priv.h"
 #include "wire/http1.h"
@@ -106,17 +107,6 @@ int api_keys_list(struct call *c)
 	return api_done(c, &w);
 }
 
-static wall_t read_time(struct json *j)
-{
-	char text[64];
-	size_t len = json_str(j, text, sizeof text);
-	wall_t t = WALL_ZERO;
-
-	if (len > 0 && !wall_parse(bytes_of(text, len), &t))
-		j->failed = true;
-	return t;
-}
-
 static void read_tags(struct json *j, struct tailnet_authkey *k)
 {
 	json_arr(j);
@@ -150,7 +140,7 @@ int api_keys_create(struct call *c)
 		else if (json_key_is(key, "ephemeral"))
 			conf.ephemeral = json_bool(&j);
 		else if (json_key_is(key, "expiration"))
-			conf.expires = read_time(&j);
+			conf.expires = json_wall(&j);
 		else if (json_key_is(key, "aclTags"))
 			read_tags(&j, &conf);
 		else
@@ -250,7 +240,7 @@ int api_apikeys_create(struct call *c)
 	json_obj(&j);
 	while (json_key(&j, &key)) {
 		if (json_key_is(key, "expiration"))
-			expires = read_time(&j);
+			expires = json_wall(&j);
 		else
 			json_skip(&j);
 	}

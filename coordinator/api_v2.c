@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_member.h"
 #include "base/text.h"
 #include "coordinator/api_priv.h"
 #include "crypto/key.h"
@@ -39,17 +40,6 @@ static void labels(struct jsonw *w, const char *name, char (*v)[TAILNET_LABEL_MA
 	jsonw_arr(w);
 	for (size_t i = 0; i < n; i++)
 		jsonw_str(w, v[i]);
-	jsonw_arr_end(w);
-}
-
-static void prefixes(struct jsonw *w, const char *name, const struct ipprefix *v, size_t n)
-{
-	char text[IPPREFIX_TEXT];
-
-	jsonw_key(w, name);
-	jsonw_arr(w);
-	for (size_t i = 0; i < n; i++)
-		jsonw_str(w, ipprefix_text(&v[i], text));
 	jsonw_arr_end(w);
 }
 
@@ -293,21 +283,15 @@ static void hostinfo_text(const struct tailnet_node *n, const char *name, char *
 
 static void routes_members(struct jsonw *w, const struct tailnet_node *n)
 {
-	prefixes(w, "advertisedRoutes", n->routes, n->n_routes);
-	prefixes(w, "enabledRoutes", n->approved_routes, n->n_approved);
+	jsonw_kprefixes(w, "advertisedRoutes", n->routes, n->n_routes);
+	jsonw_kprefixes(w, "enabledRoutes", n->approved_routes, n->n_approved);
 }
 
 static void connectivity(struct jsonw *w, const struct tailnet_node *n)
 {
-	char text[IPPORT_TEXT];
-
 	jsonw_key(w, "clientConnectivity");
 	jsonw_obj(w);
-	jsonw_key(w, "endpoints");
-	jsonw_arr(w);
-	for (size_t i = 0; i < n->n_endpoints; i++)
-		jsonw_str(w, ipport_text(&n->endpoints[i], text));
-	jsonw_arr_end(w);
+	jsonw_kipports(w, "endpoints", n->endpoints, n->n_endpoints);
 	jsonw_obj_end(w);
 }
 

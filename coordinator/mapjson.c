@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/text.h"
+#include "base/json_member.h"
 #include "coordinator/tailnet_priv.h"
 
 static void key_member(struct jsonw *w, const char *name, enum key_kind kind,
@@ -12,24 +12,6 @@ static void key_member(struct jsonw *w, const char *name, enum key_kind kind,
 	char text[KEY_TEXT_MAX];
 
 	jsonw_kstr(w, name, key_pub_text(kind, k, text));
-}
-
-static void time_member(struct jsonw *w, const char *name, wall_t t)
-{
-	char text[WALL_TEXT];
-
-	jsonw_kstr(w, name, wall_text(t, text));
-}
-
-void mapjson_prefixes(struct jsonw *w, const char *key, const struct ipprefix *v, size_t n)
-{
-	char text[IPPREFIX_TEXT];
-
-	jsonw_key(w, key);
-	jsonw_arr(w);
-	for (size_t i = 0; i < n; i++)
-		jsonw_str(w, ipprefix_text(&v[i], text));
-	jsonw_arr_end(w);
 }
 
 static size_t addresses(const struct tailnet_node *p, struct ipprefix v[static 2])
@@ -61,20 +43,9 @@ static void routes(struct tailnet *t, struct jsonw *w, const struct tnode *n, ui
 		if (!is_exit(&seen[i].prefix))
 			primary[n_primary++] = seen[i].prefix;
 	}
-	mapjson_prefixes(w, "AllowedIPs", allowed, n_allowed);
+	jsonw_kprefixes(w, "AllowedIPs", allowed, n_allowed);
 	if (n_primary > 0)
-		mapjson_prefixes(w, "PrimaryRoutes", primary, n_primary);
-}
-
-static void endpoints(struct jsonw *w, const struct tailnet_node *p)
-{
-	char text[IPPORT_TEXT];
-
-	jsonw_key(w, "Endpoints");
-	jsonw_arr(w);
-	for (size_t i = 0; i < p->n_endpoints; i++)
-		jsonw_str(w, ipport_text(&p->endpoints[i], text));
-	jsonw_arr_end(w);
+		jsonw_kprefixes(w, "PrimaryRoutes", primary, n_primary);
 }
 
 static void tags(struct jsonw *w, const struct tailnet_node *p)
@@ -123,26 +94,26 @@ void mapjson_node(struct tailnet *t, struct jsonw *w, const struct tnode *n, uin
 	jsonw_ki64(w, "User", p->n_tags > 0 || p->user == 0 ? TAGGED_USER : p->user);
 	key_member(w, "Key", KEY_NODE, &p->node);
 	if (p->expiry.ns != 0)
-		time_member(w, "KeyExpiry", p->expiry);
+		jsonw_kwall(w, "KeyExpiry", p->expiry);
 	key_member(w, "Machine", KEY_MACHINE, &p->machine);
 	if (!key_is_zero(&p->disco))
 		key_member(w, "DiscoKey", KEY_DISCO, &p->disco);
-	mapjson_prefixes(w, "Addresses", own, addresses(p, own));
+	jsonw_kprefixes(w, "Addresses", own, addresses(p, own));
 	routes(t, w, n, viewer);
 	if (p->n_endpoints > 0)
-		endpoints(w, p);
+		jsonw_kipports(w, "Endpoints", p->endpoints, p->n_endpoints);
 	if (p->home != 0)
 		jsonw_ki64(w, "HomeDERP", p->home);
 	if (p->hostinfo) {
 		jsonw_key(w, "Hostinfo");
 		jsonw_raw(w, bytes_str(p->hostinfo));
 	}
-	time_member(w, "Created", p->created);
+	jsonw_kwall(w, "Created", p->created);
 	jsonw_ki64(w, "Cap", p->cap);
 	if (p->n_tags > 0)
 		tags(w, p);
 	if (!p->online)
-		time_member(w, "LastSeen", p->last_seen);
+		jsonw_kwall(w, "LastSeen", p->last_seen);
 	jsonw_kbool(w, "Online", p->online);
 	if (expired)
 		jsonw_kbool(w, "Expired", true);
@@ -162,12 +133,12 @@ void mapjson_patch(struct jsonw *w, const struct tnode *n, wall_t wall)
 	jsonw_ki64(w, "NodeID", p->id);
 	if (p->home != 0)
 		jsonw_ki64(w, "DERPRegion", p->home);
-	endpoints(w, p);
+	jsonw_kipports(w, "Endpoints", p->endpoints, p->n_endpoints);
 	if (!key_is_zero(&p->disco))
 		key_member(w, "DiscoKey", KEY_DISCO, &p->disco);
 	jsonw_kbool(w, "Online", p->online);
 	if (!p->online)
-		time_member(w, "LastSeen", p->last_seen);
+		jsonw_kwall(w, "LastSeen", p->last_seen);
 	jsonw_obj_end(w);
 }
 

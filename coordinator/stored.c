@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_member.h"
 #include "base/text.h"
 #include "coordinator/tailnet_priv.h"
 
@@ -90,17 +91,6 @@ int tailnet_authkey_emit(const struct tailnet *t, int64_t id, struct buf *out)
 	return done(&w);
 }
 
-static void endpoints_out(struct jsonw *w, const struct tailnet_node *p)
-{
-	char text[IPPORT_TEXT];
-
-	jsonw_key(w, "endpoints");
-	jsonw_arr(w);
-	for (size_t i = 0; i < p->n_endpoints; i++)
-		jsonw_str(w, ipport_text(&p->endpoints[i], text));
-	jsonw_arr_end(w);
-}
-
 int tailnet_node_emit(const struct tailnet *t, int64_t id, struct buf *out)
 {
 	const struct tailnet_node *p = tailnet_node(t, id);
@@ -127,8 +117,8 @@ int tailnet_node_emit(const struct tailnet *t, int64_t id, struct buf *out)
 	jsonw_kbool(&w, "approved", p->approved);
 	jsonw_ki64(&w, "cap", p->cap);
 	labels_out(&w, "tags", p->tags, p->n_tags);
-	endpoints_out(&w, p);
-	mapjson_prefixes(&w, "approved_routes", p->approved_routes, p->n_approved);
+	jsonw_kipports(&w, "endpoints", p->endpoints, p->n_endpoints);
+	jsonw_kprefixes(&w, "approved_routes", p->approved_routes, p->n_approved);
 	jsonw_key(&w, "hostinfo");
 	jsonw_raw(&w, bytes_str(p->hostinfo ? p->hostinfo : "{}"));
 	jsonw_obj_end(&w);

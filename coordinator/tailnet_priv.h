@@ -245,7 +245,7 @@ void map_request(struct tailnet *t, mono_t now, wall_t wall, struct session_id i
 void map_stream_gone(struct tailnet *t, mono_t now, struct session_id id,
 		     int32_t h2);                    /* h2 0: all of the session */
 mono_t map_keepalive(struct tailnet *t, mono_t now); /* when a stream that was sent to now is due */
-void map_cut_off(struct tailnet *t, mono_t now, size_t stream, const char *why);
+void map_cut_off(struct tailnet *t, mono_t now, size_t i, const char *why); /* a stream */
 mono_t map_scan(struct tailnet *t, mono_t now,
 		wall_t wall); /* keep-alives, offline, ephemeral, expiry; when next */
 /* sshcheck.c */
@@ -286,7 +286,6 @@ void mapjson_node(struct tailnet *t, struct jsonw *w, const struct tnode *n, uin
 void mapjson_patch(struct jsonw *w, const struct tnode *n, wall_t wall);
 void mapjson_user(struct tailnet *t, struct jsonw *w, const struct tnode *n);
 void mapjson_dns(struct tailnet *t, struct jsonw *w);
-void mapjson_prefixes(struct jsonw *w, const char *key, const struct ipprefix *v, size_t n);
 enum { TAGGED_USER = 2147455555 }; /* control-protocol.md 3.4: id shown as owner of tagged nodes */
 
 /* session.c */

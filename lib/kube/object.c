@@ -4,19 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/json.h"
-#include "base/text.h"
-
-static wall_t time_of(struct json *j)
-{
-	char text[64];
-	size_t n = json_str(j, text, sizeof text);
-	wall_t t = WALL_ZERO;
-
-	if (n > 0 && !wall_parse(bytes_of(text, n), &t))
-		j->failed = true;
-	return t;
-}
+#include "base/json_member.h"
 
 static void metadata(struct json *j, struct kube_object *o)
 {
@@ -35,10 +23,10 @@ static void metadata(struct json *j, struct kube_object *o)
 		else if (bytes_eq_str(key, "generation"))
 			o->generation = json_i64(j);
 		else if (bytes_eq_str(key, "creationTimestamp"))
-			o->created = time_of(j);
+			o->created = json_wall(j);
 		else if (bytes_eq_str(key, "deletionTimestamp")) {
 			o->is_deleting = json_type(j) == JSON_STRING;
-			o->deleted = time_of(j);
+			o->deleted = json_wall(j);
 		} else if (bytes_eq_str(key, "labels"))
 			o->labels = json_raw(j);
 		else if (bytes_eq_str(key, "annotations"))

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/text.h"
+#include "base/json_member.h"
 #include "model/netmap_priv.h"
 
 static void emit_key(struct jsonw *w, const char *name, enum key_kind kind, const struct key_pub *k)
@@ -20,10 +20,8 @@ static void emit_key(struct jsonw *w, const char *name, enum key_kind kind, cons
 
 static void emit_time(struct jsonw *w, const char *name, wall_t t)
 {
-	char text[WALL_TEXT];
-
 	if (t.ns > 0)
-		jsonw_kstr(w, name, wall_text(t, text));
+		jsonw_kwall(w, name, t);
 }
 
 static void emit_ip(struct jsonw *w, const char *name, const struct ip *a)
@@ -50,17 +48,6 @@ static void emit_str(struct jsonw *w, const char *name, const char *s)
 {
 	if (*s)
 		jsonw_kstr(w, name, s);
-}
-
-static void emit_prefixes(struct jsonw *w, const char *name, const struct ipprefix *v, size_t n)
-{
-	char text[IPPREFIX_TEXT];
-
-	jsonw_key(w, name);
-	jsonw_arr(w);
-	for (size_t i = 0; i < n; i++)
-		jsonw_str(w, ipprefix_text(&v[i], text));
-	jsonw_arr_end(w);
 }
 
 static void emit_strings(struct jsonw *w, const char *name, const char *const *v, size_t n)
@@ -97,17 +84,6 @@ static void emit_hostinfo(struct jsonw *w, const struct netmap_node *n)
 	jsonw_obj_end(w);
 }
 
-static void emit_endpoints(struct jsonw *w, const struct nm_rec *r)
-{
-	char text[IPPORT_TEXT];
-
-	jsonw_key(w, "Endpoints");
-	jsonw_arr(w);
-	for (size_t i = 0; i < r->n_endpoints; i++)
-		jsonw_str(w, ipport_text(&r->n.endpoints[i], text));
-	jsonw_arr_end(w);
-}
-
 static void emit_node(struct jsonw *w, const struct nm_rec *r)
 {
 	const struct netmap_node *n = &r->n;
@@ -121,16 +97,16 @@ static void emit_node(struct jsonw *w, const struct nm_rec *r)
 	emit_time(w, "KeyExpiry", n->key_expiry);
 	emit_key(w, "Machine", KEY_MACHINE, &n->machine);
 	emit_key(w, "DiscoKey", KEY_DISCO, &n->disco);
-	emit_prefixes(w, "Addresses", n->addresses, n->n_addresses);
-	emit_prefixes(w, "AllowedIPs", n->allowed, n->n_allowed);
-	emit_endpoints(w, r);
+	jsonw_kprefixes(w, "Addresses", n->addresses, n->n_addresses);
+	jsonw_kprefixes(w, "AllowedIPs", n->allowed, n->n_allowed);
+	jsonw_kipports(w, "Endpoints", r->n.endpoints, r->n_endpoints);
 	emit_int(w, "HomeDERP", r->home_derp);
 	emit_hostinfo(w, n);
 	emit_time(w, "Created", n->created);
 	emit_int(w, "Cap", n->cap);
 	emit_strings(w, "Tags", n->tags, n->n_tags);
 	if (n->n_primary_routes > 0)
-		emit_prefixes(w, "PrimaryRoutes", n->primary_routes, n->n_primary_routes);
+		jsonw_kprefixes(w, "PrimaryRoutes", n->primary_routes, n->n_primary_routes);
 	emit_time(w, "LastSeen", n->last_seen);
 	if (n->online >= 0)
 		jsonw_kbool(w, "Online", n->online);

@@ -1,26 +1,7 @@
 /* node/localapi_json.c - nodes, users, relays as the stock client writes them */
 #include <stdio.h>
 
-#include "base/text.h"
 #include "node/localapi_priv.h"
-
-void localapi_put_time(struct jsonw *w, const char *key, wall_t t)
-{
-	char text[WALL_TEXT];
-
-	jsonw_kstr(w, key, wall_text(t, text));
-}
-
-void localapi_put_prefixes(struct jsonw *w, const char *key, const struct ipprefix *v, size_t n)
-{
-	char text[IPPREFIX_TEXT];
-
-	jsonw_key(w, key);
-	jsonw_arr(w);
-	for (size_t i = 0; i < n; i++)
-		jsonw_str(w, ipprefix_text(&v[i], text));
-	jsonw_arr_end(w);
-}
 
 void localapi_put_strings(struct jsonw *w, const char *key, const char *const *v, size_t n)
 {
@@ -40,17 +21,6 @@ void localapi_put_user(struct jsonw *w, const struct netmap_user *u)
 	if (u->picture && *u->picture)
 		jsonw_kstr(w, "ProfilePicURL", u->picture);
 	jsonw_obj_end(w);
-}
-
-static void put_endpoints(struct jsonw *w, const struct netmap_node *n)
-{
-	char text[IPPORT_TEXT];
-
-	jsonw_key(w, "Endpoints");
-	jsonw_arr(w);
-	for (size_t i = 0; i < n->n_endpoints; i++)
-		jsonw_str(w, ipport_text(&n->endpoints[i], text));
-	jsonw_arr_end(w);
 }
 
 /* the first label of the name: what people call the node */
@@ -75,24 +45,24 @@ void localapi_put_node(struct jsonw *w, const struct netmap *nm, const struct ne
 	jsonw_kstr(w, "Name", n->name ? n->name : "");
 	jsonw_ki64(w, "User", n->user);
 	jsonw_kstr(w, "Key", key_pub_text(KEY_NODE, &n->key, key));
-	localapi_put_time(w, "KeyExpiry", n->key_expiry);
+	jsonw_kwall(w, "KeyExpiry", n->key_expiry);
 	jsonw_kstr(w, "Machine", key_pub_text(KEY_MACHINE, &n->machine, key));
 	jsonw_kstr(w, "DiscoKey", key_pub_text(KEY_DISCO, &n->disco, key));
-	localapi_put_prefixes(w, "Addresses", n->addresses, n->n_addresses);
-	localapi_put_prefixes(w, "AllowedIPs", n->allowed, n->n_allowed);
-	put_endpoints(w, n);
+	jsonw_kprefixes(w, "Addresses", n->addresses, n->n_addresses);
+	jsonw_kprefixes(w, "AllowedIPs", n->allowed, n->n_allowed);
+	jsonw_kipports(w, "Endpoints", n->endpoints, n->n_endpoints);
 	jsonw_ki64(w, "HomeDERP", n->home_derp);
 	jsonw_key(w, "Hostinfo");
 	jsonw_obj(w);
 	jsonw_kstr(w, "OS", n->os ? n->os : "");
 	jsonw_kstr(w, "Hostname", n->hostname ? n->hostname : "");
 	jsonw_obj_end(w);
-	localapi_put_time(w, "Created", n->created);
+	jsonw_kwall(w, "Created", n->created);
 	jsonw_ki64(w, "Cap", n->cap);
 	if (n->n_tags > 0)
 		localapi_put_strings(w, "Tags", n->tags, n->n_tags);
 	if (n->n_primary_routes > 0)
-		localapi_put_prefixes(w, "PrimaryRoutes", n->primary_routes, n->n_primary_routes);
+		jsonw_kprefixes(w, "PrimaryRoutes", n->primary_routes, n->n_primary_routes);
 	if (n->online >= 0)
 		jsonw_kbool(w, "Online", n->online);
 	jsonw_kbool(w, "MachineAuthorized", n->authorized);

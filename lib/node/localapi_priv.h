@@ -2,12 +2,10 @@
 #ifndef NODE_LOCALAPI_PRIV_H
 #define NODE_LOCALAPI_PRIV_H
 
-#include "base/json.h"
+#include "base/json_member.h"
 #include "node/localapi.h"
 
-void localapi_put_prefixes(struct jsonw *w, const char *key, const struct ipprefix *v, size_t n);
 void localapi_put_strings(struct jsonw *w, const char *key, const char *const *v, size_t n);
-void localapi_put_time(struct jsonw *w, const char *key, wall_t t);
 void localapi_put_user(struct jsonw *w, const struct netmap_user *u);
 /* a node as tailcfg has it: whois, netmap notifications */
 void localapi_put_node(struct jsonw *w, const struct netmap *nm, const struct netmap_node *n);

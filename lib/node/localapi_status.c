@@ -46,11 +46,11 @@ static void put_node_facts(struct jsonw *w, const struct netmap_node *n)
 	jsonw_ki64(w, "UserID", n->user);
 	put_addresses(w, "TailscaleIPs", n);
 	if (n->n_allowed > 0)
-		localapi_put_prefixes(w, "AllowedIPs", n->allowed, n->n_allowed);
+		jsonw_kprefixes(w, "AllowedIPs", n->allowed, n->n_allowed);
 	if (n->n_tags > 0)
 		localapi_put_strings(w, "Tags", n->tags, n->n_tags);
 	if (n->n_primary_routes > 0)
-		localapi_put_prefixes(w, "PrimaryRoutes", n->primary_routes, n->n_primary_routes);
+		jsonw_kprefixes(w, "PrimaryRoutes", n->primary_routes, n->n_primary_routes);
 }
 
 static void put_node_tail(struct jsonw *w, const struct netmap_node *n)
@@ -65,7 +65,7 @@ static void put_node_tail(struct jsonw *w, const struct netmap_node *n)
 	if (n->expired)
 		jsonw_kbool(w, "Expired", true);
 	if (n->key_expiry.ns != 0)
-		localapi_put_time(w, "KeyExpiry", n->key_expiry);
+		jsonw_kwall(w, "KeyExpiry", n->key_expiry);
 }
 
 /* the names of the capability map once more, as older clients read them */
@@ -100,10 +100,10 @@ static void put_traffic(struct jsonw *w, const struct netmap_node *n,
 {
 	jsonw_ki64(w, "RxBytes", (int64_t)st->rx_bytes);
 	jsonw_ki64(w, "TxBytes", (int64_t)st->tx_bytes);
-	localapi_put_time(w, "Created", n->created);
-	localapi_put_time(w, "LastWrite", st->last_write);
-	localapi_put_time(w, "LastSeen", n->online == 1 ? WALL_ZERO : n->last_seen);
-	localapi_put_time(w, "LastHandshake", st->last_handshake);
+	jsonw_kwall(w, "Created", n->created);
+	jsonw_kwall(w, "LastWrite", st->last_write);
+	jsonw_kwall(w, "LastSeen", n->online == 1 ? WALL_ZERO : n->last_seen);
+	jsonw_kwall(w, "LastHandshake", st->last_handshake);
 }
 
 static void put_peer(struct jsonw *w, const struct localapi_view *v, const struct netmap_node *n)
@@ -138,13 +138,8 @@ static void put_own_addrs(struct jsonw *w, const struct node *node)
 {
 	struct ipport v[NODE_ENDPOINTS_MAX];
 	size_t n = node_endpoints(node, v, ARRAY_LEN(v));
-	char text[IPPORT_TEXT];
 
-	jsonw_key(w, "Addrs");
-	jsonw_arr(w);
-	for (size_t i = 0; i < n; i++)
-		jsonw_str(w, ipport_text(&v[i], text));
-	jsonw_arr_end(w);
+	jsonw_kipports(w, "Addrs", v, n);
 }
 
 static void put_self(struct jsonw *w, const struct localapi_view *v, const struct netmap_node *self)

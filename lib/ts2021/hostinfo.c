@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/json_member.h"
+
 void hostinfo_init(struct hostinfo *h)
 {
 	*h = (struct hostinfo){ 0 };
@@ -21,19 +23,6 @@ static void str_unless_empty(struct jsonw *w, const char *key, const char *s)
 {
 	if (s && *s)
 		jsonw_kstr(w, key, s);
-}
-
-static void emit_routes(struct jsonw *w, const struct control_hostinfo *hi)
-{
-	char text[IPPREFIX_TEXT];
-
-	if (hi->n_routes == 0)
-		return;
-	jsonw_key(w, "RoutableIPs");
-	jsonw_arr(w);
-	for (size_t i = 0; i < hi->n_routes; i++)
-		jsonw_str(w, ipprefix_text(&hi->routes[i], text));
-	jsonw_arr_end(w);
 }
 
 static void emit_service(struct jsonw *w, const char *proto, uint16_t port)
@@ -77,7 +66,8 @@ static bool emit_members(struct buf *out, const char *version, const struct cont
 		jsonw_kbool(&w, "ShieldsUp", true);
 	jsonw_kbool(&w, "NoLogsNoSupport", true);
 	str_unless_empty(&w, "Machine", hi->machine);
-	emit_routes(&w, hi);
+	if (hi->n_routes > 0)
+		jsonw_kprefixes(&w, "RoutableIPs", hi->routes, hi->n_routes);
 	emit_services(&w, hi);
 	jsonw_kbool(&w, "Userspace", hi->userspace);
 	jsonw_kbool(&w, "UserspaceRouter", hi->userspace);

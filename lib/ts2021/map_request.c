@@ -5,9 +5,11 @@
  */
 #include "ts2021/map_request.h"
 
+#include "base/json_member.h"
+
 bool map_request_emit(struct buf *out, const struct map_request *rq)
 {
-	char key[KEY_TEXT_MAX], ep[IPPORT_TEXT];
+	char key[KEY_TEXT_MAX];
 	struct jsonw w;
 
 	jsonw_init(&w, out);
@@ -24,11 +26,7 @@ bool map_request_emit(struct buf *out, const struct map_request *rq)
 	jsonw_key(&w, "Hostinfo");
 	hostinfo_emit(rq->hostinfo, &w, rq->with_tags);
 	if (rq->n_endpoints > 0) {
-		jsonw_key(&w, "Endpoints");
-		jsonw_arr(&w);
-		for (size_t i = 0; i < rq->n_endpoints; i++)
-			jsonw_str(&w, ipport_text(&rq->endpoints[i], ep));
-		jsonw_arr_end(&w);
+		jsonw_kipports(&w, "Endpoints", rq->endpoints, rq->n_endpoints);
 		jsonw_key(&w, "EndpointTypes");
 		jsonw_arr(&w);
 		for (size_t i = 0; i < rq->n_endpoints; i++)

@@ -424,6 +424,18 @@ static int wanted_prefs(struct program *p, const struct prefs *stored, struct pr
 			      : options_prefs(p->options, stored, wanted, e);
 }
 
+/* In a pod the machine key is written before the node registers (program_open waits for it): killed
+ * in between, it can be found at the control server by who made the Secret. */
+static bool keep_machine(struct program *p)
+{
+	char text[KEY_TEXT_MAX];
+	const int r = state_put(p->store.state, STATE_MACHINE_KEY,
+				bytes_str(key_priv_text(&p->self.machine, text)));
+
+	secret_wipe(text, sizeof text);
+	return r == 0;
+}
+
 /* Who we are and what is wanted of us, out of state and environment or configuration file. */
 static int load_self(struct program *p, struct err *e)
 {
@@ -436,6 +448,8 @@ static int load_self(struct program *p, struct err *e)
 	r = state_load(p->store.state, &p->self, e);
 	if (r == -ENOENT) {
 		r = wanted_prefs(p, NULL, wanted, e);
+		if (r == 0 && p->store.kube && !keep_machine(p))
+			r = err_set(e, ENOMEM, "start");
 	} else if (r == 0) {
 		r = wanted_prefs(p, &p->self.prefs, wanted, e);
 		if (r == 0)

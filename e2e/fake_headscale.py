@@ -47,6 +47,10 @@ class Handler(BaseHTTPRequestHandler):
                 count += 1
                 return self.answer(200, {"preAuthKey": {"id": str(count), "key": f"hskey-auth-{count}",
                                                         "expiration": json.loads(body)["expiration"]}})
+            if self.path == "/api/v1/preauthkey/expire":
+                return self.answer(200, {})
+            if self.path == "/api/v1/node":
+                return self.answer(200, {"nodes": []})
             if self.path.startswith("/api/v1/node/"):
                 node = self.path.split("/")[4]
                 if node in deleted:

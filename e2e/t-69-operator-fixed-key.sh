@@ -19,7 +19,7 @@ authkey --reusable --ephemeral --tags tag:k8s > "$T/fixed-key"
 OPERATOR_KUBECONFIG=$T/kubeconfig-op kept op env -u API_KEY_FILE AUTH_KEY_FILE="$T/fixed-key" OPERATOR_LEASE=op-tailpod-operator OPERATOR_LOGIN_SERVER="$URL" \
 	OPERATOR_CA_FILE="$CA"
 
-nodes() { hs_cli nodes list -o json | jq -r '[.[].name] | sort | join(" ")'; }
+nodes() { hs_cli nodes list -o json | jq -r '[(. // [])[].name] | sort | join(" ")'; }
 event() { kc get events -o json | jq -e --arg n "$1" --arg r "$2" --arg m "$3" 'any(.items[]; .involvedObject.name == $n and .reason == $r and (.message | contains($m)))' > /dev/null; }
 device() { kc -n tailpod get secret "$1-0" -o jsonpath='{.data.device_id}' | base64 -d; }
 # pod PROXY: what a kubelet does with the StatefulSet's template; its pid in $PID

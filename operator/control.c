@@ -44,7 +44,7 @@ static int request(struct control_call *c, const struct keys_request *rq, const 
 				 .url = rq->url,
 				 .header = header,
 				 .body = body,
-				 .body_max = ANSWER_MAX,
+				 .body_max = c->answer_max ? c->answer_max : ANSWER_MAX,
 				 .timeout = SPAN_S(TIMEOUT_S) };
 	struct web_call *call;
 

@@ -28,6 +28,7 @@ struct control_call {
 	/* Exactly once; from within control_send when nothing could be asked. */
 	void (*done)(void *ctx, const struct control_answer *a);
 	void *ctx;
+	size_t answer_max; /* 0: as much as one device or key needs */
 };
 
 void control_send(struct control_call *c);

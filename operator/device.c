@@ -7,6 +7,8 @@
 #include "base/text.h"
 #include "operator/work_priv.h"
 
+enum { DEVICES_ANSWER_MAX = 32 << 20, FOUND_MAX = 8 };
+
 static bool make(void *ctx, struct keys_request *rq, struct buf *body)
 {
 	struct work *w = ctx;
@@ -20,6 +22,12 @@ static bool make(void *ctx, struct keys_request *rq, struct buf *body)
 				 w->expires);
 	case STEP_ROUTES:
 		return keys_routes(rq, op->keys, control_server(op), w->device);
+	case STEP_FIND_DEVICE:
+		if (w->find == FIND_REVOKE)
+			return keys_revoke(rq, body, op->keys, control_server(op), w->new_id);
+		if (w->find == FIND_LIST)
+			return keys_devices(rq, op->keys, control_server(op));
+		return keys_delete_device(rq, op->keys, control_server(op), w->device);
 	default:
 		return keys_delete_device(rq, op->keys, control_server(op), w->device);
 	}
@@ -27,7 +35,9 @@ static bool make(void *ctx, struct keys_request *rq, struct buf *body)
 
 static void ask(struct work *w, void (*done)(void *ctx, const struct control_answer *a))
 {
-	w->control = (struct control_call){ w->op, make, done, w };
+	w->control = (struct control_call){ .op = w->op, .make = make, .done = done, .ctx = w };
+	if (work_step(w)->kind == STEP_FIND_DEVICE && w->find == FIND_LIST)
+		w->control.answer_max = DEVICES_ANSWER_MAX;
 	control_send(&w->control);
 }
 
@@ -63,7 +73,7 @@ static void has_key(struct work *w)
 	w->op->stats.keys++;
 	if (x) {
 		x->minted = loop_now(w->op->loop);
-		x->device_gone = false;
+		x->device_gone = x->is_searched = false;
 	}
 	log_info("audit: auth key %s for %s of %s: %s, tags %s, ends %s",
 		 w->new_id[0] ? w->new_id : "(fixed)", work_step(w)->proxy, w->key,
@@ -113,9 +123,11 @@ static void left(struct work *w, const char *why)
 	char text[400];
 
 	w->op->stats.devices_left++;
-	(void)snprintf(
-	    text, sizeof text, "device %s stays in the tailnet: %.200s; %s", w->device, why,
-	    w->op->keys == KEYS_FIXED ? "delete it there by hand" : "the sweep goes on trying");
+	(void)snprintf(text, sizeof text, "device %s stays in the tailnet: %.200s; %s",
+		       w->device[0] ? w->device : "(not known, if it has joined)", why,
+		       w->op->keys == KEYS_FIXED ? "delete it there by hand"
+		       : w->device[0]            ? "the sweep goes on trying"
+						 : "look for it in the control server's list");
 	log_warn("audit: %s: %s", w->key, text);
 	if (w->has_parent)
 		operator_event(w->op, &w->p, true, "DeviceLeft", text);
@@ -141,7 +153,9 @@ static void device_failed(struct work *w, const struct err *e)
 		return;
 	}
 	left(w, e->text);
-	if (x)
+	if (x && work_step(w)->kind == STEP_FIND_DEVICE)
+		x->is_searched = true;
+	else if (x)
 		x->device_gone = true;
 	work_advance(w);
 }
@@ -162,6 +176,64 @@ static void device_deleted(void *ctx, const struct control_answer *a)
 	w->op->stats.devices_deleted++;
 	log_info("audit: device %s of %s is deleted", w->device, w->key);
 	work_advance(w);
+}
+
+/* --- a device that was never noted: its proxy joined and was killed, or is about to --- */
+
+/* First nobody can join with the key any more, then the list says whether somebody has, and then
+ * that device goes: in any other order one could slip through. */
+static void found(void *ctx, const struct control_answer *a)
+{
+	struct work *w = ctx;
+	struct proxy *x = operator_proxy(w->op, work_step(w)->proxy);
+	struct err e = { 0 };
+	int r = a->why ? -EAGAIN : 0;
+
+	if (r == 0 && w->find == FIND_REVOKE)
+		r = keys_revoke_answer(a->status, a->body, &e);
+	else if (r == 0 && w->find == FIND_DELETE)
+		r = keys_delete_answer(a->status, a->body, &e);
+	else if (r == 0)
+		r = keys_devices_find(w->op->keys, a->status, a->body, x ? x->machine : "",
+				      w->new_id, w->device, &e);
+	if (r < 0) {
+		device_failed(w, a->why ? a->why : &e);
+		return;
+	}
+	if (w->find == FIND_DELETE) {
+		w->op->stats.devices_deleted++;
+		log_info("audit: device %s of %s, which it had not yet noted, is deleted",
+			 w->device, w->key);
+		w->device[0] = 0;
+	}
+	if (w->find == FIND_LIST && w->device[0] && ++w->n_found <= FOUND_MAX) {
+		w->find = FIND_DELETE;
+	} else if (w->find == FIND_LIST) {
+		if (x)
+			x->is_searched = true;
+		work_advance(w);
+		return;
+	} else {
+		w->find = FIND_LIST; /* again after one was deleted: until there is none */
+	}
+	ask(w, found);
+}
+
+void device_find(struct work *w)
+{
+	const struct proxy *x = operator_proxy(w->op, work_step(w)->proxy);
+
+	if (!x || x->device_id[0]) { /* noted after all: it is deleted by the next plan */
+		w->plan.n = w->at + 1;
+		operator_enqueue(w->op, w->key);
+		work_advance(w);
+		return;
+	}
+	memcpy(w->new_id, x->key_id, sizeof w->new_id);
+	w->device[0] = 0;
+	w->n_found = 0;
+	w->find = w->new_id[0] ? FIND_REVOKE : FIND_LIST;
+	ask(w, found);
 }
 
 /* What can be known without an API. */

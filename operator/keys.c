@@ -163,6 +163,75 @@ int keys_delete_answer(unsigned status, struct bytes body, struct err *e)
 		   : refuse(status, body, "device", e);
 }
 
+bool keys_revoke(struct keys_request *rq, struct buf *body, enum keys_kind kind, const char *server,
+		 const char *id)
+{
+	struct jsonw w;
+
+	if (kind != KEYS_HEADSCALE) {
+		rq->method = "DELETE";
+		rq->type = NULL;
+		return url(rq, server, "/api/v2/tailnet/-/keys/", id);
+	}
+	rq->method = "POST";
+	rq->type = "application/json";
+	jsonw_init(&w, body);
+	jsonw_obj(&w);
+	jsonw_kstr(&w, "id", id);
+	jsonw_obj_end(&w);
+	return jsonw_ok(&w) && url(rq, server, "/api/v1/preauthkey/expire", "");
+}
+
+int keys_revoke_answer(unsigned status, struct bytes body, struct err *e)
+{
+	/* Headscale before 0.29 wants user and key, and says 500 */
+	return status == 0 || status == 401 || status == 403 || status == 429
+		   ? refuse(status, body, "auth key", e)
+		   : 0;
+}
+
+bool keys_devices(struct keys_request *rq, enum keys_kind kind, const char *server)
+{
+	rq->method = "GET";
+	rq->type = NULL;
+	return url(rq, server,
+		   kind == KEYS_HEADSCALE ? "/api/v1/node" : "/api/v2/tailnet/-/devices", "");
+}
+
+static bool is_it(struct bytes device, const char *machine, const char *key_id)
+{
+	char text[128];
+
+	return (*machine && kube_str_at(device, "machineKey", text, sizeof text) &&
+		strcmp(text, machine) == 0) ||
+	       (*key_id && kube_str_at(device, "preAuthKey.id", text, sizeof text) &&
+		strcmp(text, key_id) == 0);
+}
+
+int keys_devices_find(enum keys_kind kind, unsigned status, struct bytes body, const char *machine,
+		      const char *key_id, char id[static KEYS_ID_MAX], struct err *e)
+{
+	struct bytes list = kube_at(body, kind == KEYS_HEADSCALE ? "nodes" : "devices");
+	struct json j = json_of(list);
+
+	id[0] = 0;
+	if (status < 200 || status > 299)
+		return refuse(status, body, "devices", e);
+	if (list.len == 0 || json_type(&j) != JSON_ARRAY)
+		return err_say(e, EAGAIN, "devices: the control server's answer has no list");
+	json_arr(&j);
+	while (json_elem(&j)) {
+		struct bytes one = json_raw(&j);
+
+		if (!id[0] && is_it(one, machine, key_id) &&
+		    (!kube_str_at(one, "id", id, KEYS_ID_MAX) || !id[0]))
+			return err_say(e, EAGAIN, "devices: the device has no id");
+	}
+	return json_done(&j)
+		   ? 0
+		   : err_say(e, EAGAIN, "devices: the control server's answer makes no sense");
+}
+
 bool keys_device(struct keys_request *rq, enum keys_kind kind, const char *server, const char *id)
 {
 	rq->method = "GET";

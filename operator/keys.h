@@ -39,6 +39,17 @@ MUST_USE bool keys_delete_device(struct keys_request *rq, enum keys_kind kind, c
 				 const char *id);
 MUST_USE int keys_delete_answer(unsigned status, struct bytes body,
 				struct err *e); /* gone already is 0 */
+/* An auth key that nobody may join with any more. */
+MUST_USE bool keys_revoke(struct keys_request *rq, struct buf *body, enum keys_kind kind,
+			  const char *server, const char *id);
+/* 0: it ends nothing any more; a server that knows no such request counts as that. */
+MUST_USE int keys_revoke_answer(unsigned status, struct bytes body, struct err *e);
+/* All devices; then the id of the first with that machine key, or made with that auth key (which
+ * only /api/v1 tells). "": what is not known; id "": there is none. */
+MUST_USE bool keys_devices(struct keys_request *rq, enum keys_kind kind, const char *server);
+MUST_USE int keys_devices_find(enum keys_kind kind, unsigned status, struct bytes body,
+			       const char *machine, const char *key_id, char id[static KEYS_ID_MAX],
+			       struct err *e);
 /* Is the device of an id still the one that had this address? */
 enum keys_device { KEYS_DEVICE_GONE, KEYS_DEVICE_SAME, KEYS_DEVICE_OTHER };
 MUST_USE bool keys_device(struct keys_request *rq, enum keys_kind kind, const char *server,

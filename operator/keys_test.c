@@ -96,6 +96,64 @@ TEST(device_ids_that_would_leave_the_path_are_refused_and_gone_devices_are_fine)
 	ck_assert_int_eq(keys_delete_answer(500, bytes_str("{}"), &e), -EAGAIN);
 }
 
+static int find(enum keys_kind k, unsigned status, const char *body, const char *machine,
+		const char *key_id, const char *id)
+{
+	char got[KEYS_ID_MAX];
+	struct err e = { 0 };
+	const int r = keys_devices_find(k, status, bytes_str(body), machine, key_id, got, &e);
+
+	ck_assert_str_eq(got, id);
+	ck_assert(r == 0 || *e.text);
+	return r;
+}
+
+TEST(a_device_is_found_by_its_machine_or_the_key_that_it_was_made_with)
+{
+	static const char v1[] = "{\"nodes\":[{\"id\":\"3\",\"machineKey\":\"mkey:aa\","
+				 "\"preAuthKey\":null},{\"id\":\"5\",\"machineKey\":\"mkey:bb\","
+				 "\"preAuthKey\":{\"id\":\"9\",\"key\":\"x\"}}]}";
+	static const char v2[] = "{\"devices\":[{\"id\":\"7\",\"machineKey\":\"mkey:aa\"}]}";
+	struct keys_request rq;
+	struct buf body;
+	struct err e;
+
+	ck_assert_int_eq(find(KEYS_HEADSCALE, 200, v1, "mkey:aa", "", "3"), 0);
+	ck_assert_int_eq(find(KEYS_HEADSCALE, 200, v1, "", "9", "5"), 0);
+	ck_assert_int_eq(find(KEYS_HEADSCALE, 200, v1, "mkey:a", "3", ""), 0);
+	ck_assert_int_eq(find(KEYS_HEADSCALE, 200, v1, "", "", ""), 0); /* not known is none */
+	ck_assert_int_eq(find(KEYS_OAUTH, 200, v2, "mkey:aa", "9", "7"), 0);
+	ck_assert_int_eq(find(KEYS_OAUTH, 200, "{\"devices\":[]}", "mkey:aa", "", ""), 0);
+	/* an answer that says nothing is no "there is none" */
+	ck_assert_int_eq(find(KEYS_HEADSCALE, 200, "{}", "mkey:aa", "", ""), -EAGAIN);
+	ck_assert_int_eq(find(KEYS_HEADSCALE, 200, "{\"nodes\":7}", "mkey:aa", "", ""), -EAGAIN);
+	ck_assert_int_eq(find(KEYS_HEADSCALE, 500, "", "mkey:aa", "", ""), -EAGAIN);
+	ck_assert_int_eq(find(KEYS_HEADSCALE, 200, "{\"nodes\":[{\"machineKey\":\"mkey:aa\"}]}",
+			      "mkey:aa", "", ""),
+			 -EAGAIN);
+	for (size_t n = 0; n < sizeof v1 - 2; n++) { /* but for the last brace: the list is whole */
+		char got[KEYS_ID_MAX];
+
+		ck_assert_int_eq(
+		    keys_devices_find(KEYS_HEADSCALE, 200, bytes_of(v1, n), "mkey:zz", "", got, &e),
+		    -EAGAIN);
+	}
+
+	buf_init(&body, 4096);
+	ck_assert(keys_revoke(&rq, &body, KEYS_HEADSCALE, "https://hs", "9"));
+	ck_assert_str_eq(rq.url, "https://hs/api/v1/preauthkey/expire");
+	ck_assert(bytes_eq_str(buf_bytes(&body), "{\"id\":\"9\"}"));
+	ck_assert(keys_revoke(&rq, &body, KEYS_OAUTH, "https://api", "kX"));
+	ck_assert_str_eq(rq.method, "DELETE");
+	ck_assert_str_eq(rq.url, "https://api/api/v2/tailnet/-/keys/kX");
+	ck_assert(!keys_revoke(&rq, &body, KEYS_OAUTH, "https://api", "../x"));
+	buf_fini(&body);
+	ck_assert_int_eq(keys_revoke_answer(404, bytes_str(""), &e), 0);
+	ck_assert_int_eq(keys_revoke_answer(500, bytes_str(""), &e), 0); /* an older Headscale */
+	ck_assert_int_eq(keys_revoke_answer(0, bytes_str(""), &e), -EAGAIN);
+	ck_assert_int_eq(keys_revoke_answer(401, bytes_str(""), &e), -EACCES);
+}
+
 TEST(oauth_tokens_are_read_and_a_server_without_them_is_told)
 {
 	char token[KEYS_TEXT_MAX];

@@ -6,8 +6,27 @@
 
 #include "base/json.h"
 #include "model/serve.h"
+#include "operator/keys.h"
 #include "operator/ledger.h"
 #include "tests/operator_settings.h"
+
+/* What a control server answers. */
+static void as_answer(enum keys_kind kind, struct bytes text)
+{
+	char key[KEYS_TEXT_MAX], id[KEYS_ID_MAX], routes[256];
+	enum keys_device is;
+	struct err e;
+	span_t life;
+
+	if (keys_mint_answer(kind, 200, text, key, id, &e) == 0)
+		assert(*key);
+	(void)!keys_device_answer(kind, 200, text, "100.64.0.1", &is, &e);
+	(void)!keys_routes_answer(kind, 200, text, routes, sizeof routes, &e);
+	(void)!keys_token_answer(200, text, key, &life, &e);
+	if (keys_devices_find(kind, 200, text, "mkey:aa", "9", id, &e) == 0)
+		assert(strlen(id) < sizeof id);
+	(void)!keys_devices_find(kind, 500, text, "mkey:aa", "9", id, &e);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -106,6 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		return 0;
 	text = bytes_of(data + 1, len - 1);
 	as_ledger(text);
+	as_answer(data[0] & 1 ? KEYS_HEADSCALE : KEYS_OAUTH, text);
 	as_parent((enum kind)(data[0] % KIND_N), text, NULL);
 	if (kube_object_parse(text, &o)) {
 		struct proxy_class c;

@@ -17,6 +17,7 @@ const char *const step_names[STEP_N] = {
 	[STEP_LOGOUT] = "ask for a logout",
 	[STEP_LOGOUT_UNDO] = "take back the logout",
 	[STEP_DELETE_DEVICE] = "delete device",
+	[STEP_FIND_DEVICE] = "find device",
 	[STEP_DELETE] = "delete",
 	[STEP_EXTERNAL_NAME] = "set external name",
 	[STEP_ROUTES] = "ask for approved routes",
@@ -66,6 +67,9 @@ static bool cleanup(struct plan *out, const struct proxy *x, const struct settin
 		add(out, STEP_DELETE, x->name, CHILD_SET);
 	if (x->device_id[0] && !x->device_gone)
 		add(out, STEP_DELETE_DEVICE, x->name, CHILD_SECRET);
+	else if (!x->device_id[0] && !x->is_searched && !s->fixed_key &&
+		 (x->key_id[0] || x->machine[0]))
+		add(out, STEP_FIND_DEVICE, x->name, CHILD_SECRET);
 	for (int c = CHILD_TLS; c >= CHILD_SECRET; c--)
 		if (x->child[c].exists && !x->child[c].is_deleting)
 			add(out, STEP_DELETE, x->name, (enum child)c);

@@ -20,6 +20,7 @@ enum step_kind {
 	STEP_LOGOUT,      /* a proxy without an API to delete its device: is asked to log out, */
 	STEP_LOGOUT_UNDO, /* or no longer; what is left of a device that has is taken out */
 	STEP_DELETE_DEVICE,
+	STEP_FIND_DEVICE,   /* one that may have joined and was never noted: found and deleted */
 	STEP_DELETE,        /* child of proxy */
 	STEP_EXTERNAL_NAME, /* of an egress Service */
 	STEP_ROUTES,        /* ask the control server which it has approved */

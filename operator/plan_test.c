@@ -31,8 +31,8 @@ static struct proxy whole(const struct parent *p)
 static void steps(const struct plan *plan, char *out, size_t cap)
 {
 	static const char *const names[STEP_N] = {
-		"finalizer+", "apply",  "mint",     "keydrop", "record", "logout",    "logout-undo",
-		"device-",    "delete", "external", "routes",  "status", "finalizer-"
+		"finalizer+", "apply", "mint",   "keydrop",  "record", "logout", "logout-undo",
+		"device-",    "find",  "delete", "external", "routes", "status", "finalizer-"
 	};
 	size_t at = 0;
 
@@ -260,6 +260,38 @@ TEST(plan_with_a_fixed_key_asks_the_proxy_to_log_out_and_waits_for_its_answer_bu
 	x.logout = LOGOUT_ASKED; /* wanted again meanwhile */
 	plan_of(got, &p, &x, &plan, &fixed);
 	ck_assert_str_eq(got, "logout-undo status");
+	parent_fini(&p);
+}
+
+TEST(plan_looks_for_a_device_that_was_never_noted_before_the_secret_goes)
+{
+	static const char rest[] = "delete:StatefulSet find delete:Service delete:RoleBinding "
+				   "delete:Role delete:ServiceAccount delete:Secret finalizer-";
+	struct parent p =
+	    fixture_service("", ",\"finalizers\":[\"tailscale.com/finalizer\"]", CLUSTER_IP);
+	struct settings fixed = fixture_settings;
+	struct proxy x = whole(&p);
+	struct plan plan;
+	char got[1024];
+
+	x.device_id[0] = 0;
+	plan_of(got, &p, &x, &plan,
+		&fixture_settings); /* no key, no state: nobody can have joined */
+	ck_assert(!strstr(got, "find"));
+	memcpy(x.key_id, "9", 2);
+	plan_of(got, &p, &x, &plan, &fixture_settings);
+	ck_assert_str_eq(got, rest);
+	x.key_id[0] = 0;
+	memcpy(x.machine, "mkey:aa", 8);
+	plan_of(got, &p, &x, &plan, &fixture_settings);
+	ck_assert_str_eq(got, rest);
+	x.is_searched = true;
+	plan_of(got, &p, &x, &plan, &fixture_settings);
+	ck_assert(!strstr(got, "find"));
+	x.is_searched = false;
+	fixed.fixed_key = true; /* nobody to ask */
+	plan_of(got, &p, &x, &plan, &fixed);
+	ck_assert(!strstr(got, "find"));
 	parent_fini(&p);
 }
 

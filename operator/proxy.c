@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "crypto/hash.h"
+#include "crypto/key.h"
 
 const struct child_row children[CHILD_N] = {
 	[CHILD_SECRET] = { "v1", "Secret", "secrets", "-0" },
@@ -82,6 +83,25 @@ static void place(struct proxy *x, struct bytes notes)
 		x->leaves = MONO_NEVER;
 }
 
+/* It is in the Secret before the node registers (containerboot/run.c), and so the surest sign of a
+ * device that was not noted there in time. */
+static void machine(struct proxy *x, struct bytes data)
+{
+	char text[KEY_TEXT_MAX];
+	struct key_priv key;
+	struct key_pub pub;
+
+	x->machine[0] = 0;
+	if (x->device_id[0] || !datum(data, "_machinekey", text, sizeof text))
+		return;
+	if (key_priv_parse(bytes_str(text), &key)) {
+		key_public(&pub, &key);
+		(void)key_pub_text(KEY_MACHINE, &pub, x->machine);
+		key_wipe(&key);
+	}
+	secret_wipe(text, sizeof text);
+}
+
 static void secret(struct proxy *x, const struct kube_object *o)
 {
 	char ips[512], text[64];
@@ -107,6 +127,7 @@ static void secret(struct proxy *x, const struct kube_object *o)
 	}
 	x->has_key = kube_has_member(o->data, "authkey");
 	x->has_state = kube_has_member(o->data, "_machinekey");
+	machine(x, o->data);
 	x->wants_key = kube_has_member(o->data, "reissue_authkey");
 	x->logout = !datum(o->data, FIELD_LOGOUT, text, sizeof text) ? LOGOUT_NONE
 		    : strcmp(text, "done") == 0                      ? LOGOUT_DONE
@@ -153,6 +174,8 @@ void proxy_lose(struct proxy *x, enum child c)
 	x->routes_known = false;
 	x->has_key = x->wants_key = x->has_state = x->runs = false;
 	x->logout = LOGOUT_NONE;
+	x->machine[0] = 0;
+	x->is_searched = false;
 	x->key_expires = WALL_ZERO;
 	x->group[0] = 0;
 	free(x->node);

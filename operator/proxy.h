@@ -71,11 +71,13 @@ struct proxy {
 	enum proxy_logout logout;
 	wall_t key_expires;
 	char key_id[64], key_tags[TAGS_MAX];
+	char machine[80]; /* public machine key of a node that has not said who it is; "" */
 	/* in memory only */
-	bool device_gone;             /* deleted by us */
-	bool is_recorded;             /* in the ledger (ledger.h), or there is none */
-	bool routes_known;            /* approved is what the control server said */
-	mono_t routes_at;             /* when */
+	bool is_searched;  /* a device of it that was never noted was looked for, and is gone */
+	bool device_gone;  /* deleted by us */
+	bool is_recorded;  /* in the ledger (ledger.h), or there is none */
+	bool routes_known; /* approved is what the control server said */
+	mono_t routes_at;  /* when */
 	char approved[ROUTES_MAX];    /* comma-separated */
 	mono_t minted, cleanup_since; /* MONO_NEVER: not */
 	mono_t asked_logout;          /* when it was first seen to be asked; MONO_NEVER */

@@ -147,6 +147,7 @@ static void took(struct work *w, struct bytes body)
 		break;
 	case STEP_FINALIZER_DEL:
 	case STEP_DELETE_DEVICE:
+	case STEP_FIND_DEVICE:
 	case STEP_ROUTES:
 	case STEP_N:
 		break;
@@ -259,6 +260,9 @@ static void next(struct work *w)
 		break;
 	case STEP_DELETE_DEVICE:
 		device_delete(w);
+		break;
+	case STEP_FIND_DEVICE:
+		device_find(w);
 		break;
 	case STEP_RECORD:
 		w->is_new_shard = false;

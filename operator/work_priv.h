@@ -23,6 +23,8 @@ struct work {
 	char new_key[KEYS_TEXT_MAX], new_id[KEYS_ID_MAX];
 	wall_t expires;
 	char device[64];
+	enum { FIND_REVOKE, FIND_LIST, FIND_DELETE } find; /* of STEP_FIND_DEVICE */
+	unsigned n_found;
 	struct control_call control;
 	struct ledger_entry device_entry; /* of STEP_RECORD */
 	bool is_new_shard;
@@ -63,6 +65,7 @@ void lookup_start(struct work *w);
 /* device.c: steps */
 void device_mint(struct work *w);
 void device_delete(struct work *w);
+void device_find(struct work *w);
 void device_store_key(struct work *w);
 void device_routes(struct work *w);
 

@@ -1,0 +1,76 @@
+#!/bin/bash
+# A proxy joins and is killed before it could note in its Secret who it is: the operator finds the device all the same and deletes it
+# with the Service. CREDENTIALS=oauth with CONTROL=coordinator (t-69-operator-unnoted-oauth): the same through /api/v2.
+# waits: 30
+. "$(dirname "$0")/lib.sh"
+. e2e/kube.sh
+cat > "$T/policy.json" <<'POLICY'
+{"tagOwners": {"tag:k8s": ["test@"]}, "acls": [{"action": "accept", "src": ["*"], "dst": ["*:*"]}]}
+POLICY
+headscale --policy "$T/policy.json"
+kube_api
+host pod
+kc apply -f charts/tailpod-operator/crds > /dev/null
+kc create ns tailpod > /dev/null
+until_ok 40 kc get connectors
+chart_rights
+credentials=()
+if [ "${CREDENTIALS:-}" = oauth ]; then
+	co_cli apikeys create --expiration 1h | tail -n 1 > "$T/client-secret"
+	co_cli apikeys list -o json | jq -r '.apiKeys[0].prefix' > "$T/client-id"
+	credentials=(-u API_KEY_FILE CLIENT_ID_FILE="$T/client-id" CLIENT_SECRET_FILE="$T/client-secret")
+else
+	hs_cli apikeys create --expiration 1h | tail -n 1 > "$T/api-key"
+fi
+OPERATOR_KUBECONFIG=$T/kubeconfig-op kept op env "${credentials[@]}" OPERATOR_LEASE=op-tailpod-operator OPERATOR_LOGIN_SERVER="$URL" OPERATOR_CA_FILE="$CA"
+
+nodes() { hs_cli nodes list -o json | jq -r '[(. // [])[].name] | sort | join(" ")'; }
+field() { kc -n tailpod get secret "$X-0" -o json | jq -r --arg f "$1" '.data[$f] // "" | @base64d'; }
+has() { [ -n "$(field "$1")" ]; }
+# pod: what a kubelet does with the template of $X; its pid in $PID
+pod() {
+	local d=$T/pods/$X env
+	mkdir -p "$d/account"
+	kc -n tailpod create token "$X" --duration=1h > "$d/account/token"
+	cp "$T/pki/ca.crt" "$d/account/ca.crt"; printf tailpod > "$d/account/namespace"
+	kc -n tailpod get sts "$X" -o json | jq -r '.spec.template.spec.containers[0].env[] | select(.value) | "\(.name)=\(.value)"' | sed "s,\$(POD_NAME),$X-0," > "$d/env"
+	readarray -t env < "$d/env"
+	start pod "pod-$X" unshare -m sh -c 'mount -t tmpfs tmpfs /run && mkdir -p /run/secrets/kubernetes.io/serviceaccount &&
+		mount --bind "$0" /run/secrets/kubernetes.io/serviceaccount && exec "$@"' "$d/account" env -i "${env[@]}" POD_NAME="$X-0" POD_UID=uid-1 POD_IP="$IP_pod" \
+		TS_AUTHKEY="$(field authkey)" KUBERNETES_SERVICE_HOST="$IP_kube" KUBERNETES_SERVICE_PORT=6443 TS_BOOT_TIMEOUT=0 \
+		TS_SOCKET="$T/$X.sock" SSL_CERT_FILE="$CA" TS_ENABLE_HEALTH_CHECK=false TS_ENABLE_METRICS=false "$BIN/containerboot"
+}
+cut() { in_ns pod ip route "$1" blackhole "$2/32"; }
+
+authkey > /dev/null
+kc create service clusterip brief --tcp=80 > /dev/null
+kc annotate svc brief tailscale.com/expose=true > /dev/null
+made() { X=$(proxy_of svc default brief); [ -n "$X" ] && has authkey && kc -n tailpod get sts "$X"; }
+until_ok 60 made
+# cut off from the control server until it has written what it begins with, then from the API server
+cut add "$IP_hs"
+pod
+until_ok 60 has _machinekey
+until_ok 60 grep -q "cannot reach control" "$T/pod-$X.log"
+cut add "$IP_kube"; cut del "$IP_hs"
+until_ok 90 eval '[ "$(nodes)" = default-brief ]'
+kill -9 "$PID" 2> /dev/null || true; wait "$PID" 2> /dev/null || true
+! has device_id || die "the device is noted: nothing is tested"
+kc delete svc brief --timeout=100s > /dev/null
+[ -z "$(nodes)" ] || die "nodes: $(nodes)"
+grep -q "device [0-9]* of svc/default/brief, which it had not yet noted, is deleted" "$T/op.log" || die "no line of the audit"
+until_ok 40 nothing_left
+say "a device that its proxy had no time to note goes with the Service"
+
+# --- one that never ran: its key lets nobody in afterwards
+kc create service clusterip never --tcp=80 > /dev/null
+kc annotate svc never tailscale.com/expose=true > /dev/null
+made() { X=$(proxy_of svc default never); [ -n "$X" ] && has authkey; }
+until_ok 60 made
+key=$(field authkey)
+kc delete svc never --timeout=100s > /dev/null
+host late
+containerboot late "$key" TS_HOSTNAME=late
+until_ok 60 grep -q "refuses the auth key" "$T/late.log"
+[ -z "$(nodes)" ] || die "somebody joined with a proxy's key after it was gone: $(nodes)"
+say "the key of a proxy that never joined is good for nothing afterwards"

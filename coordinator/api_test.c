@@ -434,6 +434,21 @@ TEST(an_oauth_client_gets_a_token_that_lives_for_an_hour)
 	fleet.wall.ns += 3601 * NS_PER_S;
 	ck_assert_uint_eq(call_as(false, "GET", "/api/v2/tailnet/-/devices", ""), 401);
 	fleet.wall.ns -= 3601 * NS_PER_S;
+	/* the client may ask when its secret ends */
+	{
+		struct apikey *ends;
+		char target[64], other[APIKEY_TEXT_MAX];
+
+		ends = apikeys_add(&keys, &fleet.rng.rng, fleet.wall,
+				   (wall_t){ fleet.wall.ns + 3600 * NS_PER_S }, other, &e);
+		snprintf(target, sizeof target, "/api/v2/tailnet/-/keys/%s", ends->prefix);
+		ck_assert_uint_eq(call("GET", target, ""), 200);
+		has("\"keyType\":\"client\"");
+		has("\"expires\":\"2");
+		ck_assert_uint_eq(call("GET", "/api/v2/tailnet/-/keys/nobodys-key0", ""), 400);
+		apikeys_del(&keys, ends->id);
+		k = apikeys_match(&keys, fleet.wall, bytes_str(key));
+	}
 	apikeys_del(&keys, k->id); /* its tokens go with it */
 	ck_assert_uint_eq(call_as(false, "GET", "/api/v2/tailnet/-/devices", ""), 401);
 	authorization = NULL;

@@ -236,13 +236,31 @@ static int keys_list(struct call *c)
 	return api_done(c, &w);
 }
 
+/* An OAuth client is an API key here, its prefix the client's id. */
+static int client_get(struct call *c, const struct apikey *k)
+{
+	struct jsonw w;
+
+	jsonw_init(&w, c->out);
+	jsonw_obj(&w);
+	jsonw_kstr(&w, "id", k->prefix);
+	jsonw_kstr(&w, "keyType", "client");
+	time_member(&w, "created", k->created);
+	time_member(&w, "expires", k->expires);
+	jsonw_obj_end(&w);
+	return api_done(c, &w);
+}
+
 static int key_get(struct call *c)
 {
 	const struct tailnet_authkey *k;
+	const struct apikey *client;
 	struct jsonw w;
 	int64_t id;
 	int ret = api_arg_id(c, 1, &id);
 
+	if (ret != 0 && *c->arg[1] && (client = apikeys_find(c->a->keys, 0, c->arg[1])))
+		return client_get(c, client);
 	if (ret != 0)
 		return ret;
 	k = tailnet_authkey(c->a->t, id);

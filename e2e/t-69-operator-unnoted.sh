@@ -1,6 +1,6 @@
 #!/bin/bash
 # A proxy joins and is killed before it could note in its Secret who it is: the operator finds the device all the same and deletes it
-# with the Service. CREDENTIALS=oauth with CONTROL=coordinator (t-69-operator-unnoted-oauth): the same through /api/v2.
+# with the Service. Before that, credentials that end soon are told. CREDENTIALS=oauth with CONTROL=coordinator (t-69-operator-unnoted-oauth): the same through /api/v2.
 # waits: 30
 . "$(dirname "$0")/lib.sh"
 . e2e/kube.sh
@@ -22,7 +22,7 @@ if [ "${CREDENTIALS:-}" = oauth ]; then
 else
 	hs_cli apikeys create --expiration 1h | tail -n 1 > "$T/api-key"
 fi
-OPERATOR_KUBECONFIG=$T/kubeconfig-op kept op env "${credentials[@]}" OPERATOR_LEASE=op-tailpod-operator OPERATOR_LOGIN_SERVER="$URL" OPERATOR_CA_FILE="$CA"
+LISTEN=127.0.0.1:9003 OPERATOR_KUBECONFIG=$T/kubeconfig-op kept op env "${credentials[@]}" OPERATOR_LEASE=op-tailpod-operator OPERATOR_LOGIN_SERVER="$URL" OPERATOR_CA_FILE="$CA"
 
 nodes() { hs_cli nodes list -o json | jq -r '[(. // [])[].name] | sort | join(" ")'; }
 field() { kc -n tailpod get secret "$X-0" -o json | jq -r --arg f "$1" '.data[$f] // "" | @base64d'; }
@@ -40,19 +40,27 @@ pod() {
 		TS_AUTHKEY="$(field authkey)" KUBERNETES_SERVICE_HOST="$IP_kube" KUBERNETES_SERVICE_PORT=6443 TS_BOOT_TIMEOUT=0 \
 		TS_SOCKET="$T/$X.sock" SSL_CERT_FILE="$CA" TS_ENABLE_HEALTH_CHECK=false TS_ENABLE_METRICS=false "$BIN/containerboot"
 }
-cut() { in_ns pod ip route "$1" blackhole "$2/32"; }
+sever() { in_ns pod ip route "$1" blackhole "$2/32"; }
 
-authkey > /dev/null
+# --- credentials that end within the hour are told at once, by an Event of the Lease and a metric, without the secret
+told() { kc -n tailpod get events -o json | jq -e --arg r "$1" 'any(.items[]; .reason == $r and .type == "Warning" and .involvedObject.kind == "Lease" and (.message | contains("in 0 days")))' > /dev/null; }
+until_ok 60 told CredentialsExpire
+ends=$(in_ns kube curl -s http://127.0.0.1:9003/metrics | awk '$1 == "tailpod_operator_credentials_expire_seconds" {printf "%d", $2}')
+[ $((ends - $(date +%s))) -gt 600 ] && [ $((ends - $(date +%s))) -le 3600 ] || die "the metric says $ends, it is $(date +%s)"
+secret=$(cat "$T/api-key" "$T/client-secret" 2> /dev/null || true)
+never grep -qF "${secret##*-}" "$T/op.log"
+say "credentials that end soon are told"
+
 kc create service clusterip brief --tcp=80 > /dev/null
 kc annotate svc brief tailscale.com/expose=true > /dev/null
 made() { X=$(proxy_of svc default brief); [ -n "$X" ] && has authkey && kc -n tailpod get sts "$X"; }
 until_ok 60 made
 # cut off from the control server until it has written what it begins with, then from the API server
-cut add "$IP_hs"
+sever add "$IP_hs"
 pod
 until_ok 60 has _machinekey
 until_ok 60 grep -q "cannot reach control" "$T/pod-$X.log"
-cut add "$IP_kube"; cut del "$IP_hs"
+sever add "$IP_kube"; sever del "$IP_hs"
 until_ok 90 eval '[ "$(nodes)" = default-brief ]'
 kill -9 "$PID" 2> /dev/null || true; wait "$PID" 2> /dev/null || true
 ! has device_id || die "the device is noted: nothing is tested"

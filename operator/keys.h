@@ -62,6 +62,13 @@ MUST_USE bool keys_routes(struct keys_request *rq, enum keys_kind kind, const ch
 			  const char *id);
 MUST_USE int keys_routes_answer(enum keys_kind kind, unsigned status, struct bytes body, char *out,
 				size_t cap, struct err *e);
+/* When the credentials end. of: the API key, or the id of the OAuth client; only what is public of
+ * it is sent. */
+MUST_USE bool keys_expiry(struct keys_request *rq, enum keys_kind kind, const char *server,
+			  const char *of);
+/* api_key: of KEYS_HEADSCALE, to find it in the list. WALL_ZERO: never, or nobody says. */
+wall_t keys_expiry_answer(enum keys_kind kind, unsigned status, struct bytes body,
+			  const char *api_key);
 /* OAuth: client credentials for a bearer token. */
 MUST_USE bool keys_token(struct keys_request *rq, struct buf *body, const char *server,
 			 const char *id, const char *secret);

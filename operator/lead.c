@@ -31,6 +31,7 @@ static void settle(struct operator *op)
 	operator_enqueue_all(op);
 	operator_work(op);
 	sweep_lead(op);
+	expiry_lead(op);
 }
 
 static void answered(void *ctx, const struct web_reply *r)

@@ -2,7 +2,8 @@
  * leads
  *
  * watch.c keeps what is seen, work.c carries plans out (apply.c, device.c: its steps), tell.c makes
- * Events, lead.c holds the Lease, sweep.c deletes devices that nothing leads to any more, serve.c
+ * Events, lead.c holds the Lease, sweep.c deletes devices that nothing leads to any more, expiry.c
+ * warns before the credentials end, serve.c
  * answers probes and metrics, run.c wires them.
  */
 #ifndef OPERATOR_OPERATOR_H
@@ -14,6 +15,7 @@
 #include "kube/lease.h"
 #include "kube/queue.h"
 #include "kube/table.h"
+#include "operator/expiry.h"
 #include "operator/keys.h"
 #include "operator/options.h"
 #include "operator/plan.h"
@@ -71,6 +73,7 @@ struct operator
 	struct httpd *httpd;
 	unsigned workers, events_in_flight;
 	struct sweep sweep;
+	struct expiry expiry;
 	bool synced, leading, stopping, lease_in_flight;
 	enum keys_kind keys;
 	char token[KEYS_TEXT_MAX]; /* of an OAuth client */

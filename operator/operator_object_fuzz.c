@@ -25,6 +25,7 @@ static void as_answer(enum keys_kind kind, struct bytes text)
 	(void)!keys_token_answer(200, text, key, &life, &e);
 	if (keys_devices_find(kind, 200, text, "mkey:aa", "9", id, &e) == 0)
 		assert(strlen(id) < sizeof id);
+	(void)keys_expiry_answer(kind, 200, text, "hskey-api-aa-b");
 	(void)!keys_devices_find(kind, 500, text, "mkey:aa", "9", id, &e);
 }
 

@@ -110,6 +110,7 @@ static int start(struct operator *op, struct err *e)
 	op->events = kube_events_new("tailpod-operator", me, &os_rng);
 	if (!sweep_init(op) || !op->kube || !op->queue || !op->parents || !op->proxies || !op->classes || !op->events)
 		return err_set(e, ENOMEM, "start");
+	expiry_init(op);
 	kube_lease_init(&op->lease, o->ns, o->lease, me);
 	if ((r = loop_on_signal(op->loop, SIGTERM, on_signal, op)) < 0 ||
 	    (r = loop_on_signal(op->loop, SIGINT, on_signal, op)) < 0)
@@ -123,6 +124,7 @@ static void end(struct operator *op)
 {
 	operator_unwatch(op);
 	sweep_fini(op);
+	expiry_fini(op);
 	httpd_free(op->httpd);
 	kube_free(op->kube); /* it may have a call under way */
 	web_free(op->web);

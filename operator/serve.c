@@ -85,6 +85,10 @@ static bool metrics(struct buf *b, const struct operator *op)
 		      "Devices without a proxy that were deleted.", (double)s->orphans_deleted) &&
 	       metric(b, "tailpod_operator_ledger_devices", "gauge", "Devices in the ledger.",
 		      (double)kube_table_count(op->sweep.devices)) &&
+	       metric(b, "tailpod_operator_credentials_expire_seconds", "gauge",
+		      "When the API key or the OAuth client's secret ends, as Unix time; 0: never, "
+		      "or the control server does not say.",
+		      (double)(op->expiry.ends.ns / NS_PER_S)) &&
 	       metric(b, "tailpod_operator_objects_dropped_total", "counter",
 		      "Objects that made no sense or had no room.", (double)s->dropped) &&
 	       by_label(b, op);

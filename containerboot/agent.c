@@ -46,7 +46,7 @@ struct agent {
 	struct agent_conf conf;
 	struct netlink nl; /* fd -1: not open */
 	struct tun *tun;
-	int link;
+	int link, hold; /* hold: masquerade_hold, -1: none */
 	struct agent_dns *dns;
 	struct listener *listener;
 	struct call *calls;
@@ -106,9 +106,9 @@ void agent_inner(struct agent *a, struct pkt *v, size_t n)
  */
 static const char *const sysctl_dirs[] = { "/proc/sys/net", "/host/proc/sys/net" };
 
-/* Where neither can be written the administrator has to; without it packets are lost in silence
- * while the agent is away, yet none leaks. */
-static void set_sysctl(const char *family, const char *device, const char *name, const char *value)
+/* Where neither can be written the administrator has to. */
+static void set_sysctl(const char *family, const char *device, const char *name, const char *value,
+		       bool matters)
 {
 	int code = 0;
 
@@ -124,8 +124,9 @@ static void set_sysctl(const char *family, const char *device, const char *name,
 		if (i == 0)
 			code = errno;
 	}
-	log_warn("cni: net/%s/conf/%s/%s cannot be set to %s: %s", family, device, name, value,
-		 strerrordesc_np(code));
+	if (matters)
+		log_warn("cni: net/%s/conf/%s/%s cannot be set to %s: %s", family, device, name,
+			 value, strerrordesc_np(code));
 }
 
 static int open_device(struct agent *a, struct err *e)
@@ -144,10 +145,8 @@ static int open_device(struct agent *a, struct err *e)
 	}
 	if (r < 0)
 		return err_set(e, -r, "bring the device %s up", name);
-	set_sysctl("ipv4", name, "ignore_routes_with_linkdown", "1");
-	set_sysctl("ipv6", name, "ignore_routes_with_linkdown", "1");
-	set_sysctl("ipv4", name, "rp_filter",
-		   "2"); /* what comes back was never sent from here in its eyes */
+	set_sysctl("ipv4", name, "rp_filter", "2",
+		   true); /* what comes back was never sent from here in its eyes */
 	return masquerade_add(name, e);
 }
 
@@ -202,11 +201,42 @@ static void drop_other_routes(struct agent *a)
 	}
 }
 
+static void pass_over_dead_routes(const struct agent *a, bool want)
+{
+	static const char *const families[] = { "ipv4", "ipv6" };
+
+	for (size_t i = 0; i < ARRAY_LEN(families); i++)
+		set_sysctl(families[i], a->conf.device, "ignore_routes_with_linkdown",
+			   want ? "1" : "0", want);
+}
+
+/* Pods' packets reach the device only while the node runs; whatever ends this process ends that.
+ * Where the kernel has no such guard the routes are to be passed over once the device has no
+ * carrier: late, and then by ICMP, which has a rate limit; and without that packets are lost in
+ * silence while the agent is away, yet none leaks. */
+static void hold(struct agent *a, bool want)
+{
+	struct err e = { 0 };
+
+	if (want && a->hold < 0) {
+		a->hold = masquerade_hold(a->conf.device, &e);
+		if (a->hold < 0)
+			log_warn("cni: %s: pods may wait some seconds before they are refused when "
+				 "the agent dies",
+				 e.text);
+		pass_over_dead_routes(a, a->hold < 0);
+	} else if (!want && a->hold >= 0) {
+		close(a->hold);
+		a->hold = -1;
+	}
+}
+
 static void set_routes(struct agent *a, bool want)
 {
 	struct ipprefix v[2 + AGENT_SUBNETS_MAX];
 	const size_t n = destinations(a, v);
 
+	hold(a, want);
 	for (size_t i = 0; i < n; i++) {
 		const struct netlink_route route = { .dst = v[i], .link = a->link, .table = TABLE };
 		/* without an address of the family nothing can leave: the guard answers */
@@ -509,7 +539,7 @@ struct agent *agent_new(const struct agent_conf *conf, struct err *e)
 	a->conf = *conf;
 	if (conf->n_subnets > 0)
 		memcpy(a->subnets, conf->subnets, conf->n_subnets * sizeof *conf->subnets);
-	a->nl.fd = -1;
+	a->nl.fd = a->hold = -1;
 	loop_timer_init(conf->loop, &a->sweep, sweep, a);
 	if (make_directories(conf, e) == 0 && open_netlink(a, e) == 0 && open_dns(a, e) == 0 &&
 	    open_device(a, e) == 0 &&
@@ -531,6 +561,7 @@ void agent_free(struct agent *a)
 	listener_close(a->listener);
 	loop_timer_fini(&a->sweep);
 	agent_dns_free(a->dns);
+	hold(a, false);
 	tun_close(a->tun);
 	netlink_close(&a->nl);
 	free(a);

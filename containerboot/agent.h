@@ -4,9 +4,11 @@
  *      pod -> rule (plugin) -> table -> device -> node -> peer        and back by the kernel's
  * connection tracking
  *
- * The device is persistent: while the agent is away it stays with address and routes, has no
- * carrier, and the rules' lookup falls through to the guard. Routes are in the table from the first
- * time the node runs until it must log in again or is stopped.
+ * The device is persistent: while the agent is away it stays with address and routes. What pods
+ * send to it is refused then by the device's guard, which the process holds while the node runs
+ * (pod/masquerade.h); and as soon as the routes have learnt that it has no carrier, the rules'
+ * lookup falls through to the guard of the pod. Routes are in the table from the first time the
+ * node runs until it must log in again or is stopped.
  */
 #ifndef CONTAINERBOOT_AGENT_H
 #define CONTAINERBOOT_AGENT_H

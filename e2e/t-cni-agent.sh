@@ -198,6 +198,10 @@ start a install "$BIN/tailpod-cni" watch --bin-dir "$T/bin" --net-dir "$T/net" -
 installer=$PID
 until_ok 30 test -e "$T/net/00-00-tailpod.conflist"
 kill -9 "$PID_a"; wait "$PID_a" 2> /dev/null || true
+for _ in $(seq 20); do refused 2 "http://$ip_b:8000/"; done > "$T/refusals" # more than ICMP's rate limit lets out
+in_ns a nft flush chain inet tailpod-tailpod0 guard # where the kernel has no such guard, the device's loss of its carrier is one
+in_ns a sysctl -qw net.ipv4.conf.tailpod0.ignore_routes_with_linkdown=1 net.ipv6.conf.tailpod0.ignore_routes_with_linkdown=1
+refused 2 "http://$ip_b:8000/"; refused 2 "http://[$ip6_b]:8000/"
 mv "$T/cni" "$T/cni.sock" "$T/run/" # the agent's and the plugin's files in one directory, as the chart has them
 in_ns a ip link show tailpod0 > /dev/null || die "the device does not outlive the agent"
 echo remove > "$T/said"

@@ -1,12 +1,25 @@
 /* pod/masquerade.c - see masquerade.h
  *
- * One batch of three messages, all or nothing: table inet tailpod-DEVICE, chain "out" (nat,
- * postrouting), rule `meta oifname DEVICE masquerade`. Numbers in nfnetlink attributes are big
- * endian.
+ * Each change is one batch of messages, all or nothing. Table inet tailpod-DEVICE, which stays:
+ *
+ *      chain out, nat, postrouting     oifname DEVICE masquerade
+ *      chain guard, filter, forward    oifname DEVICE meta priority != HELD, and then
+ *                                      tcp flags & (syn | ack) == syn reject with tcp reset
+ *                                      reject with icmpx host-unreachable
+ *
+ * and table inet tailpod-DEVICE-held, which the kernel drops with the socket that owns it:
+ *
+ *      chain held, filter, forward     oifname DEVICE meta priority set HELD
+ *
+ * The two forward chains follow each other at once, so nobody sees the priority in between, and it
+ * takes no bit of anybody's packet mark. A new connection is reset since ICMP errors have a rate
+ * limit, and those of IPv6 are lost upon a socket that is still inside connect(); an established
+ * one gets ICMP, which it outlives. Numbers in nfnetlink attributes are big endian.
  */
 #include "pod/masquerade.h"
 
 #include <errno.h>
+#include <linux/in.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -20,7 +33,17 @@
 
 #include "base/cursor.h"
 
-enum { BATCH_MAX = 1024, ANSWER_S = 5, PRIORITY = 100 - 5 /* NF_IP_PRI_NAT_SRC */ };
+enum {
+	BATCH_MAX = 2048,
+	ANSWER_S = 5,
+	PRIORITY = 100 - 5, /* NF_IP_PRI_NAT_SRC */
+	PRIORITY_HELD = -5, /* before others' filters (0) */
+	PRIORITY_GUARD = PRIORITY_HELD + 1,
+	TH_SYN = 2, /* RFC 9293 3.1 */
+	TH_ACK = 16
+};
+static const uint32_t held_mark = 0x74700000; /* sk_buff's priority; its low bits choose the band of
+					       * a device's queue: 0, as of any packet */
 
 struct batch {
 	uint8_t buf[BATCH_MAX];
@@ -93,18 +116,24 @@ static uint16_t nft(uint16_t type)
 	return (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type);
 }
 
-static void put_chain(struct batch *b, const char *table)
+struct chain {
+	const char *table, *name, *type;
+	uint32_t hook;
+	int priority;
+};
+
+static void put_chain(struct batch *b, const struct chain *c)
 {
 	size_t hook;
 
 	message(b, nft(NFT_MSG_NEWCHAIN), NLM_F_CREATE | NLM_F_ACK, NFPROTO_INET, 0);
-	put_text(b, NFTA_CHAIN_TABLE, table);
-	put_text(b, NFTA_CHAIN_NAME, "out");
+	put_text(b, NFTA_CHAIN_TABLE, c->table);
+	put_text(b, NFTA_CHAIN_NAME, c->name);
 	hook = nest(b, NFTA_CHAIN_HOOK);
-	put_u32(b, NFTA_HOOK_HOOKNUM, NF_INET_POST_ROUTING);
-	put_u32(b, NFTA_HOOK_PRIORITY, PRIORITY);
+	put_u32(b, NFTA_HOOK_HOOKNUM, c->hook);
+	put_u32(b, NFTA_HOOK_PRIORITY, (uint32_t)c->priority);
 	unnest(b, hook);
-	put_text(b, NFTA_CHAIN_TYPE, "nat");
+	put_text(b, NFTA_CHAIN_TYPE, c->type);
 	end(b);
 }
 
@@ -143,25 +172,146 @@ static void fill_cmp(struct batch *b, const char *device)
 	unnest(b, data);
 }
 
-static void put_rule(struct batch *b, const char *table, const char *device)
+static void fill_priority(struct batch *b, const char *device)
+{
+	(void)device;
+	put_u32(b, NFTA_META_KEY, NFT_META_PRIORITY);
+	put_u32(b, NFTA_META_DREG, NFT_REG_1);
+}
+
+static void fill_set_priority(struct batch *b, const char *device)
+{
+	(void)device;
+	put_u32(b, NFTA_META_KEY, NFT_META_PRIORITY);
+	put_u32(b, NFTA_META_SREG, NFT_REG_1);
+}
+
+static void fill_not_held(struct batch *b, const char *device)
+{
+	size_t data;
+
+	(void)device;
+	put_u32(b, NFTA_CMP_SREG, NFT_REG_1);
+	put_u32(b, NFTA_CMP_OP, NFT_CMP_NEQ);
+	data = nest(b, NFTA_CMP_DATA);
+	put(b, NFTA_DATA_VALUE, &held_mark, sizeof held_mark); /* as in a register: of the host */
+	unnest(b, data);
+}
+
+static void fill_held(struct batch *b, const char *device)
+{
+	size_t data;
+
+	(void)device;
+	put_u32(b, NFTA_IMMEDIATE_DREG, NFT_REG_1);
+	data = nest(b, NFTA_IMMEDIATE_DATA);
+	put(b, NFTA_DATA_VALUE, &held_mark, sizeof held_mark);
+	unnest(b, data);
+}
+
+static void fill_protocol(struct batch *b, const char *device)
+{
+	(void)device;
+	put_u32(b, NFTA_META_KEY, NFT_META_L4PROTO);
+	put_u32(b, NFTA_META_DREG, NFT_REG_1);
+}
+
+static void fill_flags(struct batch *b, const char *device)
+{
+	(void)device;
+	put_u32(b, NFTA_PAYLOAD_DREG, NFT_REG_1);
+	put_u32(b, NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
+	put_u32(b, NFTA_PAYLOAD_OFFSET, 13);
+	put_u32(b, NFTA_PAYLOAD_LEN, 1);
+}
+
+static void put_byte(struct batch *b, uint16_t type, uint8_t v)
+{
+	const size_t data = nest(b, type);
+
+	put(b, NFTA_DATA_VALUE, &v, sizeof v);
+	unnest(b, data);
+}
+
+static void fill_syn_ack(struct batch *b, const char *device)
+{
+	(void)device;
+	put_u32(b, NFTA_BITWISE_SREG, NFT_REG_1);
+	put_u32(b, NFTA_BITWISE_DREG, NFT_REG_1);
+	put_u32(b, NFTA_BITWISE_LEN, 1);
+	put_byte(b, NFTA_BITWISE_MASK, TH_SYN | TH_ACK);
+	put_byte(b, NFTA_BITWISE_XOR, 0);
+}
+
+static void fill_eq(struct batch *b, uint8_t v)
+{
+	put_u32(b, NFTA_CMP_SREG, NFT_REG_1);
+	put_u32(b, NFTA_CMP_OP, NFT_CMP_EQ);
+	put_byte(b, NFTA_CMP_DATA, v);
+}
+
+static void fill_tcp(struct batch *b, const char *device)
+{
+	(void)device;
+	fill_eq(b, IPPROTO_TCP);
+}
+
+static void fill_syn(struct batch *b, const char *device)
+{
+	(void)device;
+	fill_eq(b, TH_SYN);
+}
+
+static void fill_reset(struct batch *b, const char *device)
+{
+	(void)device;
+	put_u32(b, NFTA_REJECT_TYPE, NFT_REJECT_TCP_RST);
+}
+
+static void fill_reject(struct batch *b, const char *device)
+{
+	const uint8_t code = NFT_REJECT_ICMPX_HOST_UNREACH;
+
+	(void)device;
+	put_u32(b, NFTA_REJECT_TYPE, NFT_REJECT_ICMPX_UNREACH);
+	put(b, NFTA_REJECT_ICMP_CODE, &code, sizeof code);
+}
+
+/* Of packets that leave by the device; what follows is the caller's. */
+static size_t rule_begin(struct batch *b, const struct chain *c, const char *device)
 {
 	size_t list;
 
 	message(b, nft(NFT_MSG_NEWRULE), NLM_F_CREATE | NLM_F_APPEND | NLM_F_ACK, NFPROTO_INET, 0);
-	put_text(b, NFTA_RULE_TABLE, table);
-	put_text(b, NFTA_RULE_CHAIN, "out");
+	put_text(b, NFTA_RULE_TABLE, c->table);
+	put_text(b, NFTA_RULE_CHAIN, c->name);
 	list = nest(b, NFTA_RULE_EXPRESSIONS);
 	expression(b, "meta", fill_meta, device);
 	expression(b, "cmp", fill_cmp, device);
-	expression(b, "masq", NULL, device);
+	return list;
+}
+
+static void rule_end(struct batch *b, size_t list)
+{
 	unnest(b, list);
 	end(b);
 }
 
-static void put_table(struct batch *b, uint16_t type, uint16_t flags, const char *table)
+static void empty_chain(struct batch *b, const struct chain *c)
+{
+	message(b, nft(NFT_MSG_DELRULE), NLM_F_ACK, NFPROTO_INET, 0);
+	put_text(b, NFTA_RULE_TABLE, c->table);
+	put_text(b, NFTA_RULE_CHAIN, c->name);
+	end(b);
+}
+
+static void put_table(struct batch *b, uint16_t type, uint16_t flags, const char *table,
+		      bool is_owned)
 {
 	message(b, nft(type), (uint16_t)(flags | NLM_F_ACK), NFPROTO_INET, 0);
 	put_text(b, NFTA_TABLE_NAME, table);
+	if (is_owned)
+		put_u32(b, NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER);
 	end(b);
 }
 
@@ -200,29 +350,44 @@ static int read_acks(int fd, uint32_t last)
 	}
 }
 
-static int run(struct batch *b, uint32_t last)
+static int open_socket(void)
 {
 	const struct timeval limit = { .tv_sec = ANSWER_S };
-	int fd, r;
+	const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+	int r;
 
-	if (!wr_ok(&b->w))
-		return -EMSGSIZE;
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
 	if (fd < 0)
 		return -errno;
-	r = setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0 ||
-		    send(fd, b->buf, wr_len(&b->w), 0) < 0
-		? -errno
-		: read_acks(fd, last);
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0)
+		return fd;
+	r = -errno;
 	close(fd);
 	return r;
 }
 
-static void begin(struct batch *b, const char *device, char table[static 32])
+static int run_on(int fd, struct batch *b, uint32_t last)
+{
+	if (!wr_ok(&b->w))
+		return -EMSGSIZE;
+	return send(fd, b->buf, wr_len(&b->w), 0) < 0 ? -errno : read_acks(fd, last);
+}
+
+static int run(struct batch *b, uint32_t last)
+{
+	const int fd = open_socket();
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = run_on(fd, b, last);
+	close(fd);
+	return r;
+}
+
+static void begin(struct batch *b)
 {
 	*b = (struct batch){ .seq = 0 };
 	b->w = wr_of(b->buf, sizeof b->buf);
-	snprintf(table, 32, "tailpod-%s", device);
 	message(b, NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
 	end(b);
 }
@@ -236,16 +401,30 @@ static uint32_t finish(struct batch *b)
 	return last;
 }
 
+static const char *table_of(const char *device, const char *suffix, char out[static 32])
+{
+	snprintf(out, 32, "tailpod-%s%s", device, suffix);
+	return out;
+}
+
 int masquerade_add(const char *device, struct err *e)
 {
-	struct batch b;
 	char table[32];
+	const struct chain out = { .table = table_of(device, "", table),
+				   .name = "out",
+				   .type = "nat",
+				   .hook = NF_INET_POST_ROUTING,
+				   .priority = PRIORITY };
+	struct batch b;
+	size_t list;
 	int r;
 
-	begin(&b, device, table);
-	put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, table);
-	put_chain(&b, table);
-	put_rule(&b, table, device);
+	begin(&b);
+	put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, table, false);
+	put_chain(&b, &out);
+	list = rule_begin(&b, &out, device);
+	expression(&b, "masq", NULL, device);
+	rule_end(&b, list);
 	r = run(&b, finish(&b));
 	return r == 0 || r == -EEXIST ? 0 : err_set(e, -r, "masquerade on %s (nf_tables)", device);
 }
@@ -256,8 +435,76 @@ int masquerade_del(const char *device, struct err *e)
 	char table[32];
 	int r;
 
-	begin(&b, device, table);
-	put_table(&b, NFT_MSG_DELTABLE, 0, table);
+	begin(&b);
+	put_table(&b, NFT_MSG_DELTABLE, 0, table_of(device, "", table), false);
 	r = run(&b, finish(&b));
 	return r == 0 || r == -ENOENT ? 0 : err_set(e, -r, "remove the masquerade on %s", device);
+}
+
+static int hold(int fd, const char *device)
+{
+	char table[32];
+	const struct chain held = { .table = table_of(device, "-held", table),
+				    .name = "held",
+				    .type = "filter",
+				    .hook = NF_INET_FORWARD,
+				    .priority = PRIORITY_HELD };
+	struct batch b;
+	size_t list;
+
+	begin(&b);
+	put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, table, true);
+	put_chain(&b, &held);
+	list = rule_begin(&b, &held, device);
+	expression(&b, "immediate", fill_held, device);
+	expression(&b, "meta", fill_set_priority, device);
+	rule_end(&b, list);
+	return run_on(fd, &b, finish(&b));
+}
+
+static int guard(const char *device, bool want)
+{
+	char table[32];
+	const struct chain chain = { .table = table_of(device, "", table),
+				     .name = "guard",
+				     .type = "filter",
+				     .hook = NF_INET_FORWARD,
+				     .priority = PRIORITY_GUARD };
+	struct batch b;
+	size_t list;
+
+	begin(&b);
+	put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE, table, false);
+	put_chain(&b, &chain);
+	empty_chain(&b, &chain); /* an earlier process's */
+	for (int icmp = 0; want && icmp < 2; icmp++) {
+		list = rule_begin(&b, &chain, device);
+		expression(&b, "meta", fill_priority, device);
+		expression(&b, "cmp", fill_not_held, device);
+		if (!icmp) {
+			expression(&b, "meta", fill_protocol, device);
+			expression(&b, "cmp", fill_tcp, device);
+			expression(&b, "payload", fill_flags, device);
+			expression(&b, "bitwise", fill_syn_ack, device);
+			expression(&b, "cmp", fill_syn, device);
+		}
+		expression(&b, "reject", icmp ? fill_reject : fill_reset, device);
+		rule_end(&b, list);
+	}
+	return run(&b, finish(&b));
+}
+
+int masquerade_hold(const char *device, struct err *e)
+{
+	const int fd = open_socket();
+	int r = fd < 0 ? fd : hold(fd, device);
+
+	if (r == 0)
+		r = guard(device, true);
+	if (r == 0)
+		return fd;
+	(void)!guard(device, false); /* without the one the other would refuse everything */
+	if (fd >= 0)
+		close(fd);
+	return err_set(e, -r, "guard %s against the end of this process (nf_tables)", device);
 }

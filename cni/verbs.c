@@ -110,8 +110,10 @@ static int need_prev(const struct config *c, struct result *prev, struct fail *f
 {
 	if (c->prev.len == 0)
 		return fail_set(f, FAIL_CONFIG,
-				"no prevResult: tailpod-cni stands behind the plugin that makes "
-				"the pod's interface");
+				"no prevResult: tailpod-cni is first in the list \"%s\"; put it "
+				"behind the plugin that makes the pod's interface, or take it out "
+				"and run tailpod-cni install",
+				c->name);
 	return result_parse(c->prev, prev, f);
 }
 

@@ -60,9 +60,14 @@ printf '{"cniVersion":"1.1.0","name":"net","cni.dev/valid-attachments":[{"contai
 [ "$(rules)" = 4 ] && [ -e /run/tailpod/cni/net/c3:eth0 ] && [ "$(find /run/tailpod/cni -type f | wc -l)" = 1 ] || fail "GC left $(rules) rules"
 ip rule | grep -q 10.77.0.201 || fail "GC removed what is not ours"
 
+# first in a list: refused, with words that say what to do; nothing is made
+printf '{"cniVersion":"1.0.0","name":"net"}' > $work/bare
+CID=first cni ADD 3 < $work/bare > $work/out && fail "ADD as the first in a list"
+jq -e '.code == 7 and (.msg | contains("first in the list \"net\"; put it behind"))' $work/out > /dev/null || fail "first in a list: $(cat $work/out)"
+[ ! -e /run/tailpod/cni/net/first:eth0 ] || fail "a file is left"
+
 # DEL: twice, without namespace, without prevResult
 ip netns del pod3
-printf '{"cniVersion":"1.0.0","name":"net"}' > $work/bare
 NETNS= cni DEL 3 < $work/bare > $work/out || fail "DEL: $(cat $work/out)"
 nothing_left DEL
 NETNS= cni DEL 3 < $work/bare > $work/out || fail "DEL twice: $(cat $work/out)"

@@ -15,6 +15,25 @@ never "$HELM" lint --strict $C --set credentials.apiKey=x --set operatorConfig.r
 never "$HELM" template $C --kube-version 1.35.0 --set coordinator.enabled=true,loginServer=https://x
 never "$HELM" lint --strict $C --set credentials.apiKey=x,apiServerProxyConfig.mode=true
 never "$HELM" template $C --kube-version 1.35.0 --set credentials.apiKey=x,cni.enabled=true,cni.authKey=k
+# each in one line that names the value
+for v in operatorConfig.replicas=0 loginServer=headscale credentials.kind=password operatorConfig.image.digest=abc operatorConfig.loging=debug cni.subnets={0.0.0.0/0} \
+	cni.settings.optIn=some cni.settings.failopen=true podDisruptionBudget.maxUnavailable=many serviceMonitor.interval=often coordinator.persistence.size=big networkPolicy=false; do
+	name=${v%%=*} name=${name%.loging} name=${name%.failopen}
+	"$HELM" lint --strict $C --set credentials.apiKey=x --set "$v" > "$T/lint.log" 2>&1 && die "$v is accepted"
+	grep -q "at '/${name//.//}" "$T/lint.log" || die "$v: $(cat "$T/lint.log")"
+done
+# a stock chart's values, but for the images
+cat > "$T/stock.yaml" <<'END'
+oauth: {clientId: id, clientSecret: secret}
+oauthSecretVolume: {}
+installCRDs: true
+operatorConfig: {defaultTags: ["tag:k8s-operator"], logging: info, hostname: tailscale-operator, nodeSelector: {kubernetes.io/os: linux}, resources: {}, podAnnotations: {},
+  podLabels: {}, serviceAccountAnnotations: {}, tolerations: [], affinity: {}, podSecurityContext: {}, securityContext: {}, extraEnv: []}
+ingressClass: {name: tailscale, enabled: true}
+proxyConfig: {defaultTags: "tag:k8s", firewallMode: auto, defaultProxyClass: ""}
+apiServerProxyConfig: {allowImpersonation: "false", mode: "false"}
+END
+"$HELM" lint --strict $C -f "$T/stock.yaml" > "$T/lint.log" || die "stock values: $(cat "$T/lint.log")"
 say "linted"
 
 kube_api

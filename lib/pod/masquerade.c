@@ -23,7 +23,6 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <linux/netlink.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,6 +31,7 @@
 #include <unistd.h>
 
 #include "base/cursor.h"
+#include "pod/netlink_priv.h"
 
 enum {
 	BATCH_MAX = 2048,
@@ -322,23 +322,18 @@ static int read_acks(int fd, uint32_t last)
 
 	for (;;) {
 		const ssize_t n = recv(fd, in, sizeof in, 0);
-		struct rd r;
+		struct nlmsghdr h;
+		struct rd r, body;
+		int ret;
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return errno == EAGAIN ? -ETIMEDOUT : -errno;
 		r = rd_of(in, (size_t)n);
-		while (r.left > 0) {
-			struct nlmsghdr h;
-			struct rd body;
+		while ((ret = netlink_next(&r, &h, &body)) > 0) {
 			int32_t code;
 
-			rd_copy(&r, &h, sizeof h);
-			if (!rd_ok(&r) || h.nlmsg_len < sizeof h)
-				return -EBADMSG;
-			body = rd_sub(&r, h.nlmsg_len - sizeof h);
-			rd_skip(&r, MIN_OF((size_t)-h.nlmsg_len & 3, r.left));
 			rd_copy(&body, &code, sizeof code);
 			if (!rd_ok(&body) || h.nlmsg_type != NLMSG_ERROR)
 				return -EBADMSG;
@@ -347,6 +342,8 @@ static int read_acks(int fd, uint32_t last)
 			if (h.nlmsg_seq == last)
 				return 0;
 		}
+		if (ret < 0)
+			return ret;
 	}
 }
 

@@ -9,7 +9,6 @@
 #include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
-#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/cursor.h"
+#include "pod/netlink_priv.h"
 
 enum { REQUEST_MAX = 512, ANSWER_MAX = 32 << 10, ANSWER_S = 5 };
 
@@ -78,21 +78,30 @@ struct answer {
 	void *ctx;
 };
 
+int netlink_next(struct rd *r, struct nlmsghdr *h, struct rd *body)
+{
+	if (r->left == 0)
+		return 0;
+	rd_copy(r, h, sizeof *h);
+	if (!rd_ok(r) || h->nlmsg_len < sizeof *h)
+		return -EBADMSG;
+	*body = rd_sub(r, h->nlmsg_len - sizeof *h);
+	if (!rd_ok(body))
+		return -EBADMSG;
+	rd_skip(r, MIN_OF((size_t)-h->nlmsg_len & 3, r->left)); /* the last one may lack its pad */
+	return 1;
+}
+
 /* One datagram of messages: 1: more is to come, 0 or -errno: the end. */
 static int read_messages(struct netlink *nl, struct rd r, const struct answer *a)
 {
-	while (r.left > 0) {
-		struct nlmsghdr h;
-		struct rd body;
+	struct nlmsghdr h;
+	struct rd body;
+	int ret;
+
+	while ((ret = netlink_next(&r, &h, &body)) > 0) {
 		int32_t code;
 
-		rd_copy(&r, &h, sizeof h);
-		if (!rd_ok(&r) || h.nlmsg_len < sizeof h)
-			return -EBADMSG;
-		body = rd_sub(&r, h.nlmsg_len - sizeof h);
-		if (!rd_ok(&body))
-			return -EBADMSG;
-		rd_skip(&r, MIN_OF((size_t)-h.nlmsg_len & 3, r.left));
 		if (h.nlmsg_seq != nl->seq)
 			continue;
 		if (h.nlmsg_type == NLMSG_DONE)
@@ -104,7 +113,7 @@ static int read_messages(struct netlink *nl, struct rd r, const struct answer *a
 		if (a->fn)
 			a->fn(a->ctx, h.nlmsg_type, body);
 	}
-	return 1;
+	return ret < 0 ? ret : 1;
 }
 
 static int ask(struct netlink *nl, struct wr *w, const struct answer *a)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "pod/netlink_priv.h"
 #include "tests/harness.h"
 
 static bool own_namespace(void)
@@ -146,4 +147,61 @@ TEST(a_route_is_put_once_into_its_table_and_anothers_is_not_replaced)
 		ck_assert_int_eq(netlink_addr_del(&nl, lo.index, &me), 0);
 	ck_assert_int_eq(netlink_default(&nl, false, &other), -ENOENT);
 	netlink_close(&nl);
+}
+
+/* two messages, of 1 and 0 bytes; the first has three bytes of padding */
+static size_t two_messages(uint8_t out[static 64])
+{
+	const struct nlmsghdr h[2] = { { .nlmsg_len = sizeof h[0] + 1, .nlmsg_seq = 1 },
+				       { .nlmsg_len = sizeof h[0], .nlmsg_seq = 2 } };
+
+	memcpy(out, &h[0], sizeof h[0]);
+	memcpy(out + sizeof h[0], "a\xee\xee\xee", 4);
+	memcpy(out + sizeof h[0] + 4, &h[1], sizeof h[1]);
+	return 2 * sizeof h[0] + 4;
+}
+
+TEST(messages_of_a_datagram_are_taken_one_by_one_and_a_cut_one_is_refused)
+{
+	uint8_t in[64];
+	const size_t len = two_messages(in);
+	struct nlmsghdr h;
+	struct rd r, body;
+
+	for (size_t n = 0; n <= len; n++) {
+		int ret;
+
+		r = rd_of(in, n);
+		ret = netlink_next(&r, &h, &body);
+		if (n == 0 || n < sizeof h + 1) {
+			ck_assert_int_eq(ret, n == 0 ? 0 : -EBADMSG);
+			continue;
+		}
+		ck_assert_int_eq(ret, 1);
+		ck_assert_uint_eq(body.left, 1);
+		ck_bytes_eq(body.p, "a", 1);
+		ret = netlink_next(&r, &h, &body);
+		if (n <= sizeof h + 4) /* the padding may be missing */
+			ck_assert_int_eq(ret, 0);
+		else
+			ck_assert_int_eq(ret, n == len ? 1 : -EBADMSG);
+	}
+	ck_assert_uint_eq(h.nlmsg_seq, 2);
+	ck_assert_uint_eq(body.left, 0);
+	ck_assert_int_eq(netlink_next(&r, &h, &body), 0);
+}
+
+TEST(a_message_shorter_than_its_head_or_longer_than_its_datagram_is_refused)
+{
+	static const uint32_t bad[] = { 0, 1, sizeof(struct nlmsghdr) - 1, 64, UINT32_MAX };
+	uint8_t in[64];
+	const size_t len = two_messages(in);
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct rd r = rd_of(in, len), body;
+		struct nlmsghdr h;
+
+		memcpy(in, &bad[i], sizeof bad[i]);
+		ck_assert_int_eq(netlink_next(&r, &h, &body), -EBADMSG);
+	}
 }

@@ -45,6 +45,20 @@ static enum reach_result reach(const char *name, uint16_t port, bool tailnet_onl
 	return last.result;
 }
 
+/* A port of 127.0.0.1 that is ours and at which nobody listens: who dials it is refused, whatever
+ * else runs on this machine. */
+static int refusing(uint16_t *port)
+{
+	struct sockaddr_in sa = loopback(0);
+	socklen_t len = sizeof sa;
+	const int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&sa, len), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	*port = ntohs(sa.sin_port);
+	return fd;
+}
+
 TEST(an_address_is_of_the_tailnet_our_own_outside_or_nobodys)
 {
 	start();
@@ -68,8 +82,8 @@ TEST(every_end_has_words)
 
 TEST(outside_is_dialled_unless_that_is_forbidden)
 {
-	uint16_t port;
-	const int fd = loopback_listen(SOCK_STREAM, &port);
+	uint16_t port, refused;
+	const int fd = loopback_listen(SOCK_STREAM, &port), held = refusing(&refused);
 
 	start();
 	ck_assert_int_eq(reach("127.0.0.1", port, true), REACH_NOT_ALLOWED);
@@ -77,9 +91,10 @@ TEST(outside_is_dialled_unless_that_is_forbidden)
 	ck_assert_int_eq(reach("127.0.0.1", port, false), REACH_OK);
 	ck_assert_ptr_nonnull(last.s);
 	stream_close(last.s);
-	close(fd); /* nobody listens there now */
-	ck_assert_int_eq(reach("127.0.0.1", port, false), REACH_REFUSED);
+	ck_assert_int_eq(reach("127.0.0.1", refused, false), REACH_REFUSED);
 	host_fixture_fini();
+	close(held);
+	close(fd);
 }
 
 TEST(an_address_of_the_tailnet_that_nobody_has_is_not_tried_outside)
@@ -93,15 +108,17 @@ TEST(an_address_of_the_tailnet_that_nobody_has_is_not_tried_outside)
 
 TEST(an_attempt_that_is_given_up_says_nothing_more)
 {
+	uint16_t port;
+	const int held = refusing(&port);
 	struct reach *r;
 
 	start();
 	n_done = 0;
-	r = reach_start(host, "127.0.0.1", 9, false, done, NULL);
+	r = reach_start(host, "127.0.0.1", port, false, done, NULL);
 	ck_assert_ptr_nonnull(r);
 	reach_cancel(r);
 	reach_cancel(NULL);
-	r = reach_start(host, "127.0.0.1", 9, false, done, NULL);
+	r = reach_start(host, "127.0.0.1", port, false, done, NULL);
 	loop_turn(loop, SPAN_MS(0)); /* begun */
 	if (n_done == 0)
 		reach_cancel(r);
@@ -109,4 +126,5 @@ TEST(an_attempt_that_is_given_up_says_nothing_more)
 	turns(5);
 	ck_assert_int_eq(n_done, 0);
 	host_fixture_fini();
+	close(held);
 }

@@ -391,6 +391,54 @@ TEST(rendered_pods_take_from_a_class_what_it_says_but_not_our_labels)
 	parent_fini(&p);
 }
 
+/* Two variables of one name would be refused by the API server. */
+TEST(a_variable_of_the_class_takes_the_place_of_the_operators)
+{
+	static const char spec[] =
+	    "{\"metadata\":{\"name\":\"c\"},\"spec\":{\"statefulSet\":{\"pod\":{"
+	    "\"tailscaleContainer\":{\"env\":[{\"name\":\"TS_AUTH_ONCE\",\"value\":\"mine\"},"
+	    "{\"name\":\"TS_AUTHKEY\",\"value\":\"k\"},{\"name\":\"POD_IP\",\"value\":\"i\"}]}}}}}";
+	struct parent p =
+	    fixture_service(EXPOSE ",\"tailscale.com/proxy-class\":\"c\"", "", CLUSTER_IP);
+	struct proxy_class class;
+	struct want w;
+	struct render r;
+	struct json j;
+	struct buf b;
+	unsigned n[4] = { 0 };
+
+	proxy_class_parse(&class, bytes_str(spec));
+	want_make(&w, &p, &fixture_settings, &class, NULL);
+	r = render_of(&p, &w, &class);
+	buf_init(&b, 1 << 16);
+	ck_assert(render_child(&b, &r, CHILD_SET, ""));
+	/* containers is an array: its text from env on */
+	j = json_of(kube_at(buf_bytes(&b), "spec.template.spec.containers"));
+	json_arr(&j);
+	ck_assert(json_elem(&j));
+	j = json_of(kube_at(json_raw(&j), "env"));
+	json_arr(&j);
+	while (json_elem(&j)) {
+		static const char *const names[] = { "TS_AUTH_ONCE", "TS_AUTHKEY", "POD_IP",
+						     "POD_NAME" };
+		struct bytes one = json_raw(&j);
+		char name[64], value[64];
+
+		ck_assert(kube_str_at(one, "name", name, sizeof name));
+		for (size_t i = 0; i < ARRAY_LEN(names); i++)
+			n[i] += strcmp(name, names[i]) == 0;
+		if (strcmp(name, "TS_AUTH_ONCE") == 0) {
+			ck_assert(kube_str_at(one, "value", value, sizeof value));
+			ck_assert_str_eq(value, "mine");
+		}
+	}
+	for (size_t i = 0; i < ARRAY_LEN(n); i++)
+		ck_assert_uint_eq(n[i], 1);
+	buf_fini(&b);
+	proxy_class_fini(&class);
+	parent_fini(&p);
+}
+
 TEST(proxy_takes_its_device_from_the_secret_and_older_versions_change_nothing)
 {
 	static const char fresh[] =

@@ -323,7 +323,39 @@ static void env_key(struct jsonw *w, const struct render *r)
 	jsonw_obj_end(w);
 }
 
-/* the class' variables come last and so win */
+/* Whether the class sets that variable: an object with two of one name is refused, so ours is left
+ * out then. */
+static bool class_sets(const struct render *r, const char *name)
+{
+	struct bytes list = class_at(r, "statefulSet.pod.tailscaleContainer.env");
+	struct json j = json_of(list);
+	char other[256];
+
+	if (list.len == 0 || json_type(&j) != JSON_ARRAY)
+		return false;
+	json_arr(&j);
+	while (json_elem(&j)) {
+		struct bytes one = json_raw(&j);
+
+		if (kube_str_at(one, "name", other, sizeof other) && strcmp(other, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void own(struct jsonw *w, const struct render *r, const char *name, const char *value)
+{
+	if (!class_sets(r, name))
+		env(w, name, value);
+}
+
+static void own_field(struct jsonw *w, const struct render *r, const char *name, const char *path)
+{
+	if (!class_sets(r, name))
+		env_field(w, name, path);
+}
+
+/* what the class sets takes the place of ours */
 static void env_all(struct jsonw *w, const struct render *r)
 {
 	const struct want *x = r->want;
@@ -332,47 +364,48 @@ static void env_all(struct jsonw *w, const struct render *r)
 
 	jsonw_key(w, "env");
 	jsonw_arr(w);
-	env_field(w, "POD_NAME", "metadata.name");
-	env_field(w, "POD_UID", "metadata.uid");
-	env_field(w, "POD_IP", "status.podIP");
+	own_field(w, r, "POD_NAME", "metadata.name");
+	own_field(w, r, "POD_UID", "metadata.uid");
+	own_field(w, r, "POD_IP", "status.podIP");
 	if (r->is_group) {
-		env(w, "TS_NODES_FILE", "/etc/tailpod/nodes/nodes.json");
+		own(w, r, "TS_NODES_FILE", "/etc/tailpod/nodes/nodes.json");
 	} else {
-		env_key(w, r);
-		env(w, "TS_KUBE_SECRET", "$(POD_NAME)");
+		if (!class_sets(r, "TS_AUTHKEY"))
+			env_key(w, r);
+		own(w, r, "TS_KUBE_SECRET", "$(POD_NAME)");
 	}
-	env(w, "TS_USERSPACE", "true");
-	env(w, "TS_AUTH_ONCE", "true");
+	own(w, r, "TS_USERSPACE", "true");
+	own(w, r, "TS_AUTH_ONCE", "true");
 	if (r->settings->fixed_key) /* FIELD_LOGOUT */
-		env(w, "TS_LOGOUT_WHEN_ASKED", "true");
+		own(w, r, "TS_LOGOUT_WHEN_ASKED", "true");
 	if (!r->is_group)
-		env(w, "TS_HOSTNAME", x->hostname);
-	env(w, "TS_ENABLE_HEALTH_CHECK", "true");
-	env(w, "TS_ENABLE_METRICS", "true");
+		own(w, r, "TS_HOSTNAME", x->hostname);
+	own(w, r, "TS_ENABLE_HEALTH_CHECK", "true");
+	own(w, r, "TS_ENABLE_METRICS", "true");
 	if (*r->settings->login_server)
-		env(w, "TS_LOGIN_SERVER", r->settings->login_server);
+		own(w, r, "TS_LOGIN_SERVER", r->settings->login_server);
 	if (*r->settings->ca_secret)
-		env(w, "SSL_CERT_FILE", "/etc/tailpod/ca/ca.crt");
+		own(w, r, "SSL_CERT_FILE", "/etc/tailpod/ca/ca.crt");
 	if (r->settings->derp_http)
-		env(w, "TS_DEBUG_USE_DERP_HTTP", "true");
+		own(w, r, "TS_DEBUG_USE_DERP_HTTP", "true");
 	if (x->role == ROLE_INGRESS)
-		env(w, x->dest_name[0] ? "TS_EXPERIMENTAL_DEST_DNS_NAME" : "TS_DEST_IP",
+		own(w, r, x->dest_name[0] ? "TS_EXPERIMENTAL_DEST_DNS_NAME" : "TS_DEST_IP",
 		    x->dest_name[0] ? x->dest_name : x->dest_ip);
 	if (x->role == ROLE_EGRESS) {
-		env(w, x->target_ip[0] ? "TS_TAILNET_TARGET_IP" : "TS_TAILNET_TARGET_FQDN",
+		own(w, r, x->target_ip[0] ? "TS_TAILNET_TARGET_IP" : "TS_TAILNET_TARGET_FQDN",
 		    x->target_ip[0] ? x->target_ip : x->target_fqdn);
-		env(w, "TS_TAILNET_TARGET_PORTS", x->ports);
+		own(w, r, "TS_TAILNET_TARGET_PORTS", x->ports);
 	}
 	if (x->role == ROLE_WEB)
-		env(w, "TS_SERVE_CONFIG", "/etc/tailpod/serve/serve.json");
+		own(w, r, "TS_SERVE_CONFIG", "/etc/tailpod/serve/serve.json");
 	if (x->role == ROLE_WEB && x->tls)
-		env(w, "TS_SERVE_TLS_DIR", "/etc/tailpod/tls");
+		own(w, r, "TS_SERVE_TLS_DIR", "/etc/tailpod/tls");
 	if (x->role == ROLE_ROUTER) {
-		env(w, "TS_ROUTES", x->routes);
-		env(w, "TS_ADVERTISE_EXIT_NODE", x->exit_node ? "true" : "false");
+		own(w, r, "TS_ROUTES", x->routes);
+		own(w, r, "TS_ADVERTISE_EXIT_NODE", x->exit_node ? "true" : "false");
 	}
 	if (bytes_eq_str(class_at(r, "tailscale.acceptRoutes"), "true"))
-		env(w, "TS_ACCEPT_ROUTES", "true");
+		own(w, r, "TS_ACCEPT_ROUTES", "true");
 	if (more.len > 0 && json_type(&j) == JSON_ARRAY) {
 		json_arr(&j);
 		while (json_elem(&j)) {

@@ -86,12 +86,22 @@ cat > "$T/all.yaml" <<-END
 	apiVersion: tailscale.com/v1alpha1
 	kind: ProxyClass
 	metadata: {name: good}
-	spec: {statefulSet: {pod: {nodeSelector: {disk: ssd}, tailscaleContainer: {env: [{name: TS_LOG_VERBOSITY, value: "1"}]}}}}
+	spec: {statefulSet: {pod: {nodeSelector: {disk: ssd}, tailscaleContainer: {env: [{name: TS_LOG_VERBOSITY, value: "1"}, {name: TS_ENABLE_METRICS, value: "false"}]}}}}
 	---
 	apiVersion: tailscale.com/v1alpha1
 	kind: ProxyClass
 	metadata: {name: bad}
 	spec: {staticEndpoints: {nodePort: {}}}
+	---
+	apiVersion: tailscale.com/v1alpha1
+	kind: ProxyClass
+	metadata: {name: refused}
+	spec: {statefulSet: {pod: {nodeSelector: {"a b": "!"}, tailscaleContainer: {resources: {limits: {cpu: lots}}}}}}
+	---
+	apiVersion: v1
+	kind: Service
+	metadata: {name: refused, labels: {tailscale.com/proxy-class: refused}, annotations: {tailscale.com/expose: "true"}}
+	spec: {ports: [{port: 80}]}
 	---
 	apiVersion: tailscale.com/v1alpha1
 	kind: Connector
@@ -132,9 +142,13 @@ until_ok 40 is_reason NotSupported recorder rec
 until_ok 40 is_reason ProxyPending svc out
 until_ok 40 is_reason ProxyInvalid svc wrong
 until_ok 40 is_reason ProxyPending svc badclass
+until_ok 40 is_reason ProxyFailed svc refused
+# the API server's own words, however long, are in the condition
+kc get svc refused -o jsonpath='{.status.conditions[0].message}' | grep -q "apply StatefulSet: API server: status [0-9]*: ." || die "why is not said: $(kc get svc refused -o jsonpath='{.status.conditions[0].message}')"
 has_ingress() { [ -n "$(proxy_of ingress default ing)" ] && kc -n tailpod get cm "$(proxy_of ingress default ing)-serve"; }
 until_ok 40 has_ingress
 kc -n tailpod get sts "$(proxy_of connector "" cn)" -o json | jq -e '.spec.template.spec.nodeSelector.disk == "ssd" and
+	([.spec.template.spec.containers[0].env[] | select(.name == "TS_ENABLE_METRICS") | .value] == ["false"]) and
 	(.spec.template.spec.containers[0].env | any(.name == "TS_ROUTES" and .value == "10.40.0.0/14"))' > /dev/null
 [ "$(kc get svc out -o jsonpath='{.spec.externalName}')" = "$(proxy_of svc default out).tailpod.svc.cluster.local" ]
 told() { kc get events -o json | jq -e --arg n "$1" --arg r "$2" 'any(.items[]; .involvedObject.name == $n and .reason == $r)' > /dev/null; }

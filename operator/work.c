@@ -16,6 +16,8 @@
 #include "operator/render.h"
 #include "operator/work_priv.h"
 
+enum { WORDS_MAX = 4096 }; /* of the API server; as much of them is told as a condition holds */
+
 static void next(struct work *w);
 
 /* --- copies --- */
@@ -154,11 +156,23 @@ static void took(struct work *w, struct bytes body)
 	}
 }
 
+/* Not within a character. */
+static void cut_text(char *text, size_t max)
+{
+	size_t n = strlen(text);
+
+	if (n <= max)
+		return;
+	for (n = max; n > 0 && ((uint8_t)text[n] & 0xc0) == 0x80; n--)
+		;
+	text[n] = 0;
+}
+
 static void answered(void *ctx, const struct web_reply *r)
 {
 	struct work *w = ctx;
 	const struct step *s = work_step(w);
-	char words[256] = "", text[400];
+	char words[WORDS_MAX] = "", text[WORDS_MAX + 100];
 
 	operator_wrote(w->op);
 	kube_count(w->op->kube, r->status);
@@ -191,11 +205,13 @@ static void answered(void *ctx, const struct web_reply *r)
 		return;
 	}
 	if (!kube_str_at(r->body, "message", words, sizeof words))
-		(void)snprintf(words, sizeof words, "%.200s", r->why);
+		(void)snprintf(words, sizeof words, "%.200s",
+			       *r->why ? r->why : "its answer has no words, or too many");
 	(void)snprintf(text, sizeof text, "%s %s: API server: status %u: %s", step_names[s->kind],
 		       s->kind == STEP_APPLY || s->kind == STEP_DELETE ? children[s->child].kind
 								       : "",
 		       r->status, words);
+	cut_text(text, sizeof w->plan.condition.message - 1);
 	if (s->kind == STEP_STATUS)
 		w->told = true;
 	work_fail(w, "SyncFailed", text);

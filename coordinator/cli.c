@@ -199,8 +199,10 @@ static int users_rename(struct cli *c)
 	int64_t id = user_id(c, c->arg[0]);
 	char path[1024], name[768];
 
-	if (!id || !escaped(c->arg[1], name, sizeof name))
+	if (!id)
 		return 1;
+	if (!escaped(c->arg[1], name, sizeof name))
+		return cli_usage("that name is too long");
 	snprintf(path, sizeof path, "/api/v1/user/%lld/rename/%s", (long long)id, name);
 	return ask(c, "POST", path, bytes_of(NULL, 0), "user renamed");
 }
@@ -566,7 +568,9 @@ static int backup(struct cli *c)
 
 	if (c->arg[0][0] != '/' && !getcwd(cwd, sizeof cwd))
 		return cli_complain("cannot tell the working directory");
-	snprintf(path, sizeof path, "%s%s%.2000s", cwd, *cwd ? "/" : "", c->arg[0]);
+	if (snprintf(path, sizeof path, "%s%s%s", cwd, *cwd ? "/" : "", c->arg[0]) >=
+	    (int)sizeof path)
+		return cli_usage("backup: that path is too long");
 	buf_init(&body, 65536);
 	jsonw_init(&w, &body);
 	jsonw_obj(&w);

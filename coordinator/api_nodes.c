@@ -110,12 +110,13 @@ int api_set_tags(struct call *c, int64_t id)
 		}
 		json_arr(&j);
 		while (json_elem(&j)) {
-			if (n == TAILNET_TAGS_MAX)
+			if (n == TAILNET_TAGS_MAX) {
 				j.failed = true;
-			else
+			} else {
 				json_str(&j, tags[n], sizeof tags[n]);
-			v[n] = tags[n];
-			n += n < TAILNET_TAGS_MAX;
+				v[n] = tags[n];
+				n++;
+			}
 		}
 	}
 	if (!json_done(&j))

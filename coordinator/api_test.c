@@ -219,6 +219,38 @@ TEST(nodes_are_shown_changed_and_deleted)
 	end();
 }
 
+TEST(more_tags_or_routes_than_a_node_may_have_are_refused_whole)
+{
+	static const char *const targets[] = { "/api/v1/node/1/tags",
+					       "/api/v1/node/1/approve_routes",
+					       "/api/v2/device/1/tags", "/api/v2/device/1/routes" };
+	static char body[65536];
+	char key[AUTHKEY_TEXT_MAX];
+
+	begin(4);
+	fleet_user(&fleet);
+	fleet_key(&fleet, 0, key);
+	fleet_join(&fleet, "web", key);
+	for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
+		const bool tags = i % 2 == 0;
+		const int max = tags ? TAILNET_TAGS_MAX : TAILNET_ROUTES_MAX;
+		size_t n = (size_t)snprintf(body, sizeof body, "{\"%s\":[\"%s\"",
+					    tags ? "tags" : "routes", tags ? "tag:a" : "::/0");
+
+		for (int k = 0; k < max; k++)
+			n += (size_t)snprintf(body + n, sizeof body - n, ",\"%s\"",
+					      tags ? "tag:a" : "::/0");
+		ck_assert_uint_lt(n + 3, sizeof body);
+		memcpy(body + n, "]}", 3);
+		ck_assert_uint_ge(call("POST", targets[i], body), 400);
+		has("malformed");
+	}
+	ck_assert_uint_eq(call("GET", "/api/v1/node/1", ""), 200);
+	has("\"tags\":[]");
+	has("\"approvedRoutes\":[]");
+	end();
+}
+
 TEST(login_is_approved_by_id_or_url)
 {
 	struct party *p;

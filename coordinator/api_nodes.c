@@ -54,44 +54,21 @@ int api_nodes_get(struct call *c)
 	return ret == 0 ? answer_node(c, id) : ret;
 }
 
-int api_nodes_delete(struct call *c)
-{
-	int64_t id;
-	int ret = api_arg_id(c, 0, &id);
+/* --- what is done with one, by either version --- */
 
-	if (ret == 0)
-		ret = tailnet_node_del(c->a->t, c->r->now, c->r->wall, id, &c->e);
-	return ret == 0 ? api_empty(c) : ret;
+int api_delete_node(struct call *c, int64_t id)
+{
+	return tailnet_node_del(c->a->t, c->r->now, c->r->wall, id, &c->e);
 }
 
-int api_nodes_expire(struct call *c)
+int api_expire_node(struct call *c, int64_t id)
 {
-	int64_t id;
-	int ret = api_arg_id(c, 0, &id);
-
-	if (ret == 0)
-		ret = tailnet_node_expire(c->a->t, c->r->now, c->r->wall, id, &c->e);
-	return ret == 0 ? answer_node(c, id) : ret;
+	return tailnet_node_expire(c->a->t, c->r->now, c->r->wall, id, &c->e);
 }
 
-int api_nodes_rename(struct call *c)
+int api_approve_node(struct call *c, int64_t id)
 {
-	int64_t id;
-	int ret = api_arg_id(c, 0, &id);
-
-	if (ret == 0)
-		ret = tailnet_node_rename(c->a->t, c->r->now, c->r->wall, id, c->arg[1], &c->e);
-	return ret == 0 ? answer_node(c, id) : ret;
-}
-
-int api_nodes_approve(struct call *c)
-{
-	int64_t id;
-	int ret = api_arg_id(c, 0, &id);
-
-	if (ret == 0)
-		ret = tailnet_node_approve(c->a->t, c->r->now, c->r->wall, id, &c->e);
-	return ret == 0 ? answer_node(c, id) : ret;
+	return tailnet_node_approve(c->a->t, c->r->now, c->r->wall, id, &c->e);
 }
 
 int api_set_tags(struct call *c, int64_t id)
@@ -102,22 +79,14 @@ int api_set_tags(struct call *c, int64_t id)
 	struct bytes key;
 	size_t n = 0;
 
+	for (size_t i = 0; i < TAILNET_TAGS_MAX; i++)
+		v[i] = tags[i];
 	json_obj(&j);
 	while (json_key(&j, &key)) {
-		if (!json_key_is(key, "tags")) {
+		if (json_key_is(key, "tags"))
+			n = tailnet_read_labels(&j, tags, n, TAILNET_TAGS_MAX);
+		else
 			json_skip(&j);
-			continue;
-		}
-		json_arr(&j);
-		while (json_elem(&j)) {
-			if (n == TAILNET_TAGS_MAX) {
-				j.failed = true;
-			} else {
-				json_str(&j, tags[n], sizeof tags[n]);
-				v[n] = tags[n];
-				n++;
-			}
-		}
 	}
 	if (!json_done(&j))
 		return api_malformed(c);
@@ -126,16 +95,6 @@ int api_set_tags(struct call *c, int64_t id)
 		    !policy_has_tag(tailnet_policy(c->a->t), v[i]))
 			return err_say(&c->e, EBADMSG, "the policy's tagOwners have no %s", v[i]);
 	return tailnet_node_set_tags(c->a->t, c->r->now, c->r->wall, id, v, n, &c->e);
-}
-
-int api_nodes_tags(struct call *c)
-{
-	int64_t id;
-	int ret = api_arg_id(c, 0, &id);
-
-	if (ret == 0)
-		ret = api_set_tags(c, id);
-	return ret == 0 ? answer_node(c, id) : ret;
 }
 
 int api_set_routes(struct call *c, int64_t id)
@@ -167,6 +126,54 @@ int api_set_routes(struct call *c, int64_t id)
 	if (!json_done(&j))
 		return api_malformed(c);
 	return tailnet_node_approve_routes(c->a->t, c->r->now, c->r->wall, id, v, n, &c->e);
+}
+
+/* --- the calls --- */
+
+/* Done with the node that the path names, which is the answer then */
+static int act(struct call *c, api_node_fn *action)
+{
+	int64_t id;
+	int ret = api_arg_id(c, 0, &id);
+
+	if (ret == 0)
+		ret = action(c, id);
+	return ret == 0 ? answer_node(c, id) : ret;
+}
+
+int api_nodes_delete(struct call *c)
+{
+	int64_t id;
+	int ret = api_arg_id(c, 0, &id);
+
+	if (ret == 0)
+		ret = api_delete_node(c, id);
+	return ret == 0 ? api_empty(c) : ret;
+}
+
+int api_nodes_expire(struct call *c)
+{
+	return act(c, api_expire_node);
+}
+
+static int rename_node(struct call *c, int64_t id)
+{
+	return tailnet_node_rename(c->a->t, c->r->now, c->r->wall, id, c->arg[1], &c->e);
+}
+
+int api_nodes_rename(struct call *c)
+{
+	return act(c, rename_node);
+}
+
+int api_nodes_approve(struct call *c)
+{
+	return act(c, api_approve_node);
+}
+
+int api_nodes_tags(struct call *c)
+{
+	return act(c, api_set_tags);
 }
 
 int api_nodes_routes(struct call *c)

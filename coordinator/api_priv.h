@@ -34,9 +34,10 @@ api_fn api_nodes_list, api_nodes_get, api_nodes_delete, api_nodes_expire, api_no
     api_nodes_tags, api_nodes_routes, api_nodes_approve, api_login_register, api_login_approve,
     api_login_reject;
 
-/* Tags or routes out of the body, put in force; shared by both versions */
-int api_set_tags(struct call *c, int64_t id);
-int api_set_routes(struct call *c, int64_t id);
+/* Done with a node; shared by both versions, which name nodes and answer in their own ways. Tags
+ * and routes are read out of the body. 0, or -errno with c->e. */
+typedef int api_node_fn(struct call *c, int64_t id);
+api_node_fn api_delete_node, api_expire_node, api_approve_node, api_set_tags, api_set_routes;
 
 /* api_v2.c */
 unsigned api_v2_handle(struct call *c, struct bytes path); /* behind /api/v2/ */

@@ -107,17 +107,6 @@ int api_keys_list(struct call *c)
 	return api_done(c, &w);
 }
 
-static void read_tags(struct json *j, struct tailnet_authkey *k)
-{
-	json_arr(j);
-	while (json_elem(j)) {
-		if (k->n_tags == TAILNET_TAGS_MAX)
-			j->failed = true;
-		else
-			json_str(j, k->tags[k->n_tags++], TAILNET_LABEL_MAX);
-	}
-}
-
 int api_keys_create(struct call *c)
 {
 	char tags[TAILNET_TAGS_MAX][TAILNET_LABEL_MAX];
@@ -142,7 +131,7 @@ int api_keys_create(struct call *c)
 		else if (json_key_is(key, "expiration"))
 			conf.expires = json_wall(&j);
 		else if (json_key_is(key, "aclTags"))
-			read_tags(&j, &conf);
+			conf.n_tags = tailnet_read_labels(&j, tags, conf.n_tags, TAILNET_TAGS_MAX);
 		else
 			json_skip(&j);
 	}

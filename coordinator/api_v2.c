@@ -155,13 +155,7 @@ static void read_create(struct json *j, struct tailnet_authkey *k)
 		} else if (json_key_is(key, "ephemeral")) {
 			k->ephemeral = json_bool(j);
 		} else if (json_key_is(key, "tags")) {
-			json_arr(j);
-			while (json_elem(j)) {
-				if (k->n_tags == TAILNET_TAGS_MAX)
-					j->failed = true;
-				else
-					json_str(j, k->tags[k->n_tags++], TAILNET_LABEL_MAX);
-			}
+			k->n_tags = tailnet_read_labels(j, k->tags, k->n_tags, TAILNET_TAGS_MAX);
 		} else {
 			json_skip(j);
 		}
@@ -415,34 +409,29 @@ static int routes_answer(struct call *c)
 	return api_done(c, &w);
 }
 
-static int device_delete(struct call *c)
+static int act(struct call *c, api_node_fn *action)
 {
 	const struct tailnet_node *n;
 	int ret = the_device(c, &n);
 
 	if (ret == 0)
-		ret = tailnet_node_del(c->a->t, c->r->now, c->r->wall, n->id, &c->e);
+		ret = action(c, n->id);
 	return ret == 0 ? api_empty(c) : ret;
+}
+
+static int device_delete(struct call *c)
+{
+	return act(c, api_delete_node);
 }
 
 static int device_expire(struct call *c)
 {
-	const struct tailnet_node *n;
-	int ret = the_device(c, &n);
-
-	if (ret == 0)
-		ret = tailnet_node_expire(c->a->t, c->r->now, c->r->wall, n->id, &c->e);
-	return ret == 0 ? api_empty(c) : ret;
+	return act(c, api_expire_node);
 }
 
 static int device_tags(struct call *c)
 {
-	const struct tailnet_node *n;
-	int ret = the_device(c, &n);
-
-	if (ret == 0)
-		ret = api_set_tags(c, n->id);
-	return ret == 0 ? api_empty(c) : ret;
+	return act(c, api_set_tags);
 }
 
 static int device_routes(struct call *c)
@@ -499,7 +488,7 @@ static int device_authorized(struct call *c)
 		return err_say(&c->e, ENOSYS,
 			       "an approval is not taken back here: delete the device");
 	if (ret == 0)
-		ret = tailnet_node_approve(c->a->t, c->r->now, c->r->wall, n->id, &c->e);
+		ret = api_approve_node(c, n->id);
 	return ret == 0 ? api_empty(c) : ret;
 }
 

@@ -145,10 +145,8 @@ static void ip_in(struct json *j, struct ip *a)
 		j->failed = true;
 }
 
-static size_t labels_in(struct json *j, char (*v)[TAILNET_LABEL_MAX], size_t max)
+size_t tailnet_read_labels(struct json *j, char (*v)[TAILNET_LABEL_MAX], size_t n, size_t max)
 {
-	size_t n = 0;
-
 	json_arr(j);
 	while (json_elem(j)) {
 		if (n == max)
@@ -256,7 +254,7 @@ int tailnet_authkey_load(struct tailnet *t, struct bytes text, struct err *e)
 		else if (json_key_is(key, "expires"))
 			k.expires.ns = json_i64(&j);
 		else if (json_key_is(key, "tags"))
-			k.n_tags = labels_in(&j, k.tags, TAILNET_TAGS_MAX);
+			k.n_tags = tailnet_read_labels(&j, k.tags, 0, TAILNET_TAGS_MAX);
 		else
 			json_skip(&j);
 	}
@@ -351,7 +349,7 @@ static void node_member(struct json *j, struct bytes key, struct tnode *n, struc
 	else if (json_key_is(key, "hostinfo"))
 		*hostinfo = json_raw(j);
 	else if (json_key_is(key, "tags")) {
-		size_t count = labels_in(j, tags, TAILNET_TAGS_MAX);
+		size_t count = tailnet_read_labels(j, tags, 0, TAILNET_TAGS_MAX);
 
 		for (size_t i = 0; i < count; i++)
 			v[i] = tags[i];

@@ -135,6 +135,10 @@ MUST_USE int tailnet_ids_load(struct tailnet *t, struct bytes json, struct err *
 MUST_USE int tailnet_user_load(struct tailnet *t, struct bytes json, struct err *e);
 MUST_USE int tailnet_authkey_load(struct tailnet *t, struct bytes json, struct err *e);
 MUST_USE int tailnet_node_load(struct tailnet *t, struct bytes json, struct err *e);
+struct json;
+/* The texts of a list (tags) at the reader, behind the n that are in v; more than max fail the
+ * reader. Returns how many are in v. */
+size_t tailnet_read_labels(struct json *j, char (*v)[TAILNET_LABEL_MAX], size_t n, size_t max);
 
 /* --- administration --- */
 

@@ -18,6 +18,15 @@ struct cli {
 	int n_args;
 };
 
+/* cli_commands.c */
+struct cli_command {
+	const char *group, *verb, *args, *help; /* verb "": the group is the command */
+	int n_args;
+	int (*fn)(struct cli *c); /* exit code */
+};
+extern const struct cli_command cli_commands[];
+extern const size_t cli_n_commands;
+
 /* cli_http.c: one request to the server. 0: answer holds its JSON; else the exit code, said on
  * standard error. */
 int cli_call(const struct cli *c, const char *method, const char *path, struct bytes body,

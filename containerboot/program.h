@@ -88,6 +88,13 @@ void program_free(struct program *p); /* the last write may turn the loop; NULL 
 void program_stop(struct program *p, int exit_code);
 void program_save(struct program *p); /* self into the store, the store onto the disk; tries again
 					 later when it fails */
+
+/* self.c: who we are and what is wanted of us, out of state and environment or configuration file.
+ * 0 or -errno with one line */
+MUST_USE int program_load_self(struct program *p, struct err *e);
+/* After it: the node and its host, which tells events; keys that are new go into self. */
+MUST_USE int program_make_host(struct program *p, const struct host_ops *events, struct err *e);
+void program_keep_home(struct program *p); /* the home relay into the state; saved by others */
 /* What control is told of us; views into p and h. */
 enum { PROGRAM_TAGS_MAX = 64 };
 struct program_hostinfo {

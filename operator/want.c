@@ -343,6 +343,20 @@ static void check_class(struct want *w, const struct parent *p, const struct set
 		invalid(w, "ProxyPending", "ProxyClass %.63s is not ready: %.200s", name, c->why);
 }
 
+/* An Ingress or a Connector of a class whose Services share processes. */
+static void own_pod(struct want *w, const struct parent *p, const struct settings *s,
+		    const struct proxy_class *c)
+{
+	const bool is_ours = p->kind == KIND_CONNECTOR ||
+			     (p->kind == KIND_INGRESS && strcmp(p->class_name, s->class_name) == 0);
+
+	if (is_ours && c && c->is_valid && c->per_process > 0)
+		note(w, "NotSupported",
+		     "spec.tailpod.nodesPerProcess of ProxyClass %.63s is for Services and without "
+		     "effect here: this %s has a pod of its own",
+		     c->name, kinds[p->kind].kind);
+}
+
 static bool wants_load_balancer(const struct parent *p, const struct settings *s)
 {
 	return p->is_load_balancer && (strcmp(p->lb_class, s->class_name) == 0 ||
@@ -642,6 +656,7 @@ void want_make(struct want *w, const struct parent *p, const struct settings *s,
 	if (p->unknown[0])
 		note(w, "NotSupported", "not supported by this version and without effect: %.250s",
 		     p->unknown);
+	own_pod(w, p, s, c);
 	if (p->kind == KIND_PROXYCLASS) { /* nothing of its own, only a condition */
 		w->role = ROLE_KEEP;
 		if (c && !c->is_valid)

@@ -211,6 +211,36 @@ TEST(a_class_that_sets_a_variable_of_the_proxys_own_is_told)
 	proxy_class_fini(&c);
 }
 
+TEST(ingresses_and_connectors_of_a_class_that_shares_processes_are_told_that_they_do_not)
+{
+	static const struct {
+		enum kind kind;
+		const char *class_name, *spec;
+		size_t n;
+	} cases[] = {
+		{ KIND_SERVICE, "", "{\"tailpod\":{\"nodesPerProcess\":4}}", 0 },
+		{ KIND_INGRESS, "tailscale", "{\"tailpod\":{\"nodesPerProcess\":4}}", 1 },
+		{ KIND_INGRESS, "nginx", "{\"tailpod\":{\"nodesPerProcess\":4}}", 0 },
+		{ KIND_CONNECTOR, "", "{\"tailpod\":{\"nodesPerProcess\":4}}", 1 },
+		{ KIND_CONNECTOR, "", "{\"tailpod\":{\"nodesPerProcess\":1}}", 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct parent p = { .kind = cases[i].kind };
+		struct proxy_class c = class_of(cases[i].spec);
+		struct want w;
+
+		(void)snprintf(p.class_name, sizeof p.class_name, "%s", cases[i].class_name);
+		want_make(&w, &p, &fixture_settings, &c, NULL);
+		ck_assert_msg(w.n_notes == cases[i].n, "row %zu: %s", i, w.note[0].message);
+		if (cases[i].n > 0) {
+			ck_assert_str_eq(w.note[0].reason, "NotSupported");
+			ck_assert(strstr(w.note[0].message, "nodesPerProcess of ProxyClass"));
+		}
+		proxy_class_fini(&c);
+	}
+}
+
 TEST(hostname_defaults_to_namespace_and_name_and_tags_to_the_operators)
 {
 	struct parent p = fixture_service(EXPOSE, "", CLUSTER_IP);

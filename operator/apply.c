@@ -42,6 +42,7 @@ struct render work_render(const struct work *w)
 void apply_child(struct work *w)
 {
 	const struct step *s = work_step(w);
+	const bool is_secret = s->child == CHILD_TLS;
 	struct render r = work_render(w);
 	char path[KUBE_PATH_MAX], hash[HASH_TEXT];
 	struct buf body;
@@ -58,7 +59,7 @@ void apply_child(struct work *w)
 			log_info("audit: proxy of %s is %s in %s: hostname %s", w->key, s->proxy,
 				 w->op->settings.ns, w->want.hostname);
 		work_send(w, "PATCH", path, KUBE_APPLY, buf_bytes(&body));
-		if (s->child == CHILD_TLS)
+		if (is_secret) /* w may be gone */
 			explicit_bzero(body.data, body.cap);
 	} else {
 		work_fail(w, "SyncFailed", "the object cannot be made: no memory, or too large");

@@ -165,8 +165,10 @@ void control_send(struct control_call *c)
 
 		if (writes)
 			operator_writes(c->op);
-		r = request(c, &rq, token, buf_bytes(&body), writes ? write_answer : read_answer,
-			    &e);
+		r = writes && !operator_leads(c->op)
+			? err_say(&e, EPERM, "another replica leads")
+			: request(c, &rq, token, buf_bytes(&body),
+				  writes ? write_answer : read_answer, &e);
 	}
 	buf_fini(&body);
 	explicit_bzero(token, sizeof token);

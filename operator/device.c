@@ -50,19 +50,21 @@ void device_store_key(struct work *w)
 	const bool drop = work_step(w)->kind == STEP_KEY_DROP;
 	char path[KUBE_PATH_MAX];
 	struct buf body;
+	bool ok;
 
 	buf_init(&body, 1 << 16);
-	if (render_key(&body, &r, w->new_key, drop && x ? x->key_id : w->new_id,
-		       drop && x ? x->key_expires : w->expires,
-		       drop && x ? x->key_tags : w->want.tags) &&
-	    work_child_path(w, path, CHILD_SECRET, "?fieldManager=" MANAGER_KEY "&force=true"))
+	ok = render_key(&body, &r, w->new_key, drop && x ? x->key_id : w->new_id,
+			drop && x ? x->key_expires : w->expires,
+			drop && x ? x->key_tags : w->want.tags) &&
+	     work_child_path(w, path, CHILD_SECRET, "?fieldManager=" MANAGER_KEY "&force=true");
+	explicit_bzero(w->new_key, sizeof w->new_key); /* w may be gone when it is sent */
+	if (ok)
 		work_send(w, "PATCH", path, KUBE_APPLY, buf_bytes(&body));
 	else
 		work_fail(w, "SyncFailed", "no memory");
 	if (body.data)
 		explicit_bzero(body.data, body.cap);
 	buf_fini(&body);
-	explicit_bzero(w->new_key, sizeof w->new_key);
 }
 
 static void has_key(struct work *w)

@@ -81,6 +81,7 @@ struct operator
 	struct operator_stats stats;
 	unsigned kill_at, n_writes, n_answers; /* OPERATOR_TEST_KILL_AT; 0: never */
 	bool kill_after;
+	int kill_by; /* SIGKILL, SIGSTOP */
 	int exit_code;
 };
 
@@ -104,7 +105,10 @@ void operator_work(struct operator *op); /* takes keys while there are workers l
 void operator_tell(struct operator *op, const struct kube_event *ev);
 void operator_event(struct operator *op, const struct parent *p, bool is_warning,
 		    const char *reason, const char *message);
-/* work.c: around each write to either server: a fault point. */
+/* work.c: whether it may write: it has the lease by the clock of this moment, for a process that
+ * was stopped may go on in the middle of a turn, when another leads already. */
+bool operator_leads(const struct operator *op);
+/* around each write to either server: a fault point. */
 void operator_writes(struct operator *op);
 void operator_wrote(struct operator *op);
 /* lead.c */

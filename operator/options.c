@@ -2,6 +2,7 @@
 #include "operator/options.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -69,8 +70,7 @@ static const struct row rows[] = {
 	ROW("OPERATOR_LOGGING", "info", logging, ANY, "error, warn, info, debug or trace."),
 	ROW("OPERATOR_TEST_KILL_AT", "", kill_at, KILL,
 	    "For tests: the program kills itself before its Nth write (3), or once that is "
-	    "answered "
-	    "(3+)."),
+	    "answered (3+), or stops itself there (3s, 3+s)."),
 	ROW("POD_NAME", "", pod_name, ANY,
 	    "Name of this replica in the Lease; default: the host name."),
 	ROW("KUBECONFIG", "", kubeconfig, ANY,
@@ -126,16 +126,20 @@ static int check(const struct row *r, const char *v, struct err *e)
 	    strncmp(v, "http://", 7) != 0)
 		return err_say(e, EINVAL, "%s=%.80s: give a URL that begins with https://", r->name,
 			       v);
-	if (r->check == KILL && *v && !options_kill_at(v, &(unsigned){ 0 }, &(bool){ false }))
-		return err_say(e, EINVAL, "%s=%.20s: give a number such as 3 or 3+", r->name, v);
+	if (r->check == KILL && *v &&
+	    !options_kill_at(v, &(unsigned){ 0 }, &(bool){ false }, &(int){ 0 }))
+		return err_say(e, EINVAL, "%s=%.20s: give a number such as 3, 3+ or 3s", r->name,
+			       v);
 	return 0;
 }
 
-bool options_kill_at(const char *text, unsigned *n, bool *after)
+bool options_kill_at(const char *text, unsigned *n, bool *after, int *by)
 {
 	size_t len = strlen(text);
 	uint16_t v;
 
+	*by = len > 1 && text[len - 1] == 's' ? SIGSTOP : SIGKILL;
+	len -= *by == SIGSTOP;
 	*after = len > 1 && text[len - 1] == '+';
 	if (!text_u16(bytes_of(text, len - *after), &v) || v == 0)
 		return false;

@@ -24,8 +24,9 @@ MUST_USE int options_read(struct options *o, const char *(*env)(const char *name
  * no more. *why is a constant. */
 const char *options_without_effect(size_t *at, const char *(*env)(const char *name),
 				   const char **why);
-/* OPERATOR_TEST_KILL_AT: "3", "3+" (after); false: malformed. */
-MUST_USE bool options_kill_at(const char *text, unsigned *n, bool *after);
+/* OPERATOR_TEST_KILL_AT: "3", "3+" (after), by SIGKILL; "3s", "3+s" by SIGSTOP; false: malformed.
+ */
+MUST_USE bool options_kill_at(const char *text, unsigned *n, bool *after, int *by);
 MUST_USE bool options_help(struct buf *out);
 MUST_USE bool options_markdown(struct buf *out);
 

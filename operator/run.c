@@ -25,7 +25,7 @@ static void lease_due(void *ctx)
 
 static void stop_due(void *ctx)
 {
-	loop_stop(((struct operator *)ctx)->loop);
+	loop_stop(((struct operator*)ctx)->loop);
 }
 
 /* what is under way ends, then the lease is given away, then the loop; all within STOP_S */
@@ -57,7 +57,7 @@ static void settings(struct operator *op)
 {
 	const struct options *o = op->options;
 
-	if (!options_kill_at(o->kill_at, &op->kill_at, &op->kill_after))
+	if (!options_kill_at(o->kill_at, &op->kill_at, &op->kill_after, &op->kill_by))
 		op->kill_at = 0;
 	op->keys = o->client_id_file[0] ? KEYS_OAUTH
 		   : o->api_key_file[0] ? KEYS_HEADSCALE
@@ -108,7 +108,8 @@ static int start(struct operator *op, struct err *e)
 	op->proxies = kube_table_new(&os_rng);
 	op->classes = kube_table_new(&os_rng);
 	op->events = kube_events_new("tailpod-operator", me, &os_rng);
-	if (!sweep_init(op) || !op->kube || !op->queue || !op->parents || !op->proxies || !op->classes || !op->events)
+	if (!sweep_init(op) || !op->kube || !op->queue || !op->parents || !op->proxies ||
+	    !op->classes || !op->events)
 		return err_set(e, ENOMEM, "start");
 	expiry_init(op);
 	kube_lease_init(&op->lease, o->ns, o->lease, me);

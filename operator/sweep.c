@@ -258,7 +258,8 @@ static bool forget(struct operator *op)
 	jsonw_obj_end(&w);
 	jsonw_obj_end(&w);
 	operator_writes(op);
-	if (!jsonw_ok(&w) || !shard_path(op, path, shard, "?fieldManager=" MANAGER) ||
+	if (!operator_leads(op) || !jsonw_ok(&w) ||
+	    !shard_path(op, path, shard, "?fieldManager=" MANAGER) ||
 	    !kube_send(op->kube, "PATCH", path, KUBE_MERGE, buf_bytes(&body), forgot, op, &e))
 		again(op);
 	buf_fini(&body);
@@ -394,7 +395,7 @@ static void turn(struct operator *op)
 	struct sweep *s = &op->sweep;
 
 	s->busy = true;
-	if (!op->leading || op->stopping) {
+	if (!operator_leads(op) || op->stopping) {
 		s->busy = false;
 		return;
 	}

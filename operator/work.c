@@ -220,13 +220,18 @@ static void answered(void *ctx, const struct web_reply *r)
 void operator_writes(struct operator *op)
 {
 	if (++op->n_writes == op->kill_at && !op->kill_after)
-		(void)raise(SIGKILL);
+		(void)raise(op->kill_by);
 }
 
 void operator_wrote(struct operator *op)
 {
 	if (++op->n_answers == op->kill_at && op->kill_after)
-		(void)raise(SIGKILL);
+		(void)raise(op->kill_by);
+}
+
+bool operator_leads(const struct operator *op)
+{
+	return op->leading && kube_lease_is_mine(&op->lease, loop_clock());
 }
 
 void work_send(struct work *w, const char *method, const char *path, const char *type,
@@ -235,6 +240,11 @@ void work_send(struct work *w, const char *method, const char *path, const char 
 	struct err e;
 
 	operator_writes(w->op);
+	if (!operator_leads(w->op)) {
+		w->failed = true;
+		finish(w);
+		return;
+	}
 	if (!kube_send(w->op->kube, method, path, type, body, answered, w, &e))
 		work_fail(w, "SyncFailed", e.text);
 }
@@ -243,8 +253,11 @@ void work_send(struct work *w, const char *method, const char *path, const char 
 
 static void next(struct work *w)
 {
-	if (w->at == w->plan.n || (!w->op->leading && !w->failed)) {
-		if (!w->failed && w->at == w->plan.n)
+	const bool is_through = w->at == w->plan.n;
+
+	if (is_through || !operator_leads(w->op)) {
+		w->failed = w->failed || !is_through; /* again, if it leads after all */
+		if (!w->failed)
 			tell_notes(w);
 		finish(w);
 		return;

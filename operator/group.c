@@ -41,6 +41,20 @@ void group_name(char out[static PROXY_NAME_MAX + 1], const char *class, unsigned
 	proxy_name(out, name, id);
 }
 
+bool group_is_second(const struct proxy *x, const struct proxy *y)
+{
+	return x->group[0] && strcmp(x->group, y->group) == 0 && strcmp(y->name, x->name) < 0;
+}
+
+/* Notes the slot of a place of this class. */
+static void take(uint64_t *used, const char *place, const char *class)
+{
+	struct group_place at;
+
+	if (*place && group_place_parse(place, &at) && strcmp(at.class, class) == 0)
+		used[at.group] |= UINT64_C(1) << at.slot;
+}
+
 static bool is_free(const uint64_t *used, const char *place, const char *class,
 		    unsigned per_process, struct group_place *out)
 {
@@ -52,23 +66,23 @@ bool group_find(const struct kube_table *proxies, const struct proxy *x, const c
 		unsigned per_process, struct group_place *out)
 {
 	uint64_t *used = calloc(GROUPS_MAX, sizeof *used);
+	static const uint64_t none[GROUPS_MAX];
 	struct kube_table_walk t = { 0 };
-	struct group_place at;
-	bool found = false;
+	bool found = false, is_second = false;
 
 	if (!used)
 		return false;
 	while (kube_table_next(proxies, &t)) {
 		const struct proxy *y = t.value;
 
-		const char *const places[] = { y->group, y->wished };
-
-		for (size_t i = 0; y != x && i < ARRAY_LEN(places); i++)
-			if (*places[i] && group_place_parse(places[i], &at) &&
-			    strcmp(at.class, class) == 0)
-				used[at.group] |= UINT64_C(1) << at.slot;
+		if (y == x)
+			continue;
+		take(used, y->group, class);
+		take(used, y->wished, class);
+		is_second = is_second || (x && group_is_second(x, y));
 	}
-	found = x && (is_free(used, x->group, class, per_process, out) ||
+	/* what stands in its Secret goes before what others are only planned for */
+	found = x && ((!is_second && is_free(none, x->group, class, per_process, out)) ||
 		      is_free(used, x->wished, class, per_process, out));
 	for (unsigned i = 0; i < GROUPS_MAX * per_process && !found; i++) {
 		out->group = i / per_process;

@@ -11,6 +11,11 @@
  * group's list lets the node go, the process clears pod_uid in the Secret, and then the node begins
  * at the other place with the same Secret, and so as the same machine. Nobody waits longer than
  * GROUP_LEAVE_MAX_S for a process that does not answer.
+ *
+ * A slot is one node's. Who leads gives it away from one table, and looks at its lease before each
+ * write; a write of a former leader that arrives late all the same may put a second Secret into a
+ * slot. Of these the first by name has it, whoever looks: the group's list never has another, and
+ * the others move.
  */
 #ifndef OPERATOR_GROUP_H
 #define OPERATOR_GROUP_H
@@ -34,6 +39,8 @@ void group_place_emit(char out[static GROUP_TEXT], const struct group_place *pla
 /* Name of the group's objects, the same as long as the class has its name. */
 void group_name(char out[static PROXY_NAME_MAX + 1], const char *class, unsigned group);
 
+/* Whether x stands behind y, who has been put into the same slot. */
+bool group_is_second(const struct proxy *x, const struct proxy *y);
 /* A place for proxy `name` (x, or NULL when there is nothing of it yet) in a group of the class
  * among all proxies: its own while that is valid, else the first that is free. False: all are
  * taken. */

@@ -79,6 +79,36 @@ TEST(the_first_free_place_is_found_and_an_own_one_kept)
 	kube_table_free(t);
 }
 
+TEST(a_slot_is_one_nodes_when_a_late_write_put_two_into_it)
+{
+	struct kube_table *t = kube_table_new(&os_rng);
+	struct proxy a = placed("a", "c/0/1"), b = placed("b", "c/0/1"), p = placed("p", "");
+	struct group_place at;
+
+	ck_assert(kube_table_put(t, "a", &a) && kube_table_put(t, "b", &b) &&
+		  kube_table_put(t, "p", &p));
+	ck_assert(!group_is_second(&a, &b) && group_is_second(&b, &a));
+	ck_assert(!group_is_second(&p, &a) && !group_is_second(&a, &p));
+	ck_assert(group_find(t, &a, "c", 4, &at)); /* the first by name stays, */
+	ck_assert_uint_eq(at.slot, 1);
+	ck_assert(group_find(t, &b, "c", 4, &at)); /* the other moves, */
+	ck_assert_uint_eq(at.slot, 0);
+	memcpy(b.wished, "c/0/0", 6);
+	ck_assert(group_find(t, &b, "c", 4, &at)); /* and on its way is sent nowhere else, */
+	ck_assert_uint_eq(at.slot, 0);
+	ck_assert(group_find(t, NULL, "c", 4, &at));
+	ck_assert_uint_eq(at.slot, 2);
+	memcpy(b.group, "c/0/0", 6); /* until it is there */
+	ck_assert(group_find(t, &a, "c", 4, &at));
+	ck_assert_uint_eq(at.slot, 1);
+	memcpy(p.wished, "c/0/1", 6); /* a plan goes behind what stands in a Secret */
+	ck_assert(group_find(t, &a, "c", 4, &at));
+	ck_assert_uint_eq(at.slot, 1);
+	ck_assert(group_find(t, &p, "c", 4, &at));
+	ck_assert_uint_eq(at.slot, 2);
+	kube_table_free(t);
+}
+
 TEST(who_moves_leaves_first)
 {
 	struct proxy x = placed("x", "c/0/1");

@@ -148,8 +148,11 @@ bool groups_place(struct work *w, const char *name)
 	char wished[GROUP_TEXT] = "";
 	struct group_place at;
 
-	if (w->want.role != ROLE_INGRESS && w->want.role != ROLE_EGRESS)
+	if (w->want.role != ROLE_INGRESS && w->want.role != ROLE_EGRESS) {
+		if (x) /* the slot that it was put down for is another's again */
+			x->wished[0] = 0;
 		return true;
+	}
 	if (class && class->per_process > 0) {
 		if (!group_find(w->op->proxies, x, class->name, class->per_process, &at)) {
 			log_error("operator: %s: no room in %d groups of ProxyClass %s: it gets a "

@@ -230,6 +230,14 @@ static void ports_to_group(struct jsonw *w, const struct render *r)
 	jsonw_obj_end(w);
 }
 
+static bool is_second(const struct render *r, const struct proxy *x)
+{
+	for (size_t i = 0; i < r->n_members; i++)
+		if (group_is_second(x, r->member[i]))
+			return true;
+	return false;
+}
+
 /* The list of a group (containerboot/nodes.h), of those that are to run. */
 static void node_list(struct jsonw *w, const struct render *r)
 {
@@ -247,7 +255,7 @@ static void node_list(struct jsonw *w, const struct render *r)
 		const struct proxy *x = r->member[i];
 		struct json check = json_of(bytes_str(x->node ? x->node : ""));
 
-		if (!group_can_run(x))
+		if (!group_can_run(x) || is_second(r, x))
 			continue;
 		json_skip(&check);
 		if (!json_done(&check)) /* written by somebody else */

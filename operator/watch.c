@@ -173,6 +173,19 @@ static void enqueue_group(struct operator *op, const char *place)
 	operator_enqueue(op, key);
 }
 
+/* Others in the slot of x: one of them has to move. */
+static void enqueue_slot(struct operator *op, const struct proxy *x)
+{
+	struct kube_table_walk w = { 0 };
+
+	while (op->leading && x->group[0] && kube_table_next(op->proxies, &w)) {
+		const struct proxy *y = w.value;
+
+		if (y != x && strcmp(y->group, x->group) == 0)
+			operator_enqueue(op, y->parent);
+	}
+}
+
 static void see_child(struct operator *op, enum child c, struct bytes object, unsigned epoch,
 		      bool applied)
 {
@@ -197,6 +210,7 @@ static void see_child(struct operator *op, enum child c, struct bytes object, un
 	if (c == CHILD_SECRET && place_hash(x) != before) {
 		enqueue_group(op, place);
 		enqueue_group(op, x->group);
+		enqueue_slot(op, x);
 	}
 	if (applied)
 		x->child[c].applied = x->child[c].state;

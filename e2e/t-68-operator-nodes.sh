@@ -128,9 +128,13 @@ until_ok 90 page web
 [ "$(addr web)" = "$ip_web" ] || die "another address"
 page new || die "the others are gone"
 say "web moved to a pod of its own with its address"
-# and back
-kill "$PID_d"; wait "$PID_d" || true
+# and back: not before its pod is gone, which is this script's part, as the StatefulSet's end is
 kc label svc web tailscale.com/proxy-class=shared > /dev/null
+until_ok 60 eval '[ -n "$(kc -n tailpod get sts "$WEB" -o jsonpath="{.metadata.deletionTimestamp}")" ]'
+sleep 2
+never grep -qxF "$WEB" <(nodes_of "$G")
+kill "$PID_d"; wait "$PID_d" || true
+kc -n tailpod patch sts "$WEB" --type merge -p '{"metadata":{"finalizers":null}}' > /dev/null
 until_ok 90 eval 'nodes_of $G | grep -qxF "$WEB"'
 never kc -n tailpod get sts "$WEB"
 until_ok 90 page web

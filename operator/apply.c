@@ -24,6 +24,11 @@ bool work_child_path(const struct work *w, char path[static KUBE_PATH_MAX], enum
 	return true;
 }
 
+bool work_awaits_end(const struct work *w)
+{
+	return w->want.move == MOVE_END_OWN && work_step(w)->child == CHILD_SET;
+}
+
 const struct proxy_class *work_class(const struct work *w)
 {
 	return w->has_class && w->class.is_valid ? &w->class : NULL;
@@ -73,9 +78,11 @@ void apply_delete(struct work *w)
 
 	if (work_step(w)->child == CHILD_SET)
 		log_info("audit: proxy %s of %s is removed", work_step(w)->proxy, w->key);
+	/* the StatefulSet of who moves stays to be seen until its pod is gone */
 	if (work_child_path(w, path, work_step(w)->child, ""))
 		work_send(w, "DELETE", path, KUBE_JSON,
-			  bytes_str("{\"propagationPolicy\":\"Background\"}"));
+			  bytes_str(work_awaits_end(w) ? "{\"propagationPolicy\":\"Foreground\"}"
+						       : "{\"propagationPolicy\":\"Background\"}"));
 	else
 		work_fail(w, "SyncFailed", "a name is too long");
 }

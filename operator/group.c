@@ -98,20 +98,20 @@ bool group_find(const struct kube_table *proxies, const struct proxy *x, const c
 void group_move(struct want *w, const struct proxy *x, const char *wished, mono_t now)
 {
 	const bool is_placed = x && x->child[CHILD_SECRET].exists && x->group[0];
+	const bool is_late = x && !mono_is_never(x->leaves) &&
+			     mono_due(mono_add(x->leaves, SPAN_S(GROUP_LEAVE_MAX_S)), now);
 
 	w->move = MOVE_NONE;
 	(void)snprintf(w->place, sizeof w->place, "%s", wished);
 	if (is_placed && strcmp(x->group, wished) != 0) {
-		const bool is_away =
-		    !(x->node && *x->node) &&
-		    (!x->runs || (!mono_is_never(x->leaves) &&
-				  mono_due(mono_add(x->leaves, SPAN_S(GROUP_LEAVE_MAX_S)), now)));
+		const bool is_away = !(x->node && *x->node) && (!x->runs || is_late);
 
 		if (is_away)
 			return;
 		w->move = MOVE_LEAVE;
 		(void)snprintf(w->place, sizeof w->place, "%s", x->group);
-	} else if (*wished && x && x->child[CHILD_SET].exists) {
+	} else if (*wished && x && x->child[CHILD_SET].exists &&
+		   !(x->child[CHILD_SET].is_deleting && (is_placed || is_late))) {
 		w->move = MOVE_END_OWN;
 		(void)snprintf(w->place, sizeof w->place, "%s", is_placed ? x->group : "");
 	}

@@ -9,8 +9,9 @@
  *
  * A Service moves (another class, the class changed) by leaving first: NOTE_NODE is emptied, the
  * group's list lets the node go, the process clears pod_uid in the Secret, and then the node begins
- * at the other place with the same Secret, and so as the same machine. Nobody waits longer than
- * GROUP_LEAVE_MAX_S for a process that does not answer.
+ * at the other place with the same Secret, and so as the same machine. From a pod of its own it
+ * leaves when the StatefulSet is gone, which is deleted in the foreground: after its pod. Nobody
+ * waits longer than GROUP_LEAVE_MAX_S for a process that does not answer.
  *
  * A slot is one node's. Who leads gives it away from one table, and looks at its lease before each
  * write; a write of a former leader that arrives late all the same may put a second Secret into a

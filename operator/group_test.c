@@ -148,7 +148,21 @@ TEST(a_pod_of_its_own_goes_before_the_node_is_in_a_group)
 	group_move(&w, &x, "c/0/0", now);
 	ck_assert_int_eq(w.move, MOVE_END_OWN);
 	ck_assert_str_eq(w.place, "");
-	x.child[CHILD_SET].exists = false;
+	x.child[CHILD_SET].is_deleting = true; /* its pod is still there */
+	x.leaves = now;
+	group_move(&w, &x, "c/0/0", mono_add(now, SPAN_S(GROUP_LEAVE_MAX_S - 1)));
+	ck_assert_int_eq(w.move, MOVE_END_OWN);
+	ck_assert_str_eq(w.place, "");
+	group_move(&w, &x, "c/0/0", mono_add(now, SPAN_S(GROUP_LEAVE_MAX_S)));
+	ck_assert_int_eq(w.move, MOVE_NONE); /* a pod that never ends */
+	ck_assert_str_eq(w.place, "c/0/0");
+	x.leaves = MONO_NEVER; /* it has been put there: nothing is undone */
+	memcpy(x.group, "c/0/0", 6);
+	x.child[CHILD_SECRET].exists = true;
+	group_move(&w, &x, "c/0/0", now);
+	ck_assert_int_eq(w.move, MOVE_NONE);
+	x.child[CHILD_SET] = (struct child_seen){ 0 };
+	x.group[0] = 0;
 	group_move(&w, &x, "c/0/0", now);
 	ck_assert_int_eq(w.move, MOVE_NONE);
 	ck_assert_str_eq(w.place, "c/0/0");

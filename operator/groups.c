@@ -170,7 +170,7 @@ bool groups_place(struct work *w, const char *name)
 	if (x)
 		memcpy(x->wished, wished, sizeof x->wished);
 	group_move(&w->want, x, wished, now);
-	if (x && w->want.move == MOVE_LEAVE && mono_is_never(x->leaves))
+	if (x && w->want.move != MOVE_NONE && mono_is_never(x->leaves))
 		x->leaves = now;
 	return true;
 }

@@ -81,7 +81,7 @@ struct proxy {
 	char approved[ROUTES_MAX];    /* comma-separated */
 	mono_t minted, cleanup_since; /* MONO_NEVER: not */
 	mono_t asked_logout;          /* when it was first seen to be asked; MONO_NEVER */
-	mono_t leaves;                /* when it was first asked to leave; MONO_NEVER: it is not */
+	mono_t leaves; /* when its process was first asked to let go; MONO_NEVER: it is not */
 };
 
 /* Deterministic, so that a crash between making and noting leaks nothing: ts-NAME-HASH of the

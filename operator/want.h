@@ -11,7 +11,7 @@
 enum move {
 	MOVE_NONE,
 	MOVE_LEAVE,   /* its node leaves the group that it is in */
-	MOVE_END_OWN, /* the pod of its own goes */
+	MOVE_END_OWN, /* the pod of its own goes, until it is gone */
 };
 
 enum role {

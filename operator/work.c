@@ -134,7 +134,9 @@ static void took(struct work *w, struct bytes body)
 		break;
 	case STEP_DELETE:
 		x = operator_proxy(w->op, s->proxy);
-		if (x && s->child != CHILD_SECRET)
+		if (work_awaits_end(w))
+			operator_see_child(w->op, s->child, body, false);
+		else if (x && s->child != CHILD_SECRET)
 			proxy_lose(x, s->child);
 		break;
 	case STEP_FINALIZER_ADD:

@@ -47,6 +47,7 @@ void apply_status(struct work *w);
 void apply_logout(struct work *w, bool want);
 MUST_USE bool work_child_path(const struct work *w, char path[static KUBE_PATH_MAX], enum child c,
 			      const char *query);
+bool work_awaits_end(const struct work *w); /* of a deletion: it is over when its pod is gone */
 struct render work_render(const struct work *w);
 const struct proxy_class *work_class(const struct work *w); /* NULL: none that is valid */
 

@@ -80,6 +80,26 @@ kept() {
 	operator "$@"
 	KEEPER=()
 }
+# lives CONDITION...: operators one after the other, each killed at another write, until the condition holds and one lives on
+deaths=0
+at() { case $(($1 % 6)) in 0) echo 1+ ;; 1) echo 2 ;; 2) echo 2+ ;; 3) echo 3 ;; 4) echo 3+ ;; 5) echo 4+ ;; esac; }
+lives() {
+	local i=0 rc end
+	while [ $i -lt 80 ]; do
+		operator "life-$deaths" OPERATOR_TEST_KILL_AT="$(at $i)" OPERATOR_LEASE="life-$deaths"
+		end=$(($(date +%s) + 120))
+		while [ "$(date +%s)" -lt $end ]; do
+			kill -0 "$PID" 2> /dev/null || break
+			if "$@" > /dev/null 2>&1; then kill -9 "$PID" 2> /dev/null || deaths=$((deaths + 1)); wait "$PID" 2> /dev/null || true; return 0; fi
+			sleep 0.1
+		done
+		kill -0 "$PID" 2> /dev/null && die "an operator lives and does not bring it about: $*"
+		rc=0; wait "$PID" 2> /dev/null || rc=$?
+		[ $rc = 137 ] || tail -n 1 "$T/life-$deaths.log" | grep -q 'the lease .* is lost; ends' || die "an operator ended with code $rc, not killed by itself"
+		deaths=$((deaths + 1)) i=$((i + 1))
+	done
+	die "80 lives were not enough: $*"
+}
 # never COMMAND...: fails the test when the command succeeds
 never() { if "$@" > "$T/never.out" 2>&1; then cat "$T/never.out"; die "this should have failed: $*"; fi; }
 b64() { printf %s "$1" | base64 -w0; }

@@ -6,6 +6,7 @@
 # waits: 250
 . "$(dirname "$0")/lib.sh"
 . e2e/kube.sh
+KUBE_TOKENS+=("narrow-token,narrow,narrow")
 kube_api
 fake_headscale
 kc apply -f charts/tailpod-operator/crds > /dev/null
@@ -104,6 +105,18 @@ run() { planned "$(wc -w <<< "$names")" && all_reasons ProxyCreated; }
 lives run 2> "$T/deaths.log"
 had=$(devices)
 say "five Services in two processes through $deaths deaths"
+
+# --- one that leads before it knows of any class: here because it may not list them ---
+kc create clusterrole narrow --verb='*' --resource=services,secrets,configmaps,serviceaccounts,events,statefulsets.apps,ingresses.networking.k8s.io,leases.coordination.k8s.io,roles.rbac.authorization.k8s.io,rolebindings.rbac.authorization.k8s.io > /dev/null
+kc create clusterrolebinding narrow --clusterrole=narrow --user=narrow > /dev/null
+kubeconfig_of "$T/kubeconfig-narrow" narrow-token
+OPERATOR_KUBECONFIG=$T/kubeconfig-narrow operator narrow OPERATOR_LEASE=narrow; narrow=$PID
+until_ok 60 grep -q "narrow leads" "$T/narrow.log"
+kill "$narrow"
+until_ok 60 eval '! kill -0 "$narrow"'
+grep -q "SIGTERM: ends" "$T/narrow.log" || die "it leads and hears nothing"
+say "an operator without a list of classes leads, and turns"
+lives run 2> "$T/deaths.log"
 
 # --- they move, all at once ---
 before=$deaths

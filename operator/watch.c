@@ -329,10 +329,14 @@ static void sweep(struct source *s)
 static void synced(struct source *s)
 {
 	struct operator *op = s->op;
+	const bool is_first = !s->synced;
 
 	s->synced = true;
-	if (op->synced)
+	if (op->synced) {
+		if (is_first) /* of a kind that is not waited for: what it was needed for */
+			operator_enqueue_all(op);
 		return;
+	}
 	for (size_t i = 0; i < SOURCES; i++)
 		if (op->source[i].needed && !op->source[i].synced)
 			return;

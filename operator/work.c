@@ -442,6 +442,7 @@ void operator_work(struct operator *op)
 			continue;
 		}
 		w->op = op;
+		w->plan.again = MONO_NEVER;
 		op->workers++;
 		(void)bytes_to_str(bytes_str(key), w->key, sizeof w->key);
 		if (!parent_key_parse(key, &kind, ns, name)) {

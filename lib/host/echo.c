@@ -22,6 +22,7 @@ struct echo_wait {
 	mono_t until; /* the past: free */
 	struct ip local, remote, to;
 	uint16_t id, seq; /* the peer's */
+	uint16_t ours;    /* the sequence number under which it goes out */
 };
 
 struct echo_socket {
@@ -48,7 +49,7 @@ static void answer(struct echo *x, const struct ip *from, const uint8_t *data, s
 	    ih.type != (ip_is_v4(from) ? ICMP_ECHO_REPLY : ICMP6_ECHO_REPLY))
 		return;
 	w = &x->wait[ih.lo % HOST_ECHO_MAX];
-	if (mono_due(w->until, loop_now(h->loop)) || !ip_eq(&w->to, from))
+	if (w->ours != ih.lo || mono_due(w->until, loop_now(h->loop)) || !ip_eq(&w->to, from))
 		return;
 	w->until = (mono_t){ 0 };
 	(void)!ns_echo_reply(node_netstack(h->node), &w->local, &w->remote, w->id, w->seq,
@@ -119,6 +120,16 @@ static bool send_echo(const struct echo_socket *s, const struct ip *to, uint16_t
 	return sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
+/* The next place whose request is answered or too old; its index is that of x->next. NULL: as many
+ * as may be are under way. */
+static struct echo_wait *free_place(struct echo *x, mono_t now)
+{
+	for (int i = 0; i < HOST_ECHO_MAX; i++, x->next++)
+		if (mono_due(x->wait[x->next % HOST_ECHO_MAX].until, now))
+			return &x->wait[x->next % HOST_ECHO_MAX];
+	return NULL;
+}
+
 void host_echo_request(struct host *h, const struct ns_event *ev)
 {
 	const mono_t now = loop_now(h->loop);
@@ -130,13 +141,12 @@ void host_echo_request(struct host *h, const struct ns_event *ev)
 	if (host_target(h, &ev->local.ip, &to) != HOST_ROUTED || !(x = echo_of(h)))
 		return;
 	v6 = !ip_is_v4(&to);
-	w = &x->wait[x->next % HOST_ECHO_MAX];
 	if (x->v[v6].fd < 0 && !x->told) {
 		x->told = true;
 		log_warn("host: pings to our routes stay unanswered: the sysctl "
 			 "net.ipv4.ping_group_range does not include this group");
 	}
-	if (x->v[v6].fd < 0 || !mono_due(w->until, now)) /* as many as may be are under way */
+	if (x->v[v6].fd < 0 || !(w = free_place(x, now)))
 		return;
 	if (!send_echo(&x->v[v6], &to, x->next, ev->data))
 		return;
@@ -145,7 +155,8 @@ void host_echo_request(struct host *h, const struct ns_event *ev)
 				 .remote = ev->remote.ip,
 				 .to = to,
 				 .id = ev->echo_id,
-				 .seq = ev->echo_seq };
+				 .seq = ev->echo_seq,
+				 .ours = x->next };
 	x->next++;
 }
 

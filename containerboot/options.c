@@ -580,6 +580,12 @@ static int check_own(const struct scan *s)
 		r = up_flags_parse(&o->up, o->extra_args, s->warn, s->ctx, s->e);
 	if (r == 0)
 		r = daemon_flags_parse(&o->daemon, o->daemon_args, s->e);
+	if (r == 0 && (o->debug_addr || o->daemon.debug))
+		warn(s,
+		     "%s: this program has no debug server, nothing listens there; "
+		     "TS_ENABLE_METRICS "
+		     "and TS_LOG_VERBOSITY tell what it does",
+		     o->debug_addr ? "TS_DEBUG_ADDR_PORT" : "TS_TAILSCALED_EXTRA_ARGS: --debug");
 	return r;
 }
 

@@ -52,6 +52,18 @@ TEST(an_empty_environment_gives_the_defaults)
 	options_fini(&o);
 }
 
+TEST(a_debug_server_is_warned_of_and_does_not_stop_the_program)
+{
+	ck_assert_msg(ENV("TS_DEBUG_ADDR_PORT=127.0.0.1:8080") == 0, "%s", e.text);
+	ck_assert_ptr_nonnull(strstr(warnings, "TS_DEBUG_ADDR_PORT: this program has no debug"));
+	ck_assert_int_eq(ENV("TS_TAILSCALED_EXTRA_ARGS=--debug=localhost:8080"), 0);
+	ck_assert_ptr_nonnull(strstr(warnings, "TS_TAILSCALED_EXTRA_ARGS: --debug: this"));
+	check_refused("TS_DEBUG_ADDR_PORT: ", ENV("TS_DEBUG_ADDR_PORT=here"));
+	ck_assert_int_eq(ENV("TS_DEBUG_ADDR_PORT="), 0);
+	ck_assert_str_eq(warnings, "");
+	options_fini(&o);
+}
+
 TEST(every_row_has_a_name_a_help_and_no_row_hides_another)
 {
 	for (size_t i = 0; i < option_table_n; i++) {

@@ -50,9 +50,12 @@ static int show(const struct cli *c, const char *method, const char *target)
 	struct buf out;
 	int r = call(c, method, target, "", &out);
 
-	if (r == 0 && out.len > 0)
-		r = fwrite(buf_bytes(&out).data, 1, out.len, stdout) != out.len ||
-		    fflush(stdout) != 0;
+	if (r == 0 && out.len > 0) {
+		const struct bytes b = buf_bytes(&out);
+
+		r = fwrite(b.data, 1, b.len, stdout) != b.len ||
+		    (b.data[b.len - 1] != '\n' && putchar('\n') == EOF) || fflush(stdout) != 0;
+	}
 	buf_fini(&out);
 	return r;
 }
@@ -404,12 +407,41 @@ static int ping(struct cli *c)
 	return best == PONG_NONE || until_direct;
 }
 
+/* What the stock CLI does not show, below what it does. */
+static void netcheck_more(const struct cli_status *s)
+{
+	for (size_t i = 0; i < s->n_own_addrs; i++)
+		printf("\t* Endpoint: %s\n", s->own_addrs[i]);
+	for (size_t i = 0; i < s->n_health; i++)
+		printf("\t* Problem: %s\n", s->health[i]);
+}
+
+static int netcheck_text(struct cli *c, struct buf *report, struct buf *map, struct buf *out)
+{
+	struct cli_status s;
+	int r;
+
+	if (call(c, "GET", API "netcheck", "", report) != 0 ||
+	    call(c, "GET", API "derpmap", "", map) != 0)
+		return 1;
+	r = cli_netcheck_text(buf_bytes(report), buf_bytes(map), on(c, "verbose", false), out);
+	if (r < 0) {
+		fputs(r == -ENOMEM ? "out of memory\n" : "the report is malformed\n", stderr);
+		return 1;
+	}
+	if (get_status(c, &s) != 0)
+		return 1;
+	fwrite(buf_bytes(out).data, 1, out->len, stdout);
+	netcheck_more(&s);
+	cli_status_fini(&s);
+	return 0;
+}
+
 static int netcheck(struct cli *c)
 {
 	const char *format = given(c, "format");
-	struct cli_status s;
-	struct buf out;
-	bool ok;
+	struct buf report, map, out;
+	int r;
 
 	if (on(c, "json", false) || (format && strncmp(format, "json", 4) == 0))
 		return show(c, "GET", API "netcheck");
@@ -417,23 +449,14 @@ static int netcheck(struct cli *c)
 		fprintf(stderr, "--format=%s: json is the only one\n", format);
 		return 1;
 	}
-	if (call(c, "GET", API "netcheck", "", &out) != 0)
-		return 1;
-	ok = cli_netcheck_print(buf_bytes(&out));
+	buf_init(&report, CLI_BODY_MAX);
+	buf_init(&map, CLI_BODY_MAX);
+	buf_init(&out, CLI_BODY_MAX);
+	r = netcheck_text(c, &report, &map, &out);
+	buf_fini(&report);
+	buf_fini(&map);
 	buf_fini(&out);
-	if (!ok) {
-		fputs("the report is malformed\n", stderr);
-		return 1;
-	}
-	if (get_status(c, &s) != 0)
-		return 1;
-	printf("home relay: %s\n", *s.self.relay ? s.self.relay : "none");
-	for (size_t i = 0; i < s.n_own_addrs; i++)
-		printf("endpoint: %s\n", s.own_addrs[i]);
-	for (size_t i = 0; i < s.n_health; i++)
-		printf("problem: %s\n", s.health[i]);
-	cli_status_fini(&s);
-	return 0;
+	return r;
 }
 
 static int metrics(struct cli *c)
@@ -560,7 +583,7 @@ static const struct command {
 	  "c= timeout= size= tsmp icmp until-direct verbose", ping },
 	{ "ip", "ip [-1|-4|-6] [--assert=ADDRESS] [NODE]", "1 4 6 assert=", ip },
 	{ "whois", "whois [--json] ADDRESS[:PORT]", "json proto=", whois },
-	{ "netcheck", "netcheck [--format=json]", "json format= verbose", netcheck },
+	{ "netcheck", "netcheck [--format=json] [--verbose]", "json format= verbose", netcheck },
 	{ "metrics", "metrics [print | write FILE]", "", metrics },
 	{ "nc", "nc NODE PORT", "", nc },
 	{ "up", "up [flags of set]", CLI_SET_FLAGS " reset accept-risk= timeout=", up },

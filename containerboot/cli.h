@@ -67,8 +67,11 @@ struct cli_status {
 MUST_USE bool cli_status_parse(struct cli_status *s,
 			       struct bytes json); /* false: malformed or out of memory */
 void cli_status_fini(struct cli_status *s);
-bool cli_netcheck_print(struct bytes json); /* false: malformed */
-bool cli_whois_print(struct bytes json);    /* the same */
+/* The report of the local API's netcheck as text, with the names of the relay map ("derpmap").
+ * verbose: with the numbers of regions. 0, -EBADMSG: malformed, -ENOMEM */
+MUST_USE int cli_netcheck_text(struct bytes report, struct bytes map, bool verbose,
+			       struct buf *out);
+bool cli_whois_print(struct bytes json); /* false: malformed */
 /* cli_set.c: the body of a PATCH of preferences for the flags of c, appended to out. run: 0, 1:
  * also WantRunning; -1: not. old: the preferences in force. 0 or -EINVAL, -EBADMSG, -ENOMEM with
  * one line */

@@ -195,11 +195,6 @@ static int whois(const void *json)
 	return !cli_whois_print(bytes_str(json));
 }
 
-static int netcheck(const void *json)
-{
-	return !cli_netcheck_print(bytes_str(json));
-}
-
 TEST(whois_names_tags_or_the_user)
 {
 	ck_assert_int_eq(heard(whois, "{\"Node\":{\"Name\":\"you.tail.test.\",\"StableID\":\"n2\","
@@ -221,18 +216,6 @@ TEST(whois_names_tags_or_the_user)
 	ck_assert_int_eq(heard(whois, "{\"Node\":{\"Name\":\"a.\""), 1);
 	ck_assert_str_eq(heard_out, "");
 	ck_assert_ptr_nonnull(strstr(heard_err, "malformed"));
-}
-
-TEST(netcheck_tells_what_is_not_known_from_what_is_not_there)
-{
-	ck_assert_int_eq(heard(netcheck,
-			       "{\"UDP\":true,\"IPv6\":false,\"UPnP\":null,\"Other\":{},"
-			       "\"RegionLatency\":{\"900\":1500000},\"PortMapping\":\"\"}"),
-			 0);
-	ck_assert_str_eq(heard_out, "UDP: yes\nIPv6: no\nUPnP at the gateway: not known\n"
-				    "latency of region 900: 1.5 ms\n"
-				    "port mapped at the gateway: none\n");
-	ck_assert_int_eq(heard(netcheck, "{\"UDP\":true"), 1);
 }
 
 /* --- the command line --- */

@@ -54,7 +54,7 @@ is_home() {
 	done
 }
 until_ok 40 is_home r5 || die "homes are $(home a), $(home b), $(home c)"
-in_ns a env TS_SOCKET="$T/a.sock" "$BIN/containerboot" netcheck | sed -n 's/^latency of region/figure: t-44-three-relays: latency of region/p'
+in_ns a env TS_SOCKET="$T/a.sock" "$BIN/containerboot" netcheck | sed -n 's/^\t\t- */figure: t-44-three-relays: latency of /p'
 say "the nearest relay is home, of ours and of stock"
 until_ok 30 fetch a "http://$ip_b:8000/" b; until_ok 30 fetch b "http://$ip_a:8000/" a; until_ok 30 fetch c "http://$ip_a:8000/" a
 via_relay() { ts "$1" ping -c 1 --until-direct=false --timeout 3s "$2" 2>&1 | grep -q "via DERP($3)"; }

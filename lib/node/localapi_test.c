@@ -92,6 +92,9 @@ TEST(netcheck_tells_what_the_node_has_found_and_null_for_what_it_has_not)
 	ck_assert(body_has("\"MappingVariesByDestIP\":null"));
 	ck_assert(body_has("\"UPnP\":null,\"PMP\":null,\"PCP\":null"));
 	ck_assert(body_has("\"RegionLatency\":{}"));
+	ck_assert(body_has("\"OSHasIPv6\":") && body_has("\"IPv4CanSend\":"));
+	ck_assert(body_has("\"CaptivePortal\":null"));
+	ck_assert(!body_has("\"Now\""));
 	ck_assert_ptr_null(memmem(buf_bytes(&a.body).data, a.body.len, "PortMapping", 11));
 	teardown();
 }

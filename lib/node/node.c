@@ -819,6 +819,16 @@ const struct netcheck_report *node_netcheck(const struct node *n)
 	return netcheck_report(n->netcheck);
 }
 
+bool node_sends_v4(const struct node *n)
+{
+	return n->port4 != 0;
+}
+
+bool node_sends_v6(const struct node *n)
+{
+	return n->port6 != 0;
+}
+
 size_t node_endpoints(const struct node *n, struct ipport *v, size_t max)
 {
 	size_t count = n->n_endpoints < max ? n->n_endpoints : max;

@@ -223,6 +223,8 @@ bool node_routes(const struct node *n, const struct ip *dst);
 /* What the last whole round of probes found; NULL before. struct netcheck_report: path/netcheck.h
  */
 const struct netcheck_report *node_netcheck(const struct node *n);
+bool node_sends_v4(const struct node *n); /* is there a UDP socket of the family */
+bool node_sends_v6(const struct node *n);
 struct node_portmap {
 	bool is_on;
 	int pmp, pcp, upnp;     /* 1: the gateway has it, 0: it does not answer, -1: not asked */

@@ -122,7 +122,7 @@ TEST(config_file_faults_are_told_with_line_and_column)
 		"line 2, column 15: AcceptDNS: wanted true or false");
 	refused("{\"Version\":\"alpha0\", // x\n\"AdvertiseRoutes\": [\"10.0.0.0/8\",\n  "
 		"\"10.0.0.1/8\"]}",
-		"line 3, column 3: AdvertiseRoutes: a subnet has bits beyond");
+		"line 3, column 3: AdvertiseRoutes: 10.0.0.1/8 has bits beyond");
 	refused("{\"Version\":\"alpha0\",\"Hostname\":\"a b\"}",
 		"Hostname: a host name has letters");
 	refused("{\"Version\":\"alpha0\",\"ServerURL\":\"ftp://x\"}", "ServerURL: wanted a URL");

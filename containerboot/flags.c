@@ -97,7 +97,7 @@ static const struct flag daemon_table[] = {
         { "no-logs-no-support",          FLAG_NOTHING_BOOL, 0, NULL }, /* nothing is ever uploaded */
         { "encrypt-state",               FLAG_REFUSED_BOOL, 0, "there is no TPM support" },
         { "tun",                         FLAG_TEXT,         0, "use TS_USERSPACE" },
-        { "config",                      FLAG_REFUSED,      0, "put the file into a directory as cap-116.hujson and name that in TS_EXPERIMENTAL_VERSIONED_CONFIG_DIR" },
+        { "config",                      FLAG_REFUSED,      0, "put the file into a directory as cap-95.hujson and name that in TS_EXPERIMENTAL_VERSIONED_CONFIG_DIR" },
         { "bird-socket",                 FLAG_REFUSED,      0, "BIRD is not supported" },
         { "cleanup",                     FLAG_REFUSED_BOOL, 0, "there is nothing to clean up" },
 };

@@ -21,7 +21,7 @@
 /* clang-format off */
 const struct option option_table[] = {
         { GROUP("Identity and login"), .name = "TS_AUTHKEY", .alias = "TS_AUTH_KEY", .kind = OPTION_TEXT, .flags = OPTION_SECRET | OPTION_NODE, .off = AT(auth_key),
-          .help = "Auth key to register with; `file:PATH` reads it from a file (white space around it is cut off) and reads it again when the file changes. Not needed once the state holds a registered node." },
+          .help = "Auth key to register with, or `file:PATH`: read from a file, and again when the file changes. White space around it is cut off. Not needed once the state holds a registered node." },
         ROW("TS_LOGIN_SERVER", NULL, OPTION_URL, OPTION_OURS | OPTION_NODE, PREFS_CONTROL_URL_DEFAULT, login_server,
             "URL of the control server, for example a Headscale. `--login-server` in TS_EXTRA_ARGS wins over it."),
         ROW("TS_CONTROL_KEY", NULL, OPTION_MKEY, OPTION_OURS | OPTION_NODE, NULL, control_key,

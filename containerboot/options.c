@@ -17,6 +17,7 @@ enum { OPTION_ROWS_MAX = 128, OPTION_SIZE_MIN = 1 << 20 };
 struct scan {
 	struct options *o;
 	const char *raw[OPTION_ROWS_MAX]; /* by row; NULL: not in the environment */
+	bool by_alias[OPTION_ROWS_MAX];   /* raw came by the row's other name */
 	options_warn_fn *warn;
 	void *ctx;
 	struct err *e;
@@ -56,7 +57,7 @@ bool option_of_node(const char *name)
 	return row && strcmp(row->name, name) == 0 && row->flags & OPTION_NODE;
 }
 
-/* edits that turn a into b, at most `limit` + 1 */
+/* edits that turn a, in either case, into b, at most `limit` + 1 */
 static unsigned distance(struct bytes a, const char *b, unsigned limit)
 {
 	unsigned row[64], last, diag;
@@ -67,10 +68,13 @@ static unsigned distance(struct bytes a, const char *b, unsigned limit)
 	for (unsigned j = 0; j <= n; j++)
 		row[j] = j;
 	for (unsigned i = 0; i < a.len; i++) {
+		const uint8_t c = a.data[i];
+		const char upper = (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+
 		diag = row[0];
 		row[0] = i + 1;
 		for (size_t j = 0; j < n; j++) {
-			last = diag + (a.data[i] != (uint8_t)b[j]);
+			last = diag + (upper != b[j]);
 			diag = row[j + 1];
 			row[j + 1] = MIN_OF(last, MIN_OF(row[j], diag) + 1);
 		}
@@ -101,8 +105,6 @@ static void warn_unknown(const struct scan *s, struct bytes name)
 
 static void collect(struct scan *s, char *const *env)
 {
-	bool by_alias[OPTION_ROWS_MAX] = { false };
-
 	for (; *env; env++) {
 		const char *eq = strchr(*env, '=');
 		const struct option *row;
@@ -114,19 +116,19 @@ static void collect(struct scan *s, char *const *env)
 		name = bytes_of(*env, (size_t)(eq - *env));
 		row = row_named(name);
 		if (!row) {
-			if (name.len > 3 && memcmp(name.data, "TS_", 3) == 0)
+			if (name.len > 3 && strncasecmp(*env, "TS_", 3) == 0)
 				warn_unknown(s, name);
 			continue;
 		}
 		i = (size_t)(row - option_table);
 		/* the name wins over the alias, the first of equal ones over the rest; an empty
 		 * name does not win */
-		if (!s->raw[i] || (by_alias[i] && bytes_eq_str(name, row->name) && eq[1])) {
+		if (!s->raw[i] || (s->by_alias[i] && bytes_eq_str(name, row->name) && eq[1])) {
 			s->raw[i] = eq + 1;
-			by_alias[i] = !bytes_eq_str(name, row->name);
+			s->by_alias[i] = !bytes_eq_str(name, row->name);
 		} else if (!*s->raw[i] && eq[1] && row->alias && bytes_eq_str(name, row->alias)) {
 			s->raw[i] = eq + 1;
-			by_alias[i] = true;
+			s->by_alias[i] = true;
 		}
 	}
 }
@@ -141,9 +143,14 @@ static const char *raw_of(const struct scan *s, const char *name) /* NULL when a
 
 /* --- single values --- */
 
+static const char *called(const struct scan *s, const struct option *row) /* as the user wrote it */
+{
+	return s->by_alias[row - option_table] ? row->alias : row->name;
+}
+
 static int bad(const struct scan *s, const struct option *row, const char *what)
 {
-	return err_say(s->e, EINVAL, "%s: %s", row->name, what);
+	return err_say(s->e, EINVAL, "%s: %s", called(s, row), what);
 }
 
 int check_url(const char *what, const char *text, struct err *e)
@@ -227,6 +234,7 @@ int check_routes(const char *what, const char *text, struct err *e)
 {
 	struct bytes left = bytes_str(text), one;
 	struct ipprefix p, masked;
+	char text_of[IPPREFIX_TEXT];
 	unsigned n = 0, defaults = 0; /* of IPv4: 1, of IPv6: 2 */
 
 	if (left.len >= PREFS_ROUTES_MAX - 16) /* and two default routes */
@@ -239,7 +247,9 @@ int check_routes(const char *what, const char *text, struct err *e)
 				       what);
 		if (!ip_parse(bytes_of(one.data, (size_t)(slash - one.data)), &masked.ip) ||
 		    !ip_eq(&masked.ip, &p.ip))
-			return err_say(e, EINVAL, "%s: a subnet has bits beyond its length", what);
+			return err_say(
+			    e, EINVAL, "%s: %.*s has bits beyond its length; the subnet is %s",
+			    what, (int)one.len, (const char *)one.data, ipprefix_text(&p, text_of));
 		if (++n > OPTIONS_ROUTES_MAX)
 			return err_say(e, EINVAL, "%s: more than %d subnets", what,
 				       OPTIONS_ROUTES_MAX);
@@ -282,14 +292,29 @@ static bool size_parse(const char *text, uint64_t *out)
 	return false;
 }
 
+/* Secrets lose the white space around them: an env file or a `$(cat key)` leaves line ends there.
+ */
 static int set_text(const struct scan *s, const struct option *row, const char *v)
 {
-	const size_t len = strlen(v) + 1;
-	char *copy = row->flags & OPTION_SECRET ? secret_new(len) : malloc(len);
+	static const char blanks[] = " \t\r\n";
+	size_t len = strlen(v);
+	char *copy;
 
+	if (row->flags & OPTION_SECRET) {
+		const size_t skip = strspn(v, blanks);
+
+		v += skip;
+		len -= skip;
+		while (len > 0 && strchr(blanks, v[len - 1]))
+			len--;
+		if (len == 0)
+			return 0; /* as if it were empty */
+	}
+	copy = row->flags & OPTION_SECRET ? secret_new(len + 1) : malloc(len + 1);
 	if (!copy)
 		return err_set(s->e, ENOMEM, "environment");
 	memcpy(copy, v, len);
+	copy[len] = 0;
 	*(char **)slot(s, row) = copy;
 	return 0;
 }
@@ -327,7 +352,7 @@ static int set_value(const struct scan *s, const struct option *row, const char 
 		if (!key_pub_parse(KEY_MACHINE, bytes_str(v), slot(s, row)))
 			return bad(
 			    s, row,
-			    "wanted mkey: and 64 hex digits, as /key?v=116 of the server shows it");
+			    "wanted mkey: and 64 hex digits, as /key?v=119 of the server shows it");
 		return 0;
 	case OPTION_CC:
 		if (!ns_cc_parse(bytes_str(v), slot(s, row)))
@@ -338,16 +363,16 @@ static int set_value(const struct scan *s, const struct option *row, const char 
 	case OPTION_SIZE:
 		return set_size(s, row, v);
 	case OPTION_LISTEN:
-		r = check_listen(row->name, v, s->e);
+		r = check_listen(called(s, row), v, s->e);
 		break;
 	case OPTION_ROUTES:
-		r = check_routes(row->name, v, s->e);
+		r = check_routes(called(s, row), v, s->e);
 		break;
 	case OPTION_TAGS:
-		r = check_tags(row->name, v, s->e);
+		r = check_tags(called(s, row), v, s->e);
 		break;
 	case OPTION_URL:
-		r = check_url(row->name, v, s->e);
+		r = check_url(called(s, row), v, s->e);
 		break;
 	default:
 		break;
@@ -559,6 +584,46 @@ static int check_target(const struct scan *s)
 					  ports, ARRAY_LEN(ports), &n, s->e);
 }
 
+/* --- what is no error and yet a mistake --- */
+
+static void warn_quotes(const struct scan *s)
+{
+	for (size_t i = 0; i < option_table_n; i++) {
+		const char *v = s->raw[i];
+		const size_t n = v ? strlen(v) : 0;
+		const size_t off = option_table[i].off;
+
+		if (n < 2 || (v[0] != '"' && v[0] != '\'') || v[n - 1] != v[0] ||
+		    off == offsetof(struct options, extra_args) || /* quotes count there */
+		    off == offsetof(struct options, daemon_args))
+			continue;
+		warn(s,
+		     "%s: the quotation marks around the value are part of it; leave them out (an "
+		     "--env-file and a list in a Compose file keep them)",
+		     called(s, &option_table[i]));
+	}
+}
+
+/* The key is never shown: it may be one, with a slip. */
+static void warn_key(const struct scan *s)
+{
+	const struct option *row = row_named(bytes_str("TS_AUTHKEY"));
+	const char *key = s->o->auth_key, *what = NULL;
+
+	if (!key || strncmp(key, "file:", 5) == 0)
+		return;
+	if (key[0] == '/' || strncmp(key, "./", 2) == 0)
+		what = "looks like a path; file:PATH reads the key from a file";
+	else if (strncmp(key, "tskey-api-", 10) == 0 || strncmp(key, "hskey-api-", 10) == 0)
+		what = "is an API key, with which no node can log in; make an auth key";
+	else if (strchr(key, '$'))
+		what = "holds a $: is it the name of a variable that nobody has replaced?";
+	else if (key[strcspn(key, " \t\r\n")])
+		what = "holds blanks or line ends, which no auth key has";
+	if (what)
+		warn(s, "%s %s", called(s, row), what);
+}
+
 static int check_own(const struct scan *s)
 {
 	struct options *o = s->o;
@@ -580,6 +645,8 @@ static int check_own(const struct scan *s)
 		r = up_flags_parse(&o->up, o->extra_args, s->warn, s->ctx, s->e);
 	if (r == 0)
 		r = daemon_flags_parse(&o->daemon, o->daemon_args, s->e);
+	if (r == 0)
+		warn_key(s);
 	if (r == 0 && (o->debug_addr || o->daemon.debug))
 		warn(s,
 		     "%s: this program has no debug server, nothing listens there; "
@@ -593,6 +660,7 @@ static int validate(const struct scan *s)
 {
 	int r = check_pod_ips(s);
 
+	warn_quotes(s);
 	for (size_t i = 0; i < option_table_n; i++)
 		if (option_table[i].kind == OPTION_BOOL || option_table[i].kind == OPTION_TRI)
 			set_bool(s, &option_table[i], s->raw[i]);

@@ -52,6 +52,52 @@ TEST(an_empty_environment_gives_the_defaults)
 	options_fini(&o);
 }
 
+TEST(slips_that_are_no_errors_are_warned_of_without_showing_a_key)
+{
+	static const struct {
+		const char *env, *words;
+	} rows[] = {
+		{ "TS_AUTHKEY=\"abcdef\"", "TS_AUTHKEY: the quotation marks around the value" },
+		{ "TS_AUTH_KEY='abcdef'", "TS_AUTH_KEY: the quotation marks around the value" },
+		{ "TS_USERSPACE=\"true\"", "TS_USERSPACE: the quotation marks" },
+		{ "TS_AUTHKEY=/run/abcdef", "TS_AUTHKEY looks like a path" },
+		{ "TS_AUTHKEY=tskey-api-abcdef", "TS_AUTHKEY is an API key" },
+		{ "TS_AUTHKEY=hskey-api-abcdef", "TS_AUTHKEY is an API key" },
+		{ "TS_AUTH_KEY=${abcdef}", "TS_AUTH_KEY holds a $" },
+		{ "TS_AUTHKEY=abc def", "TS_AUTHKEY holds blanks" },
+		{ "ts_authkey=abcdef", "unknown variable ts_authkey is ignored; did you mean "
+				       "TS_AUTHKEY?" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		ck_assert_msg(ENV((char *)(uintptr_t)rows[i].env) == 0, "%s", e.text);
+		ck_assert_msg(strstr(warnings, rows[i].words) != NULL, "%s: %s", rows[i].env,
+			      warnings);
+		ck_assert_ptr_null(strstr(warnings, "abcdef"));
+	}
+	ck_assert_int_eq(ENV("TS_AUTHKEY=file:/run/key", "TS_EXTRA_ARGS='--ssh=false'"), 0);
+	ck_assert_str_eq(warnings, "");
+	options_fini(&o);
+}
+
+TEST(white_space_around_a_secret_is_cut_off)
+{
+	ck_assert_int_eq(ENV("TS_AUTHKEY= \tabc\r\n"), 0);
+	ck_assert_str_eq(o.auth_key, "abc");
+	ck_assert_int_eq(ENV("TS_AUTHKEY= \n"), 0);
+	ck_assert_ptr_null(options_auth_key(&o));
+	options_fini(&o);
+}
+
+TEST(an_error_names_the_variable_as_it_was_written_and_the_subnet_that_was_meant)
+{
+	check_refused("TS_TAGS: each tag", ENV("TS_TAGS=web"));
+	check_refused("TS_ADVERTISE_TAGS: each tag", ENV("TS_ADVERTISE_TAGS=web"));
+	check_refused("TS_ROUTES: 10.0.0.9/24 has bits beyond its length; the subnet is "
+		      "10.0.0.0/24",
+		      ENV("TS_ROUTES=10.1.0.0/16,10.0.0.9/24"));
+}
+
 TEST(a_debug_server_is_warned_of_and_does_not_stop_the_program)
 {
 	ck_assert_msg(ENV("TS_DEBUG_ADDR_PORT=127.0.0.1:8080") == 0, "%s", e.text);
@@ -131,7 +177,7 @@ TEST(malformed_values_stop_with_one_line_that_names_the_variable)
 	check_refused("TS_LOGIN_SERVER", ENV("TS_LOGIN_SERVER=headscale.example.com"));
 	check_refused("TS_LOGIN_SERVER", ENV("TS_LOGIN_SERVER=https://user:pw@a"));
 	check_refused("TS_CONTROL_KEY", ENV("TS_CONTROL_KEY=mkey:12"));
-	check_refused("TS_ADVERTISE_TAGS", ENV("TS_TAGS=web"));
+	check_refused("TS_TAGS", ENV("TS_TAGS=web"));
 	check_refused("TS_HOSTNAME", ENV("TS_HOSTNAME=my_host"));
 	check_refused("TS_HOSTNAME", ENV("TS_HOSTNAME=-a"));
 	check_refused("PORT", ENV("PORT=70000"));
@@ -407,7 +453,7 @@ TEST(routes_and_the_exit_node_are_one_list_of_which_each_wish_changes_its_part)
 	    ROUTES("0.0.0.0/0,::/0", "TS_ADVERTISE_EXIT_NODE=false", "TS_AUTH_ONCE=true"), "");
 	ck_assert_str_eq(ROUTES("", "TS_ROUTES=0.0.0.0/0,::/0"), "0.0.0.0/0,::/0");
 	check_refused("TS_ROUTES: 0.0.0.0/0 and ::/0 go together", ENV("TS_ROUTES=::/0"));
-	check_refused("TS_ROUTES: a subnet has bits", ENV("TS_ROUTES=10.0.0.1/8"));
+	check_refused("TS_ROUTES: 10.0.0.1/8 has bits", ENV("TS_ROUTES=10.0.0.1/8"));
 }
 
 TEST(as_many_routes_as_the_limit_are_taken)

@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/ip.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "crypto/locked.h"
 #include "os/file.h"
@@ -110,12 +112,35 @@ static int copy_text(const char *from, char **to)
 	return 0;
 }
 
+/* A key, or a certificate in binary form, would be passed over without a word, and each server
+ * refused for want of an authority. Only a regular file is looked into: a pipe is read once. */
+static bool is_without_certificate(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	struct stat st;
+	char line[256];
+	bool found = false, whole;
+
+	if (!f)
+		return false;
+	whole = fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode);
+	while (whole && !found && fgets(line, sizeof line, f))
+		found = strncmp(line, "-----BEGIN ", 11) == 0 && strstr(line, "CERTIFICATE-----");
+	whole = whole && !ferror(f);
+	fclose(f);
+	return whole && !found;
+}
+
 static int client_start(struct tls_client *c, const struct tls_client_conf *conf, struct err *err)
 {
 	X509_LOOKUP *lookup;
 
 	if (conf->ca_file && access(conf->ca_file, R_OK) < 0)
 		return err_set(err, errno, "CA file %s", conf->ca_file);
+	if (conf->ca_file && is_without_certificate(conf->ca_file))
+		log_warn("tls: CA file %s: there is no certificate in PEM form in it; no server is "
+			 "trusted by it",
+			 conf->ca_file);
 	if (copy_text(conf->ca_file, &c->file) < 0 || copy_text(conf->ca_dir, &c->dirs) < 0)
 		return err_set(err, ENOMEM, "start TLS");
 	c->bio = tls_bio_method();

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "os/file.h"
 #include "os/listen.h"
@@ -433,6 +434,33 @@ TEST(an_unknown_ca_is_refused_with_advice)
 	dial(c, "host.example.com", NULL, false);
 	expect_refusal("SSL_CERT_FILE");
 	tls_client_free(c);
+	stop();
+}
+
+static char logged[256];
+
+static void keep_line(enum log_level level, const char *line)
+{
+	(void)level;
+	snprintf(logged, sizeof logged, "%s", line);
+}
+
+TEST(a_ca_file_without_a_certificate_is_warned_of_when_it_is_named)
+{
+	FILE *f;
+
+	start();
+	serve_ca("host.example.com", -1, 30);
+	log_set(keep_line, LOG_WARN);
+	tls_client_free(roots("ca", "/nonexistent"));
+	ck_assert_str_eq(logged, "");
+	f = fopen(in_dir("binary"), "w");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_ge(fputs("0\202\001", f), 0);
+	ck_assert_int_eq(fclose(f), 0);
+	tls_client_free(roots("binary", "/nonexistent"));
+	ck_assert_ptr_nonnull(strstr(logged, "/binary: there is no certificate in PEM form"));
+	log_set(NULL, LOG_ERROR);
 	stop();
 }
 

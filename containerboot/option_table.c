@@ -71,7 +71,7 @@ const struct option option_table[] = {
         ROW("TS_ADVERTISE_EXIT_NODE", NULL, OPTION_TRI, OPTION_OURS | OPTION_NODE, NULL, advertise_exit_node,
             "Offer the node as exit node: what peers send to public addresses is dialled from this host. Control must approve it. Default: no."),
         ROW("TS_EXIT_NODE", NULL, OPTION_TEXT, OPTION_OURS, NULL, exit_node,
-            "Exit node (address, name or id of a peer) by which the proxies reach everything that is not in the tailnet. While it is away, such connections fail."),
+            "Exit node (address, name or id of a peer) by which the proxies reach everything that is not in the tailnet. While it is away, such connections fail and the node's health says so."),
         ROW("TS_SSH", NULL, OPTION_BOOL, OPTION_OURS | OPTION_NOT_YET, "false", ssh, "Tailscale SSH server."),
         ROW("TS_SERVE_CONFIG", NULL, OPTION_TEXT, 0, NULL, serve_config,
             "File with a serve configuration in the JSON of the stock client; read again when it changes. Mount its directory, not the file: a file that is mounted by itself never changes."),

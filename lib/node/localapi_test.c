@@ -116,6 +116,47 @@ TEST(status_shows_self_peer_user_and_can_leave_peers_out)
 	teardown();
 }
 
+/* status shows the problem of the exit node `name`, or none when words is "" */
+static void check_exit(const char *name, const char *words)
+{
+	const struct control_hostinfo hi = { .hostname = "a" };
+
+	ck_assert_int_eq(node_set_prefs(node, &hi, false, false, name), 0);
+	ck_assert_int_eq(ask("GET", "status", ""), 200);
+	ck_assert_msg(body_has(words), "%s: %.*s", name, (int)a.body.len, (char *)a.body.data);
+	ck_assert_int_eq(body_has("xit node"), *words != 0);
+}
+
+/* The map once more, with `to` in place of `from`. */
+static void load_changed(const char *from, const char *to)
+{
+	static char text[sizeof map + 64];
+	const char *at = strstr(map, from);
+	struct err e = { 0 };
+
+	ck_assert_ptr_nonnull(at);
+	snprintf(text, sizeof text, "%.*s%s%s", (int)(at - map), map, to, at + strlen(from));
+	ck_assert_msg(node_load_netmap(node, view.now, view.wall, bytes_str(text), &e) == 0, "%s",
+		      e.text);
+}
+
+TEST(an_exit_node_that_is_no_peer_or_offers_no_way_out_or_is_offline_is_a_problem_to_show)
+{
+	setup();
+	check_exit("b", "");
+	check_exit("nosuch", "The exit node nosuch is no peer of this node");
+	check_exit("100.64.0.9", "The exit node 100.64.0.9 is no peer of this node");
+	check_exit("100.64.0.2", "");
+	load_changed(",\"0.0.0.0/0\"", "");
+	check_exit("n2", "The exit node n2 offers no way out");
+	load_changed("\"Online\":true", "\"Online\":false");
+	check_exit("n2", "The exit node n2 is offline");
+	load_changed("\"Online\":true,", "");
+	check_exit("n2", "");
+	check_exit("", "");
+	teardown();
+}
+
 TEST(whois_finds_by_address_port_and_key_and_says_404)
 {
 	setup();

@@ -43,6 +43,41 @@ bool node_is_exit(const struct node *n, const struct netmap_node *p)
 	return named == p;
 }
 
+static bool offers_default(const struct netmap_node *p)
+{
+	for (size_t i = 0; i < p->n_allowed; i++)
+		if (is_default(&p->allowed[i]))
+			return true;
+	return false;
+}
+
+/* An exit node that is not there is nothing that a user would see otherwise: his connections just
+ * fail. */
+static void exit_health(struct node *n)
+{
+	const struct netmap_node *p = NULL, *found = NULL;
+	char text[ERR_TEXT_MAX];
+
+	for (uint32_t i = 0; *n->exit_node && !found && i < netmap_peer_limit(n->netmap); i++)
+		if ((p = netmap_peer(n->netmap, i)) && node_is_exit(n, p))
+			found = p;
+	if (!*n->exit_node || !n->have_map ||
+	    (found && offers_default(found) && found->online != 0)) {
+		node_health_set(n, "exit node", NULL);
+		return;
+	}
+	snprintf(text, sizeof text,
+		 !found ? "The exit node %.200s is no peer of this node: connections that should "
+			  "leave by it fail. Correct the name, or the policy that hides it."
+		 : offers_default(found)
+		     ? "The exit node %.200s is offline, control says: connections that should "
+		       "leave by it fail."
+		     : "The exit node %.200s offers no way out, or control has not approved it: "
+		       "connections that should leave by it fail.",
+		 n->exit_node);
+	node_health_set(n, "exit node", text);
+}
+
 static bool is_address(const struct netmap_node *p, const struct ipprefix *r)
 {
 	for (size_t i = 0; i < p->n_addresses; i++)
@@ -249,6 +284,7 @@ int node_set_prefs(struct node *n, const struct control_hostinfo *hi, bool accep
 	n->accept_routes = accept_routes;
 	snprintf(n->exit_node, sizeof n->exit_node, "%s", to);
 	allow_all(n);
+	exit_health(n);
 	return 0;
 }
 
@@ -396,6 +432,7 @@ void node_apply_changes(struct node *n, mono_t now, wall_t wall)
 	}
 	if (!any)
 		return;
+	exit_health(n);
 	n->expire_at = netmap_expire(n->netmap, wall);
 	node_push(n, NODE_NETMAP);
 	if (n->map_is_live && mono_is_never(n->store_at))

@@ -265,6 +265,27 @@ TEST(a_register_request_without_an_answer_ends_after_sixty_seconds)
 	world_fini(&w);
 }
 
+TEST(a_hang_up_in_place_of_the_key_asks_whether_https_was_meant_when_the_url_has_http)
+{
+	struct world w;
+	struct control_conf conf;
+
+	world_init(&w, 77);
+	conf = world_conf(&w);
+	w.swallow_dial = true;
+	world_client(&w, &conf);
+	control_start(w.c, w.now, w.wall);
+	world_run(&w);
+	control_opened(w.c, w.now, 0);
+	world_run(&w);
+	control_closed(w.c, w.now, 0, NULL);
+	world_run(&w);
+	ck_assert_msg(strstr(w.trouble, "instead of answering /key: check the login server URL "
+					"(http:// where https:// is spoken?)") != NULL,
+		      "%s", w.trouble);
+	world_fini(&w);
+}
+
 TEST(a_map_stream_that_the_server_ends_is_asked_for_again_on_the_same_connection)
 {
 	struct world w;

@@ -382,8 +382,8 @@ static void say_closed(struct control *c, const char *reason)
 	} else if (c->conn[0].phase == CONN_KEY) {
 		control_trouble(c,
 				"%s closed the connection instead of answering /key: check the "
-				"login server URL",
-				at);
+				"login server URL%s",
+				at, c->url.tls ? "" : " (http:// where https:// is spoken?)");
 	} else if (c->conn[0].phase == CONN_UPGRADE) {
 		control_trouble(c, "control %s closed the connection instead of upgrading it", at);
 	} else if (c->conn[0].phase == CONN_HANDSHAKE) {

@@ -113,6 +113,19 @@ static int take_option(struct cli *c, int argc, char **argv, int *i)
 	return 0;
 }
 
+static int verb_usage(const char *group, const char *verb)
+{
+	char verbs[256] = "";
+	size_t n = 0;
+
+	for (size_t i = 0; i < cli_n_commands; i++)
+		if (strcmp(cli_commands[i].group, group) == 0 && n < sizeof verbs)
+			n += (size_t)snprintf(verbs + n, sizeof verbs - n, "%s%s",
+					      n > 0 ? ", " : "", cli_commands[i].verb);
+	return *verb ? cli_usage("%s: there is no '%s', but: %s", group, verb, verbs)
+		     : cli_usage("%s wants one of: %s", group, verbs);
+}
+
 int cli_run(int argc, char **argv)
 {
 	struct cli c = { 0 };
@@ -153,7 +166,9 @@ int cli_run(int argc, char **argv)
 		return k->fn(&c);
 	}
 	if (known)
-		return cli_usage("%s: there is no '%s'", word[0], word[1]);
+		return verb_usage(word[0], word[1]);
+	if (strcmp(word[0], "serve") == 0 || strcmp(word[0], "relay") == 0)
+		return cli_usage("%s comes first, its options follow it", word[0]);
 	return *word[0] ? cli_usage("there is no command '%s'", word[0])
 			: cli_usage("say what to do");
 }

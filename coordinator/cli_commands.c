@@ -71,22 +71,20 @@ static bool is_number(const char *s)
 	return *s && strspn(s, "0123456789") == strlen(s);
 }
 
-/* "12", or the id behind a name: list path, key of the list, which member holds the name. 0: said
- * why */
-static int64_t find_id(const struct cli *c, const char *what, const char *path, const char *in,
-		       const char *member)
+/* The id of the object in a list of the server (its path, its key there) whose member has the
+ * value. 0: there is none; -1: there is no answer, said why */
+static int64_t look_up(const struct cli *c, const char *path, const char *in, const char *member,
+		       const char *value)
 {
 	struct buf answer;
 	struct json j;
 	struct bytes key;
 	int64_t id = 0;
 
-	if (is_number(what) && text_i64(bytes_str(what), &id))
-		return id;
 	buf_init(&answer, SIZE_MAX / 2);
 	if (cli_call(c, "GET", path, bytes_of(NULL, 0), &answer) != 0) {
 		buf_fini(&answer);
-		return 0;
+		return -1;
 	}
 	j = json_of(buf_bytes(&answer));
 	json_obj(&j);
@@ -101,25 +99,40 @@ static int64_t find_id(const struct cli *c, const char *what, const char *path, 
 			char name[256], number[24];
 
 			if (cli_field(object, member, name, sizeof name) &&
-			    strcmp(name, what) == 0 &&
+			    strcmp(name, value) == 0 &&
 			    cli_field(object, "id", number, sizeof number))
 				(void)!text_i64(bytes_str(number), &id);
 		}
 	}
 	buf_fini(&answer);
-	if (id == 0)
-		cli_complain("there is none called '%s'", what);
 	return id;
+}
+
+/* "12", or the id behind a name of a user or a node. 0: said why */
+static int64_t find_id(const struct cli *c, const char *noun, const char *member, const char *what)
+{
+	char path[64], in[32];
+	int64_t id = 0;
+
+	if (is_number(what) && text_i64(bytes_str(what), &id))
+		return id;
+	snprintf(path, sizeof path, "/api/v1/%s", noun);
+	snprintf(in, sizeof in, "%ss", noun);
+	id = look_up(c, path, in, member, what);
+	if (id == 0)
+		cli_complain("no %s is called '%s'; `coordinator %s list` shows them", noun, what,
+			     in);
+	return id < 0 ? 0 : id;
 }
 
 static int64_t user_id(const struct cli *c, const char *what)
 {
-	return find_id(c, what, "/api/v1/user", "users", "name");
+	return find_id(c, "user", "name", what);
 }
 
 static int64_t node_id(const struct cli *c, const char *what)
 {
-	return find_id(c, what, "/api/v1/node", "nodes", "givenName");
+	return find_id(c, "node", "givenName", what);
 }
 
 /* Now plus --expiration as RFC 3339 text; "never" (or 0) is the year 2200 */
@@ -265,12 +278,25 @@ static int keys_create(struct cli *c)
 	return ret;
 }
 
+/* The REST API takes the id of no key for done, as Headscale's does; a person is told. */
+static bool is_key(const struct cli *c)
+{
+	const int64_t id = look_up(c, "/api/v1/preauthkey", "preAuthKeys", "id", c->arg[0]);
+
+	if (id == 0)
+		cli_complain("there is no auth key %s; `coordinator preauthkeys list` shows them",
+			     c->arg[0]);
+	return id > 0;
+}
+
 static int keys_expire(struct cli *c)
 {
 	char body[64];
 
 	if (!is_number(c->arg[0]))
 		return cli_usage("preauthkeys expire wants the ID of a key");
+	if (!is_key(c))
+		return 1;
 	snprintf(body, sizeof body, "{\"id\":\"%.20s\"}", c->arg[0]);
 	return ask(c, "POST", "/api/v1/preauthkey/expire", bytes_str(body), "key expired");
 }
@@ -281,6 +307,8 @@ static int keys_delete(struct cli *c)
 
 	if (!is_number(c->arg[0]))
 		return cli_usage("preauthkeys delete wants the ID of a key");
+	if (!is_key(c))
+		return 1;
 	snprintf(path, sizeof path, "/api/v1/preauthkey?id=%.20s", c->arg[0]);
 	return ask(c, "DELETE", path, bytes_of(NULL, 0), "key deleted");
 }
@@ -433,8 +461,14 @@ static int login(struct cli *c, const char *path, const char *done)
 
 static int login_approve(struct cli *c)
 {
-	return c->user ? login(c, "/api/v1/auth/register", "the node has joined")
-		       : login(c, "/api/v1/auth/approve", "the ssh session is let in");
+	int ret;
+
+	if (c->user)
+		return login(c, "/api/v1/auth/register", "the node has joined");
+	ret = login(c, "/api/v1/auth/approve", "the ssh session is let in");
+	if (ret != 0)
+		cli_complain("the login of a node wants --user NAME besides");
+	return ret;
 }
 
 static int login_reject(struct cli *c)
@@ -542,9 +576,10 @@ static int policy_get(struct cli *c)
 			AUTO_FREE char *text =
 			    json_key_is(key, "policy") ? json_strdup(&j, POLICY_TEXT_MAX) : NULL;
 
-			if (text)
-				printf("%s%s", text,
-				       *text && text[strlen(text) - 1] != '\n' ? "\n" : "");
+			if (text && !*text)
+				cli_complain("no policy is set: every node may reach every other");
+			else if (text)
+				printf("%s%s", text, text[strlen(text) - 1] != '\n' ? "\n" : "");
 			else
 				json_skip(&j);
 		}

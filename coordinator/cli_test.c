@@ -45,8 +45,8 @@ TEST(wrong_usage_is_told_with_2_and_nothing_on_standard_output)
 	static const char *const bad[][2] = {
 		{ "", "say what to do" },
 		{ "nonsense", "there is no command 'nonsense'" },
-		{ "users", "users: there is no ''" },
-		{ "users nonsense", "users: there is no 'nonsense'" },
+		{ "users", "users wants one of: list, create, delete, rename\n" },
+		{ "users nonsense", "users: there is no 'nonsense', but: list" },
 		{ "users list me", "users list wants: nothing more" },
 		{ "users create", "users create wants: NAME" },
 		{ "users rename a", "users rename wants: NAME|ID NEW" },
@@ -68,6 +68,8 @@ TEST(wrong_usage_is_told_with_2_and_nothing_on_standard_output)
 		{ "nodes tag a", "nodes tag wants --tags" },
 		{ "nodes approve-routes a", "wants --routes" },
 		{ "users list --url nonsense", "COORDINATOR_API_KEY" },
+		{ "policy put", "policy: there is no 'put', but: check, get, set" },
+		{ "--config nowhere serve", "serve comes first" },
 	};
 
 	unsetenv("COORDINATOR_API_KEY");
@@ -207,14 +209,14 @@ TEST(users_are_named_by_name_or_id)
 	done("users list", "Myself");
 	done("users list --output json", "\"users\":[{");
 	done("users rename me you", "user renamed");
-	refused("users rename me they", 1, "there is none called 'me'");
+	refused("users rename me they", 1, "no user is called 'me'; `coordinator users list`");
 	done("users rename 1 they", "user renamed");
 	memset(line, 'x', sizeof line);
 	memcpy(line, "users rename they ", 18);
 	line[900] = 0;
 	refused(line, 2, "that name is too long");
 	done("users delete they", "user deleted");
-	refused("users delete they", 1, "there is none called 'they'");
+	refused("users delete they", 1, "no user is called 'they'");
 	refused("users delete 77", 1, "");
 	end();
 }
@@ -232,14 +234,16 @@ TEST(keys_are_shown_once_and_expire)
 	done("preauthkeys list", "2200-01-01");
 	ck_assert_ptr_nonnull(strstr(heard_out, "tag:a,tag:b"));
 	done("preauthkeys expire 1", "key expired");
+	refused("preauthkeys expire 999", 1, "there is no auth key 999;");
+	refused("preauthkeys delete 999", 1, "there is no auth key 999;");
 	done("preauthkeys delete 1", "key deleted");
-	refused("preauthkeys create --user nobody", 1, "there is none called 'nobody'");
+	refused("preauthkeys create --user nobody", 1, "no user is called 'nobody'");
 	done("apikeys create", "hskey-api-");
 	done("apikeys list", "PREFIX");
 	done("apikeys expire 1", "API key expired");
 	done("apikeys delete 1", "API key deleted");
 	done("nodes list", "ADDRESSES");
-	refused("nodes delete nothing", 1, "there is none called 'nothing'");
+	refused("nodes delete nothing", 1, "no node is called 'nothing'");
 	done("debug", "version");
 	end();
 }

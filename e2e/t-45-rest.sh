@@ -21,6 +21,11 @@ done
 exec 8> "$T/hold"
 until_ok 30 grep -q ready "$T/hs.fleet"
 until_ok 30 grep -q ready "$T/co.fleet"
+# what the API takes for done, as Headscale's does, and a name that nobody has, the commands refuse by name
+refused() { local want=$1; shift; co_cli "$@" > "$T/refused" 2>&1 && die "$* was done"; grep -qF "$want" "$T/refused" || die "$*: $(cat "$T/refused")"; }
+for v in expire delete; do refused "there is no auth key 999;" preauthkeys $v 999; done
+refused "no user is called 'nobody';" users delete nobody
+refused "no node is called 'nobody';" nodes expire nobody
 hs_api=$(hs apikeys create --expiration 1h 2> /dev/null | grep -E '^hskey|^[A-Za-z0-9._-]{20,}$' | tail -n 1)
 co_api=$(co_cli apikeys create --expiration 1h | grep hskey | tail -n 1)
 timeout 400 python3 e2e/rest_diff.py "$HS_URL" "$hs_api" "$CO_URL" "$co_api"

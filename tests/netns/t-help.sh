@@ -26,6 +26,10 @@ for c in serve relay "users create" "preauthkeys list" "nodes approve-routes" "p
 for c in install watch uninstall; do tell tailpod-cni $c --help; done
 tell operator check --help
 for c in status ping up healthcheck; do tell containerboot $c --help; done
+told() { grep -qxF "coordinator: $1" "$T/err" || fail "wanted: $1; said: $(cat "$T/err")"; }
+refuse 2 coordinator users; told "users wants one of: list, create, delete, rename"
+refuse 2 coordinator policy put; told "policy: there is no 'put', but: check, get, set"
+refuse 2 coordinator --config nowhere serve; told "serve comes first, its options follow it"
 ln -s "$(realpath "$BIN/containerboot")" "$T/tailscale"
 BIN=$T
 tell tailscale --help

@@ -80,7 +80,7 @@ static void as_parent(enum kind kind, struct bytes text, const struct proxy_clas
 			    render_child(&out, &r, (enum child)c, "x")) {
 				assert(kube_object_parse(buf_bytes(&out), &o));
 				assert(render_hash(&r, (enum child)c, hash[c]));
-				if (c == CHILD_CONFIG && ns_is_plain(p.ns) && !p.too_long)
+				if (c == CHILD_CONFIG && ns_is_plain(p.ns) && !p.malformed[0])
 					is_served(buf_bytes(&out));
 			}
 			buf_fini(&out);

@@ -69,7 +69,13 @@ static void note_unknown(struct parent *p, const char *name)
 		       name);
 }
 
-static void text_of(struct parent *p, struct json *j, char *out, size_t cap)
+static void malformed(struct parent *p, const char *prefix, const char *name)
+{
+	if (!p->malformed[0])
+		(void)snprintf(p->malformed, sizeof p->malformed, "%s%s", prefix, name);
+}
+
+static void text_of(struct parent *p, struct json *j, const char *name, char *out, size_t cap)
 {
 	struct bytes raw = json_raw(j);
 	struct json one = json_of(raw);
@@ -77,7 +83,7 @@ static void text_of(struct parent *p, struct json *j, char *out, size_t cap)
 	json_str(&one, out, cap);
 	if (!json_ok(&one)) {
 		out[0] = 0;
-		p->too_long = true;
+		malformed(p, PREFIX, name);
 	}
 }
 
@@ -86,7 +92,7 @@ static bool switch_of(struct parent *p, struct json *j, const char *name)
 {
 	char value[16], text[64];
 
-	text_of(p, j, value, sizeof value);
+	text_of(p, j, name, value, sizeof value);
 	if (value[0] && strcmp(value, "true") != 0 && strcmp(value, "false") != 0) {
 		(void)snprintf(text, sizeof text, "%s: \"%s\" (it is true or false)", name, value);
 		note_unknown(p, text);
@@ -119,16 +125,16 @@ static void annotations(struct parent *p, struct bytes text)
 		} else if (strcmp(name, "http-redirect") == 0) {
 			p->http_redirect = switch_of(p, &j, name);
 		} else if (strcmp(name, "hostname") == 0) {
-			text_of(p, &j, p->hostname, sizeof p->hostname);
+			text_of(p, &j, name, p->hostname, sizeof p->hostname);
 		} else if (strcmp(name, "tags") == 0) {
-			text_of(p, &j, p->tags, sizeof p->tags);
+			text_of(p, &j, name, p->tags, sizeof p->tags);
 		} else if (strcmp(name, "proxy-class") == 0) {
-			text_of(p, &j, p->proxy_class, sizeof p->proxy_class);
+			text_of(p, &j, name, p->proxy_class, sizeof p->proxy_class);
 		} else if (strcmp(name, "tailnet-ip") == 0 ||
 			   strcmp(name, "ts-tailnet-target-ip") == 0) {
-			text_of(p, &j, p->tailnet_ip, sizeof p->tailnet_ip);
+			text_of(p, &j, name, p->tailnet_ip, sizeof p->tailnet_ip);
 		} else if (strcmp(name, "tailnet-fqdn") == 0) {
-			text_of(p, &j, p->tailnet_fqdn, sizeof p->tailnet_fqdn);
+			text_of(p, &j, name, p->tailnet_fqdn, sizeof p->tailnet_fqdn);
 		} else {
 			json_skip(&j);
 		}
@@ -324,16 +330,17 @@ static void ingress(struct parent *p, struct bytes spec)
 			if (json_elem(&h))
 				json_str(&h, p->tls_host, sizeof p->tls_host);
 			if (!json_ok(&h) || !name_is_plain(p->tls_host))
-				p->too_long = true;
+				malformed(p, "", "spec.tls[0].hosts[0]");
 			p->many_tls_hosts = json_ok(&h) && json_elem(&h);
 		}
 		p->many_tls = json_elem(&j);
 	}
 }
 
-/* an array of strings, joined by commas */
-static void joined(struct parent *p, struct bytes array, char *out, size_t cap)
+/* an array of strings of the specification, joined by commas */
+static void joined(struct parent *p, struct bytes spec, const char *path, char *out, size_t cap)
 {
+	const struct bytes array = kube_at(spec, path);
 	struct json j = json_of(array);
 	char one[128];
 	size_t at = 0;
@@ -346,7 +353,7 @@ static void joined(struct parent *p, struct bytes array, char *out, size_t cap)
 		const size_t n = json_str(&j, one, sizeof one);
 
 		if (!json_ok(&j) || cap - at < n + 2) {
-			p->too_long = true;
+			malformed(p, "spec.", path);
 			return;
 		}
 		at += (size_t)snprintf(out + at, cap - at, "%s%s", at ? "," : "", one);
@@ -357,8 +364,8 @@ static void connector(struct parent *p, struct bytes spec)
 {
 	struct json j = json_of(kube_at(spec, "replicas"));
 
-	joined(p, kube_at(spec, "tags"), p->tags, sizeof p->tags);
-	joined(p, kube_at(spec, "subnetRouter.advertiseRoutes"), p->routes, sizeof p->routes);
+	joined(p, spec, "tags", p->tags, sizeof p->tags);
+	joined(p, spec, "subnetRouter.advertiseRoutes", p->routes, sizeof p->routes);
 	opt(spec, "hostname", p->hostname, sizeof p->hostname);
 	opt(spec, "hostnamePrefix", p->host_prefix, sizeof p->host_prefix);
 	opt(spec, "proxyClass", p->proxy_class, sizeof p->proxy_class);
@@ -471,7 +478,7 @@ bool parent_parse(struct parent *p, enum kind kind, struct bytes json)
 	    kube_has_member(o.labels, PREFIX "proxy-class") &&
 	    !kube_member(o.labels, PREFIX "proxy-class", p->proxy_class, sizeof p->proxy_class,
 			 NULL))
-		p->too_long = true;
+		malformed(p, "the label ", PREFIX "proxy-class");
 	if (kind == KIND_SERVICE)
 		service(p, o.spec);
 	else if (kind == KIND_INGRESS)
@@ -501,6 +508,7 @@ bool parent_matters(const struct parent *p, const char *class_name, bool default
 		return true;
 	if (p->kind == KIND_SERVICE)
 		return p->expose || p->tailnet_ip[0] || p->tailnet_fqdn[0] || p->unknown[0] ||
+		       p->malformed[0] ||
 		       (p->is_load_balancer && (strcmp(p->lb_class, class_name) == 0 ||
 						(default_load_balancer && !p->lb_class[0])));
 	if (p->kind == KIND_INGRESS)

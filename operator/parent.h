@@ -76,7 +76,9 @@ struct parent {
 	wall_t deleted;
 	char *finalizers; /* JSON of the others, for writing them back; NULL: none */
 	/* annotations; empty: absent */
-	bool expose, too_long; /* too_long: an annotation that cannot be right */
+	bool expose;
+	char malformed[64]; /* the first annotation or field of ours that is too long or no text;
+			       "" none */
 	char hostname[256], tags[TAGS_MAX], proxy_class[64], tailnet_ip[64], tailnet_fqdn[256];
 	char unknown[256]; /* tailscale.com/ annotations that this version does not act on, comma
 			      separated */

@@ -378,6 +378,11 @@ static void egress(struct want *w, const struct parent *p)
 	if (p->tailnet_ip[0] && !ip_parse(bytes_str(p->tailnet_ip), &ip))
 		invalid(w, "ProxyInvalid",
 			"tailscale.com/tailnet-ip \"%.60s\" is not an IP address", p->tailnet_ip);
+	else if (p->tailnet_ip[0] && (ip_is_loopback(&ip) || ip_is_unspecified(&ip) ||
+				      ip_is_link_local(&ip) || ip_is_multicast(&ip)))
+		invalid(w, "ProxyInvalid",
+			"tailscale.com/tailnet-ip %.60s is no address that a tailnet node can have",
+			p->tailnet_ip);
 	if (p->tailnet_fqdn[0] && !fqdn_is_valid(p->tailnet_fqdn))
 		invalid(w, "ProxyInvalid",
 			"tailscale.com/tailnet-fqdn \"%.200s\" is not a full name such as "
@@ -656,6 +661,8 @@ void want_make(struct want *w, const struct parent *p, const struct settings *s,
 	if (p->unknown[0])
 		note(w, "NotSupported", "not supported by this version and without effect: %.250s",
 		     p->unknown);
+	if (p->malformed[0])
+		invalid(w, "ProxyInvalid", "%s is too long, or not text", p->malformed);
 	own_pod(w, p, s, c);
 	if (p->kind == KIND_PROXYCLASS) { /* nothing of its own, only a condition */
 		w->role = ROLE_KEEP;
@@ -684,16 +691,15 @@ void want_make(struct want *w, const struct parent *p, const struct settings *s,
 		ingress(w, p, s, f);
 	else if (p->kind == KIND_CONNECTOR)
 		connector(w, p, s);
-	else
-		return;
+	else if (p->kind != KIND_SERVICE || !p->malformed[0])
+		return; /* it asks for nothing, and not by mistake */
 	if (strstr(p->unknown, "proxy-group"))
 		invalid(w, "ProxyInvalid",
 			"proxy-group is not supported by this version; remove it to get a proxy of "
 			"its own");
-	if (p->too_long)
-		invalid(w, "ProxyInvalid",
-			"an annotation or field of ours is too long, or not text");
 	check_class(w, p, s, c);
 	if (w->is_invalid)
 		w->role = ROLE_KEEP;
+	if (p->kind == KIND_CONNECTOR && w->is_invalid && strcmp(w->reason, "ProxyInvalid") == 0)
+		memcpy(w->reason, "ConnectorInvalid", sizeof "ConnectorInvalid");
 }

@@ -28,7 +28,11 @@ static const struct {
 	{ EXPOSE ",\"tailscale.com/hostname\":\"a_b\"", "", CLUSTER_IP, ROLE_KEEP, "ProxyInvalid",
 	  "DNS label" },
 	{ EXPOSE ",\"tailscale.com/hostname\":7", "", CLUSTER_IP, ROLE_KEEP, "ProxyInvalid",
-	  "not text" },
+	  "tailscale.com/hostname is too long, or not text" },
+	{ "\"tailscale.com/tailnet-fqdn\":[]", "", EXTERNAL, ROLE_KEEP, "ProxyInvalid",
+	  "tailscale.com/tailnet-fqdn is too long, or not text" },
+	{ "\"tailscale.com/expose\":\"yes yes yes yes yes\"", "", CLUSTER_IP, ROLE_KEEP,
+	  "ProxyInvalid", "tailscale.com/expose is too long, or not text" },
 	{ EXPOSE ",\"tailscale.com/tags\":\"web\"", "", CLUSTER_IP, ROLE_KEEP, "ProxyInvalid",
 	  "tag:NAME" },
 	{ EXPOSE ",\"tailscale.com/tags\":\"tag:a, tag:b\"", "", CLUSTER_IP, ROLE_INGRESS, NULL,
@@ -48,6 +52,10 @@ static const struct {
 	  "full name" },
 	{ "\"tailscale.com/tailnet-ip\":\"100.64.0\"", "", EXTERNAL, ROLE_KEEP, "ProxyInvalid",
 	  "not an IP" },
+	{ "\"tailscale.com/tailnet-ip\":\"127.0.0.1\"", "", EXTERNAL, ROLE_KEEP, "ProxyInvalid",
+	  "no address that a tailnet node can have" },
+	{ "\"tailscale.com/tailnet-ip\":\"ff02::1\"", "", EXTERNAL, ROLE_KEEP, "ProxyInvalid",
+	  "no address that a tailnet node can have" },
 	{ "\"tailscale.com/tailnet-ip\":\"1.2.3.4\",\"tailscale.com/tailnet-fqdn\":\"a.b\"", "",
 	  EXTERNAL, ROLE_KEEP, "ProxyInvalid", "only one" },
 	{ "\"tailscale.com/tailnet-ip\":\"1.2.3.4\"", "", CLUSTER_IP, ROLE_KEEP, "ProxyInvalid",
@@ -65,7 +73,7 @@ TEST(wishes_of_services_become_roles_or_words_why_not)
 		want_make(&w, &p, &fixture_settings, NULL, NULL);
 		ck_assert_msg(w.role == rows[i].role, "row %zu: role %d", i, w.role);
 		if (rows[i].role == ROLE_KEEP) {
-			ck_assert(w.is_invalid);
+			ck_assert(w.is_invalid && parent_matters(&p, "tailscale", false));
 			ck_assert_str_eq(w.reason, rows[i].reason);
 			ck_assert_msg(strstr(w.message, rows[i].words) != NULL, "row %zu: %s", i,
 				      w.message);
@@ -287,6 +295,9 @@ TEST(kinds_that_are_not_offered_are_answered_and_connectors_checked)
 		{ KIND_CONNECTOR,
 		  "{\"replicas\":2,\"subnetRouter\":{\"advertiseRoutes\":[\"10.0.0.0/8\"]}}",
 		  ROLE_KEEP, "replicas" },
+		{ KIND_CONNECTOR, "{\"exitNode\":true,\"tags\":[\"tag:a\",7]}", ROLE_KEEP,
+		  "spec.tags is too long, or not text" },
+		{ KIND_CONNECTOR, "{\"exitNode\":true,\"tags\":[\"web\"]}", ROLE_KEEP, "tag:NAME" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
@@ -302,6 +313,8 @@ TEST(kinds_that_are_not_offered_are_answered_and_connectors_checked)
 		ck_assert_int_eq(w.role, all[i].role);
 		if (all[i].words)
 			ck_assert_msg(strstr(w.message, all[i].words) != NULL, "%s", w.message);
+		if (all[i].words && all[i].kind == KIND_CONNECTOR)
+			ck_assert_str_eq(w.reason, "ConnectorInvalid");
 		parent_fini(&p);
 	}
 }

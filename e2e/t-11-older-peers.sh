@@ -1,5 +1,6 @@
 #!/bin/bash
-# The same with the older peers that people still run: Headscale 0.26.1 and tailscaled 1.80.3.
+# The same with the older peers that people still run: Headscale 0.26.1 and tailscaled 1.80.3. On a new machine those are built late.
+# waits: 5
 HEADSCALE=headscale-0.26.1 TAILSCALED=tailscaled-1.80.3
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/core.sh"

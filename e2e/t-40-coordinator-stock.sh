@@ -110,17 +110,16 @@ until_ok 30 expired
 say "expired node needs login"
 
 # an older client: it does not know certificate pins, so the same certificate is given as files
-if [ -x "$PEERS/tailscaled-1.80.3" ]; then
-	stop "$CO_PID"
-	sed -i "s|^tls: .*|tls: {mode: files, certificate: $CA, key: $CO_DIR/state/tls.key}|" "$CO_DIR/config.yaml"
-	coordinator_start
-	host o
-	TAILSCALED=tailscaled-1.80.3 tailscaled o
-	ts_up o "$key"
-	web o 8000
-	until_ok 40 fetch a "http://o.tail.test:8000/" o
-	say "tailscaled 1.80.3"
-fi
+need_peer tailscaled-1.80.3
+stop "$CO_PID"
+sed -i "s|^tls: .*|tls: {mode: files, certificate: $CA, key: $CO_DIR/state/tls.key}|" "$CO_DIR/config.yaml"
+coordinator_start
+host o
+TAILSCALED=tailscaled-1.80.3 tailscaled o
+ts_up o "$key"
+web o 8000
+until_ok 40 fetch a "http://o.tail.test:8000/" o
+say "tailscaled 1.80.3"
 
 # removal of a node: its peers forget it
 stop "$PID_c" # one that runs and has its key would register again at once

@@ -4,6 +4,14 @@
 
 #include "tests/harness.h"
 
+static bool all_are(const uint8_t *piece, size_t n, uint8_t value)
+{
+	for (size_t i = 0; i < n; i++)
+		if (piece[i] != value)
+			return false;
+	return true;
+}
+
 TEST(pieces_of_any_size_are_zeroed_aligned_and_apart)
 {
 	static const size_t sizes[] = { 1, 7, 8, 9, 2047, 2048, 2049, 100000, 3, 1000, 0, 16 };
@@ -16,13 +24,11 @@ TEST(pieces_of_any_size_are_zeroed_aligned_and_apart)
 		piece[i] = arena_alloc(&a, n);
 		ck_assert_ptr_nonnull(piece[i]);
 		ck_assert_uint_eq((uintptr_t)piece[i] % sizeof(void *), 0);
-		for (size_t k = 0; k < n; k++)
-			ck_assert_uint_eq(piece[i][k], 0);
+		ck_assert(all_are(piece[i], n, 0));
 		memset(piece[i], (int)(i + 1) & 0xff, n);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(piece); i++) /* nobody wrote into another's */
-		for (size_t k = 0; k < sizes[i % ARRAY_LEN(sizes)]; k++)
-			ck_assert_uint_eq(piece[i][k], (i + 1) & 0xff);
+		ck_assert(all_are(piece[i], sizes[i % ARRAY_LEN(sizes)], (i + 1) & 0xff));
 	ck_assert(!a.failed);
 	arena_free(&a);
 	ck_assert(a.head == NULL && a.bytes == 0);

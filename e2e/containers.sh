@@ -17,9 +17,9 @@ trap 'RC=$?; set +e; trap - ERR; engine_stop; (exit $RC); cleanup' EXIT
 # engine HOST: on that host from now on
 engine() {
 	command -v podman > /dev/null || { echo "needs podman: run e2e/setup"; exit 77; }
-	command -v docker-compose > /dev/null || need_peer docker-compose
+	need_peer docker-compose # not the distribution's, which may be version 1
 	ENGINE=$1
-	COMPOSE=$([ -x "$PEERS/docker-compose" ] && echo "$PEERS/docker-compose" || command -v docker-compose)
+	COMPOSE=$PEERS/docker-compose
 	in_ns "$ENGINE" sysctl -qw net.ipv4.ip_forward=1
 	# without systemd nobody runs health checks: health() does
 	export DISABLE_HC_SYSTEMD=true

@@ -22,6 +22,7 @@ enum {
 	NS_TURN = BURST_MAX,   /* segments of one connection before the next has its turn */
 	NS_TTL = 64,
 	NS_RATE_BURST = 100,
+	NS_PORT_COUNTERS = 64,
 	NS_RATE_PER_S = 1000, /* challenge ACKs, resets, ICMP errors: each kind */
 	NS_TELL_BURST = 64,   /* connections told at once that our link narrowed */
 	NS_TELL_MS = 500,     /* until they are told again */
@@ -54,9 +55,10 @@ struct netstack {
 	size_t n_pending, n_woken;
 	struct limiter challenge, resets, errors;
 	uint32_t ip_id;
-	uint16_t next_port, conf_mtu; /* conf_mtu: as configured, conf.mtu: at present */
-	mono_t tell_at;               /* who offered too much is told on: tcp_path.c */
-	uint32_t tell_next;           /* slot of the table */
+	uint16_t port_next[NS_PORT_COUNTERS]; /* RFC 6056 3.3.4: one for several destinations */
+	uint16_t conf_mtu;                    /* as configured; conf.mtu: at present */
+	mono_t tell_at;                       /* who offered too much is told on: tcp_path.c */
+	uint32_t tell_next;                   /* slot of the table */
 	uint8_t tell_round;
 	bool tell_found;
 	bool udp_turn; /* datagrams and connections take turns in netstack_next */

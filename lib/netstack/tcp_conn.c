@@ -173,9 +173,8 @@ bool tcp_next_event(struct netstack *ns, struct ns_event *ev)
 
 /* --- birth --- */
 
-/* RFC 6528 3: a clock that ticks every 4 microseconds, plus a keyed hash of the four numbers. */
-uint32_t tcp_isn(const struct netstack *ns, mono_t now, const struct ipport *local,
-		 const struct ipport *remote)
+uint64_t tcp_hash(const struct netstack *ns, const struct ipport *local,
+		  const struct ipport *remote, char purpose)
 {
 	uint8_t b[37];
 
@@ -183,8 +182,15 @@ uint32_t tcp_isn(const struct netstack *ns, mono_t now, const struct ipport *loc
 	memcpy(b + 16, remote->ip.b, 16);
 	memcpy(b + 32, &local->port, 2);
 	memcpy(b + 34, &remote->port, 2);
-	b[36] = 'I'; /* apart from the table's use of the same key */
-	return (uint32_t)siphash(ns->key, b, sizeof b) + (uint32_t)(now.ns / 4000);
+	b[36] = (uint8_t)purpose; /* also apart from the table's use of the same key */
+	return siphash(ns->key, b, sizeof b);
+}
+
+/* RFC 6528 3: a clock that ticks every 4 microseconds, plus a keyed hash of the four numbers. */
+uint32_t tcp_isn(const struct netstack *ns, mono_t now, const struct ipport *local,
+		 const struct ipport *remote)
+{
+	return (uint32_t)tcp_hash(ns, local, remote, 'I') + (uint32_t)(now.ns / 4000);
 }
 
 static bool evict_one(struct netstack *ns)
@@ -219,7 +225,6 @@ struct tcp_conn *tcp_new(struct netstack *ns, mono_t now, const struct ipport *l
 			 const struct ipport *remote)
 {
 	struct tcp_conn *c;
-	uint64_t h;
 
 	if (ns->table.n >= ns->conf.max_conns && !evict_one(ns))
 		return NULL;
@@ -238,8 +243,9 @@ struct tcp_conn *tcp_new(struct netstack *ns, mono_t now, const struct ipport *l
 	c->iss = tcp_isn(ns, now, local, remote);
 	c->snd_una = c->iss;
 	c->snd_nxt = c->iss;
-	h = siphash(ns->key, &c->iss, sizeof c->iss);
-	c->ts_offset = (uint32_t)h; /* RFC 7323 5.4: nobody learns our uptime */
+	/* RFC 7323 5.4: nobody learns our uptime; RFC 6191 2: for the same four numbers time goes
+	 * on */
+	c->ts_offset = (uint32_t)tcp_hash(ns, local, remote, 'T');
 	c->mss_path = (uint16_t)(ns->conf.mtu - ip_head_len(&remote->ip) - TCP_HEAD_LEN);
 	c->mss_peer = ip_is_v4(&remote->ip) ? TCP_MSS_DEFAULT4 : TCP_MSS_DEFAULT6;
 	c->rcv_mss = 536;

@@ -210,6 +210,9 @@ void tcp_check_done(struct netstack *ns,
 		    struct tcp_conn *c); /* both sides closed and all read: tell the user */
 bool tcp_next_event(struct netstack *ns, struct ns_event *ev);
 void tcp_free(struct netstack *ns, struct tcp_conn *c);
+/* Keyed hash of the four numbers of a connection; another for each purpose. */
+uint64_t tcp_hash(const struct netstack *ns, const struct ipport *local,
+		  const struct ipport *remote, char purpose);
 uint32_t tcp_isn(const struct netstack *ns, mono_t now, const struct ipport *local,
 		 const struct ipport *remote);
 uint32_t tcp_clock(const struct tcp_conn *c, mono_t now); /* of our timestamps: milliseconds */

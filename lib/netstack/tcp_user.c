@@ -5,7 +5,7 @@
 #include "netstack/seq.h"
 #include "netstack/stack.h"
 
-enum { PORT_FIRST = 32768, PORT_N = 28232, PORT_TRIES = 64 };
+enum { PORT_FIRST = 32768, PORT_N = 28232 };
 
 static struct tcp_conn *get(const struct netstack *ns, struct ns_id id)
 {
@@ -14,15 +14,21 @@ static struct tcp_conn *get(const struct netstack *ns, struct ns_id id)
 	return c && !c->is_ended ? c : NULL;
 }
 
-/* RFC 6056 3.3.1: random start, then upwards. */
+/* RFC 6056 3.3.4: ports towards one end of a connection go round, from a place that nobody outside
+ * knows. A port drawn at random would now and then be that of a connection which the other end has
+ * in TIME-WAIT, and some (gVisor without a listener) then leave a SYN unanswered for a minute. */
 static uint16_t ephemeral_port(struct netstack *ns, const struct ip *local,
 			       const struct ipport *remote)
 {
-	uint32_t start = (uint32_t)rng_below(ns->conf.rng, PORT_N);
+	const struct ipport from = { .ip = *local };
+	const uint64_t h = tcp_hash(ns, &from, remote, 'P');
+	uint16_t *next = &ns->port_next[(h >> 32) % NS_PORT_COUNTERS];
 
-	for (uint32_t i = 0; i < PORT_TRIES; i++) {
-		struct ipport at = { *local, (uint16_t)(PORT_FIRST + (start + i) % PORT_N) };
+	for (uint32_t i = 0; i < PORT_N; i++) {
+		const uint32_t place = ((uint32_t)h % PORT_N + *next) % PORT_N;
+		struct ipport at = { *local, (uint16_t)(PORT_FIRST + place) };
 
+		*next = (uint16_t)((*next + 1) % PORT_N);
 		if (!conn_table_find(&ns->table, ns->key, &at, remote))
 			return at.port;
 	}

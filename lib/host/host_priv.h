@@ -27,6 +27,8 @@ enum {
 	HOST_TRIM_BYTES = 256 * 1024, /* read from streams since */
 	HOST_TRIM_MAP = 32 * 1024,    /* the same when that was a map */
 	HOST_TRIM_QUIET = 400,        /* datagrams in that time that are still quiet */
+	HOST_TRIM_TRICKLE = 64 << 10, /* bytes of buffers given back in that time, the same */
+	HOST_TRIM_WAITS = 15,         /* of that time, for quiet, when there is something to give */
 	HOST_TRIM_FREED = 1 << 20,    /* of buffers given back */
 	HOST_TRIM_GAP_S = 10, /* between two times that what a keep-alive touched goes back */
 	HOST_ADDRS_MAX = 2 * RESOLVE_ADDRS_MAX, /* of one name */
@@ -56,6 +58,13 @@ struct node_stream {
 	size_t out_off, out_len;
 };
 
+/* When memory goes back after a load. */
+struct trim_wait {
+	uint64_t n_received, n_seen, n_trimmed; /* datagrams */
+	uint64_t freed_seen, freed_trimmed;     /* netstack_freed */
+	unsigned n_waits;
+};
+
 struct udp_flow;
 struct echo;
 struct host_doh;
@@ -68,12 +77,11 @@ struct host {
 	struct link_watch *links;
 	struct host_gateway *gateway; /* NULL: no port mapping */
 	struct loop_timer timer, trim;
-	uint64_t n_received, n_seen, n_trimmed; /* datagrams */
-	uint64_t freed_seen, freed_trimmed;     /* netstack_freed */
-	uint64_t n_carried;                     /* packets in and out when a stream was last read */
-	bool stream_was_read;                   /* in this turn */
-	size_t stream_bytes;                    /* since memory was last given back */
-	bool netmap_changed;                    /* in this turn */
+	struct trim_wait trim_wait;
+	uint64_t n_carried;   /* packets in and out when a stream was last read */
+	bool stream_was_read; /* in this turn */
+	size_t stream_bytes;  /* since memory was last given back */
+	bool netmap_changed;  /* in this turn */
 	mono_t trim_again_at;
 	struct loop_flush flush;
 	bool dirty, started, closing;
@@ -132,6 +140,11 @@ void host_datagram_free(struct host *h);
 
 /* trim.c: memory that goes back */
 void host_trim_init(struct host *h);
+/* Has so much passed, or been given back, that it is worth while to wait for quiet? */
+bool trim_wait_begins(const struct trim_wait *w, uint64_t freed);
+/* After each HOST_TRIM_S of the wait: it is quiet, or has not been for too long a time while there
+ * is something to give. True ends the wait. */
+bool trim_wait_ends(struct trim_wait *w, uint64_t freed);
 void host_trim_received(struct host *h, size_t n); /* datagrams */
 void host_trim_turn(struct host *h);               /* at the end of a turn */
 

@@ -1,7 +1,9 @@
 /* host/trim.c - when memory goes back to the system
  *
  * After a load (many datagrams, or buffers that went back): once it has been quiet for some
- * seconds, but for the trickle of probes and keepalives that connections which stall bring. After a
+ * seconds, but for a trickle: probes and keepalives of connections that stall, a small request now
+ * and then. It is not waited for longer than a minute when buffers went back: what a load left
+ * behind does not stay because of the lesser one that follows. After a
  * keep-alive of control or a relay, which touches more than 1 MB of code once a minute in a node
  * that does nothing: at the end of the same turn, so that an idle node arms no timer and wakes up
  * no more often for it. Only when no packet was carried since the keep-alive before, since the next
@@ -22,20 +24,46 @@ static uint64_t n_carried(const struct host *h)
 	return n;
 }
 
+bool trim_wait_begins(const struct trim_wait *w, uint64_t freed)
+{
+	return w->n_received - w->n_trimmed > HOST_TRIM_PACKETS ||
+	       freed - w->freed_trimmed > HOST_TRIM_FREED;
+}
+
+bool trim_wait_ends(struct trim_wait *w, uint64_t freed)
+{
+	const bool quiet = w->n_received - w->n_seen <= HOST_TRIM_QUIET &&
+			   freed - w->freed_seen <= HOST_TRIM_TRICKLE;
+
+	w->n_seen = w->n_received;
+	w->freed_seen = freed;
+	if (!quiet &&
+	    (++w->n_waits < HOST_TRIM_WAITS || freed - w->freed_trimmed <= HOST_TRIM_FREED))
+		return false;
+	w->n_trimmed = w->n_received;
+	w->freed_trimmed = freed;
+	w->n_waits = 0;
+	return true;
+}
+
+static uint64_t freed(const struct host *h)
+{
+	return netstack_freed(node_netstack(h->node));
+}
+
+static void wait_for_quiet(struct host *h)
+{
+	loop_timer_set(&h->trim, mono_add(loop_now(h->loop), SPAN_S(HOST_TRIM_S)));
+}
+
 static void on_trim(void *ctx)
 {
 	struct host *h = ctx;
 
-	uint64_t freed = netstack_freed(node_netstack(h->node));
-
-	if (h->n_received - h->n_seen > HOST_TRIM_QUIET || freed != h->freed_seen) {
-		h->n_seen = h->n_received;
-		h->freed_seen = freed;
-		loop_timer_set(&h->trim, mono_add(loop_now(h->loop), SPAN_S(HOST_TRIM_S)));
+	if (!trim_wait_ends(&h->trim_wait, freed(h))) {
+		wait_for_quiet(h);
 		return;
 	}
-	h->n_trimmed = h->n_seen = h->n_received;
-	h->freed_trimmed = freed;
 	node_trim(h->node, loop_now(h->loop));
 	memory_trim();
 }
@@ -48,9 +76,7 @@ void host_trim_init(struct host *h)
 
 void host_trim_received(struct host *h, size_t n)
 {
-	h->n_received += n;
-	if (h->n_received - h->n_trimmed > HOST_TRIM_PACKETS && !loop_timer_is_set(&h->trim))
-		loop_timer_set(&h->trim, mono_add(loop_now(h->loop), SPAN_S(HOST_TRIM_S)));
+	h->trim_wait.n_received += n;
 }
 
 static bool is_due(const struct host *h, mono_t now)
@@ -65,9 +91,8 @@ void host_trim_turn(struct host *h)
 	mono_t now = loop_now(h->loop);
 	uint64_t n;
 
-	if (netstack_freed(node_netstack(h->node)) - h->freed_trimmed > HOST_TRIM_FREED &&
-	    !loop_timer_is_set(&h->trim))
-		loop_timer_set(&h->trim, mono_add(now, SPAN_S(HOST_TRIM_S)));
+	if (!loop_timer_is_set(&h->trim) && trim_wait_begins(&h->trim_wait, freed(h)))
+		wait_for_quiet(h);
 	if (!h->stream_was_read)
 		return;
 	n = n_carried(h);

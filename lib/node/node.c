@@ -7,7 +7,6 @@
  */
 #include "node/node.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -225,8 +224,7 @@ void node_state_update(struct node *n)
 	node_push(n, NODE_STATE);
 }
 
-/* true: the list changed */
-static bool health_put(struct node *n, const char *key, const char *text)
+bool node_health_put(struct node *n, const char *key, const char *text)
 {
 	struct health *slot = NULL;
 
@@ -254,7 +252,7 @@ static bool health_put(struct node *n, const char *key, const char *text)
 /* A problem is logged when it comes, when its words change and when it goes. */
 void node_health_set(struct node *n, const char *key, const char *text)
 {
-	if (!health_put(n, key, text))
+	if (!node_health_put(n, key, text))
 		return;
 	if (text)
 		log_warn("node: %s", text);
@@ -319,178 +317,6 @@ void node_login(struct node *n, mono_t now, const char *auth_key)
 	else
 		control_login(n->control, now, false);
 	node_state_update(n);
-}
-
-/* --- control's events --- */
-
-static void rotate_key(struct node *n, mono_t now, const struct key_priv *key)
-{
-	if (secret_eq(key->b, n->key->b, KEY_LEN))
-		return;
-	*n->key = *key;
-	key_public(&n->pub, key);
-	wg_set_key(n->wg, key);
-	path_set_node_key(n->path, &n->pub);
-	node_relays_restart(n, now);
-}
-
-static void on_registered(struct node *n, mono_t now, const struct control_event *ev)
-{
-	rotate_key(n, now, &ev->node_key);
-	n->registered = true;
-	n->needs_login = false;
-	n->authorized = ev->authorized;
-	n->auth_url[0] = 0;
-	node_health_set(n, "login", NULL);
-	node_health_set(n, "approval",
-			ev->authorized
-			    ? NULL
-			    : "This node needs approval: an administrator of the tailnet must "
-			      "authorize it.");
-	node_push(n, NODE_PERSIST_LOGIN);
-}
-
-static void on_map_end(struct node *n, mono_t now, wall_t wall)
-{
-	struct err e = { 0 };
-
-	if (!n->in_frame)
-		return;
-	n->in_frame = false;
-	if (netmap_end(n->netmap, wall, &e) != 0) {
-		control_map_unusable(n->control, now, e.text);
-		return;
-	}
-	n->map_is_live = true;
-	control_map_applied(n->control, now);
-	node_apply_changes(n, now, wall);
-}
-
-static void on_map_bytes(struct node *n, mono_t now, const struct control_event *ev)
-{
-	int ret = n->in_frame ? netmap_feed(n->netmap, ev->data) : 0;
-
-	if (ret == 0)
-		return;
-	netmap_abort(n->netmap);
-	n->in_frame = false;
-	control_map_unusable(n->control, now,
-			     ret == -ENOMEM ? "no memory for it" : "malformed JSON");
-}
-
-static void fatal(struct node *n, int code, const char *text)
-{
-	struct node_effect *ef;
-
-	snprintf(n->fatal, sizeof n->fatal, "%s", text);
-	ef = node_push(n, NODE_FATAL);
-	ef->text = n->fatal;
-	ef->value = code;
-}
-
-static void on_login_failed(struct node *n, const struct control_event *ev)
-{
-	if (!ev->fatal) {
-		node_health_set(n, "login", ev->text);
-		return;
-	}
-	health_put(n, "login", ev->text); /* whoever carries the effect out says it */
-	n->needs_login = true;
-	fatal(n, NODE_EXIT_LOGIN, ev->text);
-}
-
-/* The server knew this node, wants a login, and there is no key to log in with. */
-static void on_needs_login(struct node *n, const char *text)
-{
-	if (!text)
-		text = "the node was removed from the tailnet or its key has expired, and there is "
-		       "no auth key to log in with: set TS_AUTHKEY";
-	n->needs_login = true;
-	health_put(n, "login", text);
-	fatal(n, NODE_EXIT_LOGIN, text);
-}
-
-/* One event of control; true when it is an effect for the host. */
-static bool control_effect(struct node *n, mono_t now, wall_t wall, const struct control_event *ev,
-			   struct node_effect *ef)
-{
-	*ef = (struct node_effect){ .stream = ev->conn };
-	switch (ev->type) {
-	case CONTROL_DIAL:
-		ef->type = NODE_DIAL;
-		ef->host = ev->host;
-		ef->port = ev->port;
-		ef->tls = ev->tls;
-		return true;
-	case CONTROL_HANGUP:
-		ef->type = NODE_STREAM_CLOSE;
-		return true;
-	case CONTROL_OUTPUT:
-		ef->type = NODE_STREAM_OUTPUT;
-		return true;
-	case CONTROL_AUTH_URL:
-		snprintf(n->auth_url, sizeof n->auth_url, "%s", ev->text);
-		n->needs_login = true;
-		ef->type = NODE_AUTH_URL;
-		ef->text = n->auth_url;
-		node_state_update(n);
-		return true;
-	case CONTROL_REGISTERED:
-		on_registered(n, now, ev);
-		break;
-	case CONTROL_MAP_BEGIN:
-		if (ev->is_first)
-			netmap_stream_start(n->netmap);
-		netmap_begin(n->netmap);
-		n->in_frame = true;
-		break;
-	case CONTROL_MAP_DATA:
-		on_map_bytes(n, now, ev);
-		break;
-	case CONTROL_MAP_END:
-		on_map_end(n, now, wall);
-		break;
-	case CONTROL_MAP_ABORT:
-		if (n->in_frame)
-			netmap_abort(n->netmap);
-		n->in_frame = false;
-		break;
-	case CONTROL_LOGIN_FAILED:
-		on_login_failed(n, ev);
-		break;
-	case CONTROL_NEEDS_LOGIN:
-		on_needs_login(n, ev->text);
-		break;
-	case CONTROL_TROUBLE:
-		node_health_set(n, "control", ev->text);
-		netcheck_hold_home(n->netcheck, ev->text && n->home != 0);
-		break;
-	case CONTROL_LOGGED_OUT:
-		n->registered = n->have_map = n->map_is_live = false;
-		n->needs_login = n->logged_out = true;
-		node_push(n, NODE_LOGGED_OUT);
-		break;
-	}
-	node_state_update(n);
-	return false;
-}
-
-static bool control_pump(struct node *n, mono_t now, wall_t wall, struct node_effect *ef)
-{
-	struct control_event ev;
-	bool is_effect = false;
-
-	if (n->login_again) {
-		n->login_again = n->logged_out = false;
-		control_start(n->control, now, wall);
-		control_login(n->control, now, true);
-	}
-	while (!is_effect && control_next(n->control, &ev)) {
-		is_effect = control_effect(n, now, wall, &ev, ef);
-		if (ev.type == CONTROL_REGISTERED)
-			key_wipe(&ev.node_key);
-	}
-	return is_effect;
 }
 
 /* --- events of paths, WireGuard and the stack --- */
@@ -567,7 +393,7 @@ static bool flow_pump(struct node *n, mono_t now, struct node_effect *ef)
 
 bool node_next(struct node *n, mono_t now, wall_t wall, struct node_effect *ef)
 {
-	if (control_pump(n, now, wall, ef) || node_relays_next(n, now, wall, ef))
+	if (node_control_next(n, now, wall, ef) || node_relays_next(n, now, wall, ef))
 		return true;
 	path_pump(n, now);
 	wg_pump(n, now);
@@ -734,138 +560,4 @@ int node_load_netmap(struct node *n, mono_t now, wall_t wall, struct bytes json,
 	ret = node_load_feed(n, json);
 	(void)ret; /* told by the end */
 	return node_load_end(n, now, wall, e);
-}
-
-/* --- looking in --- */
-
-struct netstack *node_netstack(struct node *n)
-{
-	return n->netstack;
-}
-
-struct netmap *node_netmap(struct node *n)
-{
-	return n->netmap;
-}
-
-enum node_state node_state(const struct node *n)
-{
-	return n->state;
-}
-
-const char *node_auth_url(const struct node *n)
-{
-	return n->auth_url;
-}
-
-bool node_ip(const struct node *n, bool v6, struct ip *out)
-{
-	for (size_t i = 0; i < n->n_addrs; i++)
-		if (ip_is_v4(&n->addrs[i]) != v6) {
-			*out = n->addrs[i];
-			return true;
-		}
-	return false;
-}
-
-const struct key_priv *node_key(const struct node *n)
-{
-	return n->key;
-}
-
-const struct key_pub *node_public(const struct node *n)
-{
-	return &n->pub;
-}
-
-const struct key_pub *node_disco(const struct node *n)
-{
-	return &n->disco_pub;
-}
-
-uint16_t node_home(const struct node *n)
-{
-	return n->home;
-}
-
-bool node_relay_up(const struct node *n, uint16_t region)
-{
-	for (size_t i = 0; i < NODE_RELAYS_MAX; i++)
-		if (n->relays[i].region == region && n->relays[i].ready)
-			return true;
-	return false;
-}
-
-bool node_is_own(const struct node *n, const struct ip *a)
-{
-	for (size_t i = 0; i < n->n_addrs; i++)
-		if (ip_eq(&n->addrs[i], a))
-			return true;
-	return false;
-}
-
-bool node_wants_exit(const struct node *n)
-{
-	return *n->exit_node;
-}
-
-bool node_routes(const struct node *n, const struct ip *dst)
-{
-	return node_is_own(n, dst) || wg_route(n->wg, dst) != WG_NO_PEER;
-}
-
-const struct netcheck_report *node_netcheck(const struct node *n)
-{
-	return netcheck_report(n->netcheck);
-}
-
-bool node_sends_v4(const struct node *n)
-{
-	return n->port4 != 0;
-}
-
-bool node_sends_v6(const struct node *n)
-{
-	return n->port6 != 0;
-}
-
-size_t node_endpoints(const struct node *n, struct ipport *v, size_t max)
-{
-	size_t count = n->n_endpoints < max ? n->n_endpoints : max;
-
-	memcpy(v, n->endpoints, count * sizeof *v);
-	return count;
-}
-
-int node_caps(const struct node *n, const struct ip *src, struct buf *out)
-{
-	struct ip self;
-
-	if (!node_ip(n, !ip_is_v4(src), &self))
-		return buf_append(out, "{}", 2) ? 0 : -ENOMEM;
-	return filter_caps(n->filter, src, &self, out);
-}
-
-void node_peer_stat(const struct node *n, mono_t now, uint32_t peer, struct node_peer_stat *st)
-{
-	struct wg_peer_stat ws;
-	struct path_peer_stat ps;
-
-	*st = (struct node_peer_stat){ 0 };
-	if (wg_peer_stat(n->wg, peer, &ws)) {
-		st->rx_bytes = ws.rx_bytes;
-		st->tx_bytes = ws.tx_bytes;
-		st->last_handshake = ws.last_handshake;
-	}
-	if (path_peer_stat(n->path, now, peer, &ps)) {
-		if (ps.trusted)
-			st->addr = ps.best;
-		st->derp = ps.derp;
-		st->active = ps.active;
-	}
-}
-
-const struct node_counters *node_counters(const struct node *n)
-{
-	return &n->counters;
 }

@@ -146,6 +146,11 @@ struct node_effect *node_push(struct node *n,
 void node_state_update(struct node *n);
 void node_health_set(struct node *n, const char *key,
 		     const char *text); /* text NULL: the problem is gone */
+/* the same, when somebody else says it; true: the list changed */
+bool node_health_put(struct node *n, const char *key, const char *text);
+
+/* control_events.c */
+bool node_control_next(struct node *n, mono_t now, wall_t wall, struct node_effect *ef);
 
 /* peers.c: netmap changes to wg, path, filter, netstack, relays */
 void node_apply_changes(struct node *n, mono_t now, wall_t wall);

@@ -181,6 +181,8 @@ void daemon_flags_fini(struct daemon_flags *f);
 MUST_USE int check_routes(const char *what, const char *text, struct err *e);
 MUST_USE int check_tags(const char *what, const char *text, struct err *e);
 MUST_USE int check_hostname(const char *what, const char *text, struct err *e);
+/* as Kubernetes has names of objects (RFC 1123 subdomain) */
+MUST_USE int check_object_name(const char *what, const char *text, struct err *e);
 MUST_USE int check_url(const char *what, const char *text, struct err *e);
 MUST_USE int check_listen(const char *what, const char *text, struct err *e);
 

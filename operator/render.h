@@ -26,9 +26,6 @@ struct render {
 MUST_USE bool render_child(struct buf *out, const struct render *r, enum child c, const char *hash);
 bool render_wants(const struct render *r, enum child c); /* whether there is such a child at all */
 MUST_USE bool render_hash(const struct render *r, enum child c, char out[static HASH_TEXT]);
-/* render_serve.c: the data of the ConfigMap of an Ingress */
-struct jsonw;
-void render_serve(struct jsonw *w, const struct render *r);
 /* The key's part of the Secret, under a field manager of its own; key "": taken out, the notes
  * stay. */
 MUST_USE bool render_key(struct buf *out, const struct render *r, const char *key,

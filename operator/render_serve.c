@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "operator/render.h"
+#include "operator/render_priv.h"
 
 #define NODE "${TS_CERT_DOMAIN}"
 

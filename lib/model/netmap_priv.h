@@ -1,9 +1,11 @@
 /* model/netmap_priv.h - what the files of the netmap share
  *
- * netmap.c          life of a netmap and of a frame, look-ups, changes, expiry
+ * netmap.c          life of a netmap, look-ups, changes, expiry
+ * netmap_frame.c    a frame, member by member, becomes a stage
  * netmap_index.c    hash tables over peers
  * netmap_node.c     one node: JSON to scratch, scratch to record, difference of two records
- * netmap_section.c  everything else of a frame: relays, DNS, users, health, filters
+ * netmap_section.c  everything else of a frame: relays, DNS, users, health
+ * netmap_filters.c  the packet filter: named parts as text
  * netmap_apply.c    a staged frame becomes a plan (may fail), the plan is carried out (cannot fail)
  * netmap_emit.c     the state as JSON
  */

@@ -4,8 +4,9 @@
  * The JSON of the Go client: TCP (TCPForward, TerminateTLS, ProxyProtocol; HTTP, HTTPS) and Web
  * with its handlers (Proxy, Text, Path, Redirect). Beside a site's Handlers there may be
  * ExactHandlers, which answer for their path and nothing below it and come first; they are ours,
- * and the Go client skips them. Pure. ${TS_CERT_DOMAIN} stands for a name of the node. What is understood and not offered (Funnel, Services) becomes a note, what is malformed an
- * error that names its place.
+ * and the Go client skips them. Pure. ${TS_CERT_DOMAIN} stands for a name of the node. What is
+ * understood and not offered (Funnel, Services) becomes a note, what is malformed an error that
+ * names its place.
  */
 #ifndef MODEL_SERVE_H
 #define MODEL_SERVE_H
@@ -84,9 +85,9 @@ const struct serve_port *serve_port_of(const struct serve *s, uint16_t port); /*
 /* host: as a request has it, with or without port. A short name is one of the tailnet, an address
  * is the node itself. NULL: nobody of that name is served there. */
 const struct serve_site *serve_site_of(const struct serve *s, uint16_t port, struct bytes host);
-/* path: as sent, escaped. The exact handler of it, or the one whose mount covers most of it, and what is left of the path
- * behind the mount (escaped; empty or beginning with '/'). NULL: none, or a path that leads out of
- * its mount. */
+/* path: as sent, escaped. The exact handler of it, or the one whose mount covers most of it, and
+ * what is left of the path behind the mount (escaped; empty or beginning with '/'). NULL: none, or
+ * a path that leads out of its mount. */
 const struct serve_handler *serve_handler_of(const struct serve_site *site, struct bytes path,
 					     struct bytes *rest);
 /* Appends the target for the back end: its path, then `rest`, then the query. */
@@ -94,5 +95,7 @@ MUST_USE bool serve_target(struct buf *out, const struct serve_to *to, struct by
 			   bool has_query, struct bytes query);
 /* Cleans an absolute path as Go's path.Clean: no "//", ".", "..". out holds as much as path. */
 void serve_clean_path(const char *path, char *out);
+/* Makes of a name what sites have: lower case, no dot at its end. */
+void serve_fold_name(char *name);
 
 #endif

@@ -66,6 +66,7 @@ static int login(struct program *p, const char *key)
 int program_act(void *ctx, const struct localapi_answer *what, const char **words)
 {
 	struct program *p = ctx;
+	LOG_AS(p->label);
 
 	if ((what->act == LOCALAPI_SET_PREFS || what->act == LOCALAPI_START) &&
 	    p->config_is_locked) {

@@ -94,6 +94,7 @@ void program_try_key(struct program *p, const char *what)
 {
 	struct err e = { 0 };
 	char *key;
+	LOG_AS(p->label);
 
 	if (program_auth_key(p, &key, &e) < 0) {
 		log_warn("containerboot: %s", e.text);

@@ -57,14 +57,15 @@ int program_mint_check(struct program *p, struct err *e)
 static void got_key(void *ctx, const char *key, const struct err *why)
 {
 	struct program *p = ctx;
+	LOG_AS(p->label);
 
 	p->mint = NULL;
 	if (!key) {
-		log_error("containerboot: %s%s", p->label, why->text);
+		log_error("containerboot: %s", why->text);
 		program_stop(p, EXIT_LOGIN);
 		return;
 	}
-	log_info("containerboot: %sthe client secret gave an auth key", p->label);
+	log_info("containerboot: the client secret gave an auth key");
 	node_login(host_node(p->host), loop_now(p->loop), key);
 	if (p->is_on)
 		host_kick(p->host);
@@ -81,6 +82,7 @@ bool program_mint(struct program *p)
 					.tls = p->tls,
 					.proxy = &p->process->proxy_env,
 					.tags = p->self.prefs.tags };
+	LOG_AS(p->label);
 
 	if (p->mint)
 		return true;
@@ -88,8 +90,7 @@ bool program_mint(struct program *p)
 		return false;
 	o = secret_new(sizeof *o);
 	if (!o || client(p, o, &e) <= 0) {
-		log_error("containerboot: %s%s", p->label,
-			  *e.text ? e.text : "there is no client secret");
+		log_error("containerboot: %s", *e.text ? e.text : "there is no client secret");
 	} else {
 		conf.oauth = o;
 		p->mint = oauth_mint_new(&conf, got_key, p);

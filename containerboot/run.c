@@ -71,7 +71,10 @@ void program_save(struct program *p)
 
 static void retry_save(void *ctx)
 {
-	program_save(ctx);
+	struct program *p = ctx;
+	LOG_AS(p->label);
+
+	program_save(p);
 }
 
 static void copy_text(char *out, size_t cap, const char *text)
@@ -119,6 +122,7 @@ static void save_netmap(void *ctx)
 	struct program *p = ctx;
 	struct err e = { 0 };
 	int r = netmap_cache_save(p->store.netmap, node_netmap(node(p)), &e);
+	LOG_AS(p->label);
 
 	if (r < 0 && !p->netmap_is_unsaved)
 		log_warn("state: the netmap is not kept: %s", e.text);
@@ -154,18 +158,17 @@ static void trim(void *ctx)
 static void cannot_login(struct program *p, const char *why)
 {
 	if (program_mint(p)) {
-		log_info("containerboot: %sthe node must log in anew: asking for an auth key with "
-			 "the client secret",
-			 p->label);
+		log_info("containerboot: the node must log in anew: asking for an auth key with "
+			 "the client secret");
 		return;
 	}
-	log_error("containerboot: %s%s", p->label, why);
+	log_error("containerboot: %s", why);
 	if (!p->login_by_hand)
 		program_pod_wants_key(p);
 	if (p->login_by_hand)
 		localapi_server_notify(p->api, LOCALAPI_N_ERROR, why);
 	else if (p->key_watch || p->config_watch)
-		log_info("containerboot: %swaiting for another auth key in its file", p->label);
+		log_info("containerboot: waiting for another auth key in its file");
 	else
 		program_stop(p, EXIT_LOGIN);
 }
@@ -174,16 +177,15 @@ static void on_state(void *ctx, enum node_state state)
 {
 	struct program *p = ctx;
 
-	log_info("containerboot: %sstate is %s", p->label, node_state_names[state]);
+	log_info("containerboot: state is %s", node_state_names[state]);
 	if (state == NODE_NEEDS_APPROVAL)
-		log_warn("containerboot: %sthe node waits for approval by an administrator of the "
-			 "tailnet",
-			 p->label);
+		log_warn("containerboot: the node waits for approval by an administrator of the "
+			 "tailnet");
 	if (state == NODE_RUNNING && !p->is_ready) {
 		p->is_ready = true;
 		loop_timer_set(&p->boot, MONO_NEVER);
 		loop_timer_set(&p->trim, mono_add(loop_now(p->loop), SPAN_S(TRIM_S)));
-		log_info("%sStartup complete, waiting for shutdown signal", p->label);
+		log_info("Startup complete, waiting for shutdown signal");
 	}
 	program_pod_tell(p);
 	if (p->agent)
@@ -199,7 +201,7 @@ static void on_auth_url(void *ctx, const char *url)
 
 	if (program_mint(p))
 		return;
-	log_info("containerboot: %sto log this node in, visit %s", p->label, url);
+	log_info("containerboot: to log this node in, visit %s", url);
 	localapi_server_notify(p->api, LOCALAPI_N_URL, NULL);
 }
 
@@ -247,7 +249,7 @@ static void on_logged_out(void *ctx)
 {
 	struct program *p = ctx;
 
-	log_info("containerboot: %slogged out", p->label);
+	log_info("containerboot: logged out");
 	key_wipe(&p->self.node);
 	p->self.node_id[0] = 0;
 	p->self.prefs.logged_out = true;
@@ -279,7 +281,7 @@ static void on_fatal(void *ctx, int code, const char *text)
 		cannot_login(p, text);
 		return;
 	}
-	log_error("containerboot: %s%s", p->label, text);
+	log_error("containerboot: %s", text);
 	program_stop(p, code ? code : EXIT_FAILED);
 }
 
@@ -305,9 +307,10 @@ static void boot_late(void *ctx)
 	struct program *p = ctx;
 	const char *why[NODE_HEALTH_MAX];
 	size_t n = node_health(node(p), why, ARRAY_LEN(why));
+	LOG_AS(p->label);
 
-	log_error("containerboot: %snot running after %lld s (TS_BOOT_TIMEOUT), state is %s%s%s",
-		  p->label, (long long)(p->options->boot_timeout.ns / NS_PER_S),
+	log_error("containerboot: not running after %lld s (TS_BOOT_TIMEOUT), state is %s%s%s",
+		  (long long)(p->options->boot_timeout.ns / NS_PER_S),
 		  node_state_names[node_state(node(p))], n ? ": " : "", n ? why[0] : "");
 	program_stop(p, EXIT_FAILED);
 }
@@ -315,15 +318,15 @@ static void boot_late(void *ctx)
 static void stop_late(void *ctx)
 {
 	struct program *p = ctx;
+	LOG_AS(p->label);
 
 	if (p->waits_word) {
-		log_warn("containerboot: %sthe Secret does not say in time whether to log out: not "
-			 "logged out",
-			 p->label);
+		log_warn("containerboot: the Secret does not say in time whether to log out: not "
+			 "logged out");
 		program_leave_told(p, false);
 		return;
 	}
-	log_warn("containerboot: %sno answer to the %s, leaving anyway", p->label,
+	log_warn("containerboot: no answer to the %s, leaving anyway",
 		 p->waits_logout ? "logout" : "release of the mapped port");
 	has_ended(p);
 }
@@ -342,11 +345,13 @@ static void leave(struct program *p)
 
 void program_leave_told(struct program *p, bool logs_out)
 {
+	LOG_AS(p->label);
+
 	if (!p->waits_word || p->has_ended)
 		return;
 	p->waits_word = false;
 	if (logs_out) {
-		log_info("containerboot: %sthe Secret asks for a logout", p->label);
+		log_info("containerboot: the Secret asks for a logout");
 		p->asked_to_log_out = p->logout_on_exit = true;
 	}
 	leave(p);
@@ -360,6 +365,7 @@ static void look_at_end(void *ctx)
 	struct err e;
 	char *text;
 	size_t len;
+	LOG_AS(p->label);
 
 	if (file_read(p->options->cni_end_file, END_FILE_MAX, &text, &len, &e) == 0) {
 		if (strcmp(text, OWNER_REMOVE) == 0) {
@@ -382,6 +388,8 @@ static void look_at_end(void *ctx)
 
 void program_leave(struct program *p)
 {
+	LOG_AS(p->label);
+
 	if (p->stopping) { /* asked twice */
 		has_ended(p);
 		return;
@@ -614,6 +622,8 @@ void program_start_node(struct program *p)
 
 void program_start(struct program *p)
 {
+	LOG_AS(p->label);
+
 	program_watch_key(p);
 	p->has_started = true;
 	if (p->is_known || !program_mint(p))

@@ -217,7 +217,8 @@ int program_make_host(struct program *p, const struct host_ops *events, struct e
 				  .proxy = &p->process->proxy_env,
 				  .resolver = p->resolver,
 				  .ops = events,
-				  .ctx = p };
+				  .ctx = p,
+				  .label = p->label };
 	struct ipprefix subnets[AGENT_SUBNETS_MAX];
 	struct program_hostinfo info;
 	char *key = NULL;

@@ -46,6 +46,7 @@ get metrics | grep -q 'tailscaled_inbound_bytes_total{node="api",path="direct_ip
 [ "$(get metrics | grep -c '^# TYPE tailscaled_inbound_bytes_total')" = 1 ] || die "a metric has two headings"
 in_ns a env SSL_CERT_FILE="$CA" "$PEERS/tailscale" --socket="$T/a.sock.web" ip -4 | grep -qxF "$(addr web)" || die "the local API of node web"
 ip_web=$(addr web) ip_api=$(addr api)
+for n in web api; do grep -q "node: $n: Running" "$T/a.log" || die "the log does not say which node is running: no line of $n"; done
 say "a stock client fetched two services from one process, $ip_web and $ip_api"
 
 # --- a transfer by one node, while others come, change and go ---

@@ -14,12 +14,17 @@ static struct loop *loop;
 static struct host *host;
 static struct resolver *resolver;
 static struct tls_client *tls;
+static const char *host_fixture_label; /* in lines of the log */
 
 /* A host over the loop, resolver and TLS that are there already. */
 static inline void host_fixture_make(void)
 {
 	static const struct host_ops none;
-	struct host_conf hc = { .ops = &none, .loop = loop, .resolver = resolver, .tls = tls };
+	struct host_conf hc = { .ops = &none,
+				.loop = loop,
+				.resolver = resolver,
+				.tls = tls,
+				.label = host_fixture_label };
 	struct err e = { 0 };
 
 	hc.node.rng = &os_rng;

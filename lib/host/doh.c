@@ -143,6 +143,8 @@ static void pump_soon(struct doh_server *s)
 
 static void server_failed(struct doh_server *s, const char *why)
 {
+	LOG_AS(s->all->host->label);
+
 	s->down_until = mono_add(now_of(s), SPAN_S(HOST_DOH_DOWN_S));
 	if (!s->is_down)
 		log_warn("dns: resolver https://%s does not answer: %s", s->url.host, why);
@@ -184,6 +186,7 @@ static void take_result(struct doh_conn *c, enum doh_result r)
 {
 	struct doh_server *s = c->server;
 	struct host_doh_query *q = c->query;
+	LOG_AS(s->all->host->label);
 
 	if (r == DOH_MORE)
 		return;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "host/egress_priv.h"
+#include "host/host_priv.h"
 #include "host/reach.h"
 #include "os/file.h"
 #include "os/listen.h"
@@ -58,6 +59,7 @@ static void on_reached(void *ctx, const struct reached *r)
 	struct egress *g = c->egress;
 	struct stream *s = c->s;
 	uint16_t to = c->to;
+	LOG_AS(g->host->label);
 
 	c->reach = NULL;
 	client_forget(c);

@@ -66,6 +66,7 @@ static void on_open(void *ctx)
 	struct forward *f = ctx;
 	uint8_t head[HOST_BEFORE_MAX];
 	size_t len = host_proxy_header(f->proxy_protocol, &f->remote, &f->local, head, sizeof head);
+	LOG_AS(f->host->label);
 
 	ns_tcp_accept(node_netstack(f->host->node), loop_now(f->host->loop), f->id);
 	if (host_splice_after(f->host, f->id, f->s, bytes_of(NULL, 0), bytes_of(head, len)) ==
@@ -96,6 +97,7 @@ static void on_bytes(void *ctx, size_t n)
 static void on_closed(void *ctx, const struct err *why)
 {
 	struct forward *f = ctx;
+	LOG_AS(f->host->label);
 
 	log_debug("host: port %u: %s", f->local.port, why ? why->text : "closed");
 	ns_tcp_refuse(node_netstack(f->host->node), loop_now(f->host->loop), f->id);

@@ -29,6 +29,7 @@ struct host_gateway {
 static void on_datagrams(void *ctx, const struct ipport *from, struct pkt *v, size_t n)
 {
 	struct host_gateway *g = ctx;
+	LOG_AS(g->host->label);
 
 	for (size_t i = 0; i < n; i++)
 		node_gateway_recv(g->host->node, loop_now(g->host->loop), from,
@@ -42,6 +43,7 @@ static void on_answer(void *ctx, const struct http_reply *reply, const struct er
 {
 	struct request *rq = ctx;
 	struct host *h = rq->gateway->host;
+	LOG_AS(h->label);
 
 	rq->http = NULL;
 	if (why)

@@ -61,6 +61,7 @@ size_t host_n_splices(const struct host *h)
 static void ns_open(void *ctx)
 {
 	struct node_stream *st = ctx;
+	LOG_AS(st->host->label);
 
 	node_stream_opened(st->host->node, loop_now(st->host->loop), st->number);
 	host_kick(st->host);
@@ -78,6 +79,7 @@ static size_t ns_room(void *ctx, struct iovec *v, size_t max)
 static void ns_got(void *ctx, size_t n)
 {
 	struct node_stream *st = ctx;
+	LOG_AS(st->host->label);
 
 	node_stream_feed(st->host->node, loop_now(st->host->loop), loop_wall(), st->number,
 			 bytes_of(st->host->read_buf, n));
@@ -129,6 +131,7 @@ static void forget_stream(struct node_stream *st)
 static void ns_closed(void *ctx, const struct err *why)
 {
 	struct node_stream *st = ctx;
+	LOG_AS(st->host->label);
 
 	forget_stream(st);
 	node_stream_closed(st->host->node, loop_now(st->host->loop), st->number,
@@ -179,6 +182,7 @@ static void dial(struct host *h, const struct node_effect *ef)
 static void udp_recv(void *ctx, const struct ipport *from, struct pkt *v, size_t n)
 {
 	struct host *h = ctx;
+	LOG_AS(h->label);
 
 	node_udp_recv(h->node, loop_now(h->loop), loop_wall(), from, v, n);
 	h->dirty = true;
@@ -244,6 +248,7 @@ static void end_orphans(struct host *h)
 static void links_changed(void *ctx)
 {
 	struct host *h = ctx;
+	LOG_AS(h->label);
 
 	log_info("host: addresses or links changed");
 	publish_addresses(h);
@@ -392,6 +397,7 @@ static void pump(struct host *h)
 static void on_flush(void *ctx)
 {
 	struct host *h = ctx;
+	LOG_AS(h->label);
 
 	if (!h->dirty || !h->started)
 		return;
@@ -408,6 +414,7 @@ static void on_again(void *ctx)
 static void on_timer(void *ctx)
 {
 	struct host *h = ctx;
+	LOG_AS(h->label);
 
 	node_tick(h->node, loop_now(h->loop), loop_wall());
 	h->dirty = true;
@@ -418,6 +425,7 @@ static void on_timer(void *ctx)
 struct host *host_new(const struct host_conf *conf, struct err *e)
 {
 	struct host *h = calloc(1, sizeof *h);
+	LOG_AS(conf->label);
 
 	if (!h || !(h->read_buf = malloc(HOST_READ_MAX))) {
 		err_set(e, ENOMEM, "start");
@@ -425,6 +433,7 @@ struct host *host_new(const struct host_conf *conf, struct err *e)
 		return NULL;
 	}
 	h->loop = conf->loop;
+	h->label = conf->label;
 	h->tls = conf->tls;
 	h->proxy = conf->proxy;
 	h->rng = conf->node.rng;
@@ -459,6 +468,8 @@ struct host *host_new(const struct host_conf *conf, struct err *e)
 
 void host_start(struct host *h)
 {
+	LOG_AS(h->label);
+
 	h->started = true;
 	publish_addresses(h);
 	node_start(h->node, loop_now(h->loop), loop_wall());

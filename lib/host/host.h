@@ -49,6 +49,8 @@ struct host_conf {
 	struct resolver *resolver;     /* borrowed */
 	const struct host_ops *ops;
 	void *ctx;
+	const char
+	    *label; /* of this node in lines of the log (log_as); borrowed for the host's life */
 };
 
 struct host *host_new(const struct host_conf *conf, struct err *e); /* NULL: e says why */

@@ -94,6 +94,7 @@ struct host {
 	unsigned proxy_protocol;
 	struct host_ops ops;
 	void *ctx;
+	const char *label;
 	struct node_stream streams[HOST_STREAMS_MAX];
 	uint8_t *read_buf; /* HOST_READ_MAX; room and got follow each other at once */
 	size_t n_splices, n_forwards;

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "host/host_priv.h"
 #include "host/serve_priv.h"
 
 /* --- clients --- */
@@ -243,6 +244,7 @@ static void tls_open(void *ctx)
 	struct behind_tls *t = ctx;
 	struct stream_conf conf;
 	struct err e = { 0 };
+	LOG_AS(t->c.server->conf.host->label);
 
 	serve_dial_conf(t->c.server, &t->to, &conf);
 	t->back = stream_dial(t->c.server->loop, &conf, &back_ops, t, &e);

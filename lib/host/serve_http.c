@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/host_priv.h"
 #include "host/serve_priv.h"
 #include "os/file.h"
 #include "wire/encoded_word.h"
@@ -389,6 +390,7 @@ static void reach(struct web *w, const struct serve_handler *h, const struct htt
 {
 	struct stream_conf conf;
 	struct err e = { 0 };
+	LOG_AS(w->c.server->conf.host->label);
 
 	if (!route(w, h, rq, rest))
 		return;

@@ -2,7 +2,15 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "containerboot/cli.h"
+
+/* for people: names of others do not get at the terminal */
+static void read_text(struct json *j, char *out, size_t cap)
+{
+	(void)json_str(j, out, cap);
+	text_show(out);
+}
 
 static void read_ips(struct json *j, struct cli_node *n)
 {
@@ -24,11 +32,10 @@ static void read_own_addrs(struct json *j, struct cli_status *s)
 
 	json_arr(j);
 	while (json_elem(j))
-		(void)json_str(j,
-			       s->n_own_addrs < ARRAY_LEN(s->own_addrs)
-				   ? s->own_addrs[s->n_own_addrs++]
-				   : over,
-			       sizeof over);
+		read_text(j,
+			  s->n_own_addrs < ARRAY_LEN(s->own_addrs) ? s->own_addrs[s->n_own_addrs++]
+								   : over,
+			  sizeof over);
 }
 
 static void read_node(struct json *j, struct cli_node *n, struct cli_status *own)
@@ -39,15 +46,15 @@ static void read_node(struct json *j, struct cli_node *n, struct cli_status *own
 	json_obj(j);
 	while (json_key(j, &key)) {
 		if (json_key_is(key, "HostName"))
-			(void)json_str(j, n->name, sizeof n->name);
+			read_text(j, n->name, sizeof n->name);
 		else if (json_key_is(key, "DNSName"))
-			(void)json_str(j, n->dns_name, sizeof n->dns_name);
+			read_text(j, n->dns_name, sizeof n->dns_name);
 		else if (json_key_is(key, "OS"))
-			(void)json_str(j, n->os, sizeof n->os);
+			read_text(j, n->os, sizeof n->os);
 		else if (json_key_is(key, "Relay"))
-			(void)json_str(j, n->relay, sizeof n->relay);
+			read_text(j, n->relay, sizeof n->relay);
 		else if (json_key_is(key, "CurAddr"))
-			(void)json_str(j, n->addr, sizeof n->addr);
+			read_text(j, n->addr, sizeof n->addr);
 		else if (json_key_is(key, "TailscaleIPs"))
 			read_ips(j, n);
 		else if (json_key_is(key, "Addrs") && own)
@@ -113,7 +120,7 @@ static bool read_users(struct json *j, struct cli_status *s)
 			if (json_key_is(field, "ID"))
 				v->id = json_i64(j);
 			else if (json_key_is(field, "LoginName"))
-				(void)json_str(j, v->login, sizeof v->login);
+				read_text(j, v->login, sizeof v->login);
 			else
 				json_skip(j);
 		}
@@ -127,9 +134,8 @@ static void read_health(struct json *j, struct cli_status *s)
 
 	json_arr(j);
 	while (json_elem(j))
-		(void)json_str(j,
-			       s->n_health < ARRAY_LEN(s->health) ? s->health[s->n_health++] : over,
-			       sizeof over);
+		read_text(j, s->n_health < ARRAY_LEN(s->health) ? s->health[s->n_health++] : over,
+			  sizeof over);
 }
 
 bool cli_status_parse(struct cli_status *s, struct bytes json)
@@ -142,11 +148,11 @@ bool cli_status_parse(struct cli_status *s, struct bytes json)
 	json_obj(&j);
 	while (ok && json_key(&j, &key)) {
 		if (json_key_is(key, "BackendState"))
-			(void)json_str(&j, s->state, sizeof s->state);
+			read_text(&j, s->state, sizeof s->state);
 		else if (json_key_is(key, "AuthURL"))
-			(void)json_str(&j, s->auth_url, sizeof s->auth_url);
+			read_text(&j, s->auth_url, sizeof s->auth_url);
 		else if (json_key_is(key, "Version"))
-			(void)json_str(&j, s->version, sizeof s->version);
+			read_text(&j, s->version, sizeof s->version);
 		else if (json_key_is(key, "Self"))
 			read_node(&j, &s->self, s);
 		else if (json_key_is(key, "Peer"))

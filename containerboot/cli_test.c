@@ -218,6 +218,23 @@ TEST(whois_names_tags_or_the_user)
 	ck_assert_ptr_nonnull(strstr(heard_err, "malformed"));
 }
 
+TEST(a_strangers_names_do_not_get_at_the_terminal)
+{
+	ck_assert_int_eq(
+	    heard(whois, "{\"Node\":{\"Name\":\"a\\u001b[2J.\",\"Tags\":[\"tag:x\\n\"]}}"), 0);
+	ck_assert_ptr_nonnull(strstr(heard_out, "a?[2J\n"));
+	ck_assert_ptr_nonnull(strstr(heard_out, "tag:x?\n"));
+	ck_assert(cli_status_parse(&s, bytes_str("{\"Peer\":{\"nodekey:00\":{\"HostName\":"
+						 "\"a\\u009b2J\",\"OS\":\"\\u001b]0;x\\u0007\"}},"
+						 "\"User\":{\"1\":{\"ID\":1,\"LoginName\":"
+						 "\"\\u202eme\"}},\"Health\":[\"a\\rb\"]}")));
+	ck_assert_str_eq(s.peers[0].name, "a??2J");
+	ck_assert_str_eq(s.peers[0].os, "?]0;x?");
+	ck_assert_str_eq(cli_login(&s, 1), "???me");
+	ck_assert_str_eq(s.health[0], "a?b");
+	cli_status_fini(&s);
+}
+
 /* --- the command line --- */
 
 static int run_words(const void *arg)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "coordinator/cli_priv.h"
 
 enum { CELL_MAX = 256, COLUMNS_MAX = 16 };
@@ -62,10 +63,7 @@ static void value(struct json *j, char *out, size_t cap)
 	default:
 		(void)bytes_to_str(json_raw(j), out, cap);
 	}
-	for (char *p = out; *p;
-	     p++) /* a host name is a stranger's text: it does not get at the terminal */
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = '?';
+	text_show(out); /* a host name is a stranger's text: it does not get at the terminal */
 }
 
 bool cli_field(struct bytes object, const char *key, char *out, size_t cap)

@@ -155,11 +155,12 @@ TEST(a_strangers_text_does_not_get_at_the_terminal_and_long_ones_are_cut)
 	memset(more, 'x', sizeof more);
 	more[sizeof more - 1] = 0;
 	snprintf(json, sizeof json,
-		 "{\"things\":[{\"id\":1,\"name\":\"a\\u001b[2Jb\\u007f\\n\",\"tags\":[\"%s\",\"%"
+		 "{\"things\":[{\"id\":1,\"name\":\"a\\u001b[2Jb\\u007f\\n\\u009b2J\\u202e\","
+		 "\"tags\":[\"%s\",\"%"
 		 "s\"]}]}",
 		 "tag:a", more);
 	ck_assert_int_eq(table_of(json, strlen(json)), 0);
-	ck_assert_ptr_nonnull(strstr(heard_out, "a?[2Jb??"));
+	ck_assert_ptr_nonnull(strstr(heard_out, "a?[2Jb????2J???"));
 	ck_assert_ptr_null(strchr(heard_out, 0x1b));
 	ck_assert_ptr_nonnull(strstr(heard_out, "tag:a,xxx"));
 	ck_assert_uint_lt(strlen(heard_out), 1000);

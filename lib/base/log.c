@@ -47,7 +47,6 @@ void log_line(enum log_level level, const char *fmt, ...)
 {
 	char line[1024];
 	va_list ap;
-	size_t len;
 
 	if (!log_sink || level > log_max)
 		return;
@@ -56,11 +55,6 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 	if (log_label)
 		put_label(line, sizeof line);
-	len = strlen(line);
-	for (size_t i = 0, n; i < len; i += n ? n : 1) { /* foreign text cannot forge a line */
-		n = utf8_shown_len(bytes_of(line + i, len - i));
-		if (n == 0)
-			line[i] = '?';
-	}
+	text_show(line); /* foreign text cannot forge a line */
 	log_sink(level, line);
 }

@@ -58,6 +58,17 @@ size_t utf8_shown_len(struct bytes text)
 	return breaks_a_line(text.data, n) ? 0 : n;
 }
 
+void text_show(char *text)
+{
+	for (size_t left = strlen(text), n; left > 0; text += n, left -= n) {
+		n = utf8_shown_len(bytes_of(text, left));
+		if (n == 0) {
+			*text = '?';
+			n = 1;
+		}
+	}
+}
+
 /* --- hex and base64 --- */
 
 void hex_emit(const uint8_t *in, size_t n, char *out)

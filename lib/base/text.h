@@ -20,6 +20,8 @@ size_t utf8_len(struct bytes text);
 /* The same, and 0 also for what has no place in a line that people read: control characters (C0,
  * DEL, C1), separators of lines and paragraphs, marks that turn the direction of writing. */
 size_t utf8_shown_len(struct bytes text);
+/* Text of others for a log or a terminal: each byte of what has no place in a line becomes '?'. */
+void text_show(char *text);
 
 /* Of one hexadecimal digit, either case; -1: it is none. */
 static inline int hex_value(uint8_t c)

@@ -256,3 +256,14 @@ TEST(a_character_is_one_to_four_bytes_and_only_what_is_well_formed)
 		ck_assert_uint_eq(utf8_shown_len(bytes_str(rows[i].text)), rows[i].shown);
 	}
 }
+
+TEST(text_of_others_is_made_fit_for_a_line_byte_for_byte)
+{
+	char text[] = "a\x1b[2J\xc2\x9b\xe2\x80\xae\xc3\xa9\n\xff\xc3";
+
+	text_show(text);
+	ck_assert_str_eq(text, "a?[2J?????\xc3\xa9???");
+	text[0] = 0;
+	text_show(text);
+	ck_assert_str_eq(text, "");
+}

@@ -1,4 +1,8 @@
-/* coordinator/policy_ranges.c - sets of addresses as sorted ranges */
+/* coordinator/policy_ranges.c - sets of addresses as sorted ranges
+ *
+ * IPv4 lies within the numbers of IPv6, yet not in its ranges: ::/0 is all of IPv6 and nothing of
+ * IPv4. A range is of the family of its first address.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,24 +52,31 @@ bool ipranges_add_node(struct ipranges *r, const struct policy_node *n)
 	return ipranges_add_ip(r, &n->v4) && ipranges_add_ip(r, &n->v6);
 }
 
+static bool same_family(const struct iprange *a, const struct iprange *b)
+{
+	return ip_is_v4(&a->first) == ip_is_v4(&b->first);
+}
+
 static int by_first(const void *a, const void *b)
 {
 	const struct iprange *x = a, *y = b;
 
-	return ip_cmp(&x->first, &y->first);
+	return same_family(x, y) ? ip_cmp(&x->first, &y->first) : ip_is_v4(&y->first) ? 1 : -1;
 }
 
-/* a + 1 == b, or b lies within or before: they join */
-static bool touches(const struct ip *last, const struct ip *first)
+/* b, which does not begin before a, begins in it or right behind: they join */
+static bool touches(const struct iprange *a, const struct iprange *b)
 {
-	struct ip next = *last;
+	struct ip next = a->last;
 
-	if (ip_cmp(first, last) <= 0)
+	if (!same_family(a, b))
+		return false;
+	if (ip_cmp(&b->first, &a->last) <= 0)
 		return true;
 	for (int i = 15; i >= 0; i--)
 		if (++next.b[i] != 0)
 			break;
-	return ip_eq(&next, first) && ip_is_v4(last) == ip_is_v4(first);
+	return ip_eq(&next, &b->first);
 }
 
 void ipranges_merge(struct ipranges *r)
@@ -76,7 +87,7 @@ void ipranges_merge(struct ipranges *r)
 		return;
 	qsort(r->v, r->n, sizeof *r->v, by_first);
 	for (size_t i = 1; i < r->n; i++) {
-		if (!touches(&r->v[k].last, &r->v[i].first))
+		if (!touches(&r->v[k], &r->v[i]))
 			r->v[++k] = r->v[i];
 		else if (ip_cmp(&r->v[i].last, &r->v[k].last) > 0)
 			r->v[k].last = r->v[i].last;
@@ -87,7 +98,7 @@ void ipranges_merge(struct ipranges *r)
 bool ipranges_overlap(const struct ipranges *r, const struct iprange *one)
 {
 	for (size_t i = 0; i < r->n; i++)
-		if (ip_cmp(&r->v[i].first, &one->last) <= 0 &&
+		if (same_family(&r->v[i], one) && ip_cmp(&r->v[i].first, &one->last) <= 0 &&
 		    ip_cmp(&one->first, &r->v[i].last) <= 0)
 			return true;
 	return false;

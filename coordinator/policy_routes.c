@@ -44,10 +44,7 @@ static bool meets(const struct ipranges *set, const struct ipprefix *route)
 {
 	const struct iprange range = range_of(route);
 
-	for (size_t i = 0; route->bits == 0 && i < set->n; i++)
-		if (!ip_is_v4(&set->v[i].first))
-			return true; /* ::/0 is all of IPv6 and nothing of IPv4 */
-	return route->bits != 0 && ipranges_overlap(set, &range);
+	return ipranges_overlap(set, &range);
 }
 
 static bool note_route(struct policy *p, const struct ipranges *all, const struct ipprefix *route,

@@ -102,6 +102,19 @@ TEST(no_policy_lets_everybody_reach_everybody)
 	ck_assert(policy_sees(NULL, BOB, WEB));
 }
 
+TEST(a_source_of_all_ipv6_takes_nothing_from_one_of_ipv4)
+{
+	struct policy *p = load("{ \"acls\": [{\"action\":\"accept\",\"src\":[\"::/0\", "
+				"\"100.64.0.0/24\"],\"dst\":[\"*:80\"]}] }");
+
+	ck_assert(tcp(p, BOB, WEB, 80));
+	policy_free(p);
+	p = load("{ \"acls\": [{\"action\":\"accept\",\"src\":[\"::/0\"],"
+		 "\"dst\":[\"*:80\"]}] }");
+	ck_assert(!tcp(p, BOB, WEB, 80));
+	policy_free(p);
+}
+
 TEST(a_rule_opens_its_port_for_its_source_and_nothing_else)
 {
 	struct policy *p = load("{ \"tagOwners\": {\"tag:web\": [\"alice@\"]},\n"

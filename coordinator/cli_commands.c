@@ -15,6 +15,8 @@
 #include "os/file.h"
 #include "wire/http1.h"
 
+enum { BODY_MAX = 65536, POLICY_BODY_MAX = 8 << 20, NODE_PATH_MAX = 1024 };
+
 /* --- asking and showing --- */
 
 static int show(const struct cli *c, const struct buf *answer)
@@ -38,6 +40,35 @@ static int ask(const struct cli *c, const char *method, const char *path, struct
 	else if (ret == 0)
 		puts(done);
 	buf_fini(&answer);
+	return ret;
+}
+
+/* The object of a request: begun, filled by the caller, asked with. */
+struct body {
+	struct buf text;
+	struct jsonw w;
+};
+
+static void body_begin(struct body *b, size_t max)
+{
+	buf_init(&b->text, max);
+	jsonw_init(&b->w, &b->text);
+	jsonw_obj(&b->w);
+}
+
+static bool body_end(struct body *b)
+{
+	jsonw_obj_end(&b->w);
+	return jsonw_ok(&b->w);
+}
+
+static int ask_with(const struct cli *c, const char *method, const char *path, struct body *b,
+		    const char *done)
+{
+	const int ret = body_end(b) ? ask(c, method, path, buf_bytes(&b->text), done)
+				    : cli_usage("that is too long");
+
+	buf_fini(&b->text);
 	return ret;
 }
 
@@ -179,19 +210,12 @@ static int users_list(struct cli *c)
 
 static int users_create(struct cli *c)
 {
-	struct buf body;
-	struct jsonw w;
-	int ret;
+	struct body b;
 
-	buf_init(&body, 65536);
-	jsonw_init(&w, &body);
-	jsonw_obj(&w);
-	jsonw_kstr(&w, "name", c->arg[0]);
-	jsonw_kstr(&w, "displayName", c->display ? c->display : "");
-	jsonw_obj_end(&w);
-	ret = ask(c, "POST", "/api/v1/user", buf_bytes(&body), "user created");
-	buf_fini(&body);
-	return ret;
+	body_begin(&b, BODY_MAX);
+	jsonw_kstr(&b.w, "name", c->arg[0]);
+	jsonw_kstr(&b.w, "displayName", c->display ? c->display : "");
+	return ask_with(c, "POST", "/api/v1/user", &b, "user created");
 }
 
 static int users_delete(struct cli *c)
@@ -253,8 +277,7 @@ static int show_secret(const struct cli *c, const char *path, struct bytes body,
 static int keys_create(struct cli *c)
 {
 	char when[WALL_TEXT];
-	struct buf body;
-	struct jsonw w;
+	struct body b;
 	int64_t user = 0;
 	int ret;
 
@@ -264,17 +287,16 @@ static int keys_create(struct cli *c)
 		return cli_usage("--expiration wants a time such as 24h, or never");
 	if (c->user && !(user = user_id(c, c->user)))
 		return 1;
-	buf_init(&body, 65536);
-	jsonw_init(&w, &body);
-	jsonw_obj(&w);
-	jsonw_ki64(&w, "user", user);
-	jsonw_kbool(&w, "reusable", c->reusable);
-	jsonw_kbool(&w, "ephemeral", c->ephemeral);
-	jsonw_kstr(&w, "expiration", when);
-	texts_member(&w, "aclTags", c->tags);
-	jsonw_obj_end(&w);
-	ret = show_secret(c, "/api/v1/preauthkey", buf_bytes(&body), "preAuthKey.key");
-	buf_fini(&body);
+	body_begin(&b, BODY_MAX);
+	jsonw_ki64(&b.w, "user", user);
+	jsonw_kbool(&b.w, "reusable", c->reusable);
+	jsonw_kbool(&b.w, "ephemeral", c->ephemeral);
+	jsonw_kstr(&b.w, "expiration", when);
+	texts_member(&b.w, "aclTags", c->tags);
+	ret = body_end(&b)
+		  ? show_secret(c, "/api/v1/preauthkey", buf_bytes(&b.text), "preAuthKey.key")
+		  : cli_usage("that is too long");
+	buf_fini(&b.text);
 	return ret;
 }
 
@@ -374,30 +396,36 @@ static int nodes_list(struct cli *c)
 	return list(c, "/api/v1/node", "nodes", v, ARRAY_LEN(v));
 }
 
-static int node_call(struct cli *c, const char *method, const char *verb, struct bytes body,
-		     const char *done)
+/* of the node that is named first; false: said why */
+static bool node_path(const struct cli *c, const char *verb, char out[static NODE_PATH_MAX])
 {
-	int64_t id = node_id(c, c->arg[0]);
-	char path[1024];
+	const int64_t id = node_id(c, c->arg[0]);
 
-	snprintf(path, sizeof path, "/api/v1/node/%lld%s%.900s", (long long)id, *verb ? "/" : "",
+	snprintf(out, NODE_PATH_MAX, "/api/v1/node/%lld%s%.900s", (long long)id, *verb ? "/" : "",
 		 verb);
-	return id ? ask(c, method, path, body, done) : 1;
+	return id != 0;
+}
+
+static int node_call(struct cli *c, const char *method, const char *verb, const char *done)
+{
+	char path[NODE_PATH_MAX];
+
+	return node_path(c, verb, path) ? ask(c, method, path, bytes_of(NULL, 0), done) : 1;
 }
 
 static int nodes_delete(struct cli *c)
 {
-	return node_call(c, "DELETE", "", bytes_of(NULL, 0), "node deleted");
+	return node_call(c, "DELETE", "", "node deleted");
 }
 
 static int nodes_expire(struct cli *c)
 {
-	return node_call(c, "POST", "expire", bytes_of(NULL, 0), "node expired");
+	return node_call(c, "POST", "expire", "node expired");
 }
 
 static int nodes_approve(struct cli *c)
 {
-	return node_call(c, "POST", "approve", bytes_of(NULL, 0), "node approved");
+	return node_call(c, "POST", "approve", "node approved");
 }
 
 static int nodes_rename(struct cli *c)
@@ -406,24 +434,20 @@ static int nodes_rename(struct cli *c)
 
 	if (!escaped(c->arg[1], verb + 7, sizeof verb - 7))
 		return cli_usage("that name is too long");
-	return node_call(c, "POST", verb, bytes_of(NULL, 0), "node renamed");
+	return node_call(c, "POST", verb, "node renamed");
 }
 
 static int node_list(struct cli *c, const char *verb, const char *key, const char *values,
 		     const char *done)
 {
-	struct buf body;
-	struct jsonw w;
-	int ret;
+	char path[NODE_PATH_MAX];
+	struct body b;
 
-	buf_init(&body, 65536);
-	jsonw_init(&w, &body);
-	jsonw_obj(&w);
-	texts_member(&w, key, values);
-	jsonw_obj_end(&w);
-	ret = node_call(c, "POST", verb, buf_bytes(&body), done);
-	buf_fini(&body);
-	return ret;
+	if (!node_path(c, verb, path))
+		return 1;
+	body_begin(&b, BODY_MAX);
+	texts_member(&b.w, key, values);
+	return ask_with(c, "POST", path, &b, done);
 }
 
 static int nodes_tag(struct cli *c)
@@ -444,19 +468,12 @@ static int nodes_routes(struct cli *c)
 
 static int login(struct cli *c, const char *path, const char *done)
 {
-	struct buf body;
-	struct jsonw w;
-	int ret;
+	struct body b;
 
-	buf_init(&body, 65536);
-	jsonw_init(&w, &body);
-	jsonw_obj(&w);
-	jsonw_kstr(&w, "user", c->user ? c->user : "");
-	jsonw_kstr(&w, "authId", c->arg[0]);
-	jsonw_obj_end(&w);
-	ret = ask(c, "POST", path, buf_bytes(&body), done);
-	buf_fini(&body);
-	return ret;
+	body_begin(&b, BODY_MAX);
+	jsonw_kstr(&b.w, "user", c->user ? c->user : "");
+	jsonw_kstr(&b.w, "authId", c->arg[0]);
+	return ask_with(c, "POST", path, &b, done);
 }
 
 static int login_approve(struct cli *c)
@@ -498,19 +515,12 @@ static int read_policy(const struct cli *c, char **text, size_t *len)
 static int policy_send(struct cli *c, const char *method, const char *path, struct bytes text,
 		       const char *done)
 {
-	struct buf body;
-	struct jsonw w;
-	int ret;
+	struct body b;
 
-	buf_init(&body, 8 << 20);
-	jsonw_init(&w, &body);
-	jsonw_obj(&w);
-	jsonw_key(&w, "policy");
-	jsonw_strn(&w, text);
-	jsonw_obj_end(&w);
-	ret = ask(c, method, path, buf_bytes(&body), done);
-	buf_fini(&body);
-	return ret;
+	body_begin(&b, POLICY_BODY_MAX);
+	jsonw_key(&b.w, "policy");
+	jsonw_strn(&b.w, text);
+	return ask_with(c, method, path, &b, done);
 }
 
 /* Without a server, so without nodes */
@@ -593,23 +603,16 @@ static int policy_get(struct cli *c)
 static int backup(struct cli *c)
 {
 	char path[4096], cwd[2048] = "";
-	struct buf body;
-	struct jsonw w;
-	int ret;
+	struct body b;
 
 	if (c->arg[0][0] != '/' && !getcwd(cwd, sizeof cwd))
 		return cli_complain("cannot tell the working directory");
 	if (snprintf(path, sizeof path, "%s%s%s", cwd, *cwd ? "/" : "", c->arg[0]) >=
 	    (int)sizeof path)
 		return cli_usage("backup: that path is too long");
-	buf_init(&body, 65536);
-	jsonw_init(&w, &body);
-	jsonw_obj(&w);
-	jsonw_kstr(&w, "path", path);
-	jsonw_obj_end(&w);
-	ret = ask(c, "POST", "/api/v1/debug/backup", buf_bytes(&body), "backup written");
-	buf_fini(&body);
-	return ret;
+	body_begin(&b, BODY_MAX);
+	jsonw_kstr(&b.w, "path", path);
+	return ask_with(c, "POST", "/api/v1/debug/backup", &b, "backup written");
 }
 
 static int debug(struct cli *c)

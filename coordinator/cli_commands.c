@@ -178,7 +178,7 @@ static bool expiration(const struct cli *c, const char *preset, char out[static 
 	}
 	if (!span_parse(bytes_str(text), &span))
 		return false;
-	wall_text((wall_t){ (int64_t)time(NULL) * NS_PER_S + span.ns }, out);
+	wall_text(wall_add((wall_t){ (int64_t)time(NULL) * NS_PER_S }, span), out);
 	return true;
 }
 

@@ -234,6 +234,9 @@ TEST(keys_are_shown_once_and_expire)
 	     "\"aclTags\":[\"tag:a\",");
 	done("preauthkeys list", "2200-01-01");
 	ck_assert_ptr_nonnull(strstr(heard_out, "tag:a,tag:b"));
+	done("preauthkeys create --user me --expiration 2562047h", "hskey-auth-"); /* 292 years */
+	done("preauthkeys list", "2262-04-11");
+	done("preauthkeys delete 3", "key deleted");
 	done("preauthkeys expire 1", "key expired");
 	refused("preauthkeys expire 999", 1, "there is no auth key 999;");
 	refused("preauthkeys delete 999", 1, "there is no auth key 999;");

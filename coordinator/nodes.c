@@ -375,7 +375,7 @@ struct tnode *node_create(struct tailnet *t, wall_t wall, const struct key_pub *
 	f.pub.created = f.pub.last_seen = wall;
 	f.pub.approved = !t->conf.needs_approval;
 	if (t->conf.key_expiry.ns > 0)
-		f.pub.expiry = (wall_t){ wall.ns + t->conf.key_expiry.ns };
+		f.pub.expiry = wall_add(wall, t->conf.key_expiry);
 	if (!allocate(t, &f))
 		return NULL;
 	t->next_node++; /* never used again, also after deletion */

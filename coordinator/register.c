@@ -208,9 +208,8 @@ static struct tnode *admit(struct tailnet *t, mono_t now, wall_t wall,
 	if (n_tags > 0) {
 		n->pub.expiry = WALL_ZERO; /* tagged nodes do not expire */
 	} else {
-		n->pub.expiry = t->conf.key_expiry.ns > 0
-				    ? (wall_t){ wall.ns + t->conf.key_expiry.ns }
-				    : WALL_ZERO;
+		n->pub.expiry =
+		    t->conf.key_expiry.ns > 0 ? wall_add(wall, t->conf.key_expiry) : WALL_ZERO;
 	}
 	node_set_hostinfo(t, n, hostinfo);
 	if (!n->pub.given[0])

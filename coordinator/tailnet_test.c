@@ -137,6 +137,24 @@ TEST(tagged_key_makes_a_node_without_user_and_expiry)
 	fleet_fini(f);
 }
 
+TEST(a_key_expiry_beyond_the_end_of_time_is_no_expiry_in_the_past)
+{
+	struct fleet *f = begin(7);
+	char key[AUTHKEY_TEXT_MAX];
+	struct party *p;
+
+	fleet_settle(f);
+	f->conf.key_expiry = (span_t){ INT64_MAX };
+	fleet_restart(f);
+	fleet_key(f, 0, key);
+	p = fleet_join(f, "a", key);
+	fleet_pass(f, SPAN_S(1));
+	ck_assert_uint_eq(p->registered, 1);
+	ck_assert(is_streaming(p));
+	ck_assert(netmap_self(p->nm)->key_expiry.ns > f->wall.ns);
+	fleet_fini(f);
+}
+
 TEST(node_that_starts_again_needs_no_key_and_keeps_its_address)
 {
 	struct fleet *f = begin(7);

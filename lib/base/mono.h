@@ -38,6 +38,14 @@ static inline mono_t mono_add(mono_t t, span_t d) /* MONO_NEVER stays; no overfl
 	return (mono_t){ r };
 }
 
+static inline wall_t wall_add(wall_t t,
+			      span_t d) /* the last moment there is, instead of overflow */
+{
+	int64_t r;
+
+	return (wall_t){ __builtin_add_overflow(t.ns, d.ns, &r) ? INT64_MAX : r };
+}
+
 static inline span_t mono_sub(mono_t later, mono_t earlier)
 {
 	return (span_t){ later.ns - earlier.ns };

@@ -39,7 +39,8 @@ enum {
 	PRIORITY = 100 - 5, /* NF_IP_PRI_NAT_SRC */
 	PRIORITY_HELD = -5, /* before others' filters (0) */
 	PRIORITY_GUARD = PRIORITY_HELD + 1,
-	TH_SYN = 2, /* RFC 9293 3.1 */
+	TCP_FLAGS_AT = 13, /* RFC 9293 3.1 */
+	TH_SYN = 2,
 	TH_ACK = 16
 };
 static const uint32_t held_mark = 0x74700000; /* sk_buff's priority; its low bits choose the band of
@@ -137,157 +138,139 @@ static void put_chain(struct batch *b, const struct chain *c)
 	end(b);
 }
 
-/* One expression; fill puts what is in its data. */
-static void expression(struct batch *b, const char *name,
-		       void (*fill)(struct batch *b, const char *device), const char *device)
+/* --- expressions of a rule; each works on register 1 --- */
+
+struct expression {
+	size_t elem, data;
+};
+
+static struct expression expression_begin(struct batch *b, const char *name)
 {
-	const size_t elem = nest(b, NFTA_LIST_ELEM);
-	size_t data;
+	struct expression x = { .elem = nest(b, NFTA_LIST_ELEM) };
 
 	put_text(b, NFTA_EXPR_NAME, name);
-	data = nest(b, NFTA_EXPR_DATA);
-	if (fill)
-		fill(b, device);
-	unnest(b, data);
-	unnest(b, elem);
+	x.data = nest(b, NFTA_EXPR_DATA);
+	return x;
 }
 
-static void fill_meta(struct batch *b, const char *device)
+static void expression_end(struct batch *b, struct expression x)
 {
-	(void)device;
-	put_u32(b, NFTA_META_KEY, NFT_META_OIFNAME);
-	put_u32(b, NFTA_META_DREG, NFT_REG_1);
+	unnest(b, x.data);
+	unnest(b, x.elem);
 }
 
-static void fill_cmp(struct batch *b, const char *device)
-{
-	char name[IFNAMSIZ] = "";
-	size_t data;
-
-	(void)bytes_to_str(bytes_str(device), name, sizeof name);
-	put_u32(b, NFTA_CMP_SREG, NFT_REG_1);
-	put_u32(b, NFTA_CMP_OP, NFT_CMP_EQ);
-	data = nest(b, NFTA_CMP_DATA);
-	put(b, NFTA_DATA_VALUE, name, sizeof name);
-	unnest(b, data);
-}
-
-static void fill_priority(struct batch *b, const char *device)
-{
-	(void)device;
-	put_u32(b, NFTA_META_KEY, NFT_META_PRIORITY);
-	put_u32(b, NFTA_META_DREG, NFT_REG_1);
-}
-
-static void fill_set_priority(struct batch *b, const char *device)
-{
-	(void)device;
-	put_u32(b, NFTA_META_KEY, NFT_META_PRIORITY);
-	put_u32(b, NFTA_META_SREG, NFT_REG_1);
-}
-
-static void fill_not_held(struct batch *b, const char *device)
-{
-	size_t data;
-
-	(void)device;
-	put_u32(b, NFTA_CMP_SREG, NFT_REG_1);
-	put_u32(b, NFTA_CMP_OP, NFT_CMP_NEQ);
-	data = nest(b, NFTA_CMP_DATA);
-	put(b, NFTA_DATA_VALUE, &held_mark, sizeof held_mark); /* as in a register: of the host */
-	unnest(b, data);
-}
-
-static void fill_held(struct batch *b, const char *device)
-{
-	size_t data;
-
-	(void)device;
-	put_u32(b, NFTA_IMMEDIATE_DREG, NFT_REG_1);
-	data = nest(b, NFTA_IMMEDIATE_DATA);
-	put(b, NFTA_DATA_VALUE, &held_mark, sizeof held_mark);
-	unnest(b, data);
-}
-
-static void fill_protocol(struct batch *b, const char *device)
-{
-	(void)device;
-	put_u32(b, NFTA_META_KEY, NFT_META_L4PROTO);
-	put_u32(b, NFTA_META_DREG, NFT_REG_1);
-}
-
-static void fill_flags(struct batch *b, const char *device)
-{
-	(void)device;
-	put_u32(b, NFTA_PAYLOAD_DREG, NFT_REG_1);
-	put_u32(b, NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
-	put_u32(b, NFTA_PAYLOAD_OFFSET, 13);
-	put_u32(b, NFTA_PAYLOAD_LEN, 1);
-}
-
-static void put_byte(struct batch *b, uint16_t type, uint8_t v)
+static void put_value(struct batch *b, uint16_t type, const void *v, size_t len)
 {
 	const size_t data = nest(b, type);
 
-	put(b, NFTA_DATA_VALUE, &v, sizeof v);
+	put(b, NFTA_DATA_VALUE, v, len);
 	unnest(b, data);
 }
 
-static void fill_syn_ack(struct batch *b, const char *device)
+static void meta_get(struct batch *b, uint32_t key)
 {
-	(void)device;
+	const struct expression x = expression_begin(b, "meta");
+
+	put_u32(b, NFTA_META_KEY, key);
+	put_u32(b, NFTA_META_DREG, NFT_REG_1);
+	expression_end(b, x);
+}
+
+static void meta_set(struct batch *b, uint32_t key)
+{
+	const struct expression x = expression_begin(b, "meta");
+
+	put_u32(b, NFTA_META_KEY, key);
+	put_u32(b, NFTA_META_SREG, NFT_REG_1);
+	expression_end(b, x);
+}
+
+/* v: as in a register, of the host's byte order */
+static void compare(struct batch *b, uint32_t op, const void *v, size_t len)
+{
+	const struct expression x = expression_begin(b, "cmp");
+
+	put_u32(b, NFTA_CMP_SREG, NFT_REG_1);
+	put_u32(b, NFTA_CMP_OP, op);
+	put_value(b, NFTA_CMP_DATA, v, len);
+	expression_end(b, x);
+}
+
+static void is_byte(struct batch *b, uint8_t v)
+{
+	compare(b, NFT_CMP_EQ, &v, sizeof v);
+}
+
+static void immediate(struct batch *b, const void *v, size_t len)
+{
+	const struct expression x = expression_begin(b, "immediate");
+
+	put_u32(b, NFTA_IMMEDIATE_DREG, NFT_REG_1);
+	put_value(b, NFTA_IMMEDIATE_DATA, v, len);
+	expression_end(b, x);
+}
+
+static void transport_byte(struct batch *b, uint32_t offset)
+{
+	const struct expression x = expression_begin(b, "payload");
+
+	put_u32(b, NFTA_PAYLOAD_DREG, NFT_REG_1);
+	put_u32(b, NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
+	put_u32(b, NFTA_PAYLOAD_OFFSET, offset);
+	put_u32(b, NFTA_PAYLOAD_LEN, 1);
+	expression_end(b, x);
+}
+
+static void mask_byte(struct batch *b, uint8_t mask)
+{
+	const struct expression x = expression_begin(b, "bitwise");
+	const uint8_t none = 0;
+
 	put_u32(b, NFTA_BITWISE_SREG, NFT_REG_1);
 	put_u32(b, NFTA_BITWISE_DREG, NFT_REG_1);
 	put_u32(b, NFTA_BITWISE_LEN, 1);
-	put_byte(b, NFTA_BITWISE_MASK, TH_SYN | TH_ACK);
-	put_byte(b, NFTA_BITWISE_XOR, 0);
+	put_value(b, NFTA_BITWISE_MASK, &mask, sizeof mask);
+	put_value(b, NFTA_BITWISE_XOR, &none, sizeof none);
+	expression_end(b, x);
 }
 
-static void fill_eq(struct batch *b, uint8_t v)
+static void reject_by_reset(struct batch *b)
 {
-	put_u32(b, NFTA_CMP_SREG, NFT_REG_1);
-	put_u32(b, NFTA_CMP_OP, NFT_CMP_EQ);
-	put_byte(b, NFTA_CMP_DATA, v);
-}
+	const struct expression x = expression_begin(b, "reject");
 
-static void fill_tcp(struct batch *b, const char *device)
-{
-	(void)device;
-	fill_eq(b, IPPROTO_TCP);
-}
-
-static void fill_syn(struct batch *b, const char *device)
-{
-	(void)device;
-	fill_eq(b, TH_SYN);
-}
-
-static void fill_reset(struct batch *b, const char *device)
-{
-	(void)device;
 	put_u32(b, NFTA_REJECT_TYPE, NFT_REJECT_TCP_RST);
+	expression_end(b, x);
 }
 
-static void fill_reject(struct batch *b, const char *device)
+static void reject_by_icmp(struct batch *b, uint8_t code)
 {
-	const uint8_t code = NFT_REJECT_ICMPX_HOST_UNREACH;
+	const struct expression x = expression_begin(b, "reject");
 
-	(void)device;
 	put_u32(b, NFTA_REJECT_TYPE, NFT_REJECT_ICMPX_UNREACH);
 	put(b, NFTA_REJECT_ICMP_CODE, &code, sizeof code);
+	expression_end(b, x);
 }
+
+static void masquerade(struct batch *b)
+{
+	expression_end(b, expression_begin(b, "masq"));
+}
+
+/* --- rules and tables --- */
 
 /* Of packets that leave by the device; what follows is the caller's. */
 static size_t rule_begin(struct batch *b, const struct chain *c, const char *device)
 {
+	char name[IFNAMSIZ] = "";
 	size_t list;
 
+	(void)bytes_to_str(bytes_str(device), name, sizeof name);
 	message(b, nft(NFT_MSG_NEWRULE), NLM_F_CREATE | NLM_F_APPEND | NLM_F_ACK, NFPROTO_INET, 0);
 	put_text(b, NFTA_RULE_TABLE, c->table);
 	put_text(b, NFTA_RULE_CHAIN, c->name);
 	list = nest(b, NFTA_RULE_EXPRESSIONS);
-	expression(b, "meta", fill_meta, device);
-	expression(b, "cmp", fill_cmp, device);
+	meta_get(b, NFT_META_OIFNAME);
+	compare(b, NFT_CMP_EQ, name, sizeof name);
 	return list;
 }
 
@@ -420,7 +403,7 @@ int masquerade_add(const char *device, struct err *e)
 	put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, table, false);
 	put_chain(&b, &out);
 	list = rule_begin(&b, &out, device);
-	expression(&b, "masq", NULL, device);
+	masquerade(&b);
 	rule_end(&b, list);
 	r = run(&b, finish(&b));
 	return r == 0 || r == -EEXIST ? 0 : err_set(e, -r, "masquerade on %s (nf_tables)", device);
@@ -453,8 +436,8 @@ static int hold(int fd, const char *device)
 	put_table(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, table, true);
 	put_chain(&b, &held);
 	list = rule_begin(&b, &held, device);
-	expression(&b, "immediate", fill_held, device);
-	expression(&b, "meta", fill_set_priority, device);
+	immediate(&b, &held_mark, sizeof held_mark);
+	meta_set(&b, NFT_META_PRIORITY);
 	rule_end(&b, list);
 	return run_on(fd, &b, finish(&b));
 }
@@ -476,16 +459,18 @@ static int guard(const char *device, bool want)
 	empty_chain(&b, &chain); /* an earlier process's */
 	for (int icmp = 0; want && icmp < 2; icmp++) {
 		list = rule_begin(&b, &chain, device);
-		expression(&b, "meta", fill_priority, device);
-		expression(&b, "cmp", fill_not_held, device);
-		if (!icmp) {
-			expression(&b, "meta", fill_protocol, device);
-			expression(&b, "cmp", fill_tcp, device);
-			expression(&b, "payload", fill_flags, device);
-			expression(&b, "bitwise", fill_syn_ack, device);
-			expression(&b, "cmp", fill_syn, device);
+		meta_get(&b, NFT_META_PRIORITY);
+		compare(&b, NFT_CMP_NEQ, &held_mark, sizeof held_mark);
+		if (icmp) {
+			reject_by_icmp(&b, NFT_REJECT_ICMPX_HOST_UNREACH);
+		} else {
+			meta_get(&b, NFT_META_L4PROTO);
+			is_byte(&b, IPPROTO_TCP);
+			transport_byte(&b, TCP_FLAGS_AT);
+			mask_byte(&b, TH_SYN | TH_ACK);
+			is_byte(&b, TH_SYN);
+			reject_by_reset(&b);
 		}
-		expression(&b, "reject", icmp ? fill_reject : fill_reset, device);
 		rule_end(&b, list);
 	}
 	return run(&b, finish(&b));

@@ -1,9 +1,11 @@
 # e2e/kube.sh - a Kubernetes without nodes (etcd and kube-apiserver) on a host of its own; sourced after e2e/lib.sh
 #
 #   kube_api            starts both on host kube; KUBECONFIG is set, kc runs kubectl there
+#   crds                the kinds of the chart, and namespace tailpod
 #   operator NAME [VAR=VALUE...]   ours, in the same namespace; its pid in $PID, log $T/NAME.log
 #   kept NAME [VAR=VALUE...]       the same, started again when the API server was too slow for its lease, as a kubelet does: then it
 #                                  ends by itself. In $PID is who keeps it, its only child is the operator
+#   container PROXY HOST [VAR=VALUE...]   what a kubelet does with the template of PROXY's StatefulSet; its pid in $PID, log $T/pod-PROXY.log
 #   fake_headscale      a key API on 127.0.0.1:18080 of host kube; what it was asked is in $T/keys
 
 kube_cert() { # NAME SUBJECT EXTENSIONS
@@ -50,6 +52,25 @@ kube_apiserver_start() { # [FLAG...]
 		--endpoint-reconciler-type none "$@"
 	PID_apiserver=$PID
 	until_ok 60 kc get --raw /readyz
+}
+crds() {
+	kc apply -f charts/tailpod-operator/crds > /dev/null
+	kc create ns tailpod > /dev/null
+	until_ok 40 kc get connectors
+}
+account() { # NAME DIRECTORY: what a pod with that service account has of it
+	mkdir -p "$2"
+	kc -n tailpod create token "$1" --duration=1h > "$2/token"
+	cp "$T/pki/ca.crt" "$2/ca.crt"; printf tailpod > "$2/namespace"
+}
+container() {
+	local x=$1 h=$2 ip env; shift 2
+	account "$x" "$T/pods/$x"
+	eval "ip=\$IP_$h"
+	mapfile -t env < <(kc -n tailpod get sts "$x" -o json | jq -r '.spec.template.spec.containers[0].env[] | select(.value) | "\(.name)=\(.value)"' | sed "s,\$(POD_NAME),$x-0,")
+	start "$h" "pod-$x" e2e/in_pod "$T/pods/$x" env -i "${env[@]}" POD_NAME="$x-0" POD_UID=uid-1 POD_IP="$ip" \
+		TS_AUTHKEY="$(kc -n tailpod get secret "$x-0" -o json | jq -r '.data.authkey // "" | @base64d')" KUBERNETES_SERVICE_HOST="$IP_kube" \
+		KUBERNETES_SERVICE_PORT=6443 TS_SOCKET="$T/$x.sock" SSL_CERT_FILE="$CA" TS_ENABLE_HEALTH_CHECK=false TS_ENABLE_METRICS=false "$@" "$BIN/containerboot"
 }
 # chart_rights [--set X=Y...]: installs what the chart installs as release op; $T/kubeconfig-op has the operator's rights and no more
 chart_rights() {

@@ -7,9 +7,7 @@
 kube_api
 say "API server is up"
 fake_headscale
-kc apply -f charts/tailpod-operator/crds > /dev/null
-kc create ns tailpod > /dev/null
-until_ok 40 kc get connectors
+crds
 
 # what the ledger may hold when an operator starts: a device that nothing leads to any more, one whose id is another's by now,
 # one of another control server

@@ -54,13 +54,6 @@ account() { # the token of service account web
 	kubectl create token web --duration 1h > "$T/account/token"
 	cp "$K/ca.crt" "$T/account/ca.crt"; echo -n shop > "$T/account/namespace"
 }
-cat > "$T/inpod" <<-'END'
-#!/bin/bash
-account=$1; shift
-exec unshare -m bash -c 'mount -t tmpfs tmpfs /run && mkdir -p /run/secrets/kubernetes.io/serviceaccount &&
-	mount --bind "$0" /run/secrets/kubernetes.io/serviceaccount && exec "$@"' "$account" "$@"
-END
-chmod +x "$T/inpod"
 role() { # NAME VERBS...: what service account web may do with the Secret NAME
 	local name=$1; shift
 	kubectl delete role,rolebinding web --ignore-not-found > /dev/null
@@ -75,7 +68,7 @@ role() { # NAME VERBS...: what service account web may do with the Secret NAME
 pod() { # SECRET [VAR=VALUE...]: ours on host a as a pod
 	local secret=$1; shift
 	mkdir -p "$T/a.state"
-	start a a "$T/inpod" "$T/account" env -u TS_STATE_DIR SSL_CERT_FILE="$CA" TS_LOGIN_SERVER="$URL" TS_HOSTNAME=a TS_SOCKET="$T/a.sock" \
+	start a a e2e/in_pod "$T/account" env -u TS_STATE_DIR SSL_CERT_FILE="$CA" TS_LOGIN_SERVER="$URL" TS_HOSTNAME=a TS_SOCKET="$T/a.sock" \
 		TS_ENABLE_HEALTH_CHECK=true TS_KUBE_SECRET="$secret" KUBERNETES_SERVICE_HOST="$IP_k" KUBERNETES_SERVICE_PORT=6443 \
 		POD_NAME=web-0 POD_UID=1234-uid TS_SOCKS5_SERVER=127.0.0.1:1055 "$@" "$BIN/containerboot"
 	PID_a=$PID
@@ -137,7 +130,7 @@ kill "$PID_a"; ends 0
 
 # --- tailscaled takes over, and gives back ---
 nodekey=$(field web "$(field web _current-profile)" | jq -r .Config.PrivateNodeKey)
-start a stock "$T/inpod" "$T/account" env SSL_CERT_FILE="$CA" TS_NO_LOGS_NO_SUPPORT=true HOME="$T" KUBERNETES_SERVICE_HOST="$IP_k" \
+start a stock e2e/in_pod "$T/account" env SSL_CERT_FILE="$CA" TS_NO_LOGS_NO_SUPPORT=true HOME="$T" KUBERNETES_SERVICE_HOST="$IP_k" \
 	KUBERNETES_SERVICE_PORT=6443 KUBERNETES_SERVICE_PORT_HTTPS=6443 TS_KUBERNETES_READ_API_SERVER_ADDRESS_FROM_ENV=true POD_NAME=web-0 POD_UID=1 \
 	"$PEERS/tailscaled" --state=kube:web --statedir="$T/a.stock" --socket="$T/a.sock" --tun=userspace-networking
 stock=$PID

@@ -7,9 +7,7 @@
 ALL=${SERVICES:-10000} EXPOSED=${EXPOSED:-1000}
 kube_api --event-ttl 5m --service-cluster-ip-range 10.64.0.0/14
 fake_headscale
-kc apply -f charts/tailpod-operator/crds > /dev/null
-kc create ns tailpod > /dev/null
-until_ok 40 kc get connectors
+crds
 scale() { in_ns kube python3 e2e/kube_scale.py "$T/pki/ca.crt" admin-token "$@"; }
 metric() { in_ns kube curl -sf --max-time 5 http://127.0.0.1:9003/metrics | awk -v n="$1" '$1 == n {print $2}'; }
 calls() { in_ns kube curl -sf --max-time 5 http://127.0.0.1:9003/metrics | awk '/^tailpod_operator_api_requests_total/ {s += $2} END {print s}'; }

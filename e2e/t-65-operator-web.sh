@@ -13,9 +13,7 @@ END
 headscale --fast --policy "$T/policy.json"
 kube_api
 host b; host web; host r
-kc apply -f charts/tailpod-operator/crds > /dev/null
-kc create ns tailpod > /dev/null
-until_ok 40 kc get connectors
+crds
 credentials=()
 if [ "${CREDENTIALS:-}" = oauth ]; then
 	# an OAuth client is an API key here: its prefix the id, the whole the secret, which the operator gets wrong at first
@@ -67,11 +65,10 @@ sync_volumes() {
 # pod PROXY HOST: runs it there; its pid in $PID
 pod() {
 	local x=$1 h=$2 d=$T/pods/$1 sa ip env
-	mkdir -p "$d/account" "$d/tmp"
+	mkdir -p "$d/tmp"
 	sync_volumes "$x"
 	sa=$(kc -n tailpod get sts "$x" -o jsonpath='{.spec.template.spec.serviceAccountName}')
-	kc -n tailpod create token "$sa" --duration=1h > "$d/account/token"
-	cp "$T/pki/ca.crt" "$d/account/ca.crt"; printf tailpod > "$d/account/namespace"
+	account "$sa" "$d/account"
 	eval "ip=\$IP_$h"
 	kc -n tailpod get sts "$x" -o json | jq -r --arg pod "$x-0" --arg ip "$ip" --arg key "$(kc -n tailpod get secret "$x-0" -o json | jq -r '.data.authkey // "" | @base64d')" '
 		.spec.template.spec.containers[0].env[] | if .valueFrom.fieldRef.fieldPath == "metadata.name" then "\(.name)=\($pod)" elif .valueFrom.fieldRef.fieldPath == "metadata.uid" then "\(.name)=uid-1"
@@ -81,8 +78,7 @@ pod() {
 	sed -i "s,=/etc/tailpod,=$d/etc/tailpod," "$d/env" # where the volumes are here
 	printf '%s\n' "127.0.0.1 localhost" "$IP_web web.default.svc.cluster.local api.default.svc.cluster.local" > "$d/hosts"
 	readarray -t env < "$d/env"
-	start "$h" "pod-$x" unshare -m sh -c 'mount --bind "$0/hosts" /etc/hosts && mount -t tmpfs tmpfs /run && mkdir -p /run/secrets/kubernetes.io/serviceaccount &&
-		mount --bind "$0/account" /run/secrets/kubernetes.io/serviceaccount && exec "$@"' "$d" env -i "${env[@]}" "$BIN/containerboot"
+	start "$h" "pod-$x" e2e/in_pod "$d/account" sh -c 'mount --bind "$0" /etc/hosts && exec "$@"' "$d/hosts" env -i "${env[@]}" "$BIN/containerboot"
 }
 
 echo 'import http.server, json, sys

@@ -6,9 +6,7 @@
 . e2e/kube.sh
 kube_api
 fake_headscale
-kc apply -f charts/tailpod-operator/crds > /dev/null
-kc create ns tailpod > /dev/null
-until_ok 40 kc get connectors
+crds
 cat > "$T/all.yaml" <<'END'
 apiVersion: v1
 kind: Service

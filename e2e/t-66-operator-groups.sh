@@ -9,9 +9,7 @@
 KUBE_TOKENS+=("narrow-token,narrow,narrow")
 kube_api
 fake_headscale
-kc apply -f charts/tailpod-operator/crds > /dev/null
-kc create ns tailpod > /dev/null
-until_ok 40 kc get connectors
+crds
 class() { # NAME COUNT
 	kc apply -f - > /dev/null <<-END
 	{apiVersion: tailscale.com/v1alpha1, kind: ProxyClass, metadata: {name: $1}, spec: {tailpod: {nodesPerProcess: $2}}}

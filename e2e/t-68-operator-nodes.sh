@@ -7,9 +7,7 @@
 headscale
 kube_api
 host a; host b; host c
-kc apply -f charts/tailpod-operator/crds > /dev/null
-kc create ns tailpod > /dev/null
-until_ok 40 kc get connectors
+crds
 chart_rights
 hs_cli apikeys create | tail -n 1 > "$T/api-key"
 key=$(authkey --reusable)
@@ -55,22 +53,14 @@ done
 say "three Services, one StatefulSet $G with the rights of just their Secrets"
 
 # --- what kubelet would do ---
-cat > "$T/inpod" <<-'END'
-	#!/bin/bash
-	account=$1; shift
-	exec unshare -m bash -c 'mount -t tmpfs tmpfs /run && mkdir -p /run/secrets/kubernetes.io/serviceaccount &&
-		mount --bind "$0" /run/secrets/kubernetes.io/serviceaccount && exec "$@"' "$account" "$@"
-END
-chmod +x "$T/inpod"
 pod() { # SET HOST: its container, with the variables of the StatefulSet but for the place of the list
 	local g=$1 h=$2 vars
-	mkdir -p "$T/$g.account" "$T/$g.list"
-	kc -n tailpod create token "$g" --duration 1h > "$T/$g.account/token"
-	cp "$T/pki/ca.crt" "$T/$g.account/ca.crt"; echo -n tailpod > "$T/$g.account/namespace"
+	mkdir -p "$T/$g.list"
+	account "$g" "$T/$g.account"
 	mapfile -t vars < <(kc -n tailpod get sts "$g" -o json | jq -r '.spec.template.spec.containers[0].env[] | select(.value) | "\(.name)=\(.value)"' |
 		sed -e "s,/etc/tailpod/nodes,$T/$g.list," -e "s,\$(POD_NAME),$g-0,")
 	if kc -n tailpod get cm "$g-serve" > /dev/null 2>&1; then kubelet "$g"; start kube "kubelet-$g" bash -c "while :; do sleep 0.5; $(declare -f in_ns kc kubelet); ID='$ID' PEERS='$PEERS' T='$T'; kubelet $g; done"; fi
-	start "$h" "$g" "$T/inpod" "$T/$g.account" env -u TS_STATE_DIR "${vars[@]}" SSL_CERT_FILE="$CA" TS_SOCKET="$T/$g.sock" POD_NAME="$g-0" POD_UID="uid-$g" \
+	start "$h" "$g" e2e/in_pod "$T/$g.account" env -u TS_STATE_DIR "${vars[@]}" SSL_CERT_FILE="$CA" TS_SOCKET="$T/$g.sock" POD_NAME="$g-0" POD_UID="uid-$g" \
 		KUBERNETES_SERVICE_HOST="$IP_kube" KUBERNETES_SERVICE_PORT=6443 "$BIN/containerboot"
 	eval "PID_$h=$PID"
 }

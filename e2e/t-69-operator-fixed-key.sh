@@ -11,9 +11,7 @@ POLICY
 headscale --policy "$T/policy.json"
 kube_api
 host pod
-kc apply -f charts/tailpod-operator/crds > /dev/null
-kc create ns tailpod > /dev/null
-until_ok 40 kc get connectors
+crds
 chart_rights
 authkey --reusable --ephemeral --tags tag:k8s > "$T/fixed-key"
 OPERATOR_KUBECONFIG=$T/kubeconfig-op kept op env -u API_KEY_FILE AUTH_KEY_FILE="$T/fixed-key" OPERATOR_LEASE=op-tailpod-operator OPERATOR_LOGIN_SERVER="$URL" \
@@ -22,26 +20,13 @@ OPERATOR_KUBECONFIG=$T/kubeconfig-op kept op env -u API_KEY_FILE AUTH_KEY_FILE="
 nodes() { hs_cli nodes list -o json | jq -r '[(. // [])[].name] | sort | join(" ")'; }
 event() { kc get events -o json | jq -e --arg n "$1" --arg r "$2" --arg m "$3" 'any(.items[]; .involvedObject.name == $n and .reason == $r and (.message | contains($m)))' > /dev/null; }
 device() { kc -n tailpod get secret "$1-0" -o jsonpath='{.data.device_id}' | base64 -d; }
-# pod PROXY: what a kubelet does with the StatefulSet's template; its pid in $PID
-pod() {
-	local x=$1 d=$T/pods/$1 env
-	mkdir -p "$d/account"
-	[ -s "$d/account/token" ] || kc -n tailpod create token "$x" --duration=1h > "$d/account/token"
-	cp "$T/pki/ca.crt" "$d/account/ca.crt"; printf tailpod > "$d/account/namespace"
-	kc -n tailpod get sts "$x" -o json | jq -r '.spec.template.spec.containers[0].env[] | select(.value) | "\(.name)=\(.value)"' | sed "s,\$(POD_NAME),$x-0," > "$d/env"
-	readarray -t env < "$d/env"
-	start pod "pod-$x" unshare -m sh -c 'mount -t tmpfs tmpfs /run && mkdir -p /run/secrets/kubernetes.io/serviceaccount &&
-		mount --bind "$0" /run/secrets/kubernetes.io/serviceaccount && exec "$@"' "$d/account" env -i "${env[@]}" POD_NAME="$x-0" POD_UID=uid-1 POD_IP="$IP_pod" \
-		TS_AUTHKEY="$(kc -n tailpod get secret "$x-0" -o jsonpath='{.data.authkey}' | base64 -d)" KUBERNETES_SERVICE_HOST="$IP_kube" KUBERNETES_SERVICE_PORT=6443 \
-		TS_SOCKET="$T/$x.sock" SSL_CERT_FILE="$CA" TS_HEALTHCHECK_ADDR_PORT= TS_ENABLE_HEALTH_CHECK=false TS_ENABLE_METRICS=false "$BIN/containerboot"
-}
 ends() { kill -"$1" "$2" 2> /dev/null || true; wait "$2" 2> /dev/null || true; }
 expose() { # NAME: until its proxy has joined; its name in $X
 	kc create service clusterip "$1" --tcp=80 > /dev/null
 	kc annotate svc "$1" tailscale.com/expose=true > /dev/null
 	has_key() { X=$(proxy_of svc default "$1"); [ -n "$X" ] && [ -n "$(kc -n tailpod get secret "$X-0" -o jsonpath='{.data.authkey}')" ] && kc -n tailpod get sts "$X"; }
 	until_ok 60 has_key "$1"
-	pod "$X"
+	container "$X" pod
 	until_ok 60 is_reason ProxyCreated svc "$1"
 }
 has_no_set() { ! kc -n tailpod get sts "$1" 2> /dev/null; }
@@ -52,7 +37,7 @@ WEB=$X id=$(device "$X")
 [ "$(nodes)" = default-web ] || die "nodes: $(nodes)"
 ends TERM $PID
 never grep -q "logged out" "$T/pod-$WEB.log"
-pod "$WEB"
+container "$WEB" pod
 until_ok 60 grep -q "Startup complete" "$T/pod-$WEB.log"
 [ "$(device "$WEB")" = "$id" ] && [ "$(nodes)" = default-web ] || die "another device after a restart: $(device "$WEB"), $(nodes)"
 kc annotate svc web tailscale.com/expose- > /dev/null

@@ -10,9 +10,7 @@ POLICY
 headscale --policy "$T/policy.json"
 kube_api
 host pod
-kc apply -f charts/tailpod-operator/crds > /dev/null
-kc create ns tailpod > /dev/null
-until_ok 40 kc get connectors
+crds
 chart_rights
 credentials=()
 if [ "${CREDENTIALS:-}" = oauth ]; then
@@ -27,19 +25,6 @@ LISTEN=127.0.0.1:9003 OPERATOR_KUBECONFIG=$T/kubeconfig-op kept op env "${creden
 nodes() { hs_cli nodes list -o json | jq -r '[(. // [])[].name] | sort | join(" ")'; }
 field() { kc -n tailpod get secret "$X-0" -o json | jq -r --arg f "$1" '.data[$f] // "" | @base64d'; }
 has() { [ -n "$(field "$1")" ]; }
-# pod: what a kubelet does with the template of $X; its pid in $PID
-pod() {
-	local d=$T/pods/$X env
-	mkdir -p "$d/account"
-	kc -n tailpod create token "$X" --duration=1h > "$d/account/token"
-	cp "$T/pki/ca.crt" "$d/account/ca.crt"; printf tailpod > "$d/account/namespace"
-	kc -n tailpod get sts "$X" -o json | jq -r '.spec.template.spec.containers[0].env[] | select(.value) | "\(.name)=\(.value)"' | sed "s,\$(POD_NAME),$X-0," > "$d/env"
-	readarray -t env < "$d/env"
-	start pod "pod-$X" unshare -m sh -c 'mount -t tmpfs tmpfs /run && mkdir -p /run/secrets/kubernetes.io/serviceaccount &&
-		mount --bind "$0" /run/secrets/kubernetes.io/serviceaccount && exec "$@"' "$d/account" env -i "${env[@]}" POD_NAME="$X-0" POD_UID=uid-1 POD_IP="$IP_pod" \
-		TS_AUTHKEY="$(field authkey)" KUBERNETES_SERVICE_HOST="$IP_kube" KUBERNETES_SERVICE_PORT=6443 TS_BOOT_TIMEOUT=0 \
-		TS_SOCKET="$T/$X.sock" SSL_CERT_FILE="$CA" TS_ENABLE_HEALTH_CHECK=false TS_ENABLE_METRICS=false "$BIN/containerboot"
-}
 sever() { in_ns pod ip route "$1" blackhole "$2/32"; }
 
 # --- credentials that end within the hour are told at once, by an Event of the Lease and a metric, without the secret
@@ -57,7 +42,7 @@ made() { X=$(proxy_of svc default brief); [ -n "$X" ] && has authkey && kc -n ta
 until_ok 60 made
 # cut off from the control server until it has written what it begins with, then from the API server
 sever add "$IP_hs"
-pod
+container "$X" pod TS_BOOT_TIMEOUT=0
 until_ok 60 has _machinekey
 until_ok 60 grep -q "cannot reach control" "$T/pod-$X.log"
 sever add "$IP_kube"; sever del "$IP_hs"

@@ -16,6 +16,21 @@ int api_done(struct call *c, const struct jsonw *w)
 	return jsonw_ok(w) ? 0 : err_say(&c->e, ENOMEM, "out of memory");
 }
 
+void api_list(struct call *c, struct jsonw *w, const char *name)
+{
+	jsonw_init(w, c->out);
+	jsonw_obj(w);
+	jsonw_key(w, name);
+	jsonw_arr(w);
+}
+
+int api_list_done(struct call *c, struct jsonw *w)
+{
+	jsonw_arr_end(w);
+	jsonw_obj_end(w);
+	return api_done(c, w);
+}
+
 int api_empty(struct call *c)
 {
 	return buf_append(c->out, "{}", 2) ? 0 : err_say(&c->e, ENOMEM, "out of memory");

@@ -19,16 +19,11 @@ int api_nodes_list(struct call *c)
 
 	if (by_user && !u)
 		return err_say(&c->e, ENOENT, "there is no user '%.60s'", name);
-	jsonw_init(&w, c->out);
-	jsonw_obj(&w);
-	jsonw_key(&w, "nodes");
-	jsonw_arr(&w);
+	api_list(c, &w, "nodes");
 	while ((n = tailnet_node_each(c->a->t, &cursor)))
 		if (!u || (n->n_tags == 0 && n->user == u->id))
 			api_node(c->a->t, &w, n);
-	jsonw_arr_end(&w);
-	jsonw_obj_end(&w);
-	return api_done(c, &w);
+	return api_list_done(c, &w);
 }
 
 static int answer_node(struct call *c, int64_t id)

@@ -48,6 +48,9 @@ bool api_v2_is_token(struct bytes path); /* asks for one: needs no key yet */
 /* Does the path fit the pattern? A star stands for a segment, which is put into c->arg. */
 bool api_matches(struct call *c, const char *pattern, struct bytes path);
 int api_done(struct call *c, const struct jsonw *w);
+/* {"name":[...]}: the elements are the caller's */
+void api_list(struct call *c, struct jsonw *w, const char *name);
+int api_list_done(struct call *c, struct jsonw *w);
 int api_empty(struct call *c); /* {} */
 int api_malformed(struct call *c);
 int api_arg_id(struct call *c, int i, int64_t *id);

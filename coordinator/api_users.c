@@ -22,16 +22,11 @@ int api_users_list(struct call *c)
 
 	if (by_id && !text_i64(bytes_str(id), &number))
 		return err_say(&c->e, EINVAL, "'%s' is not an id", id);
-	jsonw_init(&w, c->out);
-	jsonw_obj(&w);
-	jsonw_key(&w, "users");
-	jsonw_arr(&w);
+	api_list(c, &w, "users");
 	for (size_t i = 0; (u = tailnet_user_at(c->a->t, i)); i++)
 		if ((!by_name || strcmp(u->name, name) == 0) && (!by_id || u->id == number))
 			api_user(&w, u);
-	jsonw_arr_end(&w);
-	jsonw_obj_end(&w);
-	return api_done(c, &w);
+	return api_list_done(c, &w);
 }
 
 static int answer_user(struct call *c, int64_t id)
@@ -96,15 +91,10 @@ int api_keys_list(struct call *c)
 	const struct tailnet_authkey *k;
 	struct jsonw w;
 
-	jsonw_init(&w, c->out);
-	jsonw_obj(&w);
-	jsonw_key(&w, "preAuthKeys");
-	jsonw_arr(&w);
+	api_list(c, &w, "preAuthKeys");
 	for (size_t i = 0; (k = tailnet_authkey_at(c->a->t, i)); i++)
 		api_authkey(c->a->t, &w, k, NULL);
-	jsonw_arr_end(&w);
-	jsonw_obj_end(&w);
-	return api_done(c, &w);
+	return api_list_done(c, &w);
 }
 
 int api_keys_create(struct call *c)
@@ -200,15 +190,10 @@ int api_apikeys_list(struct call *c)
 {
 	struct jsonw w;
 
-	jsonw_init(&w, c->out);
-	jsonw_obj(&w);
-	jsonw_key(&w, "apiKeys");
-	jsonw_arr(&w);
+	api_list(c, &w, "apiKeys");
 	for (size_t i = 0; i < c->a->keys->n; i++)
 		api_apikey(&w, &c->a->keys->v[i]);
-	jsonw_arr_end(&w);
-	jsonw_obj_end(&w);
-	return api_done(c, &w);
+	return api_list_done(c, &w);
 }
 
 static void apikey_changed(struct call *c, int64_t id, const char *what)

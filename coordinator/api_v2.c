@@ -219,15 +219,10 @@ static int keys_list(struct call *c)
 	const struct tailnet_authkey *k;
 	struct jsonw w;
 
-	jsonw_init(&w, c->out);
-	jsonw_obj(&w);
-	jsonw_key(&w, "keys");
-	jsonw_arr(&w);
+	api_list(c, &w, "keys");
 	for (size_t i = 0; (k = tailnet_authkey_at(c->a->t, i)); i++)
 		key_object(c, &w, k, NULL);
-	jsonw_arr_end(&w);
-	jsonw_obj_end(&w);
-	return api_done(c, &w);
+	return api_list_done(c, &w);
 }
 
 /* An OAuth client is an API key here, its prefix the client's id. */
@@ -362,15 +357,10 @@ static int devices_list(struct call *c)
 	size_t cursor = 0;
 	struct jsonw w;
 
-	jsonw_init(&w, c->out);
-	jsonw_obj(&w);
-	jsonw_key(&w, "devices");
-	jsonw_arr(&w);
+	api_list(c, &w, "devices");
 	while ((n = tailnet_node_each(c->a->t, &cursor)))
 		device(c, &w, n, all_fields(c));
-	jsonw_arr_end(&w);
-	jsonw_obj_end(&w);
-	return api_done(c, &w);
+	return api_list_done(c, &w);
 }
 
 static int the_device(struct call *c, const struct tailnet_node **n)

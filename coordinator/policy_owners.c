@@ -5,23 +5,35 @@
 
 #include "coordinator/policy_priv.h"
 
-enum { POLICY_OWNERS_DEPTH = 16 };
+enum { POLICY_OWNERS_MAX = 1024 }; /* tags that are looked at for one question */
 
-/* Owners of a tag may be tags: whoever may give those, may give this (depth is bounded, since tags
- * may own each other) */
-static bool owns(const struct policy *p, const struct names *owners, const char *user, int depth)
+static bool is_among(const struct entry *const *v, size_t n, const struct entry *tag)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i] == tag)
+			return true;
+	return false;
+}
+
+/* Owners of a tag may be tags: whoever may give those, may give this. Tags may own each other, so
+ * each is looked at once. */
+static bool owns(const struct policy *p, const struct entry *first, const char *user)
 {
 	const struct policy_node who = { .user = user };
+	const struct entry *todo[POLICY_OWNERS_MAX] = { first };
+	size_t n = 1;
 	struct alias a;
 
-	for (size_t i = 0; i < owners->n; i++) {
-		const struct entry *tag = entry_find(&p->tags, owners->v[i]);
+	for (size_t at = 0; at < n; at++)
+		for (size_t i = 0; i < todo[at]->members.n; i++) {
+			const char *owner = todo[at]->members.v[i];
+			const struct entry *tag = entry_find(&p->tags, owner);
 
-		if (tag && depth < POLICY_OWNERS_DEPTH && owns(p, &tag->members, user, depth + 1))
-			return true;
-		if (!tag && alias_of(p, owners->v[i], &a) && alias_names(&a, &who))
-			return true;
-	}
+			if (!tag && alias_of(p, owner, &a) && alias_names(&a, &who))
+				return true;
+			if (tag && n < POLICY_OWNERS_MAX && !is_among(todo, n, tag))
+				todo[n++] = tag;
+		}
 	return false;
 }
 
@@ -29,7 +41,7 @@ bool policy_tag_allowed(const struct policy *p, const char *user, const char *ta
 {
 	const struct entry *t = p ? entry_find(&p->tags, tag) : NULL;
 
-	return t && *user && owns(p, &t->members, user, 0);
+	return t && *user && owns(p, t, user);
 }
 
 bool policy_has_tag(const struct policy *p, const char *tag)

@@ -724,3 +724,41 @@ TEST(owners_and_approvers_are_asked_by_user_and_tag)
 	ck_assert(!policy_route_approved(p, &nodes[ROUTER], &exit4));
 	policy_free(p);
 }
+
+TEST(tags_that_all_own_each_other_are_looked_at_once_each)
+{
+	enum { TAGS = 24 };
+	char text[32768] = "{\"tagOwners\":{";
+	struct policy *p;
+
+	for (int i = 0; i < TAGS; i++) {
+		snprintf(text + strlen(text), sizeof text - strlen(text), "%s\"tag:t%d\":[",
+			 i ? "," : "", i);
+		for (int k = 0; k < TAGS; k++)
+			snprintf(text + strlen(text), sizeof text - strlen(text), "%s\"tag:t%d\"",
+				 k ? "," : "", k);
+		snprintf(text + strlen(text), sizeof text - strlen(text), "%s]",
+			 i == TAGS - 1 ? ",\"bob@\"" : "");
+	}
+	snprintf(text + strlen(text), sizeof text - strlen(text), "}}");
+	p = load(text);
+	ck_assert(policy_tag_allowed(p, "bob", "tag:t0"));
+	ck_assert(!policy_tag_allowed(p, "alice", "tag:t0"));
+	policy_free(p);
+}
+
+TEST(an_owner_may_be_many_tags_away)
+{
+	enum { TAGS = 100 };
+	char text[8192] = "{\"tagOwners\":{";
+	struct policy *p;
+
+	for (int i = 0; i < TAGS; i++)
+		snprintf(text + strlen(text), sizeof text - strlen(text),
+			 "\"tag:t%d\":[\"tag:t%d\"],", i, i + 1);
+	snprintf(text + strlen(text), sizeof text - strlen(text), "\"tag:t%d\":[\"bob@\"]}}", TAGS);
+	p = load(text);
+	ck_assert(policy_tag_allowed(p, "bob", "tag:t0"));
+	ck_assert(!policy_tag_allowed(p, "alice", "tag:t0"));
+	policy_free(p);
+}

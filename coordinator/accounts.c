@@ -69,8 +69,7 @@ static bool user_room(struct tailnet *t)
 {
 	if (t->n_users == t->cap_users) {
 		size_t cap = t->cap_users ? t->cap_users * 2 : 8;
-		struct tailnet_user **v =
-		    t->n_users < TAILNET_USERS_MAX ? realloc(t->users, cap * sizeof *v) : NULL;
+		struct tailnet_user **v = realloc(t->users, cap * sizeof *v);
 
 		if (!v)
 			return false;
@@ -127,7 +126,7 @@ int tailnet_user_add(struct tailnet *t, wall_t wall, const char *name, const cha
 		return err_say(e, EEXIST, "user '%s' exists already", name);
 	snprintf(conf.name, sizeof conf.name, "%s", name);
 	snprintf(conf.display, sizeof conf.display, "%s", display ? display : "");
-	u = user_new(t, &conf);
+	u = t->n_users < TAILNET_USERS_MAX ? user_new(t, &conf) : NULL;
 	if (!u)
 		return err_say(e, ENOBUFS, "no room for another user (limit %d)",
 			       TAILNET_USERS_MAX);
@@ -234,8 +233,7 @@ static bool key_room(struct tailnet *t)
 {
 	if (t->n_keys == t->cap_keys) {
 		size_t cap = t->cap_keys ? t->cap_keys * 2 : 8;
-		struct tailnet_authkey *v =
-		    t->n_keys < TAILNET_KEYS_MAX ? realloc(t->keys, cap * sizeof *v) : NULL;
+		struct tailnet_authkey *v = realloc(t->keys, cap * sizeof *v);
 
 		if (!v)
 			return false;
@@ -313,7 +311,7 @@ int tailnet_authkey_add(struct tailnet *t, wall_t wall, const struct tailnet_aut
 	memcpy(made.prefix, prefix, AUTHKEY_PREFIX);
 	made.prefix[AUTHKEY_PREFIX] = 0;
 	hash256(made.hash, bytes_str(text));
-	k = authkey_new(t, &made);
+	k = t->n_keys < TAILNET_KEYS_MAX ? authkey_new(t, &made) : NULL;
 	if (!k) {
 		secret_wipe(text, AUTHKEY_TEXT_MAX);
 		return err_say(e, ENOBUFS, "no room for another key (limit %d)", TAILNET_KEYS_MAX);

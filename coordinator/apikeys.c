@@ -26,7 +26,7 @@ static struct apikey *room(struct apikeys *k)
 {
 	if (k->n == k->cap) {
 		size_t cap = k->cap ? k->cap * 2 : 8;
-		struct apikey *v = k->n < APIKEYS_MAX ? realloc(k->v, cap * sizeof *v) : NULL;
+		struct apikey *v = realloc(k->v, cap * sizeof *v);
 
 		if (!v)
 			return NULL;
@@ -56,7 +56,7 @@ static void new_text(struct rng *rng, const char *kind, char prefix[static 16],
 struct apikey *apikeys_add(struct apikeys *k, struct rng *rng, wall_t wall, wall_t expires,
 			   char text[static APIKEY_TEXT_MAX], struct err *e)
 {
-	struct apikey *key = room(k);
+	struct apikey *key = k->n < APIKEYS_MAX ? room(k) : NULL;
 	char prefix[16];
 
 	if (!key) {

@@ -236,7 +236,9 @@ static bool port_list(struct target *t, const char *s)
 			 : pp->first == 0)
 			return false;
 		t->n_ports++;
-		s += len + (s[len] == ',');
+		s += len;
+		if (*s && !*++s) /* ends in a comma */
+			return false;
 	}
 	return t->n_ports > 0;
 }

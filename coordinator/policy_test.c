@@ -208,6 +208,8 @@ TEST(faults_are_named_with_line_and_column)
 		"name:ports");
 	refused("{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"*:99999\"]}]}",
 		"name:ports");
+	refused("{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"*:80,\"]}]}",
+		"not of the form");
 	refused("{\"groups\":{\"dev\":[]}}", "group:");
 	refused("{\"groups\":{\"group:a\":[\"group:b\"]}}", "users");
 	refused("{ \"acls\": [ ", "line 1");

@@ -69,6 +69,30 @@ static int more_regions(const struct config *c, struct buf *out, struct err *e)
 	return ret;
 }
 
+/* A region of the file would take the place of ours unseen. */
+static bool own_is_twice(const struct config *c, struct bytes map)
+{
+	struct json j = json_of(map);
+	struct bytes key;
+	unsigned n = 0;
+	char id[24];
+
+	snprintf(id, sizeof id, "%lld", (long long)c->derp_region);
+	json_obj(&j);
+	while (json_key(&j, &key)) {
+		if (!json_key_is(key, "Regions")) {
+			json_skip(&j);
+			continue;
+		}
+		json_obj(&j);
+		while (json_key(&j, &key)) {
+			n += json_key_is(key, id);
+			json_skip(&j);
+		}
+	}
+	return n > 1;
+}
+
 int relaymap_derp(const struct config *c, const struct tls_server *tls, struct buf *out,
 		  struct err *e)
 {
@@ -96,6 +120,11 @@ int relaymap_derp(const struct config *c, const struct tls_server *tls, struct b
 		jsonw_obj_end(&w);
 		if (!jsonw_ok(&w))
 			ret = err_set(e, ENOMEM, "make the relay map");
+		else if (own_is_twice(c, buf_bytes(out)))
+			ret = err_say(e, EINVAL,
+				      "region %lld of %.200s is our own: set derp.region_id to "
+				      "another, or derp.enabled to false",
+				      (long long)c->derp_region, c->derp_paths);
 	}
 	buf_fini(&more);
 	return ret;

@@ -53,14 +53,14 @@ static void end(struct link *l, const char *why)
 {
 	stream_close(l->stream);
 	l->stream = NULL;
-	drop_client(l);
-	if (l->is_self) {
+	if (l->is_self)
 		log_info("mesh: %s is this relay itself", l->url);
-		loop_timer_set(&l->timer, MONO_NEVER);
-		return;
-	}
-	log_warn("mesh: %s: %s; again in %d s", l->url, why ? why : "closed", MESHLINKS_RETRY_S);
-	loop_timer_set(&l->timer, mono_add(now(l), SPAN_S(MESHLINKS_RETRY_S)));
+	else
+		log_warn("mesh: %s: %s; again in %d s", l->url, why ? why : "closed",
+			 MESHLINKS_RETRY_S);
+	drop_client(l); /* why may have been its */
+	loop_timer_set(&l->timer,
+		       l->is_self ? MONO_NEVER : mono_add(now(l), SPAN_S(MESHLINKS_RETRY_S)));
 }
 
 static void up(struct link *l)

@@ -157,8 +157,8 @@ void host_pipe_join(struct host_pipes *set, struct stream *a, struct bytes from_
 		set->first->prev = p;
 	set->first = p;
 	set->n++;
-	p->a = (struct end){ .pipe = p, .other = &p->b, .s = a };
-	p->b = (struct end){ .pipe = p, .other = &p->a, .s = b };
+	p->a = (struct end){ .pipe = p, .other = &p->b, .s = a, .ended = stream_has_ended(a) };
+	p->b = (struct end){ .pipe = p, .other = &p->a, .s = b, .ended = stream_has_ended(b) };
 	if (!preload(&p->a, from_a) || !preload(&p->b, from_b)) {
 		stream_reset(a);
 		stream_reset(b);

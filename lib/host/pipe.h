@@ -21,7 +21,8 @@ struct host_pipes { /* all pipes of one owner; zeroed at first */
 };
 
 /* The set owns both streams from now on, whatever happens. from_a: bytes already read from a, on
- * their way to b (copied, at most PIPE_BUFFER); from_b likewise. */
+ * their way to b (copied, at most PIPE_BUFFER); from_b likewise. An end that has come already is
+ * passed on behind them. */
 void host_pipe_join(struct host_pipes *set, struct stream *a, struct bytes from_a, struct stream *b,
 		    struct bytes from_b);
 void host_pipes_close(struct host_pipes *set); /* all of them, now */

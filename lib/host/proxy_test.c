@@ -148,6 +148,55 @@ TEST(socks5_connect_carries_both_ways_and_each_end_by_itself)
 	stop();
 }
 
+static void no_pipe_stays(void)
+{
+	for (int i = 0; i < 100 && (proxy_server_stat(server, &stat), stat.pipes || stat.clients);
+	     i++)
+		loop_turn(loop, SPAN_MS(5));
+	ck_assert_uint_eq(stat.pipes + stat.clients, 0);
+}
+
+/* A client need not wait for the answer to what it asks of the proxy, nor keep its side open. */
+TEST(an_end_that_came_before_the_tunnel_stood_is_passed_on)
+{
+	uint8_t buf[64];
+	uint16_t port;
+	int lfd = loopback_listen(SOCK_STREAM, &port), c, b;
+
+	start(false);
+	for (int http = 0; http < 2; http++) {
+		const uint8_t socks5[] = {
+			5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, (uint8_t)(port >> 8), (uint8_t)port
+		};
+		char connect[128];
+
+		snprintf(connect, sizeof connect,
+			 "CONNECT 127.0.0.1:%u HTTP/1.1\r\nHost: x\r\n\r\n", port);
+		c = loopback_dial(http ? stat.http_port : stat.socks5_port);
+		if (http)
+			put_text(c, connect);
+		else
+			put(c, socks5, sizeof socks5);
+		put_text(c, "question");
+		ck_assert_int_eq(shutdown(c, SHUT_WR), 0);
+		b = accept_one(lfd);
+		check_text(b, "question");
+		ck_assert_uint_eq(get(b, buf, 0), 0);
+		put_text(b, "answer");
+		close(b);
+		if (http)
+			check_text(c, "HTTP/1.1 200 Connection established\r\n\r\n");
+		else
+			ck_assert_uint_eq(get(c, buf, 12), 12);
+		check_text(c, "answer");
+		ck_assert_uint_eq(get(c, buf, 0), 0);
+		close(c);
+		no_pipe_stays();
+	}
+	close(lfd);
+	stop();
+}
+
 TEST(socks5_tells_why_a_destination_is_not_reached)
 {
 	static const uint8_t nobody[4] = { 100, 64, 9, 9 };

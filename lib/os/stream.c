@@ -634,6 +634,11 @@ void stream_keepalive(struct stream *s, unsigned idle_s, unsigned interval_s, un
 	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPCNT, &v[3], sizeof v[3]);
 }
 
+bool stream_has_ended(const struct stream *s)
+{
+	return s->has_ended;
+}
+
 int stream_fd(const struct stream *s)
 {
 	return s->fd;

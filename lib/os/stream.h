@@ -88,7 +88,8 @@ bool stream_local(const struct stream *s,
 bool stream_remote(const struct stream *s, struct ipport *out);
 void stream_nodelay(struct stream *s, bool on); /* on is the default for TCP */
 void stream_keepalive(struct stream *s, unsigned idle_s, unsigned interval_s, unsigned count);
-int stream_fd(const struct stream *s); /* -1 while dialling */
+bool stream_has_ended(const struct stream *s); /* the peer's end came: nobody is told of it again */
+int stream_fd(const struct stream *s);         /* -1 while dialling */
 /* DER of the certificates the peer presented, in its order; 0 without TLS or past the end. */
 size_t stream_peer_cert(const struct stream *s, size_t i, uint8_t *out, size_t cap);
 

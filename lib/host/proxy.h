@@ -19,6 +19,7 @@ enum {
 	PROXY_CONNS_MAX = 65536,  /* with all tunnels */
 	PROXY_HANDSHAKE_S = 15,
 	PROXY_IDLE_S = 75,    /* between two HTTP requests */
+	PROXY_ENDED_S = 120,  /* an HTTP client has sent its end, and no byte moves */
 	PROXY_UDP_MAX = 1024, /* UDP associations */
 };
 
@@ -26,6 +27,7 @@ struct proxy_conf {
 	struct host *host;
 	const char *socks5, *http; /* "host:port" or NULL; may be equal */
 	bool tailnet_only;
+	unsigned ended_s; /* 0: PROXY_ENDED_S */
 };
 struct proxy_server;
 struct proxy_server *proxy_server_new(const struct proxy_conf *conf,

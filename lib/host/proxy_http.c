@@ -158,6 +158,9 @@ void proxy_http_run(struct client *c)
 		ev = httpproxy_next(c->http);
 		handle(c, ev);
 	} while (ev != HTTPPROXY_NONE && !c->closing);
+	/* it may be gone, and the server may never answer */
+	if (c->ended && !c->closing && !c->reach && !c->has_reached)
+		proxy_client_arm(c, c->server->ended_s);
 	stream_kick(c->s);
 	stream_resume(c->s);
 	http_end_wake(&c->back);

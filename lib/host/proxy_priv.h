@@ -28,6 +28,7 @@ struct proxy_server {
 	struct host *host;
 	struct loop *loop;
 	bool tailnet_only;
+	unsigned ended_s;
 	struct door doors[2];
 	size_t n_doors;
 	struct client *clients;

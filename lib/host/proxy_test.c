@@ -17,12 +17,14 @@
 
 static struct proxy_server *server;
 static struct proxy_stat stat;
+static unsigned ended_s; /* of the next server */
 
 static void start(bool tailnet_only)
 {
 	struct proxy_conf pc = { .socks5 = "127.0.0.1:0",
 				 .http = "127.0.0.1:0",
-				 .tailnet_only = tailnet_only };
+				 .tailnet_only = tailnet_only,
+				 .ended_s = ended_s };
 	struct err e = { 0 };
 
 	host_fixture_init();
@@ -284,6 +286,32 @@ TEST(http_requests_are_forwarded_one_after_the_other_on_one_connection)
 	put_text(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
 	check_text(c, "HTTP/1.1 400 ");
 	close(c);
+	close(lfd);
+	stop();
+}
+
+TEST(an_http_exchange_that_nobody_may_wait_for_ends)
+{
+	char req[128];
+	uint8_t buf[256];
+	uint16_t port;
+	int lfd = loopback_listen(SOCK_STREAM, &port), c, b;
+
+	ended_s = 1;
+	start(false);
+	c = loopback_dial(stat.http_port);
+	snprintf(req, sizeof req, "GET http://127.0.0.1:%u/ HTTP/1.1\r\nHost: x\r\n\r\n", port);
+	put_text(c, req);
+	b = accept_one(lfd);
+	check_text(b, "GET / HTTP/1.1\r\n");
+	close(c);
+	for (int i = 0; i < 600 && (proxy_server_stat(server, &stat), stat.clients); i++)
+		loop_turn(loop, SPAN_MS(5));
+	ck_assert_uint_eq(stat.clients, 0);
+	while (recv(b, buf, sizeof buf, 0) > 0)
+		;
+	ck_assert_int_eq(recv(b, buf, sizeof buf, 0), 0);
+	close(b);
 	close(lfd);
 	stop();
 }

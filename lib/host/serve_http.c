@@ -48,9 +48,13 @@ static void web_drop(struct serve_client *c)
 	web_free((struct web *)c);
 }
 
+/* Of a client that has sent its end nobody knows whether it waits for the answer or is gone: a back
+ * end that says nothing has no longer for it than that. */
 static bool web_owes(const struct serve_client *c)
 {
-	return httpproxy_client_owes(((const struct web *)c)->http);
+	const struct web *w = (const struct web *)c;
+
+	return w->client.has_ended || httpproxy_client_owes(w->http);
 }
 
 /* The end of what was granted, or the next look, whatever is sooner. */

@@ -555,6 +555,32 @@ TEST(serve_waits_for_a_silent_back_end_and_leaves_tunnels_alone)
 	end_behind();
 }
 
+TEST(serve_waits_no_longer_than_that_for_a_back_end_when_the_client_may_be_gone)
+{
+	struct ns_id id;
+
+	stall = SPAN_MS(400);
+	is_silent = true;
+	begin_behind(app);
+	id = call(80, "GET / HTTP/1.1\r\nHost: web\r\n\r\n");
+	pass(id, SPAN_MS(50));
+	ns_tcp_abort(theirs, loop_now(loop), id);
+	pass(id, SPAN_MS(50));
+	ck_assert_uint_eq(stat_now().clients, 1);
+	pass(id, SPAN_MS(1200));
+	ck_assert_uint_eq(stat_now().clients, 0);
+	ck_assert_ptr_null(backend.s);
+
+	id = call(80, "GET / HTTP/1.1\r\nHost: web\r\n\r\n"); /* says its end, and reads */
+	ns_tcp_shutdown(theirs, loop_now(loop), id);
+	pass(id, SPAN_MS(200));
+	is_silent = false;
+	stream_kick(backend.s);
+	pass(id, SPAN_MS(100));
+	ck_assert_ptr_nonnull(strstr(said, "\r\n\r\nbehind"));
+	end_behind();
+}
+
 TEST(serve_with_all_places_taken_gives_the_place_of_who_stalled_longest)
 {
 	struct ns_id held[3];

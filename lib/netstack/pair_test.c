@@ -68,7 +68,8 @@ static const struct tcp_conn *conn_of(const struct world *w, int side, const str
 
 /* RFC 3708 2: a DSACK of what was sent once tells of a network that duplicates, and neither widens
  * RACK's reordering window (RFC 8985 6.2 step 4) nor takes a loss back. Of what was sent again the
- * network duplicates a twentieth too; that cannot be told from a needless retransmission. */
+ * network duplicates a twentieth too; that cannot be told from a needless retransmission, and is
+ * all that may be held to be one. */
 TEST(pair_takes_no_duplicate_of_the_network_for_a_needless_retransmission)
 {
 	enum { SEEDS = 12 };
@@ -106,7 +107,7 @@ TEST(pair_takes_no_duplicate_of_the_network_for_a_needless_retransmission)
 	       "held to be needless\n",
 	       (int)SEEDS, again, lost, needless);
 	fflush(stdout);
-	ck_assert_uint_le(needless * 100, again * 15);
+	ck_assert_uint_le(needless * 100, again * 7);
 }
 
 /* The receive buffer is what limits it: 8 MiB a round trip, 671 Mb/s, slow start included. */

@@ -8,6 +8,17 @@
 #include "netstack/seq.h"
 #include "netstack/stack.h"
 
+/* What was sent again before and is not acknowledged: its acknowledgement and its DSACK are still
+ * to come, and say nothing about what will be sent again from here on. */
+static uint32_t sent_again(const struct txq *t)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = t->head; i != t->tail; i++)
+		n += (txq_at(t, i)->flags & TX_RETRANSMITTED) != 0;
+	return n;
+}
+
 static void begin(struct netstack *ns, struct tcp_conn *c, enum recovery_state s)
 {
 	struct recovery *r = &c->rec;
@@ -15,9 +26,9 @@ static void begin(struct netstack *ns, struct tcp_conn *c, enum recovery_state s
 	if (r->state == CA_OPEN) {
 		ranges_drop(&c->again, &ns->pool, r->undo_seq);
 		r->undo_seq = c->snd_una;
-		r->undo_retrans = 0;
+		r->undo_retrans = sent_again(&c->tx);
 		r->undo_possible = true;
-		r->retrans_sent = false;
+		r->retrans_sent = r->retrans_sent && r->undo_retrans > 0;
 		c->cc.undo_cwnd = c->cc.cwnd;
 		c->cc.undo_ssthresh = c->cc.ssthresh;
 	}

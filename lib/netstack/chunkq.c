@@ -4,9 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum {
-	DIR_MAX = CHUNK_LEN / sizeof(uint8_t *)
-}; /* 2048 chunks, 32 MiB: more than any connection's limit */
+enum { DIR_MAX = CHUNKQ_SPAN / CHUNK_LEN };
 
 void chunkq_init(struct chunkq *q)
 {
@@ -138,6 +136,12 @@ void chunkq_drop(struct chunkq *q, struct pool *p, uint64_t off)
 			q->n_chunks--;
 		}
 	}
+}
+
+void chunkq_rebase(struct chunkq *q, uint64_t by)
+{
+	assert(by % CHUNKQ_SPAN == 0 && by <= q->head);
+	q->head -= by;
 }
 
 size_t chunkq_memory(const struct chunkq *q)

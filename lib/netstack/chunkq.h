@@ -17,6 +17,9 @@
 #include "netstack/pool.h"
 
 enum { CHUNK_SHIFT = 14, CHUNK_LEN = 1 << CHUNK_SHIFT, CHUNKQ_INLINE = 4 };
+/* 32 MiB, more than any connection's limit: what a queue may span at most, so offsets that differ
+ * by a multiple of it have the same place in every directory */
+enum { CHUNKQ_SPAN = CHUNK_LEN / sizeof(uint8_t *) * CHUNK_LEN };
 
 struct chunkq {
 	uint64_t head;  /* offset of the first live byte */
@@ -37,6 +40,8 @@ bool chunkq_has(const struct chunkq *q, uint64_t off, size_t len);
 void chunkq_cut(struct chunkq *q, struct pool *p, uint64_t off);
 /* Moves the head; chunks below it go back. off >= head. */
 void chunkq_drop(struct chunkq *q, struct pool *p, uint64_t off);
+/* The offsets of all that is live become less by `by`: a multiple of CHUNKQ_SPAN, at most head. */
+void chunkq_rebase(struct chunkq *q, uint64_t by);
 size_t chunkq_memory(const struct chunkq *q);
 
 /* The byte at off, whose chunk exists, and how many follow it in the same chunk (itself counted).

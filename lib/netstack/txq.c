@@ -69,12 +69,43 @@ static void link_record(struct txq *t, uint32_t i, struct tx_seg *s, enum tx_whe
 	*(s->next == TX_NONE ? &l->last : &txq_at(t, s->next)->prev) = i;
 }
 
+/* Records between two multiples of CHUNKQ_SPAN */
+enum { SPAN_RECORDS = CHUNKQ_SPAN / sizeof(struct tx_seg) };
+static_assert(TX_INDEX_MAX > 2 * SPAN_RECORDS, "the head can be moved down when the tail is there");
+
+static uint32_t lower(uint32_t i, uint32_t by)
+{
+	return i == TX_NONE ? TX_NONE : i - by;
+}
+
+/* The bytes stay where they are: after some terabytes in which something was always in flight the
+ * indices would be used up. */
+static void renumber(struct txq *t)
+{
+	const uint32_t by = t->head / SPAN_RECORDS * SPAN_RECORDS;
+
+	for (uint32_t i = t->head; i != t->tail; i++) {
+		struct tx_seg *s = txq_at(t, i);
+
+		s->prev = lower(s->prev, by);
+		s->next = lower(s->next, by);
+	}
+	for (int i = 0; i < TX_LISTS; i++)
+		t->list[i] =
+		    (struct tx_list){ lower(t->list[i].first, by), lower(t->list[i].last, by) };
+	t->head -= by;
+	t->tail -= by;
+	chunkq_rebase(&t->q, (uint64_t)by * sizeof(struct tx_seg));
+}
+
 struct tx_seg *txq_push(struct txq *t, struct pool *p, uint32_t seq, uint32_t len, uint8_t flags)
 {
 	struct tx_seg *s;
 
 	if (!chunkq_need(&t->q, p, (uint64_t)t->tail * sizeof *s, sizeof *s))
 		return NULL;
+	if (t->tail >= TX_INDEX_MAX)
+		renumber(t);
 	s = txq_at(t, t->tail);
 	*s = (struct tx_seg){ .seq = seq, .len = len, .flags = flags };
 	link_record(t, t->tail, s, TX_INFLIGHT);

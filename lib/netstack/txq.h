@@ -1,10 +1,11 @@
 /* netstack/txq.h - what has been sent and is not yet acknowledged: one record a segment
  *
- * Records lie in order of sequence, named by an index that counts from the start of the connection.
- * Each is in flight, lost (waits to be sent again) or sacked. Those in flight are linked in order
- * of their last transmission, which is what RACK looks at (RFC 8985 6.2 step 5); lost ones in order
- * of sequence, in which they shall be sent again (RFC 6675 4, NextSeg (1)). Sums of bytes are kept
- * so that nobody walks.
+ * Records lie in order of sequence, named by an index that counts from when the queue was last
+ * empty; where it never is, a push numbers them anew at TX_INDEX_MAX. Each is in flight, lost
+ * (waits to be sent again) or sacked. Those in flight are linked in order of their last
+ * transmission, which is what RACK looks at (RFC 8985 6.2 step 5); lost ones in order of sequence,
+ * in which they shall be sent again (RFC 6675 4, NextSeg (1)). Sums of bytes are kept so that
+ * nobody walks.
  */
 #ifndef NETSTACK_TXQ_H
 #define NETSTACK_TXQ_H
@@ -18,6 +19,7 @@
 
 enum tx_where { TX_INFLIGHT, TX_LOST, TX_LISTS, TX_SACKED = TX_LISTS };
 enum { TX_NONE = UINT32_MAX };
+enum { TX_INDEX_MAX = 1 << 30 };
 enum { TX_FIN = 1, TX_RETRANSMITTED = 2, TX_APP_LIMITED = 4, TX_PROBE = 8 /* of a zero window */ };
 
 struct tx_seg {
@@ -71,7 +73,8 @@ static inline uint32_t tx_end(const struct tx_seg *s)
 	return s->seq + tx_span(s);
 }
 
-/* A new last record, in flight; NULL: no memory. Its times are the caller's to fill in. */
+/* A new last record, in flight; NULL: no memory (nothing changed). Its times are the caller's to
+ * fill in. */
 struct tx_seg *txq_push(struct txq *t, struct pool *p, uint32_t seq, uint32_t len, uint8_t flags);
 void txq_pop(struct txq *t, struct pool *p); /* the first, wherever it is */
 void txq_cut(struct txq *t, uint32_t n);     /* n bytes from the front of the first */

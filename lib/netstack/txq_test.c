@@ -67,14 +67,23 @@ static void push(struct seed_rng *r)
 	m[n++] = (struct model){ seq, len, TX_INFLIGHT, ++clock_now };
 }
 
+/* as after so many records without a moment in which there was none */
+static void begin_at(uint32_t index)
+{
+	txq_init(&t);
+	t.head = t.tail = index;
+	chunkq_drop(&t.q, &p, (uint64_t)index * sizeof(struct tx_seg));
+}
+
 TEST(records_their_lists_and_sums_are_those_of_the_model)
 {
+	static const uint32_t begins[] = { 0, TX_INDEX_MAX - 100, TX_INDEX_MAX - 3, TX_NONE - 100 };
 	struct seed_rng r;
 
 	seed_rng_init(&r, 9);
 	pool_init(&p, 1 << 20);
 	for (int round = 0; round < 20; round++) {
-		txq_init(&t);
+		begin_at(begins[round % ARRAY_LEN(begins)]);
 		first = n = 0;
 		while (n < N) {
 			uint64_t what = rng_below(&r.rng, 8);

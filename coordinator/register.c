@@ -487,6 +487,15 @@ int tailnet_login_approve(struct tailnet *t, mono_t now, wall_t wall, const char
 		return -ENOENT;
 	if (!tailnet_user(t, user))
 		return err_say(e, ENOENT, "there is no user %lld", (long long)user);
+	n = node_by_key(t, &l->node);
+	if (n && !key_eq(&n->pub.machine, &l->machine)) { /* it came while this one waited */
+		refuse(t, &a, "node key already in use by another machine");
+		if (l->waiter_h2 != 0)
+			reply(t, l->waiter, l->waiter_h2, &a);
+		login_free(t, l);
+		return err_say(e, EEXIST, "the node key is in use by another machine: node %lld",
+			       (long long)n->pub.id);
+	}
 	n = admit(t, now, wall, &l->machine, &l->node, user, NULL, 0, l->ephemeral,
 		  bytes_str(l->hostinfo ? l->hostinfo : ""), 0);
 	if (!n)

@@ -331,7 +331,7 @@ TEST(login_that_is_refused_says_so)
 }
 
 /* A request of a machine that nobody knows, by the session of p */
-static void stranger_asks(struct fleet *f, struct party *p)
+static void stranger_asks_for(struct fleet *f, struct party *p, const struct key_pub *node)
 {
 	const struct session_id id = p->wire[0].session;
 	struct session *s = session_get(f->t, id);
@@ -345,9 +345,14 @@ static void stranger_asks(struct fleet *f, struct party *p)
 	s->machine = pub;
 	snprintf(body, sizeof body,
 		 "{\"Version\":119,\"NodeKey\":\"%s\",\"Hostinfo\":{\"Hostname\":\"x\"}}",
-		 key_pub_text(KEY_NODE, &pub, key));
+		 key_pub_text(KEY_NODE, node ? node : &pub, key));
 	register_request(f->t, f->now, f->wall, id, 99999, bytes_str(body));
 	s->machine = own;
+}
+
+static void stranger_asks(struct fleet *f, struct party *p)
+{
+	stranger_asks_for(f, p, NULL);
 }
 
 TEST(logins_of_strangers_do_not_keep_others_out)
@@ -371,6 +376,32 @@ TEST(logins_of_strangers_do_not_keep_others_out)
 			 0);
 	fleet_pass(f, SPAN_S(1));
 	ck_assert_uint_eq(second->registered, 1);
+	fleet_fini(f);
+}
+
+/* Peers know each other's node keys, and so does who was one. */
+TEST(a_login_that_waited_does_not_get_the_key_that_another_machine_joined_with)
+{
+	struct fleet *f = begin(29);
+	struct party *p = fleet_join(f, "laptop", NULL), *b = fleet_party(f, "b");
+	char key[AUTHKEY_TEXT_MAX];
+	struct key_pub node;
+	struct err e = { 0 };
+	int64_t id;
+
+	key_public(&node, &b->node);
+	stranger_asks_for(f, p, &node);
+	ck_assert_uint_eq(f->t->n_logins, 2);
+	fleet_key(f, 0, key);
+	ck_assert_int_eq(control_set_auth_key(b->c, key), 0);
+	control_start(b->c, f->now, f->wall);
+	fleet_run(f);
+	ck_assert_uint_eq(b->registered, 1);
+	ck_assert_int_eq(
+	    tailnet_login_approve(f->t, f->now, f->wall, f->t->logins[1].id, f->user, &id, &e),
+	    -EEXIST);
+	ck_assert_uint_eq(f->t->n_logins, 1);
+	ck_assert_ptr_null(tailnet_node_at(f->t, 1));
 	fleet_fini(f);
 }
 

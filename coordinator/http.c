@@ -15,10 +15,10 @@
 
 static void answer(struct conn *c, int status, const char *type, struct bytes body)
 {
-	bool ok = http1_emit_answer(&c->out, status, type, body, c->must_close);
-
-	if (!ok)
+	if (!http1_emit_answer(&c->out, status, type, body, c->must_close))
 		conn_end(c);
+	else if (bytes_eq_str(c->h.method, "HEAD")) /* RFC 9110 9.3.2: its length, and no body */
+		c->out.len -= body.len;
 }
 
 static void answer_text(struct conn *c, int status, const char *text)
@@ -329,7 +329,8 @@ static void few(struct conn *c, const struct http1_target *t, bool get)
 
 static void dispatch(struct conn *c, const struct http1_target *t, struct bytes body)
 {
-	bool get = bytes_eq_str(c->h.method, "GET"), post = bytes_eq_str(c->h.method, "POST");
+	bool get = bytes_eq_str(c->h.method, "GET") || bytes_eq_str(c->h.method, "HEAD"),
+	     post = bytes_eq_str(c->h.method, "POST");
 	struct bytes rest;
 
 	if (c->is_metrics || !c->s->t)

@@ -172,6 +172,26 @@ TEST(several_requests_share_a_connection_and_chunks_are_joined)
 	server_clean();
 }
 
+TEST(head_is_answered_as_get_without_the_body)
+{
+	static const char text[] = "HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n"
+				   "HEAD /api/v1/node HTTP/1.1\r\nHost: x\r\n\r\n"
+				   "GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+	const char *p;
+
+	server_begin("");
+	server_talk(false, text, strlen(text));
+	ck_assert_int_eq(strncmp(reply, "HTTP/1.1 200 OK\r\n", 17), 0);
+	ck_assert_ptr_nonnull(strstr(reply, "Content-Length: 17\r\n"));
+	p = strstr(reply, "\r\n\r\n");
+	ck_assert_int_eq(strncmp(p + 4, "HTTP/1.1 401 ", 13), 0);
+	p = strstr(p + 4, "\r\n\r\n");
+	ck_assert_int_eq(strncmp(p + 4, "HTTP/1.1 200 ", 13), 0);
+	ck_assert_ptr_nonnull(strstr(p, "\"version\""));
+	server_stop(SIGTERM, true);
+	server_clean();
+}
+
 TEST(registration_handshakes_are_limited_by_address)
 {
 	unsigned limited = 0;

@@ -86,14 +86,14 @@ static void say(struct admission *a, const struct question *q, bool allow)
 
 static void ask_next(struct admission *a);
 
-static void failed(struct admission *a, const struct question *q, const char *why)
+static void failed(struct admission *a, const struct question *q, const char *why, bool allow)
 {
 	a->stats.failed++;
 	if (!a->is_failing) /* said once until it works again */
 		log_warn("relay: verify_url: %s; nodes are %s", why,
-			 a->conf.fail_open ? "let in meanwhile" : "refused meanwhile");
+			 allow ? "let in meanwhile" : "refused meanwhile");
 	a->is_failing = true;
-	say(a, q, a->conf.fail_open);
+	say(a, q, allow);
 }
 
 static void on_answer(void *ctx, const struct http_reply *reply, const struct err *why)
@@ -106,10 +106,10 @@ static void on_answer(void *ctx, const struct http_reply *reply, const struct er
 
 	k->http = NULL;
 	if (!reply) {
-		failed(a, &q, why->text);
+		failed(a, &q, why->text, a->conf.fail_open);
 	} else if (reply->status != 200 || !verify_verdict_parse(reply->body, &allow)) {
 		snprintf(text, sizeof text, "status %u and no verdict", reply->status);
-		failed(a, &q, text);
+		failed(a, &q, text, a->conf.fail_open);
 	} else {
 		if (a->is_failing)
 			log_info("relay: verify_url answers again");
@@ -138,7 +138,7 @@ static bool start(struct admission *a, struct ask *k, const struct question *q)
 	k->q = *q;
 	k->http = http_start(a->conf.loop, &conf, on_answer, k, &e);
 	if (!k->http)
-		failed(a, q, e.text);
+		failed(a, q, e.text, a->conf.fail_open);
 	return k->http;
 }
 
@@ -175,7 +175,9 @@ void admission_ask(struct admission *a, struct derp_conn_id id, const struct key
 		return;
 	}
 	if (a->n_waiting == ADMISSION_WAIT_MAX) {
-		failed(a, &q, "too many questions");
+		/* by whoever asks so much, not by a server that is away: strangers do not get in so
+		 */
+		failed(a, &q, "too many questions", false);
 		return;
 	}
 	a->waiting[(a->head + a->n_waiting++) % ADMISSION_WAIT_MAX] = q;

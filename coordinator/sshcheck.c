@@ -156,14 +156,36 @@ static void answer(struct tailnet *t, struct session_id id, int32_t h2, bool acc
 					 "let in.\\n\"}"));
 }
 
+/* A program that logs in to one node again and again takes no room from the others: what that node
+ * asked first gives way. */
+static void make_room(struct tailnet *t, int64_t dst)
+{
+	struct ssh_check *oldest = NULL;
+	size_t n = 0;
+
+	for (struct ssh_check *c = t->checks; c < t->checks + t->n_checks; c++)
+		if (c->dst == dst) {
+			n++;
+			if (!oldest || mono_before(c->expires, oldest->expires))
+				oldest = c;
+		}
+	if (n < TAILNET_SSH_CHECKS_PER_NODE)
+		return;
+	if (oldest->waiter_h2 != 0)
+		answer(t, oldest->waiter, oldest->waiter_h2, false);
+	forget(t, oldest);
+}
+
 static void hold(struct tailnet *t, mono_t now, struct session_id id, int32_t h2,
 		 const struct asked *a)
 {
-	const struct ssh_check *c = check_new(t, now, a);
+	const struct ssh_check *c;
 	char text[1024];
 	struct jsonw w;
 	struct buf body;
 
+	make_room(t, a->dst);
+	c = check_new(t, now, a);
 	if (!c) {
 		session_reply(t, id, h2, 503, "text/plain",
 			      bytes_str("too many ssh checks wait; try again later\n"));

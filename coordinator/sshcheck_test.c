@@ -107,9 +107,16 @@ TEST(an_approval_holds_for_the_check_period_and_a_rejection_for_nothing)
 TEST(checks_are_bounded_and_end_after_15_minutes)
 {
 	begin(4, rules);
-	for (int i = 0; i < TAILNET_SSH_CHECKS_MAX + 10; i++)
+	for (int i = 0; i < TAILNET_SSH_CHECKS_PER_NODE + 10; i++) {
 		first();
-	ck_assert_uint_eq(fleet.t->n_checks, TAILNET_SSH_CHECKS_MAX);
+		fleet_pass(&fleet, SPAN_MS(10));
+	}
+	ck_assert_uint_eq(fleet.t->n_checks, TAILNET_SSH_CHECKS_PER_NODE);
+	ck_assert(
+	    ask(a, "/machine/ssh/action/2/to/1")); /* another's are not in the way, and stay */
+	for (int i = 0; i < TAILNET_SSH_CHECKS_MAX; i++)
+		first();
+	ck_assert_uint_eq(fleet.t->n_checks, TAILNET_SSH_CHECKS_PER_NODE + 1);
 	for (size_t i = 0; i < fleet.t->n_checks; i++) /* none is an option of a command line */
 		ck_assert_msg(isalpha((unsigned char)fleet.t->checks[i].id[0]), "%s",
 			      fleet.t->checks[i].id);

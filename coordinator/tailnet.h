@@ -36,6 +36,7 @@ enum {
 	TAILNET_STREAMS_PER_NODE = 4,
 	TAILNET_LOGINS_MAX = 1024,     /* interactive logins that wait */
 	TAILNET_SSH_CHECKS_MAX = 1024, /* ssh sessions that wait for a person */
+	TAILNET_SSH_CHECKS_PER_NODE = 64,
 	TAILNET_SSH_PASSES_MAX = 4096, /* pairs of nodes that were let in, for their checkPeriod */
 	TAILNET_HOSTINFO_MAX = 16384,  /* bytes of JSON kept of one node */
 	TAILNET_ENDPOINTS_MAX = 64,

@@ -48,11 +48,13 @@ void control_login_send(struct control *c)
 	    c->now, SPAN_S(c->followup && !is_logout ? CONTROL_FOLLOWUP_S : CONTROL_REGISTER_S));
 }
 
+/* A registration that goes well is no success yet: only a map is, or a server that always answers
+ * so would be asked for ever without a pause. */
 void control_relogin(struct control *c)
 {
 	c->is_logged_in = false;
 	c->wants_login_told = false;
-	control_wait(c, backoff_fail(&c->login, c->rng));
+	control_wait(c, backoff_fail(&c->map_backoff, c->rng));
 }
 
 /* --- answers --- */
@@ -106,7 +108,7 @@ static void expired(struct control *c)
 static void must_visit(struct control *c, const char *url)
 {
 	struct control_event ev = { .type = CONTROL_AUTH_URL };
-	bool is_same = c->followup && strcmp(c->followup, url) == 0;
+	bool is_first = !c->followup, is_same = !is_first && strcmp(c->followup, url) == 0;
 
 	if (!is_same) {
 		free(c->followup);
@@ -118,7 +120,7 @@ static void must_visit(struct control *c, const char *url)
 		c->wants_login_told = true;
 		control_push(c, &ev, NULL);
 	}
-	if (is_same || !c->followup) {
+	if (!is_first || !c->followup) { /* it should have waited for the person */
 		control_wait(c, backoff_fail(&c->login, c->rng));
 		return;
 	}

@@ -28,6 +28,30 @@ TEST(a_404_on_the_map_registers_again)
 	world_fini(&w);
 }
 
+static bool map_404_always(struct world *w, const struct world_request *rq)
+{
+	if (world_is_register(rq))
+		return false;
+	world_answer(w, rq, 404, "node not found");
+	return true;
+}
+
+TEST(a_node_that_is_registered_and_yet_not_known_makes_no_storm)
+{
+	struct world w;
+
+	world_init(&w, 29);
+	w.handle = map_404_always;
+	world_connect(&w, NULL);
+	world_pass(&w, SPAN_S(10));
+	ck_assert_uint_gt(world_count(&w, world_is_register), 3);
+	ck_assert_uint_le(world_count(&w, world_is_register), 30);
+	w.handle = NULL;
+	world_pass(&w, SPAN_S(60));
+	ck_assert(is_streaming(&w));
+	world_fini(&w);
+}
+
 static bool lite_404_later(struct world *w, const struct world_request *rq)
 {
 	if (!world_is_lite(rq) || world_count(w, world_is_lite) != 2)
@@ -199,6 +223,31 @@ static bool gone_for_good(struct world *w, const struct world_request *rq)
 		return false;
 	world_answer(w, rq, 404, "node not found");
 	return true;
+}
+
+static bool another_url_always(struct world *w, const struct world_request *rq)
+{
+	char text[128];
+
+	if (!world_is_register(rq))
+		return false;
+	snprintf(text, sizeof text, "{\"AuthURL\":\"https://c.example/register/%zu\"}",
+		 world_count(w, world_is_register));
+	world_answer(w, rq, 200, text);
+	return true;
+}
+
+TEST(a_server_that_answers_each_follow_up_with_another_url_is_not_asked_without_a_pause)
+{
+	struct world w;
+
+	world_init(&w, 30);
+	w.handle = another_url_always;
+	world_connect(&w, NULL);
+	world_pass(&w, SPAN_S(10));
+	ck_assert_uint_gt(world_count(&w, world_is_register), 3);
+	ck_assert_uint_le(world_count(&w, world_is_register), 30);
+	world_fini(&w);
 }
 
 TEST(a_deleted_node_without_an_auth_key_says_that_it_needs_a_login)

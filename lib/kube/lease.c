@@ -115,7 +115,7 @@ void kube_lease_result(struct kube_lease *l, mono_t now, unsigned status, struct
 		read_record(l, now, body);
 		if (l->act != KUBE_LEASE_GET && strcmp(l->holder, l->me) == 0)
 			l->held_until = mono_add(l->sent, SPAN_S(KUBE_LEASE_RENEW_S));
-		else if (l->act == KUBE_LEASE_GET && may_take(l, now))
+		else if (l->act == KUBE_LEASE_GET && l->known && may_take(l, now))
 			l->next = now; /* free: take it at once */
 	} else if (status == 404) {
 		l->known = true;

@@ -115,6 +115,20 @@ TEST(lease_that_cannot_be_renewed_is_lost_before_another_may_take_it)
 	buf_fini(&body);
 }
 
+TEST(lease_answers_that_are_none_are_asked_for_again_only_after_a_while)
+{
+	struct kube_lease l;
+	struct buf body;
+
+	buf_init(&body, 4096);
+	kube_lease_init(&l, "ns", "l", "a");
+	ck_assert_int_eq(kube_lease_next(&l, at_s(1), (wall_t){ 0 }, &body), KUBE_LEASE_GET);
+	kube_lease_result(&l, at_s(1), 200, bytes_str("<html>a proxy's page</html>"));
+	ck_assert(!mono_due(kube_lease_deadline(&l), at_s(1)));
+	ck_assert_int_eq(kube_lease_next(&l, at_s(1), (wall_t){ 0 }, &body), KUBE_LEASE_NONE);
+	buf_fini(&body);
+}
+
 TEST(lease_times_have_six_digits_of_fraction)
 {
 	struct server s = { 0 };

@@ -164,8 +164,11 @@ static bool emit_routed(struct httpproxy *p, const struct httpproxy_route *r)
 	struct http1_emit e;
 
 	p->req_chunked = h->framing == HTTP1_BODY_CHUNKED;
-	p->wants_upgrade =
-	    upgrade.len > 0 && h->minor > 0 && http1_has_token(h, "Connection", "upgrade");
+	/* not to HTTP/2: its requests would pass the routes and the fields that are set; RFC
+	 * 9113 3.1 has taken it out of use */
+	p->wants_upgrade = upgrade.len > 0 && h->minor > 0 &&
+			   http1_has_token(h, "Connection", "upgrade") &&
+			   !http1_has_token(h, "Upgrade", "h2c");
 	e = http1_emit_request(&p->back_out, p->method, r->target, r->host);
 	copy_fields(&e, h, r);
 	for (size_t i = 0; i < r->n_set; i++)

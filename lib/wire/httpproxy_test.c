@@ -395,6 +395,15 @@ TEST(reverse_an_upgrade_becomes_a_tunnel_and_head_gets_no_body)
 	ck_assert_int_eq(httpproxy_next(p), HTTPPROXY_TUNNEL);
 	ck_assert(bytes_eq_str(httpproxy_backend_left(p), "xy"));
 
+	reverse("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: H2c\r\n"
+		"HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n");
+	rq = asked();
+	ck_assert(httpproxy_route(
+	    p, &(struct httpproxy_route){ .target = rq.target.path, .host = rq.host }));
+	httpproxy_dialed(p, 0, "");
+	check_backend("GET / HTTP/1.1\r\nHost: a\r\nHTTP2-Settings: "
+		      "AAMAAABkAARAAAAAAAIAAAAA\r\nConnection: close\r\n\r\n");
+
 	reverse("HEAD / HTTP/1.0\r\nHost: a\r\n\r\n");
 	(void)asked();
 	httpproxy_answer(p, 404, "text/plain", NULL, 0, bytes_str("none"));

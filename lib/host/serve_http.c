@@ -178,18 +178,42 @@ static bool expand(struct buf *out, const char *text, const struct httpproxy_req
 	return true;
 }
 
+static void lead_to(struct web *w, int status, bool fits, struct bytes where)
+{
+	const struct httpproxy_field location = { "Location", where };
+
+	if (fits)
+		httpproxy_answer(w->http, status, NULL, &location, 1, bytes_str(""));
+	else
+		say(w, 414, "the address is too long\n");
+}
+
 static void redirect(struct web *w, int status, const char *to, const struct httpproxy_request *rq)
 {
-	struct httpproxy_field location = { .name = "Location" };
 	struct buf out;
+	bool fits;
 
 	buf_init(&out, LOCATION_MAX);
-	if (expand(&out, to, rq)) {
-		location.value = buf_bytes(&out);
-		httpproxy_answer(w->http, status, NULL, &location, 1, bytes_str(""));
-	} else {
-		say(w, 414, "the address is too long\n");
-	}
+	fits = expand(&out, to, rq);
+	lead_to(w, status, fits, buf_bytes(&out));
+	buf_fini(&out);
+}
+
+/* A directory's own address ends in a slash, else what its pages name beside them is not found. */
+static void redirect_to_directory(struct web *w, const struct httpproxy_request *rq)
+{
+	const struct bytes query = rq->target.query;
+	struct bytes path = rq->target.path;
+	struct buf out;
+	bool fits;
+
+	while (path.len > 1 && path.data[1] == '/') /* "//name" would be another host */
+		path = bytes_of(path.data + 1, path.len - 1);
+	buf_init(&out, LOCATION_MAX);
+	fits = buf_append(&out, path.data, path.len) && buf_append(&out, "/", 1) &&
+	       (!rq->target.has_query ||
+		(buf_append(&out, "?", 1) && buf_append(&out, query.data, query.len)));
+	lead_to(w, 301, fits, buf_bytes(&out));
 	buf_fini(&out);
 }
 
@@ -320,7 +344,7 @@ static void answer_file(struct web *w, const struct serve_handler *h,
 	if (status == 0)
 		send_file(w, path, &st);
 	else if (status == 301)
-		redirect(w, 301, "${REQUEST_URI}/", rq);
+		redirect_to_directory(w, rq);
 	else
 		say(w, status, http1_reason(status));
 	free(path);

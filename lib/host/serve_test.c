@@ -271,8 +271,9 @@ TEST(serve_files_by_type_index_and_never_from_outside)
 	put_file("sub/index.html", "below");
 	snprintf(json, sizeof json,
 		 "{\"TCP\":{\"80\":{\"HTTP\":true}},\"Web\":{\"web.tail.test:80\":{\"Handlers\":{"
-		 "\"/f/\":{\"Path\":\"%s\"},\"/one\":{\"Path\":\"%s/a.css\"}}}}}",
-		 dir, dir);
+		 "\"/\":{\"Path\":\"%s\"},\"/f/\":{\"Path\":\"%s\"},"
+		 "\"/one\":{\"Path\":\"%s/a.css\"}}}}}",
+		 dir, dir, dir);
 	configure(json);
 	get(80, "/f/", "", "\r\n\r\nthe index");
 	ck_assert_ptr_nonnull(strstr(said, "Content-Type: text/html"));
@@ -280,6 +281,8 @@ TEST(serve_files_by_type_index_and_never_from_outside)
 	ck_assert_ptr_nonnull(strstr(said, "Content-Type: text/css"));
 	get(80, "/one", "", "\r\n\r\nb {}");
 	get(80, "/f/sub", "", "Location: /f/sub/\r\n");
+	get(80, "/f/sub?a=b/c", "", "Location: /f/sub/?a=b/c\r\n");
+	get(80, "//sub", "", "Location: /sub/\r\n"); /* not the host sub */
 	get(80, "/f/sub/", "", "below");
 	get(80, "/f/a.css/", "", "HTTP/1.1 404 "); /* a file is no directory */
 	get(80, "/f/none", "", "HTTP/1.1 404 ");

@@ -127,6 +127,21 @@ TEST(an_inner_source_of_another_peer_is_refused_and_tsmp_is_passed_up)
 	ck_assert_uint_eq(wg_seal(t->wg[A], t->now, wall(t), 3, &p, 1), 1);
 	ck_assert_uint_eq(feed_raw(t, B, p.data, p.len), 0);
 	ck_assert_uint_eq(wg_drops(t->wg[B])[WG_DROP_INNER_SHAPE], 1);
+
+	other.b[10] = 0; /* by IPv6; then to ::ffff:100.64.0.x, which is no address of a packet */
+	ck_assert_int_eq(wg_peer_allow(t->wg[B], 3, &(struct ipprefix){ other, 128 }, 1), 0);
+	for (int mapped = 0; mapped < 2; mapped++) {
+		p = (struct pkt){ mem + PKT_HEAD, 48, PKT_HEAD, 64 };
+		memset(p.data, 0, p.len);
+		p.data[0] = 0x60;
+		p.data[5] = 8;
+		p.data[6] = 59;
+		memcpy(p.data + 8, other.b, 16);
+		memcpy(p.data + 24, mapped ? dst.b : other.b, 16);
+		ck_assert_uint_eq(wg_seal(t->wg[A], t->now, wall(t), 3, &p, 1), 1);
+		ck_assert_uint_eq(feed_raw(t, B, p.data, p.len), !mapped);
+		ck_assert_uint_eq(wg_drops(t->wg[B])[WG_DROP_INNER_SHAPE], 1 + mapped);
+	}
 	net_free(t);
 }
 

@@ -173,7 +173,7 @@ static bool inner_ok(struct wg *wg, uint32_t peer, struct pkt *p)
 {
 	struct rd r = rd_of(p->data, p->len);
 	uint8_t version = rd_u8(&r) >> 4;
-	struct ip src;
+	struct ip src, dst;
 	uint32_t len;
 
 	if (version == 4) {
@@ -194,9 +194,10 @@ static bool inner_ok(struct wg *wg, uint32_t peer, struct pkt *p)
 		len = 40 + (uint32_t)rd_be16(&r);
 		rd_skip(&r, 2);
 		rd_copy(&r, src.b, sizeof src.b);
-		rd_skip(&r, 16);
+		rd_copy(&r, dst.b, sizeof dst.b);
 		/* ::ffff:a.b.c.d inside IPv6 would pass for IPv4 in every table */
-		if (version != 6 || !rd_ok(&r) || len > p->len || ip_is_v4(&src)) {
+		if (version != 6 || !rd_ok(&r) || len > p->len || ip_is_v4(&src) ||
+		    ip_is_v4(&dst)) {
 			drop(wg, WG_DROP_INNER_SHAPE);
 			return false;
 		}

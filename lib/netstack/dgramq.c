@@ -39,7 +39,7 @@ static void drop_taken(struct dgramq *q, struct pool *p)
 	if (!q->taken)
 		return;
 	b->read += q->taken->cap;
-	q->bytes -= q->taken->len;
+	q->bytes -= q->taken->cap;
 	q->taken = NULL;
 	if (b->read == b->used)
 		drop_block(q, p);
@@ -81,7 +81,7 @@ struct dgram *dgramq_add(struct dgramq *q, struct pool *p, size_t len)
 	struct dgram *d;
 
 	drop_taken(q, p);
-	if (len > q->max - q->bytes)
+	if (need > q->max - q->bytes)
 		return NULL;
 	if (!q->last || need > q->last->cap - q->last->used) {
 		struct dgram_block *b = new_block(p, need);
@@ -97,7 +97,7 @@ struct dgram *dgramq_add(struct dgramq *q, struct pool *p, size_t len)
 	d = (struct dgram *)(void *)(q->last->mem + q->last->used);
 	*d = (struct dgram){ .len = (uint32_t)len, .cap = (uint32_t)need };
 	q->last->used += need;
-	q->bytes += len;
+	q->bytes += need;
 	return d;
 }
 

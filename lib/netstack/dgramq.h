@@ -22,7 +22,7 @@ struct dgram_block;
 
 struct dgramq {
 	struct dgram_block *first, *last;
-	size_t bytes, max;   /* of data */
+	size_t bytes, max;   /* that the records take: many small ones fill it too */
 	struct dgram *taken; /* what dgramq_take gave last: freed by the next call */
 };
 

@@ -6,6 +6,12 @@
 
 enum { N = 4096 };
 
+/* what a record of n bytes takes */
+static size_t takes(size_t n)
+{
+	return (sizeof(struct dgram) + n + 7) / 8 * 8;
+}
+
 static uint8_t byte_of(uint32_t record, size_t i)
 {
 	return (uint8_t)(record * 31 + i);
@@ -45,7 +51,7 @@ TEST(dgramq_gives_records_whole_and_in_order)
 			struct dgram *d = dgramq_add(&q, &p, n);
 
 			if (!d) {
-				ck_assert_uint_gt(q.bytes + n, q.max);
+				ck_assert_uint_gt(q.bytes + takes(n), q.max);
 				continue;
 			}
 			len[last] = n;
@@ -77,14 +83,29 @@ TEST(dgramq_holds_its_bytes_and_not_one_more)
 	struct dgramq q;
 
 	pool_init(&p, 1 << 20);
-	dgramq_init(&q, 1000);
-	ck_assert_ptr_null(dgramq_add(&q, &p, 1001));
+	dgramq_init(&q, takes(600) + takes(400));
+	ck_assert_ptr_null(dgramq_add(&q, &p, q.max));
 	ck_assert_ptr_nonnull(dgramq_add(&q, &p, 600));
-	ck_assert_ptr_null(dgramq_add(&q, &p, 401));
+	ck_assert_ptr_null(dgramq_add(&q, &p, 408));
 	ck_assert_ptr_nonnull(dgramq_add(&q, &p, 400));
-	ck_assert_ptr_null(dgramq_add(&q, &p, 1));
+	ck_assert_ptr_null(dgramq_add(&q, &p, 0));
 	ck_assert_uint_eq(dgramq_take(&q, &p)->len, 600);
 	ck_assert_ptr_nonnull(dgramq_add(&q, &p, 600)); /* the taken one counts no more */
+	dgramq_fini(&q, &p);
+	ck_assert_uint_eq(p.used, 0);
+	pool_fini(&p);
+}
+
+TEST(dgramq_of_empty_records_is_full_too)
+{
+	struct pool p;
+	struct dgramq q;
+
+	pool_init(&p, 4 << 20);
+	dgramq_init(&q, 64 << 10);
+	for (size_t n = 0; dgramq_add(&q, &p, 0); n++)
+		ck_assert_uint_le(n, q.max / sizeof(struct dgram));
+	ck_assert_uint_le(p.used, q.max + 2 * pool_bytes(POOL_16K));
 	dgramq_fini(&q, &p);
 	ck_assert_uint_eq(p.used, 0);
 	pool_fini(&p);

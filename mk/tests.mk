@@ -32,7 +32,7 @@ $(foreach d,containerboot operator cni coordinator,$(eval $(call program_test_ru
 
 # TEST=lib/wire/dns runs one
 check-unit: $(if $(TEST),$(B)/test/$(TEST),$(TESTBIN)) ## unit, vector and property tests (TEST=lib/x/y for one)
-	$(Q)tools/run-tests $(JOBS) $^
+	$(Q)tools/run-tests $$(($(JOBS) + 2)) $^
 
 # random tailnets of tests/sim: SEEDS of them from FIRST on; SEED=n in the environment of the program replays one
 SEEDS ?= 1000
@@ -95,6 +95,8 @@ $(B)/bench/lib/%: $(B)/lib/%_bench.o $$(ALLAR)
 
 check: check-layers check-headers check-pure check-lists check-unit check-corpus ## no root, no network: laws, unit tests, corpora, simulation
 
+check-bins: $(TESTBIN) $(FUZZNAMES:%=$(B)/replay/%)
+
 check-san: ## `check` under AddressSanitizer and UBSan
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined check-unit check-corpus
 
@@ -119,8 +121,9 @@ deps: ## install missing Debian packages (root or sudo)
 test: ## README's test command: deps, check, check under sanitizers, network namespaces
 	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all check
+	$(Q)tools/beside build/logs/sanitized.log '$(MAKE) --no-print-directory -j$(JOBS) SAN=address,undefined check-bins' \
+		$(MAKE) --no-print-directory check-closure check-netns
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-san
-	$(Q)$(MAKE) --no-print-directory check-closure check-netns
 
 # e2e/x.c: small programs that the e2e scripts run, over the libraries alone
 E2EBIN := $(patsubst %.c,$(B)/%,$(wildcard e2e/*.c))
@@ -144,4 +147,4 @@ bench-nat: programs $(B)/e2e/natbox ## who meets whom behind NAT boxes, beside t
 bench: programs $(B)/e2e/natbox $(B)/e2e/fleet ## figures, with the peer measured in the same run
 	$(Q)bench/run
 
-.PHONY: sim sim-faults check check-unit check-corpus check-san check-netns deps test demo e2e bench bench-nat fuzz-bins fuzz-all $(FUZZNAMES:%=fuzz-%)
+.PHONY: sim sim-faults check check-unit check-corpus check-bins check-san check-netns deps test demo e2e bench bench-nat fuzz-bins fuzz-all $(FUZZNAMES:%=fuzz-%)

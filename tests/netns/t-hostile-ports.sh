@@ -1,7 +1,8 @@
 #!/bin/bash
-# Garbage at every port of a containerboot, 20 s each: the WireGuard port, the SOCKS5 and HTTP proxy, the local API, health and
+# Garbage at every port of a containerboot, 8 s each: the WireGuard port, the SOCKS5 and HTTP proxy, the local API, health and
 # metrics. It does not end, its memory stays bounded, it still answers, and a checksummed stream between two nodes arrives. Then
 # the same at the ports of the coordinator.
+# waits: 60
 . "$(dirname "$0")/../../e2e/lib.sh"
 each=${HOSTILE_SECONDS:-8}
 coordinator "system_calls: strict"

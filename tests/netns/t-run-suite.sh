@@ -1,6 +1,7 @@
 #!/bin/bash
-# The suite's own rules, on a small suite: a failure fails it, a skip too where CI is set, one or two failures have a second try
+# The rules of the suites, on a small one: a failure fails it, a skip too where CI is set, one or two failures have a second try
 # there and are named, three have none; peers that are built beside the tests are waited for, and a build that fails is a failure.
+# Then those of tools/beside: it ends as what it runs does, shows why, and leaves nothing behind.
 set -eu
 cd "$(dirname "$0")/../.."
 suite=$PWD/tools/run-suite T=$(mktemp -d /tmp/tp-XXXXXX)
@@ -45,3 +46,21 @@ run 1 CI=1 PEERS_DIR="$T" REST=3; says "setup failed (3)"
 run 1 CI=1 PEERS_DIR="$T" FIRST=4; says "setup failed (4)"
 put t-peer.sh <<< ". '$PWD/e2e/peers.sh'; need_peer never"
 run 0 PEERS_DIR="$T"; says "peer never is not there"; last "2 passed, 0 failed, 1 skipped"
+# two commands at once
+beside() { # CODE BACK FRONT...
+	local want=$1 rc=0; shift
+	tools/beside "$T/beside.log" "$@" > "$T/out" 2>&1 || rc=$?
+	[ "$rc" = "$want" ] || die "beside: code $rc, wanted $want"
+}
+beside 0 "sleep 0.2; echo done" true; [ ! -s "$T/out" ] || die "beside is not silent"
+[ "$(cat "$T/beside.log")" = "done" ] || die "beside did not wait"
+beside 3 true sh -c 'exit 3'
+beside 4 "echo a reason; exit 4" true; says "a reason"; says "ended with 4"
+beside 3 "exit 4" sh -c 'exit 3'
+tools/beside "$T/beside.log" "exec sleep 300.0$$" sleep 1 > "$T/out" 2>&1 & p=$!
+for _ in $(seq 100); do pgrep -f "^sleep 300.0$$" > /dev/null && break; sleep 0.05; done
+pgrep -f "^sleep 300.0$$" > /dev/null || die "beside's command does not run"
+kill "$p"; wait "$p" && die "beside ends well when it is ended"
+for _ in $(seq 100); do pgrep -f "^sleep 300.0$$" > /dev/null || break; sleep 0.05; done
+pgrep -f "^sleep 300.0$$" > /dev/null && die "beside left its command"
+exit 0

@@ -42,7 +42,7 @@ api_node_fn api_delete_node, api_expire_node, api_approve_node, api_set_tags, ap
 /* api_v2.c */
 unsigned api_v2_handle(struct call *c, struct bytes path); /* behind /api/v2/ */
 bool api_v2_route_at(size_t i, struct api_route *out);
-bool api_v2_is_token(struct bytes path); /* asks for one: needs no key yet */
+bool api_v2_is_open(struct bytes path); /* asks for a token: needs no key yet */
 
 /* api.c */
 /* Does the path fit the pattern? A star stands for a segment, which is put into c->arg. */

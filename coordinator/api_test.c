@@ -424,6 +424,18 @@ static const char *field(const char *name) /* of the answer's top level */
 	return field_text;
 }
 
+TEST(who_has_a_workloads_token_is_told_that_it_is_not_exchanged_here)
+{
+	begin(42);
+	authorization = "";
+	ck_assert_uint_eq(
+	    call_as(false, "POST", "/api/v2/oauth/token-exchange", "client_id=a&jwt=b.c.d"), 404);
+	has("not exchanged here");
+	ck_assert_uint_eq(call_as(false, "POST", "/api/v2/oauth/token-exchanges", ""), 401);
+	ck_assert_uint_eq(call_as(false, "POST", "/api/v2/tailnet/-/keys", "{}"), 401);
+	end();
+}
+
 TEST(an_oauth_client_gets_a_token_that_lives_for_an_hour)
 {
 	struct err e = { 0 };

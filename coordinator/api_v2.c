@@ -524,11 +524,12 @@ static unsigned failed(struct call *c, int code)
 	return status;
 }
 
-static const char token_path[] = "oauth/token";
+static const char token_path[] = "oauth/token", exchange_path[] = "oauth/token-exchange";
 
-bool api_v2_is_token(struct bytes path)
+/* Who has a token to exchange is told that we do not, and not that he lacks a key. */
+bool api_v2_is_open(struct bytes path)
 {
-	return bytes_eq_str(path, token_path);
+	return bytes_eq_str(path, token_path) || bytes_eq_str(path, exchange_path);
 }
 
 bool api_v2_route_at(size_t i, struct api_route *out)
@@ -545,7 +546,7 @@ unsigned api_v2_handle(struct call *c, struct bytes path)
 {
 	size_t before = c->out->len;
 
-	if (api_v2_is_token(path) && bytes_eq_str(c->r->method, "POST"))
+	if (bytes_eq_str(path, token_path) && bytes_eq_str(c->r->method, "POST"))
 		return token(c);
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 		int ret;
@@ -559,6 +560,8 @@ unsigned api_v2_handle(struct call *c, struct bytes path)
 		c->out->len = before;
 		return failed(c, -ret);
 	}
-	err_say(&c->e, ENOENT, "not found");
+	err_say(&c->e, ENOENT,
+		bytes_eq_str(path, exchange_path) ? "tokens of workloads are not exchanged here"
+						  : "not found");
 	return failed(c, ENOENT);
 }

@@ -90,6 +90,8 @@ static int confine_files(const struct options *o, const char *state_dir, const c
 		add_dir_of(p, key + 5, LANDLOCK_READ);
 	if (o->client_secret && strncmp(o->client_secret, "file:", 5) == 0)
 		add_dir_of(p, o->client_secret + 5, LANDLOCK_READ);
+	if (o->id_token && strncmp(o->id_token, "file:", 5) == 0)
+		add_dir_of(p, o->id_token + 5, LANDLOCK_READ);
 	r = landlock_confine(p->v, p->n, e);
 	free(p);
 	if (r == 0)

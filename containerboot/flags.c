@@ -79,8 +79,8 @@ static const struct flag up_table[] = {
         { "ssh",                        FLAG_REFUSED_BOOL, 0, NO_SSH },
         { "client-id",                  FLAG_REFUSED,      0, "TS_CLIENT_ID is the place for it" },
         { "client-secret",              FLAG_REFUSED,      0, "TS_CLIENT_SECRET is the place for it" },
-        { "id-token",                   FLAG_REFUSED,      0, "make an auth key and give it as TS_AUTHKEY" },
-        { "audience",                   FLAG_REFUSED,      0, "make an auth key and give it as TS_AUTHKEY" },
+        { "id-token",                   FLAG_REFUSED,      0, "TS_ID_TOKEN is the place for it" },
+        { "audience",                   FLAG_REFUSED,      0, "tokens are not asked of a cloud; TS_ID_TOKEN=file:PATH takes one" },
 };
 static const struct flag_set up_set = { "TS_EXTRA_ARGS", up_table, ARRAY_LEN(up_table) };
 

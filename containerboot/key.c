@@ -24,10 +24,19 @@ const char *program_key_value(const struct program *p)
 	return own ? own : options_auth_key(&p->process->options);
 }
 
+static bool has_own(const struct program *p)
+{
+	return options_auth_key(p->options) || p->config_path;
+}
+
 const char *program_client_secret(const struct program *p)
 {
-	return options_auth_key(p->options) || p->config_path ? NULL
-							      : p->process->options.client_secret;
+	return has_own(p) ? NULL : p->process->options.client_secret;
+}
+
+const char *program_id_token(const struct program *p)
+{
+	return has_own(p) ? NULL : p->process->options.id_token;
 }
 
 /* of the state Secret, when nothing else names one */
@@ -78,7 +87,7 @@ int program_auth_key(struct program *p, char **key, struct err *e)
 	int r;
 
 	*key = NULL;
-	if (program_client_secret(p))
+	if (program_client_secret(p) || program_id_token(p))
 		return 0; /* makes one when it is needed */
 	if (!value)
 		return secret_key(p, key, e);

@@ -1,5 +1,5 @@
-/* containerboot/mint.c - logging in with a client secret: a key is made when the node must log in,
- * and only then
+/* containerboot/mint.c - logging in with a client secret or a workload's token: a key is made when
+ * the node must log in, and only then
  *
  * A node that is not known yet waits with its first word to control until the key is there. One
  * that control has forgotten asks for another key; when that one does not help either the program
@@ -15,7 +15,38 @@
 #include "containerboot/program.h"
 #include "os/file.h"
 
-/* The client secret at hand: 1, 0: none, or -errno with one line. *o is the caller's to wipe. */
+static int read_token(struct program *p, char **token, struct err *e)
+{
+	return program_read_value("TS_ID_TOKEN", program_id_token(p), token, e);
+}
+
+/* as client, below */
+static int workload(struct program *p, struct oauth *o, struct err *e)
+{
+	char *token;
+	int r = read_token(p, &token, e);
+
+	if (r < 0)
+		return r;
+	r = oauth_parse_workload(o, token, p->process->options.client_id, p->self.prefs.control_url,
+				 e);
+	file_wipe(token, strlen(token));
+	return r < 0 ? r : 1;
+}
+
+static int renew(void *ctx, struct oauth *o, struct err *e)
+{
+	char *token;
+	int r = read_token(ctx, &token, e);
+
+	if (r < 0)
+		return r;
+	r = oauth_set_token(o, token, e);
+	file_wipe(token, strlen(token));
+	return r;
+}
+
+/* What makes keys at hand: 1, 0: none, or -errno with one line. *o is the caller's to wipe. */
 static int client(struct program *p, struct oauth *o, struct err *e)
 {
 	const char *given = program_client_secret(p), *value = given ? given : program_key_value(p),
@@ -23,6 +54,8 @@ static int client(struct program *p, struct oauth *o, struct err *e)
 	char *secret;
 	int r;
 
+	if (program_id_token(p))
+		return workload(p, o, e);
 	if (!value)
 		return 0;
 	r = program_read_value(name, value, &secret, e);
@@ -48,8 +81,9 @@ int program_mint_check(struct program *p, struct err *e)
 		return r;
 	if (!*p->self.prefs.tags)
 		return err_say(e, EINVAL,
-			       "a client secret makes keys for tagged nodes only: set "
-			       "TS_ADVERTISE_TAGS (or --advertise-tags in TS_EXTRA_ARGS)");
+			       "%s makes keys for tagged nodes only: set "
+			       "TS_ADVERTISE_TAGS (or --advertise-tags in TS_EXTRA_ARGS)",
+			       program_id_token(p) ? "workload identity" : "a client secret");
 	p->has_client = true;
 	return 0;
 }
@@ -65,7 +99,8 @@ static void got_key(void *ctx, const char *key, const struct err *why)
 		program_stop(p, EXIT_LOGIN);
 		return;
 	}
-	log_info("containerboot: the client secret gave an auth key");
+	log_info("containerboot: %s gave an auth key",
+		 program_id_token(p) ? "the token of TS_ID_TOKEN" : "the client secret");
 	node_login(host_node(p->host), loop_now(p->loop), key);
 	if (p->is_on)
 		host_kick(p->host);
@@ -93,6 +128,7 @@ bool program_mint(struct program *p)
 		log_error("containerboot: %s", *e.text ? e.text : "there is no client secret");
 	} else {
 		conf.oauth = o;
+		conf.renew = o->is_workload ? renew : NULL;
 		p->mint = oauth_mint_new(&conf, got_key, p);
 	}
 	secret_free(o);

@@ -12,7 +12,7 @@
 #include "os/http.h"
 #include "os/proxy_env.h"
 
-enum { BODY_MAX = 8192, HEADERS_MAX = OAUTH_TOKEN_MAX + 256 };
+enum { BODY_MAX = 8192, HEADERS_MAX = OAUTH_TOKEN_MAX + 256, ADVICE_MAX = 200 };
 
 /* What goes out: in locked memory while it is put together, as all of struct secrets is */
 struct request {
@@ -70,25 +70,46 @@ static void later(struct oauth_mint *m, const char *why)
 	loop_timer_set(&m->again, mono_add(loop_now(m->conf.loop), SPAN_S(wait)));
 }
 
-static const char *advice(unsigned status, bool has_token)
+static const char *advice_on_token(const struct oauth *o, char text[static ADVICE_MAX])
 {
+	const int64_t now = loop_wall().ns / NS_PER_S;
+	int64_t end;
+
+	if (!oauth_token_end(o, &end) || end > now)
+		return "does it exchange tokens (Headscale does not), and do the token's issuer, "
+		       "subject and audience match what TS_CLIENT_ID stands for?";
+	snprintf(text, ADVICE_MAX,
+		 "the token ended %lld s ago; give a fresh one, best as file:PATH of a projected "
+		 "volume, which is renewed",
+		 (long long)(now - end));
+	return text;
+}
+
+static const char *advice(const struct secrets *s, unsigned status, char text[static ADVICE_MAX])
+{
+	if (status == 404 && s->oauth.is_workload)
+		return "it has no such API; make an auth key, or name another server by baseURL "
+		       "behind TS_CLIENT_ID";
 	if (status == 404)
 		return "it has no such API; baseURL behind the client secret names another server";
-	if (!has_token)
-		return "is the client secret right, and not revoked?";
-	return "may the client make auth keys, and does it own all the tags?";
+	if (*s->token)
+		return "may the client make auth keys, and does it own all the tags?";
+	return s->oauth.is_workload ? advice_on_token(&s->oauth, text)
+				    : "is the client secret right, and not revoked?";
 }
 
 static void refused(struct oauth_mint *m, const struct http_reply *reply)
 {
-	const bool has_token = *m->s->token;
-	char words[OAUTH_WORDS_MAX];
+	const struct secrets *s = m->s;
+	char words[OAUTH_WORDS_MAX], text[ADVICE_MAX];
 	struct err e;
 
-	oauth_words(&m->s->oauth, reply->body, words);
-	err_say(&e, EACCES, "%s refuses %s (status %u%s%s): %s", m->s->oauth.base.authority,
-		has_token ? "an auth key" : "the client secret", reply->status, *words ? ", " : "",
-		words, advice(reply->status, has_token));
+	oauth_words(&s->oauth, reply->body, words);
+	err_say(&e, EACCES, "%s refuses %s (status %u%s%s): %s", s->oauth.base.authority,
+		*s->token              ? "an auth key"
+		: s->oauth.is_workload ? "the token of TS_ID_TOKEN"
+				       : "the client secret",
+		reply->status, *words ? ", " : "", words, advice(s, reply->status, text));
 	tell(m, &e);
 }
 
@@ -132,15 +153,16 @@ static bool request(const struct oauth_mint *m, struct buf *headers, struct buf 
 				  "Authorization: Bearer %s\r\nAccept: application/json\r\n"
 				  "Content-Type: application/json\r\n",
 				  s->token);
-	return oauth_target(&s->oauth, OAUTH_TOKEN_PATH, target) &&
+	return oauth_target(&s->oauth,
+			    s->oauth.is_workload ? OAUTH_EXCHANGE_PATH : OAUTH_TOKEN_PATH,
+			    target) &&
 	       oauth_token_body(&s->oauth, body) &&
 	       buf_printf(headers, "Accept: application/json\r\n"
 				   "Content-Type: application/x-www-form-urlencoded\r\n");
 }
 
-static void begin(void *ctx)
+static void send_request(struct oauth_mint *m)
 {
-	struct oauth_mint *m = ctx;
 	const struct url *base = &m->s->oauth.base;
 	char target[OAUTH_TARGET_MAX];
 	struct request *rq = secret_new(sizeof *rq);
@@ -174,6 +196,17 @@ static void begin(void *ctx)
 	secret_free(rq);
 	if (!m->http)
 		later(m, e.text);
+}
+
+static void begin(void *ctx)
+{
+	struct oauth_mint *m = ctx;
+	struct err e;
+
+	if (m->conf.renew && !*m->s->token && m->conf.renew(m->ctx, &m->s->oauth, &e) < 0)
+		later(m, e.text);
+	else
+		send_request(m);
 }
 
 struct oauth_mint *oauth_mint_new(const struct oauth_mint_conf *conf, oauth_key_fn *fn, void *ctx)

@@ -32,6 +32,11 @@ static int control = -1;
 static char tags[] = "tag:a,tag:b";
 static struct oauth_mint *mint;
 
+/* A workload's token: this (which ended in 1970), the secret, and how often it was renewed */
+#define CLAIMS "e30.eyJleHAiOjd9."
+static bool is_workload;
+static unsigned n_renewed;
+
 static struct {
 	unsigned n;
 	bool is_key, is_right;
@@ -70,12 +75,27 @@ static size_t hear(int fd, char *in, size_t cap)
 	return n;
 }
 
+/* the nth exchange brings the token of that time, and nothing but the two members */
+static bool is_exchange(const char *in, const char *secret)
+{
+	static unsigned nth;
+	char want[sizeof "client_id=kid&jwt=" CLAIMS + WORD + 1];
+
+	snprintf(want, sizeof want, "client_id=kid&jwt=" CLAIMS "%s%c", secret,
+		 (char)('a' + ++nth));
+	return strstr(in, "POST /api/v2/oauth/token-exchange ") &&
+	       strstr(in, "Content-Type: application/x-www-form-urlencoded\r\n") &&
+	       strcmp(strstr(in, "\r\n\r\n") + 4, want) == 0;
+}
+
 /* what the client must have said before a word is given: its secret, then its token */
 static bool is_said(const char *in, unsigned nth, const char *secret, char *token)
 {
 	for (size_t i = 0; i < WORD; i++)
 		token[i] = (char)turned((uint8_t)secret[i], TOKEN);
 	token[WORD] = 0;
+	if (nth == 0 && is_workload)
+		return is_exchange(in, secret);
 	if (nth == 0)
 		return strstr(in, "POST /api/v2/oauth/token ") &&
 		       strstr(in, "grant_type=client_credentials&client_id=kid&client_secret=") &&
@@ -128,13 +148,15 @@ static void serve(int listener, int ctl, const char *secret)
 
 /* --- both ends --- */
 
-static void begin(void)
+static void begin_as(bool workload)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	socklen_t len = sizeof a;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), pair[2];
 	char *secret = secret_new(WORD + 1), base[64];
 	struct err e;
+
+	is_workload = workload;
 
 	ck_assert(fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 &&
 		  listen(fd, 16) == 0 && getsockname(fd, (struct sockaddr *)&a, &len) == 0);
@@ -157,11 +179,19 @@ static void begin(void)
 	control = pair[0];
 	o = secret_new(sizeof *o);
 	snprintf(base, sizeof base, "http://127.0.0.1:%u", ntohs(a.sin_port));
-	ck_assert_int_eq(oauth_parse(o, "TS_CLIENT_SECRET", secret, "kid", base, &e), 0);
+	if (workload) /* what is at hand at first is not what is exchanged */
+		ck_assert_int_eq(oauth_parse_workload(o, "a.b.c", "kid", base, &e), 0);
+	else
+		ck_assert_int_eq(oauth_parse(o, "TS_CLIENT_SECRET", secret, "kid", base, &e), 0);
 	secret_free(secret);
 	loop = loop_new();
 	resolver = resolver_new(loop, NULL);
 	ck_assert(o && loop && resolver);
+}
+
+static void begin(void)
+{
+	begin_as(false);
 }
 
 static void end(void)
@@ -213,11 +243,30 @@ static void got(void *ctx, const char *key, const struct err *why)
 	is_locked(KEY, true);
 }
 
+static int renew(void *ctx, struct oauth *to, struct err *e)
+{
+	char *token = secret_new(sizeof CLAIMS + WORD + 1);
+	int r;
+
+	(void)ctx;
+	if (!token)
+		return err_set(e, ENOMEM, "token");
+	memcpy(token, CLAIMS, sizeof CLAIMS - 1);
+	for (size_t i = 0; i < WORD; i++)
+		token[sizeof CLAIMS - 1 + i] = (char)(uint8_t)~inverted[i];
+	token[sizeof CLAIMS - 1 + WORD] = (char)('a' + ++n_renewed);
+	r = oauth_set_token(to, token, e);
+	secret_free(token);
+	return r;
+}
+
 static void start(void)
 {
-	struct oauth_mint_conf conf = {
-		.loop = loop, .resolver = resolver, .oauth = o, .tags = tags
-	};
+	struct oauth_mint_conf conf = { .loop = loop,
+					.resolver = resolver,
+					.oauth = o,
+					.tags = tags,
+					.renew = is_workload ? renew : NULL };
 
 	mint = oauth_mint_new(&conf, got, NULL);
 	ck_assert_ptr_nonnull(mint);
@@ -329,5 +378,92 @@ TEST(a_mint_that_is_cancelled_leaves_nothing_and_calls_nobody)
 	(void)loop_turn(loop, SPAN_MS(1));
 	ck_assert_uint_eq(told.n, 0);
 	is_locked(0, false);
+	end();
+}
+
+TEST(a_workloads_token_its_token_and_its_key_lie_in_locked_memory_only_and_leave_it)
+{
+	begin_as(true);
+	start();
+	asked();
+	is_locked(0, true);
+	answer('g');
+	asked();
+	is_locked(0, true);
+	is_locked(TOKEN, true);
+	answer('g');
+	until_told();
+	ck_assert(told.is_key && told.is_right);
+	ck_assert_uint_eq(n_renewed, 1);
+	(void)loop_turn(loop, SPAN_MS(1));
+	for (unsigned by = 0; by <= KEY; by++)
+		is_locked(by, false);
+	end();
+}
+
+TEST(a_workloads_token_is_read_again_for_each_exchange_and_for_nothing_else)
+{
+	begin_as(true);
+	start();
+	asked();
+	answer('b');
+	asked(); /* with the second token */
+	answer('g');
+	asked();
+	answer('b');
+	asked(); /* for the key: with what the second token got */
+	answer('g');
+	until_told();
+	ck_assert(told.is_key && told.is_right);
+	ck_assert_uint_eq(n_renewed, 2);
+	end();
+}
+
+TEST(a_refused_token_of_a_workload_is_said_to_have_ended)
+{
+	begin_as(true);
+	start();
+	asked();
+	answer('r');
+	until_told();
+	ck_assert_msg(
+	    strstr(told.why.text, "refuses the token of TS_ID_TOKEN (status 403, go away)") &&
+		strstr(told.why.text, "the token ended ") &&
+		!strstr(told.why.text, "client secret"),
+	    "%s", told.why.text);
+	is_locked(0, false);
+	end();
+}
+
+static int lost(void *ctx, struct oauth *to, struct err *e)
+{
+	(void)to;
+	++*(unsigned *)ctx;
+	return err_set(e, ENOENT, "read /nowhere");
+}
+
+static void not_told(void *ctx, const char *key, const struct err *why)
+{
+	(void)ctx;
+	(void)key;
+	(void)why;
+	told.n++;
+}
+
+TEST(a_token_that_cannot_be_read_just_now_is_read_again_later)
+{
+	struct oauth_mint_conf conf = { .tags = tags, .renew = lost };
+	unsigned n_lost = 0;
+
+	begin_as(true);
+	conf.loop = loop;
+	conf.resolver = resolver;
+	conf.oauth = o;
+	mint = oauth_mint_new(&conf, not_told, &n_lost);
+	ck_assert_ptr_nonnull(mint);
+	for (int i = 0; i < 600 && n_lost < 2; i++)
+		(void)loop_turn(loop, SPAN_MS(100));
+	ck_assert_uint_eq(n_lost, 2);
+	ck_assert_uint_eq(told.n, 0);
 	end();
 }

@@ -96,9 +96,94 @@ int oauth_parse(struct oauth *o, const char *name, const char *secret, const cha
 	if (id)
 		r = split(o, "TS_CLIENT_ID", id, o->id, sizeof o->id, e);
 	if (r == 0)
-		r = split(o, name, secret, o->secret, sizeof o->secret, e);
+		r = split(o, name, secret, o->secret, OAUTH_SECRET_MAX, e);
 	return r;
 }
+
+/* --- of a workload --- */
+
+static bool is_base64url(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+	       c == '-' || c == '_';
+}
+
+/* The compact form: base64url with dots in between (RFC 7515 7.1, RFC 7516 7.1). */
+static bool is_jwt(const char *s)
+{
+	unsigned dots = 0;
+
+	if (!is_base64url(*s))
+		return false;
+	for (; *s; s++) {
+		dots += *s == '.';
+		if (*s != '.' && !is_base64url(*s))
+			return false;
+	}
+	return dots >= 2;
+}
+
+int oauth_set_token(struct oauth *o, const char *token, struct err *e)
+{
+	if (strlen(token) >= sizeof o->secret || !is_jwt(token))
+		return err_say(e, EINVAL,
+			       "TS_ID_TOKEN: wanted a JWT (parts of base64url with dots between "
+			       "them) of at most %zu characters, or file:PATH",
+			       sizeof o->secret - 1);
+	secret_wipe(o->secret, sizeof o->secret);
+	memcpy(o->secret, token, strlen(token) + 1);
+	return 0;
+}
+
+int oauth_parse_workload(struct oauth *o, const char *token, const char *id,
+			 const char *control_url, struct err *e)
+{
+	int r;
+
+	*o = (struct oauth){ .ephemeral = true, .is_workload = true };
+	if (!set_base(o, control_url))
+		return err_say(e, EINVAL, "TS_ID_TOKEN: the control server's URL is malformed");
+	r = split(o, "TS_CLIENT_ID", id, o->id, sizeof o->id, e);
+	return r < 0 ? r : oauth_set_token(o, token, e);
+}
+
+/* "exp" of the claims; a number, which may have a fraction */
+static bool read_end(struct bytes claims, int64_t *end)
+{
+	struct json j = json_of(claims);
+	struct bytes key;
+	double at = -1;
+
+	json_obj(&j);
+	while (json_key(&j, &key)) {
+		if (json_key_is(key, "exp") && json_type(&j) == JSON_NUMBER)
+			at = json_f64(&j);
+		else
+			json_skip(&j);
+	}
+	if (!json_done(&j) || !(at >= 0 && at < (double)INT64_MAX))
+		return false;
+	*end = (int64_t)at;
+	return true;
+}
+
+bool oauth_token_end(const struct oauth *o, int64_t *end)
+{
+	const char *claims = strchr(o->secret, '.');
+	uint8_t plain[OAUTH_TOKEN_MAX];
+	size_t len;
+	bool ok;
+
+	if (!o->is_workload || !claims++)
+		return false;
+	ok = base64_parse(bytes_of(claims, strcspn(claims, ".")), BASE64_URL, plain, sizeof plain,
+			  &len) &&
+	     read_end(bytes_of(plain, len), end);
+	secret_wipe(plain, sizeof plain);
+	return ok;
+}
+
+/* --- what goes out, what comes back --- */
 
 bool oauth_target(const struct oauth *o, const char *path, char out[static OAUTH_TARGET_MAX])
 {
@@ -107,6 +192,10 @@ bool oauth_target(const struct oauth *o, const char *path, char out[static OAUTH
 
 bool oauth_token_body(const struct oauth *o, struct buf *out)
 {
+	if (o->is_workload)
+		return buf_printf(out, "client_id=") &&
+		       http1_escape(out, bytes_str(o->id), false) &&
+		       buf_printf(out, "&jwt=%s", o->secret); /* of letters that need no escape */
 	return buf_printf(out, "grant_type=client_credentials&client_id=") &&
 	       http1_escape(out, bytes_str(*o->id ? o->id : "tailpod"), false) &&
 	       buf_printf(out, "&client_secret=") && http1_escape(out, bytes_str(o->secret), false);

@@ -1,9 +1,10 @@
-/* containerboot/oauth_text.h - a client secret in place of an auth key: what is asked of the
- * control server's API, and what it answers
+/* containerboot/oauth_text.h - a client secret, or a workload's token, in place of an auth key:
+ * what is asked of the control server's API, and what it answers
  *
  * As the stock client does it (containerboot.md 2.1): a client-credentials grant (RFC 6749 4.4) at
- * BASE/api/v2/oauth/token, then BASE/api/v2/tailnet/-/keys makes one auth key with the node's tags,
- * for this one login. Parameters may follow the secret or the client's id:
+ * BASE/api/v2/oauth/token, or of workload identity the exchange of a JWT that others have signed at
+ * BASE/api/v2/oauth/token-exchange; then BASE/api/v2/tailnet/-/keys makes one auth key with the
+ * node's tags, for this one login. Parameters may follow the secret or the client's id:
  * SECRET?ephemeral=BOOL&preauthorized=BOOL&baseURL=URL. Pure; no message holds a secret.
  */
 #ifndef CONTAINERBOOT_OAUTH_TEXT_H
@@ -11,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 #include "base/bytes.h"
@@ -29,8 +31,9 @@ enum {
 
 struct oauth { /* with the secret in it: kept in locked memory, wiped by its owner */
 	struct url base;
-	char secret[OAUTH_SECRET_MAX], id[OAUTH_ID_MAX];
+	char secret[OAUTH_TOKEN_MAX], id[OAUTH_ID_MAX];
 	bool ephemeral, preauthorized;
+	bool is_workload; /* the secret is a workload's token */
 };
 
 /* Is an auth key really the secret of a client ("tskey-client-...")? */
@@ -41,11 +44,21 @@ bool oauth_is_secret(const char *auth_key);
  * with one line */
 MUST_USE int oauth_parse(struct oauth *o, const char *name, const char *secret, const char *id,
 			 const char *control_url, struct err *e);
+/* Of workload identity: the client's id and TS_ID_TOKEN's token. Tailscale's own control server
+ * answers for itself here, as the stock client asks it. */
+MUST_USE int oauth_parse_workload(struct oauth *o, const char *token, const char *id,
+				  const char *control_url, struct err *e);
+/* Another token of the same workload; on failure the old one stays. */
+MUST_USE int oauth_set_token(struct oauth *o, const char *token, struct err *e);
+/* When a workload's token ends by its own words (RFC 7519 4.1.4), in seconds since 1970; false: it
+ * does not say. Good for words only: nothing has checked the token. */
+bool oauth_token_end(const struct oauth *o, int64_t *end);
 
 /* Path of a request under the base; false: too long. */
 MUST_USE bool oauth_target(const struct oauth *o, const char *path,
 			   char out[static OAUTH_TARGET_MAX]);
 #define OAUTH_TOKEN_PATH "/api/v2/oauth/token"
+#define OAUTH_EXCHANGE_PATH "/api/v2/oauth/token-exchange" /* of a workload's token */
 #define OAUTH_KEYS_PATH "/api/v2/tailnet/-/keys"
 
 /* Bodies of the two requests, appended; false: out of memory. tags: comma-separated */

@@ -1,5 +1,5 @@
-/* containerboot/oauth_text_fuzz.c - first line: a client secret with parameters; the rest: what a
- * server answers */
+/* containerboot/oauth_text_fuzz.c - first line: a client secret with parameters, or a workload's
+ * token; the rest: what a server answers */
 #include "containerboot/oauth_text.h"
 
 #include <assert.h>
@@ -15,6 +15,29 @@ static void check_plain(const char *s)
 {
 	for (assert(*s); *s; s++)
 		assert(*s > ' ' && *s <= '~');
+}
+
+static void check_workload(const char *text, struct bytes body)
+{
+	static const char head[] = "client_id=id&jwt=";
+	char words[OAUTH_WORDS_MAX];
+	int64_t end = -1;
+	struct oauth o;
+	struct err e = { 0 };
+	struct buf out;
+
+	if (oauth_parse_workload(&o, text, "id", "http://a", &e) < 0) {
+		assert(*e.text);
+		return;
+	}
+	assert(strcmp(o.secret, text) == 0);
+	assert(!oauth_token_end(&o, &end) || end >= 0);
+	buf_init(&out, 1 << 16);
+	assert(oauth_token_body(&o, &out));
+	assert(out.len == sizeof head - 1 + strlen(text)); /* nothing in it needs an escape */
+	oauth_words(&o, body, words);
+	assert(!strstr(words, text));
+	buf_fini(&out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -49,6 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	} else {
 		assert(*e.text);
 	}
+	check_workload(secret, body);
 	if (oauth_token_read(body, token))
 		check_plain(token);
 	if (oauth_key_read(body, key))

@@ -43,8 +43,9 @@ const struct option option_table[] = {
         ROW("TS_CLIENT_SECRET", NULL, OPTION_TEXT, OPTION_SECRET, NULL, client_secret,
             "Secret of an OAuth client (or `file:PATH`): when the node must log in, an auth key with its tags is made with it at the API of the control server. `?ephemeral=BOOL&preauthorized=BOOL&baseURL=URL` may follow it (defaults: true, false, the control server). Needs TS_ADVERTISE_TAGS. A TS_AUTHKEY that begins with `tskey-client-` is such a secret too."),
         ROW("TS_CLIENT_ID", NULL, OPTION_TEXT, OPTION_SECRET, NULL, client_id,
-            "Id of the OAuth client, which servers do not ask for; the same parameters may follow it."),
-        ROW("TS_ID_TOKEN", NULL, OPTION_TEXT, OPTION_SECRET | OPTION_NOT_YET, NULL, id_token, "Workload identity: a token to exchange for a key."),
+            "Id of the OAuth client, which servers do not ask for, or of the federated identity whose token TS_ID_TOKEN is; the same parameters may follow it."),
+        ROW("TS_ID_TOKEN", NULL, OPTION_TEXT, OPTION_SECRET, NULL, id_token,
+            "Workload identity: a JWT (or `file:PATH`, read again each time) that the control server exchanges for leave to make an auth key, as TS_CLIENT_SECRET does. Needs TS_CLIENT_ID and TS_ADVERTISE_TAGS."),
         ROW("TS_AUDIENCE", NULL, OPTION_TEXT, OPTION_NOT_YET, NULL, audience, "Workload identity: audience of a token of the cloud."),
 
         { GROUP("Routing and proxies"), .name = "TS_USERSPACE", .kind = OPTION_BOOL, .dflt = "true", .off = AT(userspace),

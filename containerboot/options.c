@@ -380,21 +380,20 @@ static const struct pair tokens[] = {
 static int check_tokens(const struct scan *s)
 {
 	static const char *const need[] = { "TS_ID_TOKEN", "TS_AUDIENCE" };
+	const bool has_id = raw_of(s, "TS_CLIENT_ID");
 	int r = check_pairs(s, tokens, ARRAY_LEN(tokens));
 
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(need); i++)
-		if (raw_of(s, need[i]))
-			r = err_say(s->e, EINVAL,
-				    raw_of(s, "TS_CLIENT_ID")
-					? "%s: workload identity is not supported; give the client "
-					  "a secret and set TS_CLIENT_SECRET, or TS_AUTHKEY"
-					: "%s needs TS_CLIENT_ID",
-				    need[i]);
-	if (r == 0 && raw_of(s, "TS_CLIENT_ID") && !raw_of(s, "TS_CLIENT_SECRET"))
-		r = err_say(
-		    s->e, EINVAL,
-		    "TS_CLIENT_ID alone asks for workload identity, which is not supported; "
-		    "set TS_CLIENT_SECRET too");
+		if (raw_of(s, need[i]) && !has_id)
+			r = err_say(s->e, EINVAL, "%s needs TS_CLIENT_ID", need[i]);
+	if (r == 0 && raw_of(s, "TS_AUDIENCE"))
+		r = err_say(s->e, EINVAL,
+			    "TS_AUDIENCE: tokens are not asked of a cloud's metadata; put one into "
+			    "a file and set TS_ID_TOKEN=file:PATH");
+	if (r == 0 && has_id && !raw_of(s, "TS_CLIENT_SECRET") && !raw_of(s, "TS_ID_TOKEN"))
+		r = err_say(s->e, EINVAL,
+			    "TS_CLIENT_ID alone is not enough: set TS_ID_TOKEN (workload identity) "
+			    "or TS_CLIENT_SECRET");
 	return r;
 }
 

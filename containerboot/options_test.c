@@ -234,6 +234,14 @@ TEST(the_order_of_validation_is_that_of_the_stock_wrapper)
 		      ENV("TS_CLIENT_SECRET=a", "TS_ID_TOKEN=b", "TS_LOCAL_ADDR_PORT=x"));
 	check_refused("TS_ID_TOKEN needs TS_CLIENT_ID",
 		      ENV("TS_ID_TOKEN=b", "TS_LOCAL_ADDR_PORT=x"));
+	check_refused("TS_ID_TOKEN and TS_AUDIENCE",
+		      ENV("TS_ID_TOKEN=b", "TS_AUDIENCE=c", "TS_LOCAL_ADDR_PORT=x"));
+	check_refused("TS_AUDIENCE: tokens are not asked of a cloud's metadata",
+		      ENV("TS_AUDIENCE=b", "TS_CLIENT_ID=c", "TS_LOCAL_ADDR_PORT=x"));
+	check_refused("TS_CLIENT_ID alone is not enough",
+		      ENV("TS_CLIENT_ID=c", "TS_LOCAL_ADDR_PORT=x"));
+	check_refused("TS_LOCAL_ADDR_PORT",
+		      ENV("TS_LOCAL_ADDR_PORT=x", "TS_CLIENT_ID=c", "TS_ID_TOKEN=b"));
 	check_refused("TS_LOCAL_ADDR_PORT",
 		      ENV("TS_LOCAL_ADDR_PORT=x", "TS_EGRESS_PROXIES_CONFIG_PATH=/a"));
 	check_refused("TS_EGRESS_PROXIES_CONFIG_PATH: works in a Kubernetes cluster only",

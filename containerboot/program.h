@@ -64,7 +64,7 @@ struct program {
 	bool asked_to_log_out;               /* there */
 	bool login_by_hand;                  /* asked for over the local API, and not done yet */
 	bool has_secret_key;                 /* the auth key is the Secret's */
-	bool has_client;                     /* a client secret logs in */
+	bool has_client;                     /* a client secret, or a workload's token, logs in */
 	bool has_minted;        /* it gave a key (or is about to), and the node did not run since */
 	bool is_known, is_on;   /* of the node: kept from an earlier run; host_start was called */
 	bool netmap_is_unsaved; /* the last try failed: said once, until one works again */
@@ -121,10 +121,12 @@ void program_watch_key(struct program *p);
 MUST_USE int program_read_value(const char *name, const char *value, char **out, struct err *e);
 /* TS_CLIENT_SECRET and TS_CLIENT_ID, or NULL; a node's own auth key comes before them. */
 const char *program_client_secret(const struct program *p);
+/* TS_ID_TOKEN, which comes with TS_CLIENT_ID, in the same way */
+const char *program_id_token(const struct program *p);
 /* What stands where an auth key does, unresolved, or NULL. */
 const char *program_key_value(const struct program *p);
-/* mint.c: logging in with a client secret. check: after the preferences are known. mint: true: a
- * key is on its way to the node */
+/* mint.c: logging in with a client secret or a workload's token. check: after the preferences are
+ * known. mint: true: a key is on its way to the node */
 MUST_USE int program_mint_check(struct program *p, struct err *e);
 bool program_mint(struct program *p);
 const char *program_key_path(const struct program *p); /* of TS_AUTHKEY=file:PATH, or NULL */

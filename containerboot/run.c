@@ -158,8 +158,8 @@ static void trim(void *ctx)
 static void cannot_login(struct program *p, const char *why)
 {
 	if (program_mint(p)) {
-		log_info("containerboot: the node must log in anew: asking for an auth key with "
-			 "the client secret");
+		log_info("containerboot: the node must log in anew: asking for an auth key with %s",
+			 program_id_token(p) ? "the token of TS_ID_TOKEN" : "the client secret");
 		return;
 	}
 	log_error("containerboot: %s", why);

@@ -62,9 +62,6 @@ refused() { # CODE WORDS [VAR=VALUE...]
 refused 3 "$IP_co:8443 refuses the client secret (status 401, the client secret is none of this server's API keys): is the client secret right" TS_CLIENT_SECRET=hush TS_ADVERTISE_TAGS=tag:web
 refused 1 "makes keys for tagged nodes only: set TS_ADVERTISE_TAGS" TS_CLIENT_SECRET=hush
 refused 1 "TS_CLIENT_SECRET: of parameters behind ? only ephemeral" TS_CLIENT_SECRET="hush?reusable=true" TS_ADVERTISE_TAGS=tag:web
-refused 1 "TS_ID_TOKEN: workload identity is not supported" TS_ID_TOKEN=hush TS_CLIENT_ID=x
-refused 1 "TS_ID_TOKEN needs TS_CLIENT_ID" TS_ID_TOKEN=hush
-refused 1 "TS_CLIENT_ID alone asks for workload identity" TS_CLIENT_ID=x
 refused 1 "TS_AUTHKEY and TS_CLIENT_SECRET exclude each other" TS_AUTHKEY=hush TS_CLIENT_SECRET=hush
 refused 1 "TS_CLIENT_SECRET: read $T/nowhere: No such file" TS_CLIENT_SECRET="file:$T/nowhere" TS_ADVERTISE_TAGS=tag:web
 say "refusals"

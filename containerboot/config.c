@@ -3,13 +3,14 @@
  * The file is chosen once, at start. It is read before the state is opened, since its auth key is
  * needed to do so, and over the stored preferences when those are known. A malformed file ends the
  * start; later it is one line in the log and what was in force stays. A changed file is put into
- * force in place: preferences at once, the auth key when the node waits for one, another control
- * server at the next start.
+ * force in place: preferences and static endpoints at once, the auth key when the node waits for
+ * one, another control server at the next start.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "containerboot/config_file.h"
@@ -84,6 +85,8 @@ static bool take(struct program *p, struct config_file *c)
 	const bool is_new = c->auth_key && (!old || strcmp(old, c->auth_key) != 0);
 
 	p->config_is_locked = c->is_locked;
+	memcpy(p->endpoints, c->endpoints, sizeof p->endpoints);
+	p->n_endpoints = c->n_endpoints;
 	secret_free(p->config_key);
 	p->config_key = c->auth_key;
 	c->auth_key = NULL;
@@ -117,6 +120,8 @@ static void changed(void *ctx)
 	}
 	log_info("containerboot: %s was read again", p->config_path);
 	is_new = take(p, &c);
+	node_set_static_endpoints(host_node(p->host), loop_now(p->loop), p->endpoints,
+				  p->n_endpoints);
 	program_set_prefs(p, next, "configuration file");
 	free(next);
 	file_watch_free(p->key_watch);

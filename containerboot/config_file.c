@@ -252,6 +252,34 @@ static bool read_services(struct reading *rd, const struct member *m)
 	return true;
 }
 
+static bool read_endpoints(struct reading *rd, const struct member *m)
+{
+	char text[IPPORT_TEXT], words[48];
+	struct ipport a;
+
+	if (json_type(&rd->j) != JSON_ARRAY)
+		return refuse(rd, m->name, "wanted a list of texts");
+	rd->c.n_endpoints = 0;
+	json_arr(&rd->j);
+	while (json_elem(&rd->j)) {
+		(void)json_type(&rd->j);
+		rd->at = (size_t)(rd->j.p - rd->plain);
+		if (!take_text(rd, m->name, text, sizeof text))
+			return false;
+		if (!ipport_parse(bytes_str(text), &a) || a.port == 0 || ip_is_unspecified(&a.ip) ||
+		    ip_is_multicast(&a.ip))
+			return refuse(rd, m->name,
+				      "wanted a host's ADDRESS:PORT, such as 192.0.2.1:41641 or "
+				      "[2001:db8::1]:41641");
+		if (rd->c.n_endpoints == NODE_STATIC_MAX) {
+			snprintf(words, sizeof words, "more than %d endpoints", NODE_STATIC_MAX);
+			return refuse(rd, m->name, words);
+		}
+		rd->c.endpoints[rd->c.n_endpoints++] = a;
+	}
+	return json_ok(&rd->j) || refuse(rd, m->name, "wanted a list of texts");
+}
+
 /* What is not there may be switched off, by false, null or an object that only has such. */
 static bool is_off(struct json *j)
 {
@@ -325,7 +353,7 @@ static const struct member members[] = {
         { "ServeConfigTemp",            read_refused,     0, 0, "TS_SERVE_CONFIG is the place for a serve configuration" },
         { "RemoteConfig",               read_ignored,     0, 0, "this program is not configured from afar" },
         { "AutoUpdate",                 read_ignored,     0, 0, "this program does not update itself; the image is what is updated" },
-        { "StaticEndpoints",            read_ignored,     0, 0, "further endpoints are not offered to peers" },
+        { "StaticEndpoints",            read_endpoints,   0, 0, NULL },
         { "RelayServerPort",            read_ignored,     0, 0, "this program is no relay for peers" },
         { "RelayServerStaticEndpoints", read_ignored,     0, 0, "this program is no relay for peers" },
 };

@@ -17,12 +17,15 @@
 #include "base/err.h"
 #include "containerboot/options.h"
 #include "model/prefs.h"
+#include "node/node.h"
 
 enum { CONFIG_TEXT_MAX = 1 << 18, CONFIG_KEY_MAX = 4096 };
 
 struct config_file {
 	char *auth_key; /* a secret, owned: a key or "file:PATH"; NULL: none */
 	bool is_locked; /* the local API may not change preferences */
+	struct ipport endpoints[NODE_STATIC_MAX]; /* StaticEndpoints */
+	size_t n_endpoints;
 };
 
 /* Preferences of a new node that the file leaves at their defaults: as prefs_default, but it wants

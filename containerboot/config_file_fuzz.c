@@ -27,6 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		assert(!*p.hostname || check_hostname("", p.hostname, &e) == 0);
 		assert(check_routes("", p.routes, &e) == 0);
 		assert(!c.auth_key || *c.auth_key);
+		for (size_t i = 0; i < c.n_endpoints; i++)
+			assert(i < NODE_STATIC_MAX && c.endpoints[i].port > 0);
 	} else {
 		assert(strncmp(e.text, "line ", 5) == 0 || strncmp(e.text, "larger ", 7) == 0);
 		assert(memcmp(&p, &before, sizeof p) == 0 && !c.auth_key);

@@ -152,13 +152,13 @@ TEST(config_file_refuses_by_name_what_this_program_has_not)
 TEST(config_file_warns_of_what_it_does_not_know)
 {
 	ck_assert_int_eq(parse("{\"Version\":\"alpha0\",\n\"HostName\":\"x\", \"Wonder\": {\"a\": "
-			       "[1]},\n\"StaticEndpoints\":[\"1.2.3.4:5\"],\"AutoUpdate\":"
+			       "[1]},\n\"RelayServerPort\":7,\"AutoUpdate\":"
 			       "{\"Check\":false,\"Apply\":true}}"),
 			 0);
 	ck_assert_str_eq(p.hostname, "x"); /* case does not count */
 	ck_assert_ptr_nonnull(
 	    strstr(warnings, "line 2, column 17: unknown member Wonder is ignored\n"));
-	ck_assert_ptr_nonnull(strstr(warnings, "StaticEndpoints: "));
+	ck_assert_ptr_nonnull(strstr(warnings, "RelayServerPort: "));
 	ck_assert_ptr_nonnull(strstr(warnings, "AutoUpdate: "));
 }
 
@@ -172,6 +172,50 @@ TEST(config_file_words_never_hold_a_value)
 		"AuthKey: wanted a text");
 	ck_assert_ptr_null(strstr(e.text, "secret"));
 	ck_assert_str_eq(warnings, "");
+}
+
+TEST(config_file_takes_static_endpoints)
+{
+	static const char *const bad[] = { "192.0.2.1",      "192.0.2.1:0",
+					   "0.0.0.0:5",      "[::]:5",
+					   "2001:db8::1:5",  "224.0.0.1:5",
+					   "host.example:5", "" };
+	char text[1024], one[64];
+	size_t n;
+
+	ck_assert_int_eq(parse("{\"Version\":\"alpha0\",\"StaticEndpoints\":[\"192.0.2.1:5\","
+			       "\"[2001:db8::1]:65535\"]}"),
+			 0);
+	ck_assert_str_eq(warnings, "");
+	ck_assert_uint_eq(c.n_endpoints, 2);
+	ck_assert_str_eq(ipport_text(&c.endpoints[0], one), "192.0.2.1:5");
+	ck_assert_str_eq(ipport_text(&c.endpoints[1], one), "[2001:db8::1]:65535");
+	ck_assert_int_eq(parse("{\"Version\":\"alpha0\",\"StaticEndpoints\":[]}"), 0);
+	ck_assert_uint_eq(c.n_endpoints, 0);
+	ck_assert_int_eq(parse("{\"Version\":\"alpha0\",\"StaticEndpoints\":null}"), 0);
+	ck_assert_uint_eq(c.n_endpoints, 0);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		snprintf(text, sizeof text,
+			 "{\"Version\":\"alpha0\",\n\"StaticEndpoints\":[\"192.0.2.1:5\",\"%s\"]}",
+			 bad[i]);
+		refused(text, "line 2, column 34: StaticEndpoints: wanted a host's ADDRESS:PORT");
+	}
+	refused("{\"Version\":\"alpha0\",\"StaticEndpoints\":\"192.0.2.1:5\"}",
+		"StaticEndpoints: wanted a list");
+	refused("{\"Version\":\"alpha0\",\"StaticEndpoints\":[5]}",
+		"StaticEndpoints: wanted a text");
+	for (size_t many = NODE_STATIC_MAX; many <= NODE_STATIC_MAX + 1; many++) {
+		n = (size_t)snprintf(text, sizeof text,
+				     "{\"Version\":\"alpha0\",\"StaticEndpoints\":[");
+		for (size_t i = 0; i < many; i++)
+			n += (size_t)snprintf(text + n, sizeof text - n, "%s\"192.0.2.1:%zu\"",
+					      i ? "," : "", i + 1);
+		snprintf(text + n, sizeof text - n, "]}");
+		if (many == NODE_STATIC_MAX)
+			ck_assert_int_eq(parse(text), 0);
+		else
+			refused(text, "StaticEndpoints: more than 12 endpoints");
+	}
 }
 
 TEST(config_file_limits_hold_at_their_edge)

@@ -53,6 +53,8 @@ struct program {
 	struct file_watch *config_watch;
 	char *config_key; /* its auth key, a secret; NULL: none */
 	bool config_is_locked;
+	struct ipport endpoints[NODE_STATIC_MAX]; /* its StaticEndpoints */
+	size_t n_endpoints;
 	char hostname[256];
 	struct loop_timer boot, netmap_save, state_retry, stop_limit, end_look, trim;
 	mono_t end_late; /* of TS_CNI_END_FILE */

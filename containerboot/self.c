@@ -242,6 +242,8 @@ int program_make_host(struct program *p, const struct host_ops *events, struct e
 	free(key);
 	if (!p->host)
 		return -EIO;
+	node_set_static_endpoints(host_node(p->host), loop_now(p->loop), p->endpoints,
+				  p->n_endpoints);
 	if (is_kept)
 		keep_port(p, host_port(p->host));
 	if (p->options->use_cached_netmap &&

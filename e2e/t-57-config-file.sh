@@ -1,7 +1,7 @@
 #!/bin/bash
 # TS_EXPERIMENTAL_VERSIONED_CONFIG_DIR as the stock operator mounts it: a node joins by the newest file that we know; the stock
 # daemon takes the same file to the same preferences; a swapped mount acts in place, a malformed one changes nothing and says where;
-# a locked file keeps `tailscale set` out; a new key in the file lets a node back in that control has forgotten.
+# a locked file keeps `tailscale set` out; a forwarded port among its static endpoints is told to a stock peer, which comes that way; a new key in the file lets a node back in that control has forgotten.
 . "$(dirname "$0")/lib.sh"
 need_peer tailscaled tailscale
 coordinator
@@ -25,7 +25,7 @@ named() { co_cli nodes list -o json | jq -e --arg n "$1" '[.nodes[] | select(.na
 more='"Locked": false, "AdvertiseRoutes": ["10.9.0.0/16"], "NoStatefulFiltering": true, "AppConnector": {"Advertise": false},'
 
 file "$key" web "$more" | mounted "$T/a.conf" 106
-boot a
+boot a TS_TAILSCALED_EXTRA_ARGS=--port=41641
 ready a
 until_ok 20 named web
 grep -q "settings of the node come from $T/a.conf/cap-106.hujson" "$T/a.log" || die "another file was chosen"
@@ -41,6 +41,28 @@ until_ok 40 sh -c "ip netns exec tp$ID-b $PEERS/tailscale --socket=$T/b.sock sta
 prefs() { ts "$1" debug prefs | jq -S '{ControlURL, RouteAll, CorpDNS, WantRunning, LoggedOut, ShieldsUp, AdvertiseRoutes, NoSNAT, NoStatefulFiltering, ExitNodeID, RunSSH}'; }
 diff <(prefs b) <(prefs a) || die "the stock daemon makes other preferences of the file"
 say "the same preferences as the stock daemon"
+
+# static endpoints: the stock peer cannot come straight to our port, only by one that is forwarded to it elsewhere
+in_ns b nft -f - <<-END
+	table inet block {
+		chain out { type filter hook output priority 0; meta l4proto udp ip daddr $IP_a drop; meta l4proto udp ip6 daddr $IP6_a drop; }
+	}
+END
+start d forward python3 "$ROOT/e2e/relay_udp.py" "$IP_d" 4500 "$IP_a" 41641
+ping_b() { in_ns b timeout 60 "$PEERS/tailscale" --socket="$T/b.sock" ping --timeout=2s "$@" "$(addr web)"; }
+lists() { ts b debug netmap | jq -e --arg e "$IP_d:4500" '[.Peers[] | select(.Endpoints // [] | index($e))] | length == '"$1"; }
+ping_b --c 4 > "$T/ping" 2>&1 || true
+grep -q 'via DERP' "$T/ping" && ! grep -q "via 10[.]" "$T/ping" || die "not by the relay alone: $(cat "$T/ping")"
+lists 0 > /dev/null || die "the endpoint is known before it is in the file"
+file "$key" web "$more \"StaticEndpoints\": [\"$IP_d:4500\"]," | mounted "$T/a.conf" 106
+until_ok 20 lists 1
+direct() { ping_b --c 1 | grep "via $IP_d:4500 "; }
+until_ok 20 direct
+ts a status --json | jq -e --arg e "$IP_d:4500" '.Self.Addrs | index($e)' > /dev/null || die "the local API does not list it"
+file "$key" web "$more" | mounted "$T/a.conf" 106
+until_ok 20 lists 0
+in_ns b nft delete table inet block
+say "static endpoints: told to the stock peer, used by it, taken back"
 
 # unlocked: the local API may change things
 ts a set --shields-up=true || die "an unlocked file keeps set out"
@@ -83,6 +105,8 @@ echo '{' > "$T/d.conf/cap-60000.hujson"
 refused "cap-60000.hujson in $T/d.conf is newer than this program"
 printf '{"Version": "alpha0",\n  "Hostname": "x"\n  "Locked": false}' > "$T/d.conf/cap-95.hujson"
 refused "cap-95.hujson: line 3, column 3: not JSON from here on"
+printf '{"Version": "alpha0",\n  "StaticEndpoints": ["192.0.2.1"]}' > "$T/d.conf/cap-106.hujson"
+refused "cap-106.hujson: line 2, column 23: StaticEndpoints: wanted a host's ADDRESS:PORT"
 printf '{"Version": "alpha0",\n  "RunSSHServer": true}' > "$T/d.conf/cap-106.hujson"
 refused "cap-106.hujson: line 2, column 19: RunSSHServer: this program has no SSH server"
 refused "TS_EXPERIMENTAL_VERSIONED_CONFIG_DIR and TS_HOSTNAME exclude each other" TS_HOSTNAME=x

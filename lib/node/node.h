@@ -33,7 +33,13 @@
 struct node;
 struct netcheck_report;
 
-enum { NODE_MTU = 1280, NODE_RELAYS_MAX = 16, NODE_ENDPOINTS_MAX = 64, NODE_HEALTH_MAX = 16 };
+enum {
+	NODE_MTU = 1280,
+	NODE_RELAYS_MAX = 16,
+	NODE_ENDPOINTS_MAX = 64,
+	NODE_STATIC_MAX = 12, /* with all that STUN finds they fit into a call-me-maybe */
+	NODE_HEALTH_MAX = 16
+};
 
 struct node_conf {
 	struct rng *rng;         /* outlives the node */
@@ -98,6 +104,9 @@ void node_udp_failed(struct node *n, mono_t now, const struct ipport *to,
  */
 void node_set_addresses(struct node *n, mono_t now, const struct ip *v, size_t count,
 			uint16_t port4, uint16_t port6);
+/* Endpoints that somebody has made for us (a forwarded port): offered beside those that are found,
+ * in place of the ones set before. At most NODE_STATIC_MAX, the rest is left out. */
+void node_set_static_endpoints(struct node *n, mono_t now, const struct ipport *v, size_t count);
 void node_link_changed(struct node *n, mono_t now);
 /* The host's own link carries IP packets of this size; 0: unknown. What is too large for it need
  * not be told to us by anybody, so connections are kept to what fits. */

@@ -101,6 +101,8 @@ struct node {
 	struct ip local[NODE_ENDPOINTS_MAX];
 	size_t n_local;
 	uint16_t port4, port6;
+	struct ipport fixed[NODE_STATIC_MAX]; /* static endpoints */
+	size_t n_fixed;
 	struct portmap *portmap; /* NULL: not wanted */
 	struct ip gateway, gateway_own;
 	struct ipport mapped;

@@ -165,6 +165,8 @@ void node_probe_publish_endpoints(struct node *n, mono_t now)
 
 		add_endpoint(v, types, &count, &guess, CONTROL_EP_STUN4_LOCAL_PORT);
 	}
+	for (size_t i = 0; i < n->n_fixed; i++)
+		add_endpoint(v, types, &count, &n->fixed[i], CONTROL_EP_EXPLICIT);
 	for (int loopback = 0; loopback < 2;
 	     loopback++) /* loopback only if there is nothing else */
 		for (size_t i = 0; (loopback == 0 || count == 0) && i < n->n_local; i++) {
@@ -197,6 +199,14 @@ void node_set_addresses(struct node *n, mono_t now, const struct ip *v, size_t c
 	netcheck_set_families(n->netcheck, port4 != 0 && !n->derp_only,
 			      port6 != 0 && !n->derp_only);
 	node_gateway_update(n, now);
+	node_probe_publish_endpoints(n, now);
+}
+
+void node_set_static_endpoints(struct node *n, mono_t now, const struct ipport *v, size_t count)
+{
+	n->n_fixed = count < NODE_STATIC_MAX ? count : NODE_STATIC_MAX;
+	if (n->n_fixed > 0)
+		memcpy(n->fixed, v, n->n_fixed * sizeof *v);
 	node_probe_publish_endpoints(n, now);
 }
 

@@ -197,3 +197,29 @@ TEST(a_session_is_renewed_under_a_flow_without_a_pause)
 	}
 	world_free(w);
 }
+
+static struct ipport forwarded;
+
+static bool told_static(struct world *w, int type, int is_listed)
+{
+	return world_endpoint(w, 0, &forwarded) == type &&
+	       world_lists(w, 1, 0, &forwarded) == (is_listed != 0);
+}
+
+TEST(static_endpoints_reach_control_and_peers_and_go_when_they_are_taken_back)
+{
+	struct world *w = pair(3, &hard_nat, &easy_nat);
+
+	forwarded = (struct ipport){ ip_v4(198, 51, 100, 7), 4500 };
+	WORLD_CHECK(w, told_static(w, -1, 0), "nobody has set it yet");
+	world_static(w, 0, &forwarded);
+	WORLD_CHECK(w, world_until(w, SPAN_S(10), told_static, CONTROL_EP_EXPLICIT, 1),
+		    "type %d at control", world_endpoint(w, 0, &forwarded));
+	world_move(w, 0);
+	world_run(w, SPAN_S(30));
+	WORLD_CHECK(w, told_static(w, CONTROL_EP_EXPLICIT, 1), "it does not outlast a move");
+	world_static(w, 0, NULL);
+	WORLD_CHECK(w, world_until(w, SPAN_S(10), told_static, -1, 0), "type %d at control",
+		    world_endpoint(w, 0, &forwarded));
+	world_free(w);
+}

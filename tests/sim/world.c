@@ -500,6 +500,24 @@ bool world_gone(struct world *w, int i, int unused)
 	return !world_at_control(w, i, unused);
 }
 
+void world_static(struct world *w, int i, const struct ipport *a)
+{
+	struct sim_node *n = &w->nodes[i];
+
+	node_set_static_endpoints(n->node, sim_mono(w), a, a ? 1 : 0);
+	n->dirty = true;
+}
+
+int world_endpoint(struct world *w, int i, const struct ipport *a)
+{
+	const struct tailnet_node *tn = at_control(w, i);
+
+	for (size_t k = 0; tn && k < tn->n_endpoints; k++)
+		if (ipport_eq(&tn->endpoints[k], a))
+			return tn->endpoint_types[k];
+	return -1;
+}
+
 uint16_t world_home(struct world *w, int i)
 {
 	const struct tailnet_node *tn = at_control(w, i);
@@ -598,6 +616,16 @@ bool world_located(struct world *w, int i, int j)
 
 	for (size_t k = 0; p && k < p->n_endpoints; k++)
 		if (ip_eq(&p->endpoints[k].ip, &outside))
+			return true;
+	return false;
+}
+
+bool world_lists(struct world *w, int i, int j, const struct ipport *a)
+{
+	const struct netmap_node *p = peer_of(w, i, j);
+
+	for (size_t k = 0; p && k < p->n_endpoints; k++)
+		if (ipport_eq(&p->endpoints[k], a))
 			return true;
 	return false;
 }

@@ -125,6 +125,12 @@ uint64_t world_disk_strikes(const struct world *w); /* how often it failed */
 void world_relay(struct world *w, int relay, bool up);
 /* Dials to a relay (-1: control) get no answer, not even a refusal; open streams go on. */
 void world_hang(struct world *w, int relay, bool hangs);
+/* Its only static endpoint; NULL: none */
+void world_static(struct world *w, int i, const struct ipport *a);
+/* Type of i's endpoint at control; -1: it has no such */
+int world_endpoint(struct world *w, int i, const struct ipport *a);
+/* i's netmap has this endpoint of j */
+bool world_lists(struct world *w, int i, int j, const struct ipport *a);
 uint16_t world_home(struct world *w, int i); /* home relay of i as control tells the others */
 uint64_t world_relay_packets(const struct world *w, int relay); /* that the relay passed on */
 uint64_t world_relay_accepts(const struct world *w, int relay); /* connections since it started */

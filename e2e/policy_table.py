@@ -87,6 +87,9 @@ TABLE = {
     "a prefix of the tailnet": with_acls(acl(["100.64.0.0/30"], ["100.64.0.4/30:1000-2000"])),
     "an IPv6 prefix": with_acls(acl(["fd7a:115c:a1e0::/126"], ["bob@:7"])),
     "an address outside": with_acls(acl(["alice@"], ["8.8.8.8:53"])),
+    "all of both families": with_acls(acl(["::/0", "0.0.0.0/0"], ["tag:web:80"])),
+    "all of IPv6 and one of IPv4": with_acls(acl(["::/0", "100.64.0.1"], ["tag:web:80"])),
+    "all of IPv6 alone": with_acls(acl(["::/0"], ["lan:80"])),
     # --- routes ---
     "a routed network": with_acls(acl(["alice@"], ["10.1.0.0/16:*"])),
     "a part of a routed network": with_acls(acl(["alice@"], ["10.1.2.0/24:443"])),
@@ -182,6 +185,7 @@ TABLE = {
     "refused: ports of icmp": with_acls(acl(["*"], ["*:80"], proto="icmp")),
     "refused: port 0": with_acls(acl(["*"], ["*:0"])),
     "refused: ports the wrong way round": with_acls(acl(["*"], ["*:9-1"])),
+    "refused: ports that end in a comma": with_acls(acl(["*"], ["*:80,"])),
     "refused: no ports": with_acls(acl(["*"], ["tag:web"])),
     "refused: a protocol that is none": with_acls(acl(["*"], ["*:*"], proto="tpc")),
     "refused: a leading zero": with_acls(acl(["*"], ["*:*"], proto="088")),

@@ -64,6 +64,10 @@ struct cli_status {
 	char own_addrs[16][64];
 	size_t n_own_addrs;
 };
+/* A text for people: what is too long is cut after a whole character, and names of others do not
+ * get at the terminal. */
+struct json;
+void cli_text(struct json *j, char *out, size_t cap);
 MUST_USE bool cli_status_parse(struct cli_status *s,
 			       struct bytes json); /* false: malformed or out of memory */
 void cli_status_fini(struct cli_status *s);

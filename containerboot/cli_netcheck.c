@@ -16,7 +16,6 @@
 
 enum {
 	REGION_WORDS_MAX = 64, /* of a code or a name; longer ones are cut */
-	REGION_WORDS_READ = 64 << 10,
 	REGIONS_MAX = 256, /* as many as a node measures */
 	LATENCY_TEXT = 32,
 	LATENCY_COLUMN = 7,
@@ -115,29 +114,6 @@ static bool read_report(struct report *r, struct bytes json)
 	return json_done(&j);
 }
 
-/* What has no place in a line becomes "?", what is too long is cut after a whole character. */
-static void read_words(struct json *j, char out[static REGION_WORDS_MAX])
-{
-	AUTO_FREE char *raw = json_strdup(j, REGION_WORDS_READ);
-	struct bytes in = bytes_str(raw ? raw : "");
-	size_t n = 0;
-
-	while (in.len > 0) {
-		const size_t k = utf8_shown_len(in), step = k ? k : 1;
-
-		if (n + step >= REGION_WORDS_MAX)
-			break;
-		if (k)
-			memcpy(out + n, in.data, k);
-		else
-			out[n] = '?';
-		n += step;
-		in.data += step;
-		in.len -= step;
-	}
-	out[n] = 0;
-}
-
 static void read_region(struct report *r, struct json *j, int64_t id)
 {
 	struct report_region g = { .id = id, .ns = -1 };
@@ -146,9 +122,9 @@ static void read_region(struct report *r, struct json *j, int64_t id)
 	json_obj(j);
 	while (json_key(j, &key)) {
 		if (json_key_is(key, "RegionCode"))
-			read_words(j, g.code);
+			cli_text(j, g.code, sizeof g.code);
 		else if (json_key_is(key, "RegionName"))
-			read_words(j, g.name);
+			cli_text(j, g.name, sizeof g.name);
 		else
 			json_skip(j);
 	}

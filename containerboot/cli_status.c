@@ -5,11 +5,24 @@
 #include "base/text.h"
 #include "containerboot/cli.h"
 
-/* for people: names of others do not get at the terminal */
-static void read_text(struct json *j, char *out, size_t cap)
+enum { TEXT_READ_MAX = 64 << 10 };
+
+void cli_text(struct json *j, char *out, size_t cap)
 {
-	(void)json_str(j, out, cap);
-	text_show(out);
+	AUTO_FREE char *raw = json_strdup(j, TEXT_READ_MAX);
+	struct bytes in;
+	size_t n = 0, k;
+
+	if (raw)
+		text_show(raw);
+	in = bytes_str(raw ? raw : "");
+	while ((k = utf8_len(in)) > 0 && n + k < cap) {
+		memcpy(out + n, in.data, k);
+		n += k;
+		in.data += k;
+		in.len -= k;
+	}
+	out[n] = 0;
 }
 
 static void read_ips(struct json *j, struct cli_node *n)
@@ -32,10 +45,10 @@ static void read_own_addrs(struct json *j, struct cli_status *s)
 
 	json_arr(j);
 	while (json_elem(j))
-		read_text(j,
-			  s->n_own_addrs < ARRAY_LEN(s->own_addrs) ? s->own_addrs[s->n_own_addrs++]
-								   : over,
-			  sizeof over);
+		cli_text(j,
+			 s->n_own_addrs < ARRAY_LEN(s->own_addrs) ? s->own_addrs[s->n_own_addrs++]
+								  : over,
+			 sizeof over);
 }
 
 static void read_node(struct json *j, struct cli_node *n, struct cli_status *own)
@@ -46,15 +59,15 @@ static void read_node(struct json *j, struct cli_node *n, struct cli_status *own
 	json_obj(j);
 	while (json_key(j, &key)) {
 		if (json_key_is(key, "HostName"))
-			read_text(j, n->name, sizeof n->name);
+			cli_text(j, n->name, sizeof n->name);
 		else if (json_key_is(key, "DNSName"))
-			read_text(j, n->dns_name, sizeof n->dns_name);
+			cli_text(j, n->dns_name, sizeof n->dns_name);
 		else if (json_key_is(key, "OS"))
-			read_text(j, n->os, sizeof n->os);
+			cli_text(j, n->os, sizeof n->os);
 		else if (json_key_is(key, "Relay"))
-			read_text(j, n->relay, sizeof n->relay);
+			cli_text(j, n->relay, sizeof n->relay);
 		else if (json_key_is(key, "CurAddr"))
-			read_text(j, n->addr, sizeof n->addr);
+			cli_text(j, n->addr, sizeof n->addr);
 		else if (json_key_is(key, "TailscaleIPs"))
 			read_ips(j, n);
 		else if (json_key_is(key, "Addrs") && own)
@@ -120,7 +133,7 @@ static bool read_users(struct json *j, struct cli_status *s)
 			if (json_key_is(field, "ID"))
 				v->id = json_i64(j);
 			else if (json_key_is(field, "LoginName"))
-				read_text(j, v->login, sizeof v->login);
+				cli_text(j, v->login, sizeof v->login);
 			else
 				json_skip(j);
 		}
@@ -134,8 +147,8 @@ static void read_health(struct json *j, struct cli_status *s)
 
 	json_arr(j);
 	while (json_elem(j))
-		read_text(j, s->n_health < ARRAY_LEN(s->health) ? s->health[s->n_health++] : over,
-			  sizeof over);
+		cli_text(j, s->n_health < ARRAY_LEN(s->health) ? s->health[s->n_health++] : over,
+			 sizeof over);
 }
 
 bool cli_status_parse(struct cli_status *s, struct bytes json)
@@ -148,11 +161,11 @@ bool cli_status_parse(struct cli_status *s, struct bytes json)
 	json_obj(&j);
 	while (ok && json_key(&j, &key)) {
 		if (json_key_is(key, "BackendState"))
-			read_text(&j, s->state, sizeof s->state);
+			cli_text(&j, s->state, sizeof s->state);
 		else if (json_key_is(key, "AuthURL"))
-			read_text(&j, s->auth_url, sizeof s->auth_url);
+			cli_text(&j, s->auth_url, sizeof s->auth_url);
 		else if (json_key_is(key, "Version"))
-			read_text(&j, s->version, sizeof s->version);
+			cli_text(&j, s->version, sizeof s->version);
 		else if (json_key_is(key, "Self"))
 			read_node(&j, &s->self, s);
 		else if (json_key_is(key, "Peer"))

@@ -235,6 +235,32 @@ TEST(a_strangers_names_do_not_get_at_the_terminal)
 	cli_status_fini(&s);
 }
 
+/* what one node says of itself, or control of anything, does not take the status from all */
+TEST(a_text_that_is_too_long_is_cut_and_all_else_is_read)
+{
+	char text[8192], more[1001];
+	size_t n = 0;
+
+	for (; n + 2 < sizeof more; n += 2)
+		memcpy(more + n, "\xc3\xa9", 2);
+	more[n] = 0;
+	snprintf(
+	    text, sizeof text,
+	    "{\"Peer\":{\"nodekey:00\":{\"OS\":\"x%s\",\"HostName\":\"you\",\"Relay\":\"%s\"}},"
+	    "\"User\":{\"1\":{\"ID\":1,\"LoginName\":\"%s\"}},\"Health\":[\"%s\",\"second\"]}",
+	    more, more, more, more);
+	ck_assert(cli_status_parse(&s, bytes_str(text)));
+	ck_assert_str_eq(s.peers[0].name, "you");
+	ck_assert_uint_eq(strlen(s.peers[0].os), 31);    /* x and fifteen of two bytes */
+	ck_assert_uint_eq(strlen(s.peers[0].relay), 30); /* no half a character */
+	ck_assert_uint_eq(strlen(cli_login(&s, 1)), 254);
+	ck_assert_str_eq(s.health[1], "second");
+	cli_status_fini(&s);
+	snprintf(text, sizeof text, "{\"Node\":{\"Name\":\"a.\",\"Tags\":[\"tag:%s\"]}}", more);
+	ck_assert_int_eq(heard(whois, text), 0);
+	ck_assert_ptr_nonnull(strstr(heard_out, "tag:"));
+}
+
 /* --- the command line --- */
 
 static int run_words(const void *arg)

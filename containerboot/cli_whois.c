@@ -2,7 +2,6 @@
 #include <stdio.h>
 
 #include "base/json.h"
-#include "base/text.h"
 #include "containerboot/cli.h"
 
 enum { LIST_MAX = 1024, TEXT_MAX = 256 };
@@ -12,13 +11,6 @@ struct owner {
 	int64_t user;
 };
 
-/* for people: names of others do not get at the terminal */
-static void read_text(struct json *j, char *out, size_t cap)
-{
-	(void)json_str(j, out, cap);
-	text_show(out);
-}
-
 static void read_list(struct json *j, const char *between, char *out)
 {
 	char one[TEXT_MAX];
@@ -27,7 +19,7 @@ static void read_list(struct json *j, const char *between, char *out)
 	out[0] = 0;
 	json_arr(j);
 	while (json_elem(j)) {
-		read_text(j, one, sizeof one);
+		cli_text(j, one, sizeof one);
 		if (json_ok(j) && n < LIST_MAX)
 			n += (size_t)snprintf(out + n, LIST_MAX - n, "%s%s", n ? between : "", one);
 	}
@@ -40,9 +32,9 @@ static void read_node(struct json *j, struct owner *o)
 	json_obj(j);
 	while (json_key(j, &key)) {
 		if (json_key_is(key, "Name"))
-			read_text(j, o->name, sizeof o->name);
+			cli_text(j, o->name, sizeof o->name);
 		else if (json_key_is(key, "StableID"))
-			read_text(j, o->id, sizeof o->id);
+			cli_text(j, o->id, sizeof o->id);
 		else if (json_key_is(key, "Addresses"))
 			read_list(j, " ", o->addresses);
 		else if (json_key_is(key, "Tags"))
@@ -61,7 +53,7 @@ static void read_user(struct json *j, struct owner *o)
 		if (json_key_is(key, "ID"))
 			o->user = json_i64(j);
 		else if (json_key_is(key, "LoginName"))
-			read_text(j, o->login, sizeof o->login);
+			cli_text(j, o->login, sizeof o->login);
 		else
 			json_skip(j);
 	}

@@ -2,29 +2,16 @@
 #include "pod/masquerade.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/if.h>
-#include <linux/if_tun.h>
-#include <poll.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include "pod/netlink.h"
-#include "tests/harness.h"
-
-static bool own_namespace(void)
-{
-	return geteuid() == 0 && unshare(CLONE_NEWNET) == 0;
-}
+#include "tests/pod_wire.h"
 
 TEST(masquerade_is_made_once_and_removed_twice_without_a_fault)
 {
 	struct err e = { 0 };
 
-	if (!own_namespace())
+	if (!wire_namespace())
 		SKIP("needs root for a network namespace");
 	for (int twice = 0; twice < 2; twice++)
 		ck_assert_msg(masquerade_add("tp0", &e) == 0, "%s", e.text);
@@ -32,87 +19,17 @@ TEST(masquerade_is_made_once_and_removed_twice_without_a_fault)
 		ck_assert_msg(masquerade_del("tp0", &e) == 0, "%s", e.text);
 }
 
-/* A device, up, with a route to one destination; its descriptor is the other end of the wire. */
-static int device(struct netlink *nl, const char *name, const char *dst)
-{
-	struct netlink_route route = { 0 };
-	struct netlink_link link;
-	struct ifreq rq = { .ifr_flags = IFF_TUN | IFF_NO_PI };
-	const int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-
-	(void)bytes_to_str(bytes_str(name), rq.ifr_name, sizeof rq.ifr_name);
-	if (fd < 0 || ioctl(fd, TUNSETIFF, &rq) < 0)
-		return -1;
-	ck_assert_int_eq(netlink_link(nl, name, &link), 0);
-	ck_assert_int_eq(netlink_link_up(nl, link.index, 1280), 0);
-	ck_assert(ipprefix_parse(bytes_str(dst), &route.dst));
-	route.link = link.index;
-	ck_assert_int_eq(netlink_route_add(nl, &route, 116), 0);
-	return fd;
-}
-
-static void put_sum(uint8_t *at, uint32_t sum, const uint8_t *p, size_t n)
-{
-	for (size_t i = 0; i < n; i += 2)
-		sum += (uint32_t)p[i] << 8 | p[i + 1];
-	sum = ~((sum & 0xffff) + (sum >> 16));
-	at[0] = (uint8_t)(sum >> 8);
-	at[1] = (uint8_t)sum;
-}
-
-enum kind { UDP, SYN, ACK };
-
-/* From 10.0.0.2 to 100.64.0.9 port 9: a datagram, or a segment of TCP. */
-static void send_one(int pod, enum kind kind)
-{
-	const uint8_t len = kind == UDP ? 28 : 40;
-	uint8_t p[40] = { [0] = 0x45, [3] = len, [8] = 64,   [9] = kind == UDP ? 17 : 6,
-			  [12] = 10,  [15] = 2,  [16] = 100, [17] = 64,
-			  [19] = 9,   [21] = 9,  [23] = 9 };
-
-	put_sum(p + 10, 0, p, 20);
-	if (kind == UDP) {
-		p[25] = 8;
-	} else {
-		p[32] = 0x50;
-		p[33] = kind == SYN ? 2 : 16;
-		put_sum(p + 36, 6 + 20 + 10 * 256 + 2 + 100 * 256 + 64 + 9, p + 20, 20);
-	}
-	ck_assert_int_eq(write(pod, p, len), len);
-}
-
 /* Does one leave by the device? False: the pod was told, by a reset or by ICMP, that it does not.
  */
-static bool passes_one(int pod, int dev, enum kind kind)
+static bool passes_one(int pod, int dev, enum wire_kind kind)
 {
-	struct pollfd v[2] = { { .fd = pod, .events = POLLIN }, { .fd = dev, .events = POLLIN } };
+	const struct wire_fate fate = wire_try(pod, dev, kind, "10.0.0.2", "100.64.0.9");
 
-	send_one(pod, kind);
-	for (;;) {
-		ck_assert_msg(poll(v, 2, 30000) > 0, "lost in silence");
-		for (int i = 0; i < 2; i++) {
-			uint8_t in[1500];
-			ssize_t n;
-
-			if (!(v[i].revents & POLLIN))
-				continue;
-			n = read(v[i].fd, in, sizeof in);
-			if (n < 28 || in[0] >> 4 != 4) /* the kernel's own of IPv6 */
-				continue;
-			if (i == 1 && in[9] == (kind == UDP ? 17 : 6))
-				return true;
-			if (i == 0 && in[9] == 6) {
-				ck_assert_int_eq(kind, SYN);
-				ck_assert_int_eq(in[33] & 4, 4);
-				return false;
-			}
-			if (i == 0 && in[9] == 1 && in[20] == 3) {
-				ck_assert_int_ne(kind, SYN);
-				ck_assert_int_eq(in[21], 1);
-				return false;
-			}
-		}
-	}
+	if (fate.what == WIRE_PASSED)
+		return true;
+	ck_assert_int_eq(fate.what, kind == WIRE_SYN ? WIRE_RESET : WIRE_ICMP);
+	ck_assert_int_eq(fate.code, kind == WIRE_SYN ? 0 : 1);
+	return false;
 }
 
 /* More often than ICMP's rate limit would let errors out: by resets. */
@@ -121,7 +38,7 @@ static bool passes(int pod, int dev)
 	bool all = true, any = false;
 
 	for (int i = 0; i < 20; i++) {
-		const bool one = passes_one(pod, dev, SYN);
+		const bool one = passes_one(pod, dev, WIRE_SYN);
 
 		all &= one;
 		any |= one;
@@ -139,17 +56,15 @@ TEST(what_is_forwarded_to_the_device_is_refused_as_soon_as_nobody_holds_it)
 	char end = 0;
 	int ready[2];
 
-	if (!own_namespace())
+	if (!wire_namespace())
 		SKIP("needs root for a network namespace");
 	ck_assert_int_eq(netlink_open(&nl), 0);
-	pod = device(&nl, "pod0", "10.0.0.0/8");
-	dev = device(&nl, "tp0", "100.64.0.0/10");
-	fd = open("/proc/sys/net/ipv4/ip_forward", O_WRONLY | O_CLOEXEC);
-	if (pod < 0 || dev < 0 || fd < 0 || write(fd, "1", 1) != 1) {
+	pod = wire_device(&nl, "pod0", "10.0.0.0/8", NULL);
+	dev = wire_device(&nl, "tp0", "100.64.0.0/10", NULL);
+	if (pod < 0 || dev < 0 || !wire_forwards()) {
 		puts("no TUN device or no /proc/sys here: nothing is tried");
 		return;
 	}
-	close(fd);
 	ck_assert(passes(pod, dev)); /* without a guard */
 	fd = masquerade_hold("tp0", &e);
 	if (fd == -EINVAL || fd == -EOPNOTSUPP || fd == -ENOENT) {
@@ -184,8 +99,8 @@ TEST(what_is_forwarded_to_the_device_is_refused_as_soon_as_nobody_holds_it)
 	ck_assert(passes(pod, dev));
 	close(fd);
 	ck_assert(!passes(pod, dev));
-	ck_assert_msg(!passes_one(pod, dev, UDP), "a datagram");
-	ck_assert_msg(!passes_one(pod, dev, ACK), "of an established connection");
+	ck_assert_msg(!passes_one(pod, dev, WIRE_UDP), "a datagram");
+	ck_assert_msg(!passes_one(pod, dev, WIRE_ACK), "of an established connection");
 	ck_assert_msg(masquerade_del("tp0", &e) == 0, "%s", e.text);
 	ck_assert(passes(pod, dev));
 	netlink_close(&nl);

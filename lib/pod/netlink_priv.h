@@ -1,5 +1,5 @@
-/* pod/netlink_priv.h - what netlink.c (routes) and masquerade.c (packet rules) share: the framing
- * of messages
+/* pod/netlink_priv.h - what netlink.c (routes) and nft.c (packet rules) share: the framing of
+ * messages
  */
 #ifndef POD_NETLINK_PRIV_H
 #define POD_NETLINK_PRIV_H

@@ -8,6 +8,7 @@
 #include "cni/wiring.h"
 #include "pod/attachment.h"
 #include "pod/netlink.h"
+#include "pod/refuse.h"
 
 static struct bytes plain(struct json *j)
 {
@@ -96,5 +97,7 @@ int gc_run(const struct config *c, struct fail *f)
 	if (r == 0) /* not after an error: a file that could not be read still claims its rules */
 		r = wiring_sweep(&g.nl, c->state_dir, c->protocol, &swept);
 	netlink_close(&g.nl);
+	if (r == 0)
+		(void)!refuse_tidy(c->state_dir, NULL);
 	return r < 0 ? fail_errno(f, FAIL_IO, r, "remove what is no longer valid") : 0;
 }

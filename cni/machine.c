@@ -15,6 +15,7 @@
 #include "cni/config.h"
 #include "pod/masquerade.h"
 #include "pod/netlink.h"
+#include "pod/refuse.h"
 
 enum { LOOK_MS = 200 };
 
@@ -122,6 +123,8 @@ int machine_clear(const struct machine *m, struct fail *f)
 		r = remove_rules(&nl);
 	if (r < 0)
 		ret = fail_errno(f, FAIL_IO, r, "remove the rules of protocol %d", CONFIG_PROTOCOL);
+	if (refuse_del(&e) < 0 && ret == 0)
+		ret = fail_set(f, FAIL_IO, "%s", e.text);
 	if (masquerade_del(m->device, &e) < 0 && ret == 0)
 		ret = fail_set(f, FAIL_IO, "%s", e.text);
 	r = netlink_link_del(&nl, m->device);

@@ -1,9 +1,9 @@
 /* cni/verbs.c - ADD, DEL, CHECK, STATUS, VERSION; GC is gc.c
  *
  * ADD in order: everything is parsed and judged; the agent is asked when the pod wants the tailnet;
- * the attachment's file is written; guards, then lookups are put; routes inside the pod; the
- * result. Killed anywhere, the file names all that can be there, and DEL removes it. What fails
- * after the file was written is undone at once.
+ * the attachment's file is written; guards, then lookups are put, and what makes guards answer at
+ * once; routes inside the pod; the result. Killed anywhere, the file names all that can be there,
+ * and DEL removes it. What fails after the file was written is undone at once.
  */
 #include "cni/verbs.h"
 
@@ -18,6 +18,7 @@
 #include "cni/plan.h"
 #include "cni/result.h"
 #include "cni/wiring.h"
+#include "pod/refuse.h"
 
 static const char *const versions[] = { CONFIG_VERSIONS };
 
@@ -179,6 +180,15 @@ static int drop_former(struct netlink *host, const struct config *c, const struc
 	return kept ? wiring_take(host, c->state_dir, &old) : 0;
 }
 
+/* The guards hold without it, only slower: no reason to keep a pod from starting. */
+static void refuse_at_once(const struct attachment *a)
+{
+	struct err e = { 0 };
+
+	if (refuse_put(a->rules, a->n_rules, &e) < 0)
+		fprintf(stderr, "tailpod-cni: %s\n", e.text);
+}
+
 static int wire(const struct env *env, const struct config *c, const struct result *prev,
 		struct netlink *host, const struct attachment *a, struct netlink_route *routes,
 		int *n_routes, struct fail *f)
@@ -197,7 +207,9 @@ static int wire(const struct env *env, const struct config *c, const struct resu
 	r = wiring_put(host, a, &bad);
 	if (r < 0)
 		fail_errno(f, FAIL_IO, r, "add rule \"%s\"", rule_text(bad, text, sizeof text));
-	else if (a->state != ATTACHMENT_GUARDED && c->pod_routes)
+	else
+		refuse_at_once(a);
+	if (r == 0 && a->state != ATTACHMENT_GUARDED && c->pod_routes)
 		r = put_pod_routes(env, c, prev, routes, n_routes, f);
 	if (r == 0)
 		return 0;
@@ -305,9 +317,11 @@ static int del(const struct env *env, const struct config *c, struct fail *f)
 		return fail_errno(f, FAIL_IO, r, "remove the pod's rules");
 	drop_pod_routes(env, c);
 	r = attachment_remove(c->state_dir, c->name, env->container, env->ifname);
-	return r < 0 ? fail_errno(f, FAIL_IO, r, "remove the attachment's file under %s",
-				  c->state_dir)
-		     : 0;
+	if (r < 0)
+		return fail_errno(f, FAIL_IO, r, "remove the attachment's file under %s",
+				  c->state_dir);
+	(void)!refuse_tidy(c->state_dir, NULL); /* without a pod it does nothing */
+	return 0;
 }
 
 /* --- CHECK, STATUS --- */

@@ -12,8 +12,12 @@
 
 #include "base/log.h"
 #include "pod/attachment.h"
+#include "pod/refuse.h"
 
-enum { GONE_S = 60 };
+enum {
+	GONE_S = 60,
+	RANGES_MAX = 8 * RULE_RANGES_MAX /* of the networks of a machine; more are refused slowly */
+};
 
 struct round {
 	struct netlink *nl;
@@ -23,6 +27,8 @@ struct round {
 	struct rule *have; /* of the kernel, listed before any file was read */
 	bool *claimed;
 	size_t n;
+	struct rule guards[RANGES_MAX]; /* one for each range */
+	size_t n_guards;
 	struct agent_rules_counts *counts;
 };
 
@@ -53,6 +59,16 @@ static bool is_old(const char *path)
 	return stat(path, &st) == 0 && time(NULL) - st.st_mtime > GONE_S;
 }
 
+static void note_range(struct round *d, const struct rule *r)
+{
+	bool seen = r->is_lookup || !r->has_from || d->n_guards == RANGES_MAX;
+
+	for (size_t i = 0; !seen && i < d->n_guards; i++)
+		seen = ipprefix_eq(&d->guards[i].to, &r->to);
+	if (!seen)
+		d->guards[d->n_guards++] = *r;
+}
+
 /* Claims the rules of one attachment and puts those that are missing. */
 static void settle(struct round *d, const struct attachment *a, const char *path)
 {
@@ -63,6 +79,7 @@ static void settle(struct round *d, const struct attachment *a, const char *path
 		bool here = false;
 		int ret;
 
+		note_range(d, r);
 		if (r->is_lookup && a->state == ATTACHMENT_GUARDED)
 			continue;
 		for (size_t k = 0; k < d->n; k++)
@@ -125,7 +142,13 @@ static int round_run(struct round *d, struct err *e)
 			d->counts->swept += netlink_rule_del(d->nl, &d->have[i], d->protocol) == 0;
 	free(d->have);
 	free(d->claimed);
-	return r == 0 ? 0 : err_set(e, -r, "bring rules and %s together", d->state_dir);
+	if (r < 0)
+		return err_set(e, -r, "bring rules and %s together", d->state_dir);
+	if (d->removing)
+		return refuse_del(e);
+	if (d->counts->attachments > 0)
+		return refuse_put(d->guards, d->n_guards, e);
+	return has_files && d->counts->bad == 0 ? refuse_tidy(d->state_dir, e) : 0;
 }
 
 int agent_rules_reconcile(struct netlink *nl, const char *state_dir, uint8_t protocol,

@@ -1,8 +1,9 @@
 #!/bin/bash
 # A node agent on Headscale and pods on its host: an opted-in pod fetches a page from a stock tailscaled by IPv4 and IPv6, another
-# pod is refused at once; the agent dies and pods are refused at once, it comes back and a stream with a checksum goes on; a pod
-# that started while it was away gets the tailnet; nothing of a pod's remains. Of two routes of a subnet router the pods have the
-# one that the administrator named. The CNI caller is played by hand.
+# pod is refused at once, each of fifty times: before there is an agent, with it, without the tailnet; the agent dies and all pods are
+# refused at once, it comes back and a stream with a checksum goes on; a pod that started while it was away gets the tailnet; nothing
+# of a pod's remains. Of two routes of a subnet router the pods have the one that the administrator named. The CNI caller is played by
+# hand.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/core.sh"
 [ -c /dev/net/tun ] || { echo "needs /dev/net/tun"; exit 77; }
@@ -46,18 +47,23 @@ refused() { # by the guard: curl cannot connect (7); a leak or a loss would end 
 	[ $rc = 7 ] || { echo "curl ends with $rc"; cat "$T/refused"; return 1; }
 	say "refused after $((($(date +%s%N) - s) / 1000000)) ms: $(tail -n 1 "$T/refused")"
 }
+at_once() { # POD...: refused by a reset, each time, in both families
+	local n ip
+	for n; do for ip in "$ip_b" "$ip6_b"; do in_ns "pod$n" python3 tests/netns/at-once.py 50 "$ip" || die "pod $n is not refused at once"; done; done
+}
 until_state() { until_ok "$1" eval 'cni STATUS 2 > /dev/null'; }
 in_ns a sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 pod 2 true; pod 3; pod 4 routes; pod 5 true
 
 cni STATUS 2 > "$T/out" && die "STATUS without an agent"
 [ "$(jq .code "$T/out")" = 50 ] || die "STATUS: $(cat "$T/out")"
+ip_b=$(addr b); ip6_b=$(addr6 b)
+cni ADD 3 > "$T/out" || die "ADD: $(cat "$T/out")"
+at_once 3
 agent "$key"
 until_state 30
 say "the agent runs"
-ip_b=$(addr b); ip6_b=$(addr6 b)
 cni ADD 2 > "$T/out" || die "ADD: $(cat "$T/out")"
-cni ADD 3 > "$T/out" || die "ADD: $(cat "$T/out")"
 cni CHECK 2 > "$T/out" || die "CHECK: $(cat "$T/out")"
 until_ok 40 eval 'from_pod 2 "http://$ip_b:8000/" | grep -q "hello from b"'
 say "IPv4"
@@ -79,7 +85,7 @@ echo 'options use-vc' >> "/etc/netns/tp$ID-pod2/resolv.conf"
 from_pod 2 "http://b.tail.test:8000/" | grep -q "hello from b" || die "by name over TCP"
 LIMIT=15 from_pod 3 "http://b.tail.test:8000/" > "$T/refused" 2>&1 && die "a pod that did not ask resolves names"
 say "by name"
-refused 3 "http://$ip_b:8000/"; refused 3 "http://[$ip6_b]:8000/"
+refused 3 "http://$ip_b:8000/"; refused 3 "http://[$ip6_b]:8000/"; at_once 3
 [ "$(from_pod 2 "http://$ip_b:8000/big" | sha256sum)" = "$sum" ] || die "a download is damaged"
 say "64 MiB into the pod"
 
@@ -110,7 +116,7 @@ say "a subnet that the administrator named, and no other"
 ts a down > /dev/null
 away() { cni STATUS 2 > "$T/out" && return 1; [ "$(jq .code "$T/out")" = 51 ]; }
 until_ok 40 away
-refused 2 "http://$ip_b:8000/"
+refused 2 "http://$ip_b:8000/"; at_once 2 3
 cni ADD 5 > "$T/out" 2> "$T/err" && die "ADD of an asking pod without the tailnet"
 [ "$(jq .code "$T/out")" = 11 ] || die "not 11: $(cat "$T/out")"
 ts a up > /dev/null
@@ -152,13 +158,15 @@ kill -9 "$PID_a"; wait "$PID_a" 2> /dev/null || true
 refused 2 "http://$ip_b:8000/"; refused 2 "http://[$ip6_b]:8000/"
 OPEN=true pod 6 true
 cni ADD 6 > "$T/out" 2> "$T/err" || die "failOpen: $(cat "$T/out")"
-refused 6 "http://$ip_b:8000/"
+refused 6 "http://$ip_b:8000/"; at_once 2 3 6
+in_ns a nft delete table inet tailpod_refuse # by hand, or with a reload of somebody's rules: the agent puts it back
 cni ADD 5 > "$T/out" 2> "$T/err" && die "ADD of an asking pod without an agent"
 [ "$(jq .code "$T/out")" = 11 ] || die "not 11: $(cat "$T/out")"
 SUBNETS= agent
 until_state 30
 [ -z "$(in_ns a ip route show table 5252 | grep '^10.50')" ] || die "a subnet that is named no more stays routed"
 say "the agent is back"
+at_once 3
 rc=0; wait "$stream" || rc=$?
 [ $rc = 0 ] && [ "$(sha256sum < "$T/stream.got")" = "$sum" ] || die "the stream broke: curl $rc, $(cat "$T/stream.log")"
 say "the stream went on"

@@ -49,6 +49,7 @@ works() {
 		ip netns exec $net-$n ping -I $six -c1 -W2 fd00:1::254 > /dev/null || fail "$net $v: $n: IPv6 of the cluster is stopped"
 		ip netns exec $net-$n ping -I $four -c1 -W1 100.64.0.9 > /dev/null && fail "$net $v: $n: a packet leaked"
 		ip netns exec $net-$n ping -I $six -c1 -W1 fd7a:115c:a1e0::9 > /dev/null && fail "$net $v: $n: an IPv6 packet leaked"
+		at_once $net-$n 100.64.0.9 $four; at_once $net-$n fd7a:115c:a1e0::9 $six
 	done
 	ip -n $net-no route | grep -q 100.64 && fail "$net $v: a route in a pod that did not ask"
 	if [ $net != sbr ]; then ip -n $net-yes route | grep 100.64.0.0/10 | grep -q "mtu lock 1280" || fail "$net $v: no route in the pod: $(ip -n $net-yes route)"; fi
@@ -87,6 +88,7 @@ family() { # 4|6 NETWORK PLUGIN...
 		jq -e '.ips | length == 1' $work/$n > /dev/null || fail "$net: $(cat $work/$n)"
 		ip netns exec $net-$n ping -c1 -W2 $outside > /dev/null || fail "$net: $n: the cluster's own traffic is stopped"
 		ip netns exec $net-$n ping -c1 -W1 $inside > /dev/null && fail "$net: $n: a packet leaked"
+		at_once $net-$n $inside
 	done
 	ip -$v -n $net-yes route | grep $range | grep -q "mtu lock 1280" || fail "$net: no route in the pod: $(ip -$v -n $net-yes route)"
 	[ -z "$(ip -$((10 - v)) -n $net-yes route | grep -e 100.64 -e fd7a)" ] || fail "$net: a route of the other family"

@@ -66,7 +66,9 @@ cni() {
 }
 
 rules() { { ip rule; ip -6 rule; } | grep -c "proto 116" || true; }
-nothing_left() { [ "$(rules)" = 0 ] || fail "$1: rules are left"; [ -z "$(find /run/tailpod/cni -type f 2>/dev/null)" ] || fail "$1: files are left: $(find /run/tailpod/cni -type f)"; }
+refusals() { nft list tables | grep -c tailpod_refuse || true; }
+at_once() { ip netns exec "$1" python3 "${BASH_SOURCE%/*}/at-once.py" 50 "${@:2}" > $work/at-once || fail "$1 is not refused at once"; } # POD TO [FROM]
+nothing_left() { [ "$(rules)" = 0 ] || fail "$1: rules are left"; [ "$(refusals)" = 0 ] || fail "$1: a table is left"; [ -z "$(find /run/tailpod/cni -type f 2>/dev/null)" ] || fail "$1: files are left: $(find /run/tailpod/cni -type f)"; }
 echos() { ip netns exec $1 awk '/^Icmp:/ && $2 ~ /[0-9]/ { print $9 }' /proc/net/snmp; } # echo requests that arrived
 code() { jq -r .code; }
 OPEN=',"failOpen":true'

@@ -89,7 +89,7 @@ leave_all() { # what an agent that was killed leaves, with a pod's rules
 	ip rule add from 10.77.0.2 to 100.64.0.0/10 lookup 5252 priority 5258 protocol 116
 	ip rule add from 10.77.0.2 to 100.64.0.0/10 priority 5259 protocol 116 type unreachable
 	ip -6 rule add from fd00:77::2 to fd7a:115c:a1e0::/48 priority 5259 protocol 116 type unreachable
-	nft add table inet tailpod-tailpod0
+	nft add table inet tailpod-tailpod0; nft add table inet tailpod_refuse
 	echo x > $run/cni/net/c2:eth0; echo x > $state/tailscaled.state; echo x > $state/deep/er/file
 	ln -s $nets/10-owner.conflist $state/link
 }

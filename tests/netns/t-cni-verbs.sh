@@ -15,6 +15,11 @@ ip netns exec pod2 ping -c1 -W2 100.64.0.9 > /dev/null && fail "an IPv4 packet l
 ip netns exec pod2 ping -c1 -W2 fd7a:115c:a1e0::9 > /dev/null && fail "an IPv6 packet leaked past the guard"
 ip netns exec pod2 ping -c1 -W2 192.0.2.254 > /dev/null || fail "the guard stops other traffic"
 ip -n pod2 addr add 10.77.9.9/32 dev lo
+at_once pod2 100.64.0.9; at_once pod2 fd7a:115c:a1e0::9
+# the table is put again by any ADD, and is no part of what CHECK looks for
+nft delete table inet tailpod_refuse; cni CHECK 2 < $work/in > $work/out || fail "CHECK: $(cat $work/out)"
+cni ADD 2 < $work/in > $work/out || fail "ADD: $(cat $work/out)"
+at_once pod2 100.64.0.9; at_once pod2 fd7a:115c:a1e0::9
 seen=$(echos gw); ip netns exec pod2 ping -I 10.77.9.9 -c1 -W1 100.64.0.9 > /dev/null 2>&1 || true
 [ "$(echos gw)" = "$seen" ] || fail "a made-up source leaked past the guard"
 ip -n pod2 route | grep -q 100.64 && fail "a route in a pod that did not ask"
@@ -46,6 +51,7 @@ jq -e '.cniVersion == "1.1.0" and (.routes | length == 3) and .routes[1] == {"ds
 ip -n pod4 route del 100.64.0.0/10
 cni CHECK 4 < <(conf 4 true "$OPEN") > $work/out && fail "CHECK does not miss the pod's route"
 [ "$(code < $work/out)" = 101 ] || fail "CHECK: $(cat $work/out)"
+at_once pod4 100.64.0.9; at_once pod4 fd7a:115c:a1e0::9
 ip rule del from 10.77.0.2 to 100.64.0.0/10 unreachable
 cni CHECK 2 < $work/in > $work/out && fail "CHECK does not miss a guard"
 jq -e '.code == 101 and (.msg | contains("from 10.77.0.2/32 to 100.64.0.0/10 unreachable"))' $work/out > /dev/null || fail "CHECK: $(cat $work/out)"
@@ -79,6 +85,7 @@ ip rule add pref 5258 from 10.77.0.4 to 100.64.0.0/10 lookup 5252 protocol 116
 CID=next cni ADD 4 < <(conf 4 "") > /dev/null
 ip rule | grep -q "lookup 5252" | grep -q 10.77.0.4 && fail "a lookup was inherited"
 cni DEL 4 < $work/bare && [ "$(rules)" = 4 ] || fail "a late DEL took another pod's guards"
+at_once pod4 100.64.0.9
 CID=next cni DEL 4 < $work/bare; nothing_left "DEL of the heir"
 
 # STATUS, VERSION
@@ -114,6 +121,26 @@ NETNS=/etc/passwd expect 8 cni ADD 2 < $work/in
 NETNS=/run/netns/none expect 8 cni ADD 2 < $work/in
 expect 100 cni ADD 2 < <(conf 2 "" ',"ranges":["10.77.0.0/16"]')
 nothing_left "errors"
+
+# a range of the cluster's own is left alone: with narrower ones a pod reaches the rest as if there were no plugin, and a Service with
+# an address in a guarded range is its endpoint's before anybody asks
+listen() { timeout 300 ip netns exec "$1" python3 -c 'import socket; s = socket.create_server(("", 9)); print(flush=True)
+while True: s.accept()[0].close()' > $work/listens & LISTENER=$!; for _ in $(seq 200); do [ ! -s $work/listens ] || return 0; sleep 0.1; done; fail "nobody listens"; }
+reaches() { ip netns exec "$1" python3 -c 'import socket, sys; socket.create_connection((sys.argv[1], 9), 20)' "$2" || fail "$1 does not reach $2"; }
+listen gw
+ip -n gw addr add 100.70.0.9/32 dev lo
+cni ADD 2 < <(conf 2 "" ',"ranges":["100.64.0.0/16"]') > $work/out || fail "ADD: $(cat $work/out)"
+at_once pod2 100.64.0.9
+reaches pod2 100.70.0.9
+nft -f - <<'END'
+table ip services {
+	chain pre { type nat hook prerouting priority dstnat; ip daddr 100.64.0.77 dnat to 192.0.2.254; }
+}
+END
+reaches pod2 100.64.0.77
+nft delete table ip services
+kill $LISTENER
+cni DEL 2 < $work/in; nothing_left "narrow ranges"
 
 # behind a bridge the cable is a port: guarded by address alone
 ip link add br0 type bridge; ip link set br0 up; ip link set cable2 master br0

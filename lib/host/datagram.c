@@ -162,11 +162,9 @@ static struct udp_flow *flow_new(struct host *h, const struct ipport *local,
 		return NULL;
 	}
 	loop_poll_set(&f->poll, LOOP_READ);
-	if (h->n_udp_flows == 1) {
-		loop_timer_init(h->loop, &h->udp_sweep, sweep, h);
+	if (h->n_udp_flows == 1)
 		loop_timer_set(&h->udp_sweep,
 			       mono_add(loop_now(h->loop), SPAN_S(HOST_UDP_SWEEP_S)));
-	}
 	return f;
 }
 
@@ -254,6 +252,11 @@ void host_udp_close(struct host_udp *u)
 	*pp = u->next;
 	u->host->n_udp_ports--;
 	free(u);
+}
+
+void host_datagram_init(struct host *h)
+{
+	loop_timer_init(h->loop, &h->udp_sweep, sweep, h);
 }
 
 void host_datagram_free(struct host *h)

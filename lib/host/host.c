@@ -445,6 +445,7 @@ struct host *host_new(const struct host_conf *conf, struct err *e)
 		h->ops = *conf->ops;
 	h->ctx = conf->ctx;
 	rng_fill(conf->node.rng, &h->udp_seed, sizeof h->udp_seed);
+	host_datagram_init(h);
 	for (uint32_t i = 0; i < HOST_STREAMS_MAX; i++)
 		h->streams[i] = (struct node_stream){ .host = h, .number = i };
 	loop_timer_init(h->loop, &h->timer, on_timer, h);

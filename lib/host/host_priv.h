@@ -136,6 +136,7 @@ void host_echo_request(struct host *h, const struct ns_event *ev);
 void host_echo_free(struct host *h);
 
 /* datagram.c */
+void host_datagram_init(struct host *h);
 void host_datagram_event(struct host *h, const struct ns_event *ev);
 void host_datagram_free(struct host *h);
 

@@ -1,0 +1,78 @@
+/* host/datagram_test.c - inbound UDP flows: their places */
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/host_fixture.h"
+
+#include "host/host_priv.h"
+
+static int server;
+static uint16_t port;
+
+static void start(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	socklen_t len = sizeof a;
+
+	host_fixture_init();
+	host_fixture_load_pair("\"100.64.0.2/32\"", NULL);
+	host->no_dest = false;
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	server = socket(AF_INET, SOCK_DGRAM, 0);
+	ck_assert_int_eq(bind(server, (struct sockaddr *)&a, len), 0);
+	ck_assert_int_eq(getsockname(server, (struct sockaddr *)&a, &len), 0);
+	port = ntohs(a.sin_port);
+}
+
+/* A datagram of that port of the peer; the port of the flow's socket, 0: it was dropped */
+static uint16_t from(uint16_t remote)
+{
+	const struct ns_event ev = { .type = NS_UDP_RECV,
+				     .local = { ip_v4(100, 64, 0, 1), port },
+				     .remote = { ip_v4(100, 64, 0, 2), remote },
+				     .data = bytes_str("x") };
+	struct sockaddr_in a;
+	socklen_t len = sizeof a;
+	char c;
+
+	turns(1);
+	host_datagram_event(host, &ev);
+	if (recvfrom(server, &c, 1, MSG_DONTWAIT, (struct sockaddr *)&a, &len) != 1)
+		return 0;
+	return ntohs(a.sin_port);
+}
+
+static unsigned fired;
+
+static void fire(void *ctx)
+{
+	(void)ctx;
+	fired++;
+}
+
+/* The next flow after the last one was refused found its timer running, and began it anew. */
+TEST(a_peer_that_asks_a_port_where_nobody_listens_stops_no_timer)
+{
+	struct loop_timer t[8];
+
+	start();
+	close(server);
+	server = -1;
+	fired = 0;
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		loop_timer_init(loop, &t[i], fire, NULL);
+		loop_timer_set(&t[i], mono_add(loop_now(loop), SPAN_MS(50 + (int64_t)i)));
+	}
+	for (uint16_t i = 0; i < 3; i++) {
+		(void)from(i);
+		ck_assert_uint_eq(host->n_udp_flows, 1);
+		for (int k = 0; k < 100 && host->n_udp_flows > 0; k++)
+			turns(1);
+		ck_assert_msg(host->n_udp_flows == 0, "%u", i);
+	}
+	for (int k = 0; k < 100 && fired < ARRAY_LEN(t); k++)
+		turns(1);
+	ck_assert_uint_eq(fired, ARRAY_LEN(t));
+	host_fixture_fini();
+}

@@ -308,13 +308,13 @@ static bool read_pong(struct bytes json, struct pong *p)
 	json_obj(&j);
 	while (json_key(&j, &key)) {
 		if (json_key_is(key, "Err"))
-			(void)json_str(&j, p->error, sizeof p->error);
+			cli_text(&j, p->error, sizeof p->error);
 		else if (json_key_is(key, "Endpoint"))
-			(void)json_str(&j, p->endpoint, sizeof p->endpoint);
+			cli_text(&j, p->endpoint, sizeof p->endpoint);
 		else if (json_key_is(key, "DERPRegionCode"))
-			(void)json_str(&j, p->relay, sizeof p->relay);
+			cli_text(&j, p->relay, sizeof p->relay);
 		else if (json_key_is(key, "NodeName"))
-			(void)json_str(&j, p->name, sizeof p->name);
+			cli_text(&j, p->name, sizeof p->name);
 		else if (json_key_is(key, "IsLocalIP"))
 			p->is_own = json_bool(&j);
 		else if (json_key_is(key, "LatencySeconds"))

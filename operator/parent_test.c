@@ -122,18 +122,21 @@ TEST(an_object_whose_finalizers_cannot_be_kept_is_none)
 	ck_assert(!parent_parse(&p, KIND_SERVICE, bytes_str("{\"metadata\":{\"name\":\"a\"}}")));
 }
 
+/* "8:90", ",1:50001/udp", thirty of 16 bytes: of 512 bytes 16 are left, and one more has as many */
 TEST(ports_beyond_what_the_text_holds_are_told_and_those_before_them_kept)
 {
-	char text[8192] = "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\"},\"spec\":{\"ports\":[";
+	char text[8192] = "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\"},\"spec\":{\"ports\":[{"
+			  "\"port\":8,\"targetPort\":90},{\"port\":1,\"targetPort\":50001,"
+			  "\"protocol\":\"UDP\"}";
 	struct parent p;
 
-	for (int i = 0; i < 64; i++)
+	for (int i = 2; i < 64; i++)
 		snprintf(text + strlen(text), sizeof text - strlen(text),
-			 "%s{\"port\":%d,\"targetPort\":%d,\"protocol\":\"UDP\"}%s", i ? "," : "",
-			 60000 + i, 50000 + i, i < 63 ? "" : "]}}");
+			 ",{\"port\":%d,\"targetPort\":%d,\"protocol\":\"UDP\"}%s", 60000 + i,
+			 50000 + i, i < 63 ? "" : "]}}");
 	ck_assert(parent_parse(&p, KIND_SERVICE, bytes_str(text)));
-	ck_assert_uint_lt(strlen(p.ports), sizeof p.ports);
-	ck_assert(strncmp(p.ports, "60000:50000/udp,60001:50001/udp,", 32) == 0);
+	ck_assert_uint_eq(strlen(p.ports), sizeof p.ports - 16);
+	ck_assert(strncmp(p.ports, "8:90,1:50001/udp,60002:50002/udp,", 33) == 0);
 	ck_assert_str_eq(p.ports + strlen(p.ports) - 4, "/udp"); /* not cut within one */
 	ck_assert_str_eq(p.port_left_out, "60032/UDP");
 	parent_fini(&p);

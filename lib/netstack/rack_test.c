@@ -69,7 +69,10 @@ TEST(rfc8985_6_2_after_sixteen_recoveries_without_a_dsack_the_window_is_narrow_a
 	c.snd_una = UINT32_MAX - 500; /* sequence numbers go round */
 	c.snd_nxt = c.snd_una + 1000;
 	rack_dsack(&c);
-	c.snd_una += 1000;
+	c.snd_una += 400; /* of the same round */
+	rack_dsack(&c);
+	ck_assert_uint_eq(c.rack.reo_wnd_mult, 2);
+	c.snd_una += 600;
 	rack_dsack(&c);
 	ck_assert_uint_eq(c.rack.reo_wnd_mult, 3);
 	ck_assert_int_eq(window_ms(), 50);

@@ -28,6 +28,14 @@ void harness_add(const TTest *t);
  * waits on a busy machine, not of work); call from a constructor. */
 void harness_timeout(double seconds);
 
+/* Figures over long virtual time are the plain build's; under sanitizers a part of such a run does.
+ */
+#if defined(__SANITIZE_ADDRESS__)
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
 /* A test that cannot run here says so loudly and returns; in CI it fails instead. */
 void harness_skip(const char *why);
 #define SKIP(why)                                                                                  \

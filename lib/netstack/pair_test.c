@@ -113,9 +113,11 @@ TEST(pair_takes_no_duplicate_of_the_network_for_a_needless_retransmission)
 /* The receive buffer is what limits it: 8 MiB a round trip, 671 Mb/s, slow start included. */
 TEST(pair_fills_a_long_fat_pipe)
 {
-	ck_assert_double_ge(run("no loss, 100 ms, 1 Gb/s, 15 s", 1, wan100, UINT64_MAX, SPAN_S(15),
+	const int seconds = SANITIZED ? 4 : 15; /* slow start takes the first */
+
+	ck_assert_double_ge(run("no loss, 100 ms, 1 Gb/s", 1, wan100, UINT64_MAX, SPAN_S(seconds),
 				(struct netstack_conf){ 0 }),
-			    0.9 * 671);
+			    (SANITIZED ? 0.5 : 0.9) * 671);
 }
 
 struct trace {                                   /* of a sender, over time */
@@ -162,7 +164,7 @@ static void trace_minute(uint64_t seed, const struct link *l, struct trace *t)
  * here, nor are time-outs: RACK and the probe of the tail find every loss. */
 TEST(pair_follows_the_response_function_of_cubic)
 {
-	enum { SEEDS = 8 };
+	enum { SEEDS = SANITIZED ? 1 : 8 };
 	struct link l = wan20;
 
 	l.loss = 200;
@@ -179,8 +181,8 @@ TEST(pair_follows_the_response_function_of_cubic)
 		       t.srtt_ms / SEEDS, 100 * t.in_recovery / SEEDS,
 		       (double)t.segments / (double)t.recoveries, (unsigned long long)t.timeouts);
 		fflush(stdout);
-		ck_assert_double_ge(t.rate / SEEDS, 4.9);
-		ck_assert_double_le(t.rate / SEEDS, 6.2);
+		ck_assert_double_ge(t.rate / SEEDS, SANITIZED ? 4 : 4.9);
+		ck_assert_double_le(t.rate / SEEDS, SANITIZED ? 7 : 6.2);
 		ck_assert_double_le(t.srtt_ms / SEEDS, 20.8); /* nothing waits for an ACK */
 		ck_assert_uint_le(t.timeouts, SEEDS);
 	}

@@ -2,8 +2,8 @@
  * of proxies; or to an address of a route that we serve
  *
  * One connected socket per inbound flow, no thread and no buffer of its own; a flow ends after two
- * idle minutes (DNS: 30 s). A refused datagram is answered by an ICMP port unreachable, which the
- * stock client does not do.
+ * idle minutes (DNS: 30 s), or when there are too many, the one idle longest. A refused datagram is
+ * answered by an ICMP port unreachable, which the stock client does not do.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +19,8 @@ enum { DATAGRAM_MAX = 65535, DATAGRAM_READS = 32 /* of one flow in one wake-up *
 struct udp_flow {
 	struct host *host;
 	struct udp_flow *next;
-	struct ipport local, remote; /* as the peer sees them */
+	struct udp_flow *older, *newer; /* by last */
+	struct ipport local, remote;    /* as the peer sees them */
 	int fd;
 	struct loop_poll poll;
 	mono_t last;
@@ -44,6 +45,29 @@ static size_t bucket(const struct host *h, const struct ipport *local, const str
 	return (size_t)((x ^ x >> 32) % HOST_UDP_BUCKETS);
 }
 
+static void unlist(struct udp_flow *f)
+{
+	*(f->older ? &f->older->newer : &f->host->udp_oldest) = f->newer;
+	*(f->newer ? &f->newer->older : &f->host->udp_newest) = f->older;
+}
+
+static void list(struct udp_flow *f)
+{
+	struct host *h = f->host;
+
+	f->last = loop_now(h->loop);
+	f->older = h->udp_newest;
+	f->newer = NULL;
+	*(f->older ? &f->older->newer : &h->udp_oldest) = f;
+	h->udp_newest = f;
+}
+
+static void used(struct udp_flow *f)
+{
+	unlist(f);
+	list(f);
+}
+
 static void flow_free(struct udp_flow *f)
 {
 	struct udp_flow **pp = &f->host->udp_buckets[bucket(f->host, &f->local, &f->remote)];
@@ -51,6 +75,7 @@ static void flow_free(struct udp_flow *f)
 	while (*pp != f)
 		pp = &(*pp)->next;
 	*pp = f->next;
+	unlist(f);
 	loop_poll_close(&f->poll);
 	close(f->fd);
 	f->host->n_udp_flows--;
@@ -76,7 +101,7 @@ static void flow_readable(void *ctx, int events)
 		}
 		if (n < 0)
 			return;
-		f->last = loop_now(h->loop);
+		used(f);
 		if (ns_udp_send(node_netstack(h->node), &f->local, &f->remote,
 				bytes_of(buf, (size_t)n)) != 0)
 			return; /* the stack's queue is full: UDP may lose */
@@ -136,6 +161,19 @@ static void sweep(void *ctx)
 		loop_timer_set(&h->udp_sweep, mono_add(now, SPAN_S(HOST_UDP_SWEEP_S)));
 }
 
+/* Many flows of one peer, or many questions, keep nobody out for minutes. */
+static bool make_room(struct host *h)
+{
+	struct udp_flow *f = h->udp_oldest;
+
+	if (h->n_udp_flows < h->udp_flows_max)
+		return true;
+	if (!f || !mono_due(mono_add(f->last, h->udp_yields), loop_now(h->loop)))
+		return false;
+	flow_free(f);
+	return true;
+}
+
 static struct udp_flow *flow_new(struct host *h, const struct ipport *local,
 				 const struct ipport *remote)
 {
@@ -143,7 +181,7 @@ static struct udp_flow *flow_new(struct host *h, const struct ipport *local,
 	struct ipport to;
 	int fd;
 
-	if (h->n_udp_flows == HOST_UDP_FLOWS_MAX || !target_of(h, local, &to))
+	if (!target_of(h, local, &to) || !make_room(h))
 		return NULL;
 	fd = connect_to(&to);
 	f = fd >= 0 ? calloc(1, sizeof *f) : NULL;
@@ -156,6 +194,7 @@ static struct udp_flow *flow_new(struct host *h, const struct ipport *local,
 		.host = h, .next = *head, .local = *local, .remote = *remote, .fd = fd
 	};
 	*head = f;
+	list(f);
 	h->n_udp_flows++;
 	if (loop_poll_open(h->loop, &f->poll, fd, flow_readable, f) != 0) {
 		flow_free(f);
@@ -178,7 +217,7 @@ static void forward_datagram(struct host *h, const struct ns_event *ev)
 		f = flow_new(h, &ev->local, &ev->remote);
 	if (!f)
 		return;
-	f->last = loop_now(h->loop);
+	used(f);
 	if (send(f->fd, ev->data.data, ev->data.len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
 	    errno == ECONNREFUSED) {
 		ns_udp_refuse(node_netstack(h->node), loop_now(h->loop), &ev->local, &ev->remote);
@@ -256,6 +295,8 @@ void host_udp_close(struct host_udp *u)
 
 void host_datagram_init(struct host *h)
 {
+	h->udp_flows_max = HOST_UDP_FLOWS_MAX;
+	h->udp_yields = SPAN_S(HOST_UDP_YIELDS_S);
 	loop_timer_init(h->loop, &h->udp_sweep, sweep, h);
 }
 

@@ -18,11 +18,18 @@ static void start(void)
 	host_fixture_init();
 	host_fixture_load_pair("\"100.64.0.2/32\"", NULL);
 	host->no_dest = false;
+	host->udp_flows_max = 4;
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	server = socket(AF_INET, SOCK_DGRAM, 0);
 	ck_assert_int_eq(bind(server, (struct sockaddr *)&a, len), 0);
 	ck_assert_int_eq(getsockname(server, (struct sockaddr *)&a, &len), 0);
 	port = ntohs(a.sin_port);
+}
+
+static void end(void)
+{
+	close(server);
+	host_fixture_fini();
 }
 
 /* A datagram of that port of the peer; the port of the flow's socket, 0: it was dropped */
@@ -41,6 +48,36 @@ static uint16_t from(uint16_t remote)
 	if (recvfrom(server, &c, 1, MSG_DONTWAIT, (struct sockaddr *)&a, &len) != 1)
 		return 0;
 	return ntohs(a.sin_port);
+}
+
+TEST(of_too_many_udp_flows_the_one_idle_longest_gives_way)
+{
+	uint16_t at[5];
+
+	start();
+	host->udp_yields = SPAN_MS(1);
+	for (uint16_t i = 0; i < 4; i++)
+		ck_assert_uint_ne(at[i] = from(i), 0);
+	ck_assert_uint_eq(from(0), at[0]);
+	ck_assert_uint_ne(at[4] = from(4), 0); /* in place of 1 */
+	ck_assert_uint_eq(host->n_udp_flows, 4);
+	ck_assert_uint_eq(from(0), at[0]);
+	ck_assert_uint_eq(from(2), at[2]);
+	ck_assert_uint_eq(from(3), at[3]);
+	ck_assert_uint_eq(from(4), at[4]);
+	end();
+}
+
+TEST(a_flood_of_udp_flows_ends_none_that_is_used)
+{
+	uint16_t first;
+
+	start();
+	first = from(1);
+	for (uint16_t i = 2; i < 100; i++)
+		ck_assert_int_eq(from(i) != 0, i <= 4);
+	ck_assert_uint_eq(from(1), first);
+	end();
 }
 
 static unsigned fired;

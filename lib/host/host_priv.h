@@ -36,6 +36,7 @@ enum {
 	HOST_UDP_BUCKETS = 1024, /* inbound datagram flows */
 	HOST_UDP_IDLE_S = 120,
 	HOST_UDP_IDLE_DNS_S = 30, /* data-plane.md 6.4 */
+	HOST_UDP_YIELDS_S = 5,    /* idle so long, the oldest gives way to one too many */
 	HOST_UDP_SWEEP_S = 10,
 	HOST_UDP_PORTS_MAX = 1024, /* ports open for proxies */
 	HOST_ECHO_MAX = 256,       /* echo requests to addresses of routes, under way */
@@ -102,7 +103,9 @@ struct host {
 	struct loop_defer again;
 
 	struct udp_flow *udp_buckets[HOST_UDP_BUCKETS];
-	size_t n_udp_flows;
+	struct udp_flow *udp_oldest, *udp_newest; /* by use */
+	size_t n_udp_flows, udp_flows_max;
+	span_t udp_yields;
 	uint64_t udp_seed;
 	struct loop_timer udp_sweep;
 	struct host_udp *udp_ports; /* of proxies */

@@ -54,6 +54,7 @@ static int sidecar(void)
 	int r, code;
 
 	hold_stop();
+	std_fd_most();
 	logger_init(NULL, LOG_INFO);
 	if (privilege_at_start(&e) < 0)
 		log_warn("containerboot: %s", e.text);

@@ -79,7 +79,7 @@ enum ns_event_type {
 	NS_TCP_ENDED, /* id is dead after this event; reason; only when the user has not released it
 		       */
 	NS_UDP_RECV,  /* local, remote, data (borrowed until the next call) */
-	NS_ECHO_REPLY,      /* remote, echo_id, echo_seq */
+	NS_ECHO_REPLY,      /* remote, echo_id, echo_seq, data */
 	NS_ECHO_REQUEST,    /* local (not an own address), remote, echo_id, echo_seq, data */
 	NS_UDP_UNREACHABLE, /* a datagram from local to remote was refused (ICMP) */
 };

@@ -1,7 +1,8 @@
 /* node/ping.c - `tailscale ping` in its three kinds, and what TSMP messages of peers mean to us
  *
  * disco pings go by path and come back as its events; TSMP and ICMP echo travel inside the tunnel
- * and are found again by eight bytes, or by identifier and sequence number.
+ * and are found again by eight bytes at random: an answer that comes too late for one ping, or that
+ * another peer makes up, is none to the next.
  */
 #include <string.h>
 
@@ -165,7 +166,8 @@ void node_ping_echo_reply(struct node *n, mono_t now, const struct ns_event *ev)
 	if (ev->echo_id != PING_ECHO_ID || ev->echo_seq >= NODE_PINGS_MAX)
 		return;
 	p = &n->pings[ev->echo_seq];
-	if (!p->used || p->kind != NODE_PING_ICMP)
+	if (!p->used || p->kind != NODE_PING_ICMP || ev->data.len != sizeof p->id ||
+	    memcmp(ev->data.data, p->id, sizeof p->id) != 0)
 		return;
 	report(n, now, p, NULL);
 	p->used = false;

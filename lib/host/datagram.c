@@ -86,11 +86,11 @@ static void flow_readable(void *ctx, int events)
 {
 	struct udp_flow *f = ctx;
 	struct host *h = f->host;
-	uint8_t *buf = h->read_buf;
+	uint8_t buf[DATAGRAM_MAX];
 
 	(void)events;
 	for (int i = 0; i < DATAGRAM_READS; i++) {
-		ssize_t n = recv(f->fd, buf, HOST_READ_MAX, MSG_DONTWAIT);
+		ssize_t n = recv(f->fd, buf, sizeof buf, MSG_DONTWAIT);
 
 		if (n < 0 && errno == ECONNREFUSED) {
 			ns_udp_refuse(node_netstack(h->node), loop_now(h->loop), &f->local,

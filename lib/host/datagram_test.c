@@ -1,4 +1,4 @@
-/* host/datagram_test.c - inbound UDP flows: their places */
+/* host/datagram_test.c - inbound UDP flows: their places, and what comes back */
 #include <arpa/inet.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -77,6 +77,40 @@ TEST(a_flood_of_udp_flows_ends_none_that_is_used)
 	for (uint16_t i = 2; i < 100; i++)
 		ck_assert_int_eq(from(i) != 0, i <= 4);
 	ck_assert_uint_eq(from(1), first);
+	end();
+}
+
+/* bytes of IP that wait to be sent to the peer, without heads */
+static size_t waiting(void)
+{
+	struct burst b;
+	size_t n = 0;
+
+	ck_assert_int_eq(burst_init(&b), 0);
+	while (netstack_pull(node_netstack(host_node(host)), loop_now(loop), &b) > 0) {
+		for (size_t i = 0; i < b.n; i++)
+			n += b.v[i].len - 20;
+		burst_reset(&b);
+	}
+	burst_fini(&b);
+	return n;
+}
+
+TEST(an_answer_goes_back_whole_however_large)
+{
+	static const size_t lens[] = { 1, 1000, 32768, 32769, 60000, 65507 };
+	static uint8_t data[65507];
+	struct sockaddr_in a = { .sin_family = AF_INET };
+
+	start();
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	a.sin_port = htons(from(7));
+	for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+		ck_assert_int_eq(sendto(server, data, lens[i], 0, (struct sockaddr *)&a, sizeof a),
+				 (ssize_t)lens[i]);
+		turns(5);
+		ck_assert_uint_eq(waiting(), 8 + lens[i]);
+	}
 	end();
 }
 

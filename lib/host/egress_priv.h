@@ -7,6 +7,7 @@
 #include "os/loop.h"
 
 struct egress_udp_port;
+struct egress_flow;
 
 struct egress {
 	struct host *host;
@@ -15,6 +16,9 @@ struct egress {
 	struct egress_door *doors;
 	size_t n_doors;
 	struct egress_udp_port *udp;
+	struct egress_flow *udp_oldest, *udp_newest; /* by use */
+	size_t udp_max;
+	span_t udp_yields;
 	struct egress_stat stat;
 };
 

@@ -16,11 +16,13 @@ enum {
 	IDLE_S = 120,
 	IDLE_DNS_S = 30,
 	SWEEP_S = 10,
+	YIELDS_S = 5, /* idle so long, the oldest gives way to one too many */
 };
 
 struct egress_flow {
 	struct egress_udp_port *port;
 	struct egress_flow *next;
+	struct egress_flow *older, *newer; /* by last, of all ports */
 	struct ipport from, target;
 	struct host_udp *u;
 	mono_t last;
@@ -52,11 +54,37 @@ static struct egress_flow **slot(struct egress_udp_port *p, const struct ipport 
 	return &p->flows[(x ^ x >> 16) % BUCKETS];
 }
 
+static void unlist(struct egress_flow *f)
+{
+	struct egress *g = f->port->egress;
+
+	*(f->older ? &f->older->newer : &g->udp_oldest) = f->newer;
+	*(f->newer ? &f->newer->older : &g->udp_newest) = f->older;
+}
+
+static void list(struct egress_flow *f)
+{
+	struct egress *g = f->port->egress;
+
+	f->last = loop_now(loop_of(f->port));
+	f->older = g->udp_newest;
+	f->newer = NULL;
+	*(f->older ? &f->older->newer : &g->udp_oldest) = f;
+	g->udp_newest = f;
+}
+
+static void used(struct egress_flow *f)
+{
+	unlist(f);
+	list(f);
+}
+
 static void flow_free(struct egress_flow **at)
 {
 	struct egress_flow *f = *at;
 
 	*at = f->next;
+	unlist(f);
 	host_udp_close(f->u);
 	f->port->egress->stat.udp_flows--;
 	free(f);
@@ -80,7 +108,7 @@ static void on_answer(void *ctx, const struct ipport *remote, struct bytes data)
 
 	if (!ip_eq(&remote->ip, &f->target.ip) || remote->port != f->target.port)
 		return; /* a stranger on our port */
-	f->last = loop_now(loop_of(f->port));
+	used(f);
 	len = f->port->is_v6 ? mapped(&to, &f->from) : sockaddr_from(&f->from, &to);
 	(void)sendto(f->port->fd, data.data, data.len, MSG_DONTWAIT, (const struct sockaddr *)&to,
 		     len); /* UDP may lose */
@@ -103,13 +131,28 @@ static bool target_now(const struct egress *g, struct ip *out)
 	return false;
 }
 
+/* Each question to a DNS server may come from a port of its own. */
+static bool make_room(struct egress *g)
+{
+	struct egress_flow *f = g->udp_oldest, **at;
+
+	if (g->stat.udp_flows < g->udp_max)
+		return true;
+	if (!f || !mono_due(mono_add(f->last, g->udp_yields), loop_now(loop_of(f->port))))
+		return false;
+	for (at = slot(f->port, &f->from); *at != f;)
+		at = &(*at)->next;
+	flow_free(at);
+	return true;
+}
+
 static struct egress_flow *flow_new(struct egress_udp_port *p, const struct ipport *from)
 {
 	struct egress *g = p->egress;
 	struct egress_flow *f, **head = slot(p, from);
 	struct err e;
 
-	if (g->stat.udp_flows == EGRESS_UDP_MAX || !(f = calloc(1, sizeof *f)))
+	if (!make_room(g) || !(f = calloc(1, sizeof *f)))
 		return NULL;
 	*f = (struct egress_flow){ .port = p, .from = *from, .target = { .port = p->to } };
 	f->u = target_now(g, &f->target.ip) ? host_udp_open(g->host, on_answer, f, &e) : NULL;
@@ -119,6 +162,7 @@ static struct egress_flow *flow_new(struct egress_udp_port *p, const struct ippo
 	}
 	f->next = *head;
 	*head = f;
+	list(f);
 	g->stat.udp_flows++;
 	g->stat.accepted++;
 	if (!loop_timer_is_set(&p->sweep))
@@ -158,7 +202,7 @@ static void on_datagram(struct egress_udp_port *p, const struct ipport *from, si
 	}
 	if (target_now(p->egress, &now_at)) /* a name follows the netmap */
 		f->target.ip = now_at;
-	f->last = loop_now(loop_of(p));
+	used(f);
 	if (host_udp_send(f->u, &f->target, bytes_of(p->buf, len)) < 0)
 		p->egress->stat.failed++;
 	host_kick(p->egress->host);
@@ -214,6 +258,8 @@ int egress_udp_open(struct egress *g, const struct egress_port *conf, struct err
 
 	if (!p)
 		return err_set(e, ENOMEM, "egress");
+	g->udp_max = EGRESS_UDP_MAX;
+	g->udp_yields = SPAN_S(YIELDS_S);
 	p->egress = g;
 	p->to = conf->to;
 	p->fd = bind_any(conf->port, &p->is_v6);

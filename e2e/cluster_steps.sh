@@ -83,6 +83,30 @@ steps_router() { # a Connector announces a Service's address; approve NODE ROUTE
 	until_ok 60 page "$ip" web
 	say "a Connector routes to the cluster's address once it is approved"
 }
+steps_group() { # two Services in one process, when their class says so: each a machine of its own
+	local s one two
+	kc apply -f - > /dev/null <<-END
+	{apiVersion: v1, kind: List, items: [
+	 {apiVersion: tailscale.com/v1alpha1, kind: ProxyClass, metadata: {name: shared}, spec: {tailpod: {nodesPerProcess: 2}}},
+	 {apiVersion: v1, kind: Service, metadata: {name: one, labels: {tailscale.com/proxy-class: shared}, annotations: {tailscale.com/expose: "true"}},
+	  spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}},
+	 {apiVersion: v1, kind: Service, metadata: {name: two, labels: {tailscale.com/proxy-class: shared}, annotations: {tailscale.com/expose: "true"}},
+	  spec: {selector: {app: lb}, ports: [{port: 80, targetPort: 8080}]}}]}
+	END
+	# the second may wait for kubelet to renew the file that names the nodes: a minute
+	for s in one two; do until_ok 120 is_reason ProxyCreated svc $s; done
+	one=$(proxy_of svc $APPS one) two=$(proxy_of svc $APPS two)
+	[ -z "$(kc -n tailpod get sts "$one" "$two" --ignore-not-found -o name)" ] || die "a StatefulSet of its own"
+	kc -n tailpod get cm -l tailscale.com/managed=true -o json |
+		jq -e --arg one "$one" --arg two "$two" 'any(.items[]; (.data["nodes.json"] // "{}" | fromjson | .nodes // {}) | has($one) and has($two))' > /dev/null || die "no process has both"
+	until_ok 60 page $APPS-one web
+	until_ok 60 page $APPS-two lb
+	until_ok 60 page $APPS-one.tail.test web
+	kc delete svc one two --timeout=240s > /dev/null
+	kc delete proxyclass shared --timeout=240s > /dev/null
+	until_ok 60 eval '! devices | grep -e "-one " -e "-two "'
+	say "two Services of one process: a page through each"
+}
 steps_drain() { # a node is drained: the proxy goes on elsewhere, as the same node of the tailnet
 	local p was
 	devices > "$T/devices"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # The chart on a real cluster of two nodes, with Headscale and a stock tailscaled outside: Services by annotation and by class, Ingress,
-# Connector, egress, tags under a policy, a drained node, upgrade and rollback, uninstall without remains. The steps are those of e2e/kind/run.
+# Connector, egress, tags under a policy, two Services in one process, a drained node, upgrade and rollback, uninstall without remains.
+# The steps are those of e2e/kind/run.
 . "$(dirname "$0")/lib.sh"
 . e2e/kube.sh
 . e2e/cluster.sh

@@ -330,6 +330,22 @@ TEST(api_keys_are_random_hashed_and_expire)
 	end();
 }
 
+TEST(a_prefix_of_an_api_key_is_no_option_of_a_command)
+{
+	char text[APIKEY_TEXT_MAX];
+	struct err e = { 0 };
+
+	begin(8);
+	for (int i = 0; i < 900; i++) { /* one in 64 would be */
+		const struct apikey *k =
+		    apikeys_add(&keys, &fleet.rng.rng, fleet.wall, WALL_ZERO, text, &e);
+
+		ck_assert_ptr_nonnull(k);
+		ck_assert_msg(k->prefix[0] != '-', "%s", k->prefix);
+	}
+	end();
+}
+
 TEST(policy_backup_and_debug_reach_the_server_and_say_what_it_says)
 {
 	begin(7);

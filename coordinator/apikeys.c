@@ -44,9 +44,11 @@ static void new_text(struct rng *rng, const char *kind, char prefix[static 16],
 	char body[48];
 
 	rng_fill(rng, secret, sizeof secret);
-	rng_fill(rng, public, sizeof public);
+	do {
+		rng_fill(rng, public, sizeof public);
+		base64_emit(public, sizeof public, BASE64_URL, prefix);
+	} while (prefix[0] == '-'); /* on a command line that would be an option */
 	base64_emit(secret, sizeof secret, BASE64_URL, body);
-	base64_emit(public, sizeof public, BASE64_URL, prefix);
 	body[43] = 0; /* without its padding */
 	snprintf(text, APIKEY_TEXT_MAX, "%s-%.12s-%s", kind, prefix, body);
 	secret_wipe(secret, sizeof secret);

@@ -130,12 +130,14 @@ int cli_run(int argc, char **argv)
 {
 	struct cli c = { 0 };
 	const char *word[2] = { "", "" };
-	bool known = false;
+	bool known = false, no_more = false; /* options: behind -- all are arguments */
 
 	for (int i = 0; i < argc; i++) {
 		int ret = 0;
 
-		if (argv[i][0] == '-' && argv[i][1])
+		if (!no_more && strcmp(argv[i], "--") == 0)
+			no_more = true;
+		else if (!no_more && argv[i][0] == '-' && argv[i][1])
 			ret = take_option(&c, argc, argv, &i);
 		else if (c.n_args == CLI_ARGS_MAX)
 			ret = cli_usage("too many arguments");

@@ -65,6 +65,8 @@ TEST(wrong_usage_is_told_with_2_and_nothing_on_standard_output)
 		{ "preauthkeys expire me", "wants the ID of a key" },
 		{ "preauthkeys delete 1x", "wants the ID of a key" },
 		{ "apikeys expire a\"b", "wants an ID or a prefix" },
+		{ "apikeys expire -- -a\"b", "wants an ID or a prefix" }, /* no option behind -- */
+		{ "users list -- --help", "users list wants: nothing more" },
 		{ "nodes tag a", "nodes tag wants --tags" },
 		{ "nodes approve-routes a", "wants --routes" },
 		{ "users list --url nonsense", "COORDINATOR_API_KEY" },

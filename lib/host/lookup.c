@@ -63,7 +63,8 @@ struct host_lookup {
 	struct host_udp *udp;
 	struct loop_timer timer;
 	unsigned tries;
-	uint16_t id; /* of the A query; AAAA has the next */
+	uint16_t id;        /* of the A query; AAAA has the next */
+	uint8_t refused[2]; /* by which of the servers */
 	char name[DNS_NAME_TEXT];
 };
 
@@ -154,10 +155,14 @@ static size_t write_query(const struct host_lookup *l, enum dns_type type, uint1
 	return dns_finish(&w);
 }
 
+static bool is_reply(const struct host_lookup *l, const struct dns_reader *r)
+{
+	return r->head.qr && strcasecmp(r->q.name, l->name) == 0;
+}
+
 static bool is_answer(const struct host_lookup *l, const struct dns_reader *r)
 {
-	return r->head.qr && strcasecmp(r->q.name, l->name) == 0 &&
-	       (r->head.rcode == DNS_NOERROR || r->head.rcode == DNS_NXDOMAIN);
+	return is_reply(l, r) && (r->head.rcode == DNS_NOERROR || r->head.rcode == DNS_NXDOMAIN);
 }
 
 static void take(struct answers *a, struct dns_reader *r, int which)
@@ -275,27 +280,42 @@ static void ask_tailnet(void *ctx)
 	loop_timer_set(&l->timer, mono_add(loop_now(l->host->loop), SPAN_S(LOOKUP_TRY_S)));
 }
 
-static bool is_server(const struct host_lookup *l, const struct ipport *from)
+static bool is_server(const struct host_lookup *l, const struct ipport *from, size_t *i)
 {
-	for (size_t i = 0; i < l->n_servers; i++)
-		if (ipport_eq(&l->servers[i], from))
+	for (*i = 0; *i < l->n_servers; (*i)++)
+		if (ipport_eq(&l->servers[*i], from))
 			return true;
 	return false;
+}
+
+/* Some refuse AAAA for what has an address of the other kind: asking again brings nothing. */
+static bool is_all(const struct host_lookup *l)
+{
+	const unsigned all = (1U << l->n_servers) - 1;
+
+	for (int k = 0; k < 2; k++)
+		if (!l->plain.came[k] && (l->refused[k] != all || l->plain.n == 0))
+			return false;
+	return true;
 }
 
 static void on_answer(void *ctx, const struct ipport *from, struct bytes data)
 {
 	struct host_lookup *l = ctx;
 	struct dns_reader r;
+	size_t i;
 	int which;
 
-	if (!is_server(l, from) || !dns_open(&r, data) || !is_answer(l, &r))
+	if (!is_server(l, from, &i) || !dns_open(&r, data) || !is_reply(l, &r))
 		return;
 	which = (uint16_t)(r.head.id - l->id);
-	if (which > 1 || l->plain.came[which])
+	if (which > 1 || l->plain.came[which] || !loop_timer_is_set(&l->timer))
 		return;
-	take(&l->plain, &r, which);
-	if (!l->plain.came[0] || !l->plain.came[1])
+	if (is_answer(l, &r))
+		take(&l->plain, &r, which);
+	else
+		l->refused[which] |= (uint8_t)(1U << i);
+	if (!is_all(l))
 		return;
 	loop_timer_set(&l->timer, MONO_NEVER);
 	way_ended(l, &l->plain);

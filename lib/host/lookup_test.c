@@ -77,10 +77,14 @@ static size_t pull_queries(struct query *v, size_t max)
 	return n;
 }
 
+static enum dns_rcode rcode;
+
 static void answer(const struct query *q, const struct ip *from, const char *name,
 		   const struct ip *a)
 {
-	const struct dns_head head = { .id = q->id, .qr = true, .rd = true, .ra = true };
+	const struct dns_head head = {
+		.id = q->id, .qr = true, .rd = true, .ra = true, .rcode = rcode
+	};
 	struct dns_question question = { .type = q->type, .class = DNS_IN };
 	uint8_t b[PKT_INNER_MAX] = { 0 }, *t = b + IP4_HEAD_LEN;
 	struct ip4_head ip = { .src = *from, .dst = own, .ttl = 64, .proto = PROTO_UDP };
@@ -162,6 +166,39 @@ static void ignore(void *ctx, const struct ipport *remote, struct bytes data)
 }
 
 /* The peer has an address of this host, where a socket listens that nothing may come to. */
+TEST(a_resolver_in_the_tailnet_that_refuses_aaaa_keeps_nobody_waiting)
+{
+	const struct ip right = ip_v4(10, 1, 2, 3);
+	struct query q[4];
+	struct host_lookup *l;
+
+	start(peers, "100.64.0.2");
+	for (int first = 0; first < 2; first++) { /* whichever comes first */
+		n_done = 0;
+		ck_assert_ptr_nonnull(host_lookup(host, "db.corp.test", done, NULL));
+		ck_assert_uint_eq(pull_queries(q, ARRAY_LEN(q)), 2);
+		for (int i = 0; i < 2; i++) {
+			const int k = i ^ first;
+
+			rcode = k == 0 ? DNS_NOERROR : DNS_SERVFAIL;
+			answer(&q[k], &peer, "db.corp.test", k == 0 ? &right : NULL);
+			turns(2);
+			ck_assert_int_eq(n_done, i);
+		}
+		ck_assert(n_got == 1 && ip_eq(&got[0], &right));
+	}
+	rcode = DNS_SERVFAIL;
+	l = host_lookup(host, "db.corp.test", done, NULL);
+	ck_assert_uint_eq(pull_queries(q, ARRAY_LEN(q)), 2);
+	for (int i = 0; i < 2; i++)
+		answer(&q[i], &peer, "db.corp.test", NULL);
+	turns(2);
+	ck_assert_int_eq(n_done, 1); /* of neither: it is asked again */
+	host_lookup_cancel(l);
+	rcode = DNS_NOERROR;
+	host_fixture_fini();
+}
+
 TEST(a_name_for_a_resolver_in_the_tailnet_never_leaves_by_the_ordinary_network)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET };

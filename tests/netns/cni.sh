@@ -39,6 +39,7 @@ pod() {
 	ip netns add pod$n; ip netns exec pod$n sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
 	ip link add cable$n type veth peer name eth0 netns pod$n
 	ip link set cable$n up; ip -n pod$n link set lo up; ip -n pod$n link set eth0 up
+	quiet_sysctl net.ipv4.conf.cable$n.rp_filter=1 # as Calico's hosts have it
 	ip addr add 10.77.255.254/32 dev cable$n; ip -6 addr add fe80::1/64 dev cable$n nodad
 	ip route add 10.77.0.$n/32 dev cable$n; ip -6 route add fd00:77::$hex/128 dev cable$n
 	ip -n pod$n addr add 10.77.0.$n/32 dev eth0; ip -n pod$n -6 addr add fd00:77::$hex/128 dev eth0 nodad

@@ -142,6 +142,17 @@ nft delete table ip services
 kill $LISTENER
 cni DEL 2 < $work/in; nothing_left "narrow ranges"
 
+# where that table cannot be had (it is somebody else's here) ADD and DEL are well, the reason is told, and the guards hold by themselves
+mkfifo $work/owner; timeout 300 nft -i < $work/owner > $work/nft 2>&1 & OWNER=$!
+exec 7> $work/owner; echo 'add table inet tailpod_refuse { flags owner; }' >&7
+for _ in $(seq 200); do [ "$(refusals)" = 0 ] || break; sleep 0.1; done
+cni ADD 2 < $work/in > $work/out 2> $work/err || fail "ADD: $(cat $work/out)"
+grep -q "some seconds before they are refused.*not permitted" $work/err || fail "no word about it: $(cat $work/err)"
+[ "$(rules)" = 4 ] || fail "$(rules) rules"
+ip netns exec pod2 ping -c1 -W2 100.64.0.9 > /dev/null && fail "a packet leaked past the guard alone"
+cni DEL 2 < $work/in > $work/out || fail "DEL: $(cat $work/out)"
+exec 7>&-; wait $OWNER; nothing_left "a table of somebody else"
+
 # behind a bridge the cable is a port: guarded by address alone
 ip link add br0 type bridge; ip link set br0 up; ip link set cable2 master br0
 cni ADD 2 < $work/in > /dev/null; [ "$(rules)" = 2 ] || fail "$(rules) rules behind a bridge"

@@ -22,6 +22,8 @@
 
 #define API "/localapi/v0/"
 
+enum { LOGIN_POLL_NS = 100000000 };
+
 static int complain(const struct err *e)
 {
 	fprintf(stderr, "%s\n", e->text);
@@ -509,9 +511,60 @@ static int change(struct cli *c, int run)
 	return r;
 }
 
+/* After a logout: asks for a login and waits until the node is in. A URL that a person has to visit
+ * is shown. limit 0: for ever, as the stock CLI. */
+static int log_in(struct cli *c, span_t limit)
+{
+	const struct timespec pause = { 0, LOGIN_POLL_NS };
+	int64_t waited = 0;
+	struct buf out;
+	int r = call(c, "POST", API "login-interactive", "", &out);
+	bool shown = false, waits = true;
+
+	buf_fini(&out);
+	while (r == 0 && waits) {
+		struct cli_status s;
+
+		nanosleep(&pause, NULL);
+		waited += LOGIN_POLL_NS;
+		r = get_status(c, &s);
+		if (r != 0)
+			break;
+		waits = strcmp(s.state, "NeedsLogin") == 0 || strcmp(s.state, "Starting") == 0;
+		if (waits && *s.auth_url && !shown) {
+			fprintf(stderr, "To authenticate, visit:\n\n\t%s\n\n", s.auth_url);
+			shown = true;
+		}
+		if (waits && limit.ns > 0 && waited >= limit.ns) {
+			fprintf(stderr, "not running in time: state is %s%s%s\n", s.state,
+				s.n_health ? ": " : "", s.n_health ? s.health[0] : "");
+			r = 1;
+		}
+		cli_status_fini(&s);
+	}
+	return r;
+}
+
 static int up(struct cli *c)
 {
-	return change(c, 1);
+	const char *timeout = given(c, "timeout");
+	span_t limit = { 0 };
+	struct cli_status s;
+	bool logged_out;
+	int r;
+
+	if (timeout && (!span_parse(bytes_str(timeout), &limit) || limit.ns < 0)) {
+		fputs("--timeout: wanted a duration such as 30s\n", stderr);
+		return 2;
+	}
+	r = change(c, 1);
+	if (r == 0)
+		r = get_status(c, &s);
+	if (r != 0)
+		return r;
+	logged_out = strcmp(s.state, "NeedsLogin") == 0;
+	cli_status_fini(&s);
+	return logged_out ? log_in(c, limit) : 0;
 }
 
 static int down(struct cli *c)
@@ -586,7 +639,8 @@ static const struct command {
 	{ "netcheck", "netcheck [--format=json] [--verbose]", "json format= verbose", netcheck },
 	{ "metrics", "metrics [print | write FILE]", "", metrics },
 	{ "nc", "nc NODE PORT", "", nc },
-	{ "up", "up [flags of set]", CLI_SET_FLAGS " reset accept-risk= timeout=", up },
+	{ "up", "up [--timeout 30s] [flags of set]",
+	  CLI_SET_FLAGS " reset accept-risk= timeout=", up },
 	{ "down", "down", "accept-risk= reason=", down },
 	{ "set", "set [--hostname=NAME] [--accept-routes] [--exit-node=NODE] ...", CLI_SET_FLAGS,
 	  set },

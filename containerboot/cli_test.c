@@ -299,6 +299,7 @@ TEST(wrong_usage_is_told_on_standard_error)
 		{ "metrics write", 1, "wanted print, or write FILE" },
 		{ "debug", 1, "wanted derp-map or prefs" },
 		{ "nc a", 2, "usage: tailpod nc NODE PORT" },
+		{ "up --timeout soon", 2, "--timeout: wanted a duration such as 30s" },
 		{ "--socket=/nonexistent/socket status", 1, "/nonexistent/socket" },
 		{ "status --socket /nonexistent/socket", 1, "is containerboot running?" },
 	};

@@ -74,4 +74,10 @@ is Hostname '{"Hostname":"again"}'
 own logout
 until_ok 30 sh -c "ip netns exec tp$ID-a $T/own/tailscale --socket=$T/a.sock status | grep -q 'Logged out.'"
 code status; code ip; code logout
+own up --timeout 30s || die "up after a logout: $(own status)"
+own healthcheck || die "up after a logout says 0, yet: $(own status)"
+own ping -c 1 --until-direct=false b || die "no peer after up"
+own logout
+own down; own up --timeout 30s || die "down and up after a logout: $(own status)"
+own healthcheck || die "down and up after a logout say 0, yet: $(own status)"
 say "down, up, logout"

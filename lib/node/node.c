@@ -292,7 +292,8 @@ void node_set_running(struct node *n, mono_t now, wall_t wall, bool want)
 	node_gateway_update(n, now);
 	if (n->started) {
 		if (want) {
-			control_start(n->control, now, wall);
+			if (!n->logged_out) /* else the login starts it */
+				control_start(n->control, now, wall);
 			node_relay_ensure_home(n, now);
 		} else {
 			control_stop(n->control);

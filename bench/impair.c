@@ -7,9 +7,9 @@
  * packets both ways. Per direction and packet: dropped with probability LOSS (per cent); with
  * REORDER sent on at once, past the delay (what netem calls reordering); with LATE held back by
  * LATE_MS more; else half of RTT_MS later, in order. RATE_MBIT with a queue of QUEUE_MS, else of
- * one RTT, at least 64 packets; 0: no limit. Drawn from a generator with a fixed SEED, one per direction. On SIGTERM it
- * prints the counts; units larger than the MTU must be 0, else a device hands over offloaded ones
- * and the figures lie.
+ * one RTT, at least 64 packets; 0: no limit. Drawn from a generator with a fixed SEED, one per
+ * direction. On SIGTERM it prints the counts; units larger than the MTU must be 0, else a device
+ * hands over offloaded ones and the figures lie.
  */
 #include <arpa/inet.h>
 #include <errno.h>

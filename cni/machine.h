@@ -1,8 +1,9 @@
 /* cni/machine.h - what the node agent leaves on a machine, taken off it when no agent runs to do so
  *
- * The agent keeps device, tables and rules while it is away (docs/protocol/cni-agent.md), and at its
- * last end removes them itself. Where it does not run at that moment the installer does it, which
- * needs NET_ADMIN: whoever may put programs where the runtime runs them as root has no less anyway.
+ * The agent keeps device, tables and rules while it is away (docs/protocol/cni-agent.md), and at
+ * its last end removes them itself. Where it does not run at that moment the installer does it,
+ * which needs NET_ADMIN: whoever may put programs where the runtime runs them as root has no less
+ * anyway.
  */
 #ifndef CNI_MACHINE_H
 #define CNI_MACHINE_H
@@ -28,8 +29,9 @@ struct machine {
 bool machine_has_agent(const struct machine *m);
 /* Returns when none answers any more, or after MACHINE_WAIT_S. */
 void machine_wait(const struct machine *m);
-/* Rules of our protocol number, tables, device, files; what is gone already is fine, and what cannot
- * be removed keeps nothing else from it. 0, or -1 with the first fault. The directories stay. */
+/* Rules of our protocol number, tables, device, files; what is gone already is fine, and what
+ * cannot be removed keeps nothing else from it. 0, or -1 with the first fault. The directories
+ * stay. */
 MUST_USE int machine_clear(const struct machine *m, struct fail *f);
 
 #endif

@@ -4,7 +4,8 @@
  * nothing on the machine listens there, so only pods whose rule leads to the device can ask
  * (data-plane.md 6.6). Names of the tailnet come from the netmap. A name for which control names
  * resolvers is asked of them: by UDP over the machine's ordinary network, or by HTTPS when a URL
- * names them (host/doh.h); every other one is answered SERVFAIL, upon which a pod's library takes its next name server.
+ * names them (host/doh.h); every other one is answered SERVFAIL, upon which a pod's library takes
+ * its next name server.
  */
 #ifndef CONTAINERBOOT_AGENT_DNS_H
 #define CONTAINERBOOT_AGENT_DNS_H

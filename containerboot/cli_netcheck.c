@@ -16,7 +16,7 @@
 
 enum {
 	REGION_WORDS_MAX = 64, /* of a code or a name; longer ones are cut */
-	REGIONS_MAX = 256, /* as many as a node measures */
+	REGIONS_MAX = 256,     /* as many as a node measures */
 	LATENCY_TEXT = 32,
 	LATENCY_COLUMN = 7,
 	CODE_COLUMN = 3,

@@ -56,7 +56,7 @@ void policy_settle(struct policy *p);
 MUST_USE int policy_test(struct policy *p, const struct policy_node *v, size_t n, struct err *e);
 
 struct policy_judged {
-	size_t held, open; /* claims: judged, not to be judged without nodes */
+	size_t held, open;   /* claims: judged, not to be judged without nodes */
 	unsigned first_open; /* line of its test */
 };
 enum { POLICY_OFFLINE_MAX = 4096 };

@@ -6,7 +6,6 @@
 #include "base/err.h"
 #include "coordinator/config.h"
 
-
 /* Until SIGTERM or SIGINT: 0. c is settled. Otherwise -errno, and e says what to do. */
 MUST_USE int serve_run(const struct config *c, struct err *e);
 

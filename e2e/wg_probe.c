@@ -240,7 +240,8 @@ static int flow(int seconds)
 
 	while (mono_before(now(), end)) {
 		echo(ECHO, 7, (uint16_t)asked++, body, sizeof body);
-		for (int tries = 0; tries < 1500 && replies < asked; tries++) /* half a minute on a busy machine */
+		for (int tries = 0; tries < 1500 && replies < asked;
+		     tries++) /* half a minute on a busy machine */
 			turn(20);
 		turn(20);
 		while (wg_next(wg, &ev))

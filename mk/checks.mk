@@ -24,10 +24,10 @@ check-lists: ## every test that docs/checklists.md names exists; every planted f
 	$(Q)tools/check-readers docs/checklists.md
 
 check-format: ## clang-format would change nothing (files listed by git)
-	$(Q)git ls-files '*.c' '*.h' | xargs -r clang-format --dry-run -Werror
+	$(Q)git ls-files '*.c' '*.h' | xargs -r -P $(JOBS) -n 32 tools/format --check
 
 format: ## apply clang-format
-	$(Q)git ls-files '*.c' '*.h' | xargs -r clang-format -i
+	$(Q)git ls-files '*.c' '*.h' | xargs -r -P $(JOBS) -n 32 tools/format
 
 lint: compile_commands.json ## clang-tidy over everything that is built
 	$(Q)git ls-files 'lib/*.c' '*/*.c' | grep -v -e _fuzz.c | sort -u | xargs -P $(JOBS) -n 4 clang-tidy -p . --quiet

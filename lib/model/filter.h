@@ -21,7 +21,7 @@ enum {
 	FILTER_FLOW_TTL_S = 300,    /* a flow unused for so long is gone */
 	FILTER_RULES_MAX = 65536,   /* what is beyond these allows nothing */
 	FILTER_RANGES_MAX = 262144, /* address ranges of sources, and of destinations */
-	FILTER_LOCAL_MAX = 2048, /* prefixes of filter_set_local; what is beyond is not local */
+	FILTER_LOCAL_MAX = 2048,    /* prefixes of filter_set_local; what is beyond is not local */
 };
 
 struct filter *filter_new(

@@ -8,14 +8,10 @@
 #include "netstack/stack.h"
 
 const char *const ns_end_names[NS_END_N] = {
-	[NS_END_DONE] = "done",
-	[NS_END_REFUSED] = "refused",
-	[NS_END_DENIED] = "denied",
-	[NS_END_RESET] = "reset",
-	[NS_END_TIMEOUT] = "timeout",
-	[NS_END_UNREACHABLE] = "unreachable",
-	[NS_END_ABORTED] = "aborted",
-	[NS_END_NO_MEMORY] = "no_memory",
+	[NS_END_DONE] = "done",       [NS_END_REFUSED] = "refused",
+	[NS_END_DENIED] = "denied",   [NS_END_RESET] = "reset",
+	[NS_END_TIMEOUT] = "timeout", [NS_END_UNREACHABLE] = "unreachable",
+	[NS_END_ABORTED] = "aborted", [NS_END_NO_MEMORY] = "no_memory",
 };
 
 const char *const ns_drop_names[NS_DROP_N] = {

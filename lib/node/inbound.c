@@ -72,9 +72,9 @@ static void note_unheard(struct node *n, mono_t now, const struct ipport *from,
 	uint32_t peer;
 	uint16_t region;
 
-	if (kind == NODE_DERP ? node_relay_pseudo_parse(from, &peer, &region)
-			      : path_peer_at(n->path, from, &peer) ||
-				    path_peer_told(n->path, now, from, &peer))
+	if (kind == NODE_DERP
+		? node_relay_pseudo_parse(from, &peer, &region)
+		: path_peer_at(n->path, from, &peer) || path_peer_told(n->path, now, from, &peer))
 		wg_peer_unheard(n->wg, now, peer);
 }
 

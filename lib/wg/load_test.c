@@ -382,7 +382,7 @@ TEST(any_allocation_of_ours_may_fail_and_the_next_try_succeeds)
 		ck_assert_msg(t->seen[B][t->next_seq[A] - 1] == 1, "allocation %lu", k);
 	}
 	ck_assert_int_ge(failures, 7); /* keys are not of the heap */
-	ck_assert_uint_lt(last, 40); /* all of them were tried */
+	ck_assert_uint_lt(last, 40);   /* all of them were tried */
 	net_free(t);
 }
 #endif

@@ -53,7 +53,8 @@ struct live {
 
 	/* deadlines; MONO_NEVER when off */
 	mono_t retry_at, keepalive_at, stale_at, zero_at;
-	uint16_t stale_jitter_ms; /* drawn once: traffic sets stale_at thousands of times a second */
+	uint16_t
+	    stale_jitter_ms; /* drawn once: traffic sets stale_at thousands of times a second */
 	mono_t init_sent, init_taken; /* the last initiation sent to and accepted from the peer */
 	bool has_sent, has_taken;
 

@@ -391,6 +391,7 @@ static int nodes_list(struct cli *c)
 					       { "EPHEMERAL", "ephemeral" },
 					       { "EXPIRES", "expiry" },
 					       { "TAGS", "tags" },
+					       { "OFFERS", "availableRoutes" },
 					       { "ROUTES", "subnetRoutes" } };
 
 	return list(c, "/api/v1/node", "nodes", v, ARRAY_LEN(v));
@@ -668,7 +669,10 @@ const struct cli_command cli_commands[] = {
 	  "an auth key, printed once: for TS_AUTHKEY or `tailscale up --authkey`", 0, keys_create },
 	{ "preauthkeys", "expire", "ID", "", 1, keys_expire },
 	{ "preauthkeys", "delete", "ID", "", 1, keys_delete },
-	{ "nodes", "list", "", "nodes, their addresses, who is online", 0, nodes_list },
+	{ "nodes", "list", "",
+	  "nodes, their addresses, who is online; routes that they OFFER, ROUTES that are approved "
+	  "and serve",
+	  0, nodes_list },
 	{ "nodes", "delete", "NAME|ID", "", 1, nodes_delete },
 	{ "nodes", "expire", "NAME|ID", "the node has to log in again", 1, nodes_expire },
 	{ "nodes", "rename", "NAME|ID NEW", "its name in MagicDNS", 2, nodes_rename },
@@ -676,7 +680,8 @@ const struct cli_command cli_commands[] = {
 	{ "nodes", "approve", "NAME|ID", "let in a node that waits (node_approval)", 1,
 	  nodes_approve },
 	{ "nodes", "approve-routes", "NAME|ID --routes 10.0.0.0/24,0.0.0.0/0",
-	  "subnet routes and exit node", 1, nodes_routes },
+	  "subnet routes and exit node: these are approved from now on, no others (\"\": none)", 1,
+	  nodes_routes },
 	{ "login", "approve", "ID|URL [--user NAME]",
 	  "a login that waits: the ID is the end of the URL that the node shows; without a user an "
 	  "ssh session that waits",

@@ -249,6 +249,7 @@ TEST(keys_are_shown_once_and_expire)
 	done("apikeys expire 1", "API key expired");
 	done("apikeys delete 1", "API key deleted");
 	done("nodes list", "ADDRESSES");
+	ck_assert_ptr_nonnull(strstr(heard_out, "OFFERS  ROUTES\n"));
 	refused("nodes delete nothing", 1, "no node is called 'nothing'");
 	done("debug", "version");
 	end();

@@ -59,7 +59,7 @@ static int load_file(struct serve *s, struct err *e)
 	int ret = file_read(s->conf->policy_path, POLICY_TEXT_MAX, &text, &len, e);
 
 	if (ret != 0)
-		return ret;
+		return err_wrap(e, "policy.path");
 	ret = policy_put_in_force(s, bytes_of(text, len), e);
 	if (ret != 0)
 		return err_wrap(e, "policy %s", s->conf->policy_path);
@@ -203,7 +203,7 @@ int admin_load(struct serve *s, struct err *e)
 	if (ret == 0)
 		ret = from_file(s) ? load_file(s, e) : load_stored(s, e);
 	if (ret == 0 && !tailnet_policy(s->t))
-		log_warn("coordinator: no policy is set: every node may reach every other");
+		log_warn("no policy is set: every node may reach every other");
 	return ret;
 }
 
@@ -213,23 +213,23 @@ void admin_reload(struct serve *s)
 	struct buf map;
 
 	if (s->t && from_file(s) && load_file(s, &e) != 0)
-		log_error("coordinator: %s; the policy before stays in force", e.text);
+		log_error("%s; the policy before stays in force", e.text);
 	else if (s->t && from_file(s))
-		log_info("coordinator: policy %s is in force", s->conf->policy_path);
+		log_info("policy %s is in force", s->conf->policy_path);
 	if (load_given_key(s, &e) != 0)
-		log_error("coordinator: %s; the key before stays valid", e.text);
+		log_error("%s; the key before stays valid", e.text);
 	if (s->tls && strcmp(s->conf->tls_mode, "files") == 0) {
 		if (tls_server_reload(s->tls, &e) != 0)
-			log_error("coordinator: %s; the certificate before stays", e.text);
+			log_error("%s; the certificate before stays", e.text);
 		else
-			log_info("coordinator: certificate read again");
+			log_info("certificate read again");
 	}
 	if (!s->t)
 		return;
 	buf_init(&map, CONFIG_FILE_MAX * 2);
 	if (relaymap_derp(s->conf, s->tls, &map, &e) != 0)
-		log_error("coordinator: %s; the relay map before stays", e.text);
+		log_error("%s; the relay map before stays", e.text);
 	else if (tailnet_set_derp_map(s->t, loop_now(s->loop), buf_bytes(&map)) != 0)
-		log_error("coordinator: out of memory for the relay map");
+		log_error("out of memory for the relay map");
 	buf_fini(&map);
 }

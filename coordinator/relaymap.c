@@ -64,9 +64,11 @@ static int more_regions(const struct config *c, struct buf *out, struct err *e)
 	if (!c->derp_paths[0])
 		return 0;
 	ret = file_read(c->derp_paths, CONFIG_FILE_MAX, &text, &len, e);
-	if (ret == 0 && config_regions(bytes_of(text, len), out, e) != 0)
-		ret = err_wrap(e, "%s", c->derp_paths);
-	return ret;
+	if (ret != 0)
+		return err_wrap(e, "derp.map");
+	if (config_regions(bytes_of(text, len), out, e) != 0)
+		return err_wrap(e, "derp.map %s", c->derp_paths);
+	return 0;
 }
 
 /* A region of the file would take the place of ours unseen. */

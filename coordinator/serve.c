@@ -95,8 +95,7 @@ static bool stop(struct serve *s)
 {
 	if (!s->failed) {
 		s->failed = true;
-		log_error("coordinator: %s; stopping, since nothing can be kept any more",
-			  s->why.text);
+		log_error("%s; stopping, since nothing can be kept any more", s->why.text);
 	}
 	loop_stop(s->loop);
 	return false;
@@ -308,7 +307,7 @@ static void on_signal(void *ctx, int signo)
 		admin_reload(s);
 		return;
 	}
-	log_info("coordinator: signal %d, stopping", signo);
+	log_info("signal %d, stopping", signo);
 	loop_stop(s->loop);
 }
 
@@ -427,17 +426,16 @@ static void started(const struct serve *s)
 	char pin[TLS_PIN_TEXT];
 
 	if (!c->relay_only) {
-		log_info("coordinator: serving %s at %s, commands at %s", c->server_url, c->listen,
-			 c->socket);
+		log_info("serving %s at %s, commands at %s", c->server_url, c->listen, c->socket);
 		return;
 	}
-	log_info("coordinator: a relay, %s at %s", c->server_url, c->listen);
+	log_info("a relay, %s at %s", c->server_url, c->listen);
 	if (s->tls && strcmp(c->tls_mode, "self") == 0) {
 		tls_server_pin(s->tls, pin);
-		log_info("coordinator: CertName for the relay map: %s", pin);
+		log_info("CertName for the relay map: %s", pin);
 	}
 	if (!c->derp_verify)
-		log_warn("coordinator: everybody may use this relay (derp.verify_clients: false)");
+		log_warn("everybody may use this relay (derp.verify_clients: false)");
 }
 
 int serve_run(const struct config *conf, struct err *e)

@@ -163,11 +163,11 @@ static void make_room(struct tailnet *t, int64_t dst)
 	struct ssh_check *oldest = NULL;
 	size_t n = 0;
 
-	for (struct ssh_check *c = t->checks; c < t->checks + t->n_checks; c++)
-		if (c->dst == dst) {
+	for (size_t i = 0; i < t->n_checks; i++)
+		if (t->checks[i].dst == dst) {
 			n++;
-			if (!oldest || mono_before(c->expires, oldest->expires))
-				oldest = c;
+			if (!oldest || mono_before(t->checks[i].expires, oldest->expires))
+				oldest = &t->checks[i];
 		}
 	if (n < TAILNET_SSH_CHECKS_PER_NODE)
 		return;

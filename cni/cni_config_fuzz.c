@@ -19,6 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct buf out;
 
 	buf_init(&out, 1 << 20);
+	if (config_check_settings(bytes_of(data, len), "file", &f) < 0)
+		assert(f.code == FAIL_CONFIG && *f.msg);
 	if (config_parse(bytes_of(data, len), &c, &f) < 0) {
 		assert(f.code == FAIL_VERSION || f.code == FAIL_DECODE || f.code == FAIL_CONFIG);
 		assert(*f.msg && fail_emit(&f, CONFIG_VERSION_LATEST, &out));

@@ -1,6 +1,9 @@
 /* cni/config.c - see config.h */
 #include "cni/config.h"
 
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -26,53 +29,62 @@ bool config_admits(const struct config *c, const char *pod_namespace)
 	return false;
 }
 
-struct prefixes {
-	struct ipprefix v[CONFIG_RANGES_MAX];
-	size_t n;
+/* --- members of ours --- */
+
+struct member {
+	const char *name;
+	void (*read)(struct json *j, const struct member *m, struct config *c);
+	size_t at;
+	uint32_t min, max; /* of a number; max: room of a text */
 };
 
-static void read_prefixes(struct json *j, struct prefixes *out)
+static size_t read_prefixes(struct json *j, struct ipprefix out[static CONFIG_RANGES_MAX])
 {
 	char text[IPPREFIX_TEXT];
+	size_t n = 0;
 
-	out->n = 0;
 	json_arr(j);
 	while (json_elem(j)) {
-		struct ipprefix *p = &out->v[out->n];
+		struct ipprefix *p = &out[n];
 
 		json_str(j, text, sizeof text);
-		if (out->n == CONFIG_RANGES_MAX || !ipprefix_parse(bytes_str(text), p) ||
-		    p->bits == 0 || (ip_is_v4(&p->ip) && p->bits == 96)) {
+		if (n == CONFIG_RANGES_MAX || !ipprefix_parse(bytes_str(text), p) || p->bits == 0 ||
+		    (ip_is_v4(&p->ip) && p->bits == 96)) {
 			j->failed = true; /* a default route is no tailnet */
-			return;
+			return 0;
 		}
-		out->n++;
+		n++;
 	}
+	return n;
 }
 
-static void read_ranges(struct json *j, struct config *c)
+static void read_ranges(struct json *j, const struct member *m, struct config *c)
 {
-	struct prefixes p;
-
-	read_prefixes(j, &p);
-	if (p.n == 0)
+	(void)m;
+	c->n_ranges = read_prefixes(j, c->ranges);
+	if (c->n_ranges == 0)
 		j->failed = true;
-	memcpy(c->ranges, p.v, p.n * sizeof *p.v);
-	c->n_ranges = p.n;
+}
+
+static void read_subnets(struct json *j, const struct member *m, struct config *c)
+{
+	(void)m;
+	c->n_subnets = read_prefixes(j, c->subnets);
 }
 
 /* Behind the ranges: the same rules, guards and routes are theirs. */
-static bool add_subnets(struct config *c, const struct prefixes *p)
+static bool add_subnets(struct config *c)
 {
-	if (p->n > CONFIG_RANGES_MAX - c->n_ranges)
+	if (c->n_subnets > CONFIG_RANGES_MAX - c->n_ranges)
 		return false;
-	memcpy(c->ranges + c->n_ranges, p->v, p->n * sizeof *p->v);
-	c->n_ranges += p->n;
+	memcpy(c->ranges + c->n_ranges, c->subnets, c->n_subnets * sizeof *c->subnets);
+	c->n_ranges += c->n_subnets;
 	return true;
 }
 
-static void read_namespaces(struct json *j, struct config *c)
+static void read_namespaces(struct json *j, const struct member *m, struct config *c)
 {
+	(void)m;
 	c->n_namespaces = 0;
 	json_arr(j);
 	while (json_elem(j)) {
@@ -84,76 +96,110 @@ static void read_namespaces(struct json *j, struct config *c)
 	}
 }
 
-static uint32_t number(struct json *j, uint32_t min, uint32_t max)
+static void read_bool(struct json *j, const struct member *m, struct config *c)
+{
+	const bool v = json_bool(j);
+
+	memcpy((char *)c + m->at, &v, sizeof v);
+}
+
+static void read_number(struct json *j, const struct member *m, struct config *c)
 {
 	const uint64_t v = json_u64(j);
+	const uint32_t n = (uint32_t)v;
 
-	if (v < min || v > max)
+	if (v < m->min || v > m->max)
 		j->failed = true;
-	return (uint32_t)v;
+	memcpy((char *)c + m->at, &n, sizeof n);
 }
 
-static void word(struct json *j, const char *const *words, size_t n, int *out)
+static void read_text(struct json *j, const struct member *m, struct config *c)
 {
-	char text[32];
+	char *const text = (char *)c + m->at;
 
+	if (json_str(j, text, m->max) == 0)
+		j->failed = true;
+}
+
+static void read_path(struct json *j, const struct member *m, struct config *c)
+{
+	read_text(j, m, c);
+	if (((const char *)c)[m->at] != '/')
+		j->failed = true;
+}
+
+static void read_mode(struct json *j, const struct member *m, struct config *c)
+{
+	char text[16] = "";
+
+	(void)m, (void)c;
 	json_str(j, text, sizeof text);
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(text, words[i]) == 0) {
-			*out = (int)i;
-			return;
-		}
-	j->failed = true;
-}
-
-static void path(struct json *j, char *out, size_t cap)
-{
-	json_str(j, out, cap);
-	if (out[0] != '/')
+	if (strcmp(text, "routes") != 0)
 		j->failed = true;
 }
 
-/* One key of ours; false: not one of them. */
-static bool read_own(struct json *j, struct bytes key, struct config *c)
+static void read_opt_in(struct json *j, const struct member *m, struct config *c)
 {
-	static const char *const opt_ins[] = { "annotation", "all" };
-	static const char *const modes[] = { "routes" };
-	int v = 0;
+	char text[16] = "";
 
-	if (json_key_is(key, "mode"))
-		word(j, modes, ARRAY_LEN(modes), &v);
-	else if (json_key_is(key, "optIn")) {
-		word(j, opt_ins, ARRAY_LEN(opt_ins), &v);
-		c->opt_in = (enum config_opt_in)v;
-	} else if (json_key_is(key, "annotation"))
-		json_str(j, c->annotation, sizeof c->annotation);
-	else if (json_key_is(key, "namespaces"))
-		read_namespaces(j, c);
-	else if (json_key_is(key, "failOpen"))
-		c->fail_open = json_bool(j);
-	else if (json_key_is(key, "statusAffectsNode"))
-		c->status_affects_node = json_bool(j);
-	else if (json_key_is(key, "podRoutes"))
-		c->pod_routes = json_bool(j);
-	else if (json_key_is(key, "resultRoutes"))
-		c->result_routes = json_bool(j);
-	else if (json_key_is(key, "ranges"))
-		read_ranges(j, c);
-	else if (json_key_is(key, "table"))
-		c->table = number(j, 1, UINT32_MAX);
-	else if (json_key_is(key, "priority"))
-		c->priority = number(j, 1, 32764); /* before the main table, guard included */
-	else if (json_key_is(key, "protocol"))
-		c->protocol =
-		    (uint8_t)number(j, 5, 255); /* rtnetlink(7): up to 4 is the kernel's */
-	else if (json_key_is(key, "socket"))
-		path(j, c->socket, sizeof c->socket);
-	else if (json_key_is(key, "stateDir"))
-		path(j, c->state_dir, sizeof c->state_dir);
-	else
-		return false;
-	return true;
+	(void)m;
+	json_str(j, text, sizeof text);
+	c->opt_in = strcmp(text, "all") == 0 ? CONFIG_ALL : CONFIG_BY_ANNOTATION;
+	if (c->opt_in == CONFIG_BY_ANNOTATION && strcmp(text, "annotation") != 0)
+		j->failed = true;
 }
+
+#define MEMBER(name, read, field, ...)                                                             \
+	{                                                                                          \
+		name, read, offsetof(struct config, field), __VA_ARGS__                            \
+	}
+#define TEXT_OF(field) 0, sizeof((struct config *)NULL)->field
+
+static const struct member members[] = {
+	MEMBER("mode", read_mode, opt_in, 0, 0),
+	MEMBER("optIn", read_opt_in, opt_in, 0, 0),
+	MEMBER("annotation", read_text, annotation, TEXT_OF(annotation)),
+	MEMBER("namespaces", read_namespaces, namespaces, 0, 0),
+	MEMBER("failOpen", read_bool, fail_open, 0, 0),
+	MEMBER("statusAffectsNode", read_bool, status_affects_node, 0, 0),
+	MEMBER("podRoutes", read_bool, pod_routes, 0, 0),
+	MEMBER("resultRoutes", read_bool, result_routes, 0, 0),
+	MEMBER("ranges", read_ranges, ranges, 0, 0),
+	MEMBER("subnets", read_subnets, subnets, 0, 0),
+	MEMBER("table", read_number, table, 1, UINT32_MAX),
+	/* before the main table, guard included */
+	MEMBER("priority", read_number, priority, 1, 32764),
+	/* rtnetlink(7): up to 4 is the kernel's */
+	MEMBER("protocol", read_number, protocol, 5, 255),
+	MEMBER("socket", read_path, socket, TEXT_OF(socket)),
+	MEMBER("stateDir", read_path, state_dir, TEXT_OF(state_dir)),
+};
+
+static const struct member *member_of(struct bytes key)
+{
+	for (size_t i = 0; i < ARRAY_LEN(members); i++)
+		if (json_key_is(key, members[i].name))
+			return &members[i];
+	return NULL;
+}
+
+static const char *nearest(struct bytes key)
+{
+	const char *best = NULL;
+	size_t least = SIZE_MAX;
+
+	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+		const size_t n = text_edits(key, bytes_str(members[i].name));
+
+		if (n < least) {
+			least = n;
+			best = members[i].name;
+		}
+	}
+	return best;
+}
+
+/* --- the annotation --- */
 
 /* Does the map of annotations have ours with "true" or "routes"? */
 static bool is_asked(struct json *j, const char *annotation)
@@ -225,7 +271,7 @@ int config_parse(struct bytes text, struct config *out, struct fail *f)
 {
 	struct json j = json_of(text), whole = j;
 	struct bytes key, runtime = { 0 }, old_valid = { 0 };
-	struct prefixes subnets = { .n = 0 };
+	const struct member *m;
 
 	defaults(out);
 	json_skip(&whole); /* not JSON is one fault, a value that we cannot use another */
@@ -247,9 +293,9 @@ int config_parse(struct bytes text, struct config *out, struct fail *f)
 			out->valid = json_raw(&j);
 		else if (json_key_is(key, "cni.dev/attachments")) /* libcni's older name */
 			old_valid = json_raw(&j);
-		else if (json_key_is(key, "subnets"))
-			read_prefixes(&j, &subnets);
-		else if (!read_own(&j, key, out))
+		else if ((m = member_of(key)))
+			m->read(&j, m, out);
+		else
 			json_skip(&j);
 		if (j.failed)
 			return fail_set(f, FAIL_CONFIG,
@@ -258,7 +304,7 @@ int config_parse(struct bytes text, struct config *out, struct fail *f)
 	}
 	if (!json_done(&j))
 		return fail_set(f, FAIL_DECODE, "the network configuration cannot be read");
-	if (!add_subnets(out, &subnets))
+	if (!add_subnets(out))
 		return fail_set(f, FAIL_CONFIG,
 				"network configuration: more than %d of \"ranges\" and "
 				"\"subnets\" together",
@@ -276,4 +322,70 @@ int config_parse(struct bytes text, struct config *out, struct fail *f)
 				"network configuration: \"name\" is missing or not "
 				"alphanumeric with _ . - behind");
 	return runtime.len > 0 ? read_runtime(runtime, out, f) : 0;
+}
+
+/* --- settings --- */
+
+/* file and place, then the words */
+static int at(struct fail *f, const char *file, struct bytes text, const void *where,
+	      const char *fmt, ...) PRINTF(5, 6);
+static int at(struct fail *f, const char *file, struct bytes text, const void *where,
+	      const char *fmt, ...)
+{
+	const char *p = (const char *)text.data, *line = p;
+	char words[256];
+	size_t n = 1;
+	va_list ap;
+
+	for (; p != where && p < (const char *)text.data + text.len; p++)
+		if (*p == '\n') {
+			n++;
+			line = p + 1;
+		}
+	va_start(ap, fmt);
+	vsnprintf(words, sizeof words, fmt, ap);
+	va_end(ap);
+	return fail_set(f, FAIL_CONFIG, "%.200s, line %zu, column %zu: %s", file, n,
+			(size_t)(p - line) + 1, words);
+}
+
+int config_check_settings(struct bytes text, const char *file, struct fail *f)
+{
+	static const char *const said[] = { CONFIG_SAID };
+	struct json j = json_of(text), whole = j;
+	static struct config c;
+	struct bytes key;
+
+	defaults(&c);
+	json_skip(&whole);
+	if (!json_done(&whole))
+		return at(f, file, text, whole.bad ? whole.bad : whole.p, "this is not good JSON");
+	if (json_type(&j) != JSON_OBJECT)
+		return at(f, file, text, j.p, "the settings are not a JSON object");
+	json_obj(&j);
+	while (json_key(&j, &key)) {
+		const struct member *m = member_of(key);
+		const int len = (int)MIN_OF(key.len, (size_t)64);
+		const char *name = (const char *)key.data;
+		bool known = m != NULL;
+
+		for (size_t i = 0; i < ARRAY_LEN(said); i++)
+			known |= json_key_is(key, said[i]);
+		if (!known)
+			return at(f, file, text, name - 1,
+				  "there is no setting '%.*s'; the nearest is '%s'", len, name,
+				  nearest(key));
+		if (m)
+			m->read(&j, m, &c);
+		else
+			json_skip(&j);
+		if (j.failed)
+			return at(f, file, text, name - 1, "the value of '%.*s' does not fit", len,
+				  name);
+	}
+	if (!add_subnets(&c))
+		return fail_set(f, FAIL_CONFIG,
+				"%.200s: more than %d of 'ranges' and 'subnets' together", file,
+				CONFIG_RANGES_MAX);
+	return 0;
 }

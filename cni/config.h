@@ -1,7 +1,7 @@
 /* cni/config.h - the plugin's object of the network configuration, as it comes on stdin (cni.md 3)
  *
- * Unknown keys are ignored, as the specification wants it. Keys of ours are checked strictly: who
- * mistyped a value is told at the first pod, not by traffic that goes astray.
+ * Unknown keys are ignored in it, as the specification wants it. Keys of ours are checked strictly:
+ * who mistyped a value is told at the first pod, not by traffic that goes astray.
  */
 #ifndef CNI_CONFIG_H
 #define CNI_CONFIG_H
@@ -37,8 +37,9 @@ struct config {
 	bool fail_open, status_affects_node, pod_routes, result_routes;
 	struct ipprefix ranges[CONFIG_RANGES_MAX]; /* "ranges", then "subnets" */
 	size_t n_ranges;
-	uint32_t table, priority;
-	uint8_t protocol;
+	struct ipprefix subnets[CONFIG_RANGES_MAX];
+	size_t n_subnets;
+	uint32_t table, priority, protocol;
 	char socket[CONFIG_SOCKET_MAX], state_dir[POD_DIR_MAX + 1];
 
 	bool asks;          /* the pod's annotation says yes */
@@ -47,6 +48,11 @@ struct config {
 };
 
 MUST_USE int config_parse(struct bytes text, struct config *out, struct fail *f);
+/* Of a file with keys of ours, out of which the object is made: stricter, since who wrote it is
+ * there to be told. Unknown keys are refused too; those of CONFIG_SAID are the installer's to say.
+ */
+#define CONFIG_SAID "type", "capabilities", "name", "cniVersion"
+MUST_USE int config_check_settings(struct bytes text, const char *file, struct fail *f);
 /* Index into CONFIG_VERSIONS, or -1. */
 int config_version_index(const char *version);
 /* Is the annotation of a pod in this namespace honoured? The administrator's gate. */

@@ -250,6 +250,83 @@ TEST(settings_that_an_add_would_refuse_join_no_list)
 	buf_fini(&out);
 }
 
+/* every member that docs/operations/cni.md names */
+static const char all_settings[] =
+    "{\n  \"mode\": \"routes\", \"optIn\": \"all\", \"annotation\": \"a\",\n  \"namespaces\": "
+    "[\"apps\"],"
+    "\n  \"failOpen\": true, \"statusAffectsNode\": true, \"podRoutes\": false,"
+    "\n  \"resultRoutes\": true, \"ranges\": [\"100.64.0.0/16\"], \"subnets\": [\"10.9.0.0/16\"],"
+    "\n  \"table\": 7, \"priority\": 8, \"protocol\": 9, \"socket\": \"/s\", \"stateDir\": "
+    "\"/d\"\n}\n";
+
+TEST(each_member_of_the_settings_arrives_where_it_belongs)
+{
+	char text[1024];
+	struct fail f = { 0 };
+	struct config c;
+
+	ck_assert_msg(config_check_settings(bytes_str(all_settings), "file", &f) == 0, "%s", f.msg);
+	snprintf(text, sizeof text, "{\"cniVersion\":\"1.0.0\",\"name\":\"n\",%s",
+		 all_settings + 1);
+	c = must(text);
+	ck_assert(c.opt_in == CONFIG_ALL && c.fail_open && c.status_affects_node && !c.pod_routes &&
+		  c.result_routes);
+	ck_assert_str_eq(c.annotation, "a");
+	ck_assert_str_eq(c.namespaces[0], "apps");
+	ck_assert_str_eq(c.socket, "/s");
+	ck_assert_str_eq(c.state_dir, "/d");
+	ck_assert_uint_eq(c.n_namespaces, 1);
+	ck_assert_uint_eq(c.n_ranges, 2);
+	ck_assert_uint_eq(c.table, 7);
+	ck_assert_uint_eq(c.priority, 8);
+	ck_assert_uint_eq(c.protocol, 9);
+}
+
+TEST(settings_that_do_not_fit_are_refused_with_their_place)
+{
+	static const struct {
+		const char *text, *words;
+	} v[] = {
+		{ "{\n  \"failOpn\": true\n}",
+		  "f, line 2, column 3: there is no setting 'failOpn'; the nearest is 'failOpen'" },
+		{ "{\"subnet\":[]}",
+		  "f, line 1, column 2: there is no setting 'subnet'; the nearest is 'subnets'" },
+		{ "{\"ranges\":[\"fd00::/8\"],\n\"prevResult\":{}}",
+		  "f, line 2, column 1: there is no setting 'prevResult'; the nearest is "
+		  "'ranges'" },
+		{ "{\n\n\"failOpen\": \"yes\"}",
+		  "f, line 3, column 1: the value of 'failOpen' does not fit" },
+		{ "{\"table\": 4294967296}",
+		  "f, line 1, column 2: the value of 'table' does not fit" },
+		{ "{\"protocol\": 4}",
+		  "f, line 1, column 2: the value of 'protocol' does not fit" },
+		{ "{\"socket\": \"run\"}",
+		  "f, line 1, column 2: the value of 'socket' does not fit" },
+		{ "{\"annotation\": null}",
+		  "f, line 1, column 2: the value of 'annotation' does not fit" },
+		{ "{\"failOpen\": true,\n}", "f, line 2, column 1: this is not good JSON" },
+		{ "{\n\"failOpen\": true\n} x", "f, line 3, column 3: this is not good JSON" },
+		{ "", "f, line 1, column 1: this is not good JSON" },
+		{ "\n [1]", "f, line 2, column 2: the settings are not a JSON object" },
+		{ "{\"subnets\":[\"1.0.0.0/8\",\"2.0.0.0/8\",\"3.0.0.0/8\",\"4.0.0.0/8\",\"5.0.0.0/"
+		  "8\","
+		  "\"6.0.0.0/8\",\"7.0.0.0/8\"]}",
+		  "f: more than 8 of 'ranges' and 'subnets' together" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		struct fail f = { 0 };
+
+		ck_assert_int_eq(config_check_settings(bytes_str(v[i].text), "f", &f), -1);
+		ck_assert_str_eq(f.msg, v[i].words);
+	}
+	for (size_t n = 0; n < strlen(all_settings) - 2; n++) {
+		struct fail f = { 0 };
+
+		ck_assert_int_eq(config_check_settings(bytes_of(all_settings, n), "f", &f), -1);
+	}
+}
+
 TEST(a_list_for_gc_with_a_nameless_entry_is_refused_whole)
 {
 	struct gc_valid v[2];

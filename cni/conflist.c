@@ -96,7 +96,7 @@ static bool copy_members(struct jsonw *w, struct bytes object, const char *const
 
 static bool emit_own(struct jsonw *w, struct bytes own)
 {
-	static const char *const ours[] = { "type", "capabilities", "name", "cniVersion" };
+	static const char *const ours[] = { CONFIG_SAID };
 	bool ok = true;
 
 	jsonw_obj(w);

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cni/config.h"
 #include "cni/conflist.h"
 #include "pod/ids.h"
 
@@ -436,6 +437,13 @@ int install_main(int argc, char **argv)
 	buf_init(&own, FILE_MAX);
 	if (settings && (r = read_file(settings, &own)) < 0) {
 		fprintf(stderr, "tailpod-cni: read %s: %s\n", settings, strerror(-r));
+		buf_fini(&own);
+		return 1;
+	}
+	if (settings && strcmp(argv[1], "uninstall") != 0 &&
+	    config_check_settings(buf_bytes(&own), settings, &f) < 0) {
+		fprintf(stderr, "tailpod-cni: %s\n", f.msg);
+		buf_fini(&own);
 		return 1;
 	}
 	c.own = buf_bytes(&own);

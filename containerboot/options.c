@@ -56,38 +56,13 @@ bool option_of_node(const char *name)
 	return row && strcmp(row->name, name) == 0 && row->flags & OPTION_NODE;
 }
 
-/* edits that turn a, in either case, into b, at most `limit` + 1 */
-static unsigned distance(struct bytes a, const char *b, unsigned limit)
-{
-	unsigned row[64], last, diag;
-	const size_t n = strlen(b);
-
-	if (n >= ARRAY_LEN(row) || a.len >= ARRAY_LEN(row))
-		return limit + 1;
-	for (unsigned j = 0; j <= n; j++)
-		row[j] = j;
-	for (unsigned i = 0; i < a.len; i++) {
-		const uint8_t c = a.data[i];
-		const char upper = (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
-
-		diag = row[0];
-		row[0] = i + 1;
-		for (size_t j = 0; j < n; j++) {
-			last = diag + (upper != b[j]);
-			diag = row[j + 1];
-			row[j + 1] = MIN_OF(last, MIN_OF(row[j], diag) + 1);
-		}
-	}
-	return row[n];
-}
-
 static void warn_unknown(const struct scan *s, struct bytes name)
 {
 	const char *near = NULL;
-	unsigned best = 3;
+	size_t best = 3;
 
 	for (size_t i = 0; i < option_table_n; i++) {
-		unsigned d = distance(name, option_table[i].name, best);
+		const size_t d = text_edits(name, bytes_str(option_table[i].name));
 
 		if (d < best) {
 			best = d;

@@ -135,29 +135,6 @@ void config_fini(struct config *c)
 
 /* --- nearest key --- */
 
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[64], la = strlen(a), lb = strlen(b);
-
-	if (lb >= ARRAY_LEN(row) || la >= ARRAY_LEN(row))
-		return SIZE_MAX;
-	for (size_t j = 0; j <= lb; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= la; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= lb; j++) {
-			size_t best = diagonal + (a[i - 1] != b[j - 1]);
-
-			diagonal = row[j];
-			best = MIN_OF(best, MIN_OF(row[j], row[j - 1]) + 1);
-			row[j] = best;
-		}
-	}
-	return row[lb];
-}
-
 static const char *nearest(const char *key)
 {
 	const char *best = rows[0].key, *leaf = strrchr(key, '.') ? strrchr(key, '.') + 1 : key;
@@ -165,11 +142,12 @@ static const char *nearest(const char *key)
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const char *dot = strrchr(rows[i].key, '.');
-		size_t d = MIN_OF(distance(key, rows[i].key),
-				  distance(leaf, dot ? dot + 1 : rows[i].key) + 1);
+		const size_t whole = text_edits(bytes_str(key), bytes_str(rows[i].key));
+		const size_t last =
+		    text_edits(bytes_str(leaf), bytes_str(dot ? dot + 1 : rows[i].key));
 
-		if (d < least) {
-			least = d;
+		if (whole < least || last + 1 < least) {
+			least = MIN_OF(whole, last + 1);
 			best = rows[i].key;
 		}
 	}

@@ -458,3 +458,31 @@ bool span_parse(struct bytes text, span_t *out)
 	*out = SPAN_NS(total);
 	return true;
 }
+
+static uint8_t lower(uint8_t c)
+{
+	return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+}
+
+size_t text_edits(struct bytes a, struct bytes b)
+{
+	size_t row[TEXT_EDITS_MAX + 1]; /* to make the first j of b out of the first i of a */
+
+	if (a.len > TEXT_EDITS_MAX || b.len > TEXT_EDITS_MAX)
+		return MAX_OF(a.len, b.len);
+	for (size_t j = 0; j <= b.len; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= a.len; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= b.len; j++) {
+			const size_t change =
+			    diagonal + (lower(a.data[i - 1]) != lower(b.data[j - 1]));
+
+			diagonal = row[j];
+			row[j] = MIN_OF(change, MIN_OF(row[j], row[j - 1]) + 1);
+		}
+	}
+	return row[b.len];
+}

@@ -51,6 +51,11 @@ MUST_USE bool text_u64(struct bytes text, uint64_t *out); /* decimal digits only
 MUST_USE bool text_i64(struct bytes text, int64_t *out);
 MUST_USE bool text_u16(struct bytes text, uint16_t *out);
 
+/* How many characters, in either case, are to be put in, taken out or changed to make b out of a:
+ * what was meant by a mistyped name. Of texts longer than TEXT_EDITS_MAX: all of the longer one. */
+enum { TEXT_EDITS_MAX = 63 };
+size_t text_edits(struct bytes a, struct bytes b);
+
 /* RFC 3339 with up to nine digits of fraction and any offset; "0001-01-01T00:00:00Z" and earlier
  * than 1970 give WALL_ZERO. */
 enum { WALL_TEXT = 36 };

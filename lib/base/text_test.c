@@ -267,3 +267,29 @@ TEST(text_of_others_is_made_fit_for_a_line_byte_for_byte)
 	text_show(text);
 	ck_assert_str_eq(text, "");
 }
+
+TEST(edits_between_names_are_counted_in_either_case)
+{
+	static const struct {
+		const char *a, *b;
+		size_t n;
+	} rows[] = {
+		{ "", "", 0 },
+		{ "", "abc", 3 },
+		{ "abc", "", 3 },
+		{ "failopen", "failOpen", 0 },
+		{ "fail_open", "failOpen", 1 },
+		{ "namespace", "namespaces", 1 },
+		{ "kitten", "sitting", 3 },
+		{ "ab", "ba", 2 },
+	};
+	static const char longest[] =
+	    "0123456789012345678901234567890123456789012345678901234567890123";
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		ck_assert_uint_eq(text_edits(bytes_str(rows[i].a), bytes_str(rows[i].b)),
+				  rows[i].n);
+	ck_assert_uint_eq(text_edits(bytes_str(longest), bytes_str(longest)), 64);
+	ck_assert_uint_eq(text_edits(bytes_str(""), bytes_str(longest)), 64);
+	ck_assert_uint_eq(text_edits(bytes_str(longest + 1), bytes_str(longest + 1)), 0);
+}

@@ -24,6 +24,12 @@ echo '{"failOpen":"maybe"}' > $work/bad
 inst install --settings $work/bad 2> $work/err && fail "bad settings are taken"
 grep -q failOpen $work/err || fail "it does not say which: $(cat $work/err)"
 jq -e '.plugins[1].failOpen == true' $ours > /dev/null || fail "bad settings were written"
+# nor do settings that nobody has heard of, whether there is a list to join or not
+printf '{\n  "namespaces": ["apps"],\n  "failOpn": true\n}\n' > $work/bad
+for dir in $nets $work/before/..; do
+	"$bin" install --bin-dir $bins --net-dir $dir --settings $work/bad 2> $work/err && fail "a setting that there is not is taken"
+	[ "$(cat $work/err)" = "tailpod-cni: $work/bad, line 3, column 3: there is no setting 'failOpn'; the nearest is 'failOpen'" ] || fail "it says: $(cat $work/err)"
+done
 
 # what we were given is what the runtime would run: the joined object of ours passes an ADD
 host_up; pod 2

@@ -15,7 +15,7 @@ struct row {
 	const char *name, *fallback;
 	size_t at;
 	enum check check;
-	const char *help;
+	const char *help; /* NULL: for tests, users are not told */
 };
 #define ROW(name, fallback, field, check, help)                                                    \
 	{                                                                                          \
@@ -68,9 +68,7 @@ static const struct row rows[] = {
 	ROW("OPERATOR_LISTEN", ":9003", listen, ANY,
 	    "Listener of /healthz, /readyz and /metrics; - for none."),
 	ROW("OPERATOR_LOGGING", "info", logging, ANY, "error, warn, info, debug or trace."),
-	ROW("OPERATOR_TEST_KILL_AT", "", kill_at, KILL,
-	    "For tests: the program kills itself before its Nth write (3), or once that is "
-	    "answered (3+), or stops itself there (3s, 3+s)."),
+	ROW("OPERATOR_TEST_KILL_AT", "", kill_at, KILL, NULL), /* docs/testing.md */
 	ROW("POD_NAME", "", pod_name, ANY,
 	    "Name of this replica in the Lease; default: the host name."),
 	ROW("KUBECONFIG", "", kubeconfig, ANY,
@@ -192,7 +190,8 @@ bool options_help(struct buf *out)
 	bool ok = buf_printf(out, "%s", intro);
 
 	for (size_t i = 0; i < ARRAY_LEN(rows) && ok; i++)
-		ok = buf_printf(out, "  %s%s%s%s\n      %s\n", rows[i].name,
+		ok = !rows[i].help ||
+		     buf_printf(out, "  %s%s%s%s\n      %s\n", rows[i].name,
 				rows[i].fallback && *rows[i].fallback ? " (" : "",
 				rows[i].fallback ? rows[i].fallback : " (required)",
 				rows[i].fallback && *rows[i].fallback ? ")" : "", rows[i].help);
@@ -204,7 +203,8 @@ bool options_markdown(struct buf *out)
 	bool ok = buf_printf(out, "| variable | default | meaning |\n|---|---|---|\n");
 
 	for (size_t i = 0; i < ARRAY_LEN(rows) && ok; i++)
-		ok = buf_printf(out, "| `%s` | %s%s%s | %s |\n", rows[i].name,
+		ok = !rows[i].help ||
+		     buf_printf(out, "| `%s` | %s%s%s | %s |\n", rows[i].name,
 				rows[i].fallback && *rows[i].fallback ? "`" : "",
 				!rows[i].fallback   ? "required"
 				: *rows[i].fallback ? rows[i].fallback

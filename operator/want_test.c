@@ -462,3 +462,14 @@ TEST(options_have_defaults_and_a_bad_one_is_refused_with_its_name)
 		ck_assert_msg(strstr(e.text, bad[i][0]) != NULL, "%s: %s", bad[i][0], e.text);
 	}
 }
+
+TEST(help_and_page_tell_users_every_variable_but_those_for_tests)
+{
+	struct buf out;
+
+	buf_init(&out, 1 << 20);
+	ck_assert(options_help(&out) && options_markdown(&out) && buf_append(&out, "", 1));
+	ck_assert_ptr_nonnull(strstr((const char *)buf_bytes(&out).data, "OPERATOR_LISTEN"));
+	ck_assert_ptr_null(strstr((const char *)buf_bytes(&out).data, "_TEST_"));
+	buf_fini(&out);
+}

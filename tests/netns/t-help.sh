@@ -22,6 +22,10 @@ for p in containerboot coordinator operator tailpod-cni; do
 	tell $p -h
 	refuse 2 $p nonsense
 done
+# variables for tests are no business of users
+for p in containerboot coordinator operator tailpod-cni; do
+	"$BIN/$p" --help | grep _TEST_ > "$T/out" && fail "$p tells users: $(cat "$T/out")"
+done
 for c in serve relay "users create" "preauthkeys list" "nodes approve-routes" "policy check" backup config; do tell coordinator $c --help; done
 for c in install watch uninstall; do tell tailpod-cni $c --help; done
 tell operator check --help

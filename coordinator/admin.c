@@ -62,7 +62,7 @@ static int load_file(struct serve *s, struct err *e)
 		return err_wrap(e, "policy.path");
 	ret = policy_put_in_force(s, bytes_of(text, len), e);
 	if (ret != 0)
-		return err_wrap(e, "policy %s", s->conf->policy_path);
+		return err_wrap(e, "policy.path %s", s->conf->policy_path);
 	tailnet_audit(s->t, "policy set from %s, %zu bytes", s->conf->policy_path, len);
 	s->policy_at = loop_wall();
 	return 0;
@@ -195,13 +195,13 @@ int admin_load(struct serve *s, struct err *e)
 	int ret;
 
 	if (!s->t)
-		return load_given_key(s, e);
+		return serve_setting(s, load_given_key(s, e));
 	ret = store_each(s->store, STORE_APIKEYS, load_apikey, s, e);
 
 	if (ret == 0)
-		ret = load_given_key(s, e);
+		ret = serve_setting(s, load_given_key(s, e));
 	if (ret == 0)
-		ret = from_file(s) ? load_file(s, e) : load_stored(s, e);
+		ret = from_file(s) ? serve_setting(s, load_file(s, e)) : load_stored(s, e);
 	if (ret == 0 && !tailnet_policy(s->t))
 		log_warn("no policy is set: every node may reach every other");
 	return ret;

@@ -46,7 +46,8 @@ static void help(void)
 	     "  --mesh-key-file FILE  --mesh-with URL (once for each other relay of the region)\n"
 	     "  --metrics-listen ADDR /metrics and /health for whoever reaches it\n"
 	     "\n"
-	     "Exit code: 0 done, 1 refused or no server, 2 wrong usage.");
+	     "Exit code: 0 done, 1 refused or no server, 2 wrong usage;\n"
+	     "of serve and relay 78 too: the settings are wrong, or a file that they name.");
 }
 
 /* --- options --- */

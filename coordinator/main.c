@@ -13,10 +13,6 @@
 #include "os/signal_hold.h"
 #include "os/std_fd.h"
 
-enum {
-	EXIT_CONFIG = 78
-}; /* sysexits.h: what is wrong is in the settings, a restart will not help */
-
 /* Options of `coordinator relay`: settings that a relay alone has, without a file */
 static const struct {
 	const char *option, *key;
@@ -118,7 +114,7 @@ static int serve(int argc, char **argv, bool relay_only)
 	if (e.code != 0) {
 		log_error("configuration: %s", e.text);
 		config_fini(&c);
-		return EXIT_CONFIG;
+		return SERVE_EXIT_CONFIG;
 	}
 	if (logger_level_parse(bytes_str(c.log_level), &level))
 		logger_init("coordinator", level);
@@ -126,7 +122,7 @@ static int serve(int argc, char **argv, bool relay_only)
 	if (ret != 0)
 		log_error("%s", e.text);
 	config_fini(&c);
-	return ret == 0 ? 0 : 1;
+	return ret;
 }
 
 int main(int argc, char **argv)

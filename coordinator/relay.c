@@ -170,9 +170,11 @@ static int open_outside(struct serve *s, struct err *e)
 	r->tls = r->resolver ? tls_client_new(&tls, e) : NULL;
 	if (!r->resolver)
 		return err_set(e, ENOMEM, "start the relay");
+	if (!r->tls)
+		return err_wrap(e, "SSL_CERT_FILE");
 	ac.resolver = mc.resolver = r->resolver;
 	ac.tls = mc.tls = r->tls;
-	if (!r->tls || (s->conf->derp_verify && *ac.url && !(r->admission = admission_new(&ac, e))))
+	if (s->conf->derp_verify && *ac.url && !(r->admission = admission_new(&ac, e)))
 		return -(e->code ? e->code : EINVAL);
 	if (mc.with->n > 0 && !(r->mesh = meshlinks_new(&mc, e)))
 		return -(e->code ? e->code : EINVAL);
@@ -196,14 +198,16 @@ int relay_open(struct serve *s, struct err *e)
 		return err_set(e, ENOMEM, "start the relay");
 	ret = serve_private_key(s->conf, "derp.key", &r->secrets->key, e);
 	if (ret == 0 && s->conf->derp_mesh_key_file[0])
-		ret = read_mesh_key(s->conf->derp_mesh_key_file, r->secrets->mesh_key, e);
+		ret = serve_setting(
+		    s, read_mesh_key(s->conf->derp_mesh_key_file, r->secrets->mesh_key, e));
 	if (ret != 0)
 		return ret;
 	conf.key = r->secrets->key;
 	memcpy(conf.mesh_key, r->secrets->mesh_key, sizeof r->secrets->mesh_key);
 	r->derp = derp_server_new(&conf);
 	secret_wipe(&conf, sizeof conf);
-	return r->derp ? open_outside(s, e) : err_set(e, ENOMEM, "start the relay");
+	return r->derp ? serve_setting(s, open_outside(s, e))
+		       : err_set(e, ENOMEM, "start the relay");
 }
 
 void relay_close(struct serve *s)

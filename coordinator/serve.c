@@ -158,6 +158,12 @@ void serve_trim_later(struct serve *s)
 		loop_timer_set(&s->trim, mono_add(loop_now(s->loop), SPAN_S(TRIM_S)));
 }
 
+int serve_setting(struct serve *s, int ret)
+{
+	s->is_config |= ret != 0 && ret != -ENOMEM;
+	return ret;
+}
+
 /* --- keys and certificate --- */
 
 int serve_private_key(const struct config *c, const char *name, struct key_priv *k, struct err *e)
@@ -193,7 +199,7 @@ static int open_tls(struct serve *s, struct err *e)
 		return 0;
 	if (strcmp(s->conf->tls_mode, "files") == 0) {
 		s->tls = tls_server_new(s->conf->tls_cert, s->conf->tls_key, e);
-		return s->tls ? 0 : -EINVAL;
+		return s->tls ? 0 : serve_setting(s, err_wrap(e, "tls.certificate, tls.key"));
 	}
 	snprintf(cert, sizeof cert, "%s/tls.crt", s->conf->state_dir);
 	snprintf(key, sizeof key, "%s/tls.key", s->conf->state_dir);
@@ -263,7 +269,7 @@ static int open_tailnet(struct serve *s, struct err *e)
 	buf_init(&map, 2 * CONFIG_FILE_MAX);
 	buf_init(&dns, 2 * CONFIG_FILE_MAX);
 	if (ret == 0)
-		ret = relaymap_derp(c, s->tls, &map, e);
+		ret = serve_setting(s, relaymap_derp(c, s->tls, &map, e));
 	if (ret == 0 && relaymap_dns(c, &dns) != 0)
 		ret = err_set(e, ENOMEM, "start");
 	if (ret == 0) {
@@ -328,8 +334,9 @@ static int open_ports(struct serve *s, struct err *e)
 }
 
 /* Another user, once ports and files are open. The state directory becomes his. */
-static int become(const char *name, const char *dir, struct err *e)
+static int become(struct serve *s, struct err *e)
 {
+	const char *name = s->conf->user, *dir = s->conf->state_dir;
 	FILE *f = fopen("/etc/passwd", "re");
 	struct passwd *p = NULL;
 
@@ -339,7 +346,8 @@ static int become(const char *name, const char *dir, struct err *e)
 		;
 	fclose(f);
 	if (!p)
-		return err_say(e, ENOENT, "there is no user %s in /etc/passwd", name);
+		return serve_setting(
+		    s, err_say(e, ENOENT, "user: there is no %s in /etc/passwd", name));
 	if (chown(dir, p->pw_uid, p->pw_gid) != 0)
 		return err_set(e, errno, "give %s to user %s", dir, name);
 	if (setgroups(0, NULL) != 0 || setresgid(p->pw_gid, p->pw_gid, p->pw_gid) != 0 ||
@@ -369,7 +377,7 @@ static int start(struct serve *s, struct err *e)
 		ret = open_ports(
 		    s, e); /* low ports want root; everything else is done as the other user */
 	if (ret == 0 && s->tcp)
-		ret = become(s->conf->user, s->conf->state_dir, e);
+		ret = become(s, e);
 	if (ret == 0)
 		ret = privilege_drop(s->tcp || getuid() != 0
 					 ? NULL
@@ -443,14 +451,17 @@ int serve_run(const struct config *conf, struct err *e)
 	struct serve *s = calloc(1, sizeof *s);
 	int ret;
 
-	if (!s)
-		return err_set(e, ENOMEM, "start");
+	if (!s) {
+		err_set(e, ENOMEM, "start");
+		return 1;
+	}
 	s->conf = conf;
 	s->max_conns = descriptors(conf->max_connections);
 	s->loop = loop_new();
 	if (!s->loop) {
 		free(s);
-		return err_set(e, ENOMEM, "start the loop");
+		err_set(e, ENOMEM, "start the loop");
+		return 1;
 	}
 	s->started = loop_now(s->loop);
 	loop_timer_init(s->loop, &s->wake, on_wake, s);
@@ -473,6 +484,7 @@ int serve_run(const struct config *conf, struct err *e)
 		loop_flush_del(&s->flush);
 	}
 	finish(s);
+	ret = ret == 0 ? 0 : s->is_config ? SERVE_EXIT_CONFIG : 1;
 	free(s);
 	return ret;
 }

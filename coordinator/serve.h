@@ -6,7 +6,12 @@
 #include "base/err.h"
 #include "coordinator/config.h"
 
-/* Until SIGTERM or SIGINT: 0. c is settled. Otherwise -errno, and e says what to do. */
+/* sysexits.h: what is wrong is in the settings or in a file that they name: a restart will not help
+ */
+enum { SERVE_EXIT_CONFIG = 78 };
+
+/* Until SIGTERM or SIGINT: 0. c is settled. Otherwise the exit code, SERVE_EXIT_CONFIG or 1, and e
+ * says what to do. */
 MUST_USE int serve_run(const struct config *c, struct err *e);
 
 #endif

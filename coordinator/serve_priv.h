@@ -82,7 +82,8 @@ struct serve {
 	struct loop_timer wake, trim;
 	struct loop_flush flush;
 	uint8_t scratch[CONN_CHUNK];
-	bool failed; /* the database: nothing leaves any more */
+	bool failed;    /* the database: nothing leaves any more */
+	bool is_config; /* what kept it from starting is in the settings */
 	struct err why;
 	wall_t policy_at;
 	mono_t started;
@@ -93,6 +94,9 @@ struct serve {
 bool serve_settle(
     struct serve *s); /* events carried out and stored; false: the database failed, send nothing */
 
+/* Of what is done at the start with a setting or the file it names: passes ret on, and lets the
+ * program end with SERVE_EXIT_CONFIG when that failed. */
+int serve_setting(struct serve *s, int ret);
 /* a key file in the state directory, made when it is not there */
 MUST_USE int serve_private_key(const struct config *c, const char *name, struct key_priv *k,
 			       struct err *e);

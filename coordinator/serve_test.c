@@ -461,3 +461,78 @@ TEST(backup_put_in_place_of_the_database_has_all_that_was_there_when_it_was_made
 	server_stop(SIGTERM, true);
 	server_clean();
 }
+
+/* A start with these settings that ends by itself: its exit code, and its last words */
+static void start_ends(const char *more, int code, const char *words)
+{
+	int status;
+
+	srv.has_log = true;
+	server_prepare(more);
+	server_fork();
+	ck_assert_int_eq(waitpid(srv.pid, &status, 0), srv.pid);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == code, "%s: %d", more,
+		      WEXITSTATUS(status));
+	ck_assert_msg(said(words) > 0, "%s: never said: %s", more, words);
+	server_clean();
+	srv.has_log = false;
+}
+
+TEST(what_is_wrong_in_a_file_that_a_setting_names_ends_the_start_with_78)
+{
+	static const char *const bad[][2] = {
+		{ "policy: {path: /nonexistent/p}", "policy.path: read /nonexistent/p: No such" },
+		{ "policy: {path: /dev}", "policy.path: read /dev: Is a directory" },
+		{ "policy: {path: /proc/self/status}",
+		  "policy.path /proc/self/status: policy: line 1" },
+		{ "api_key_file: /nonexistent/k",
+		  "api_key_file /nonexistent/k: read /nonexistent/k: No such" },
+		{ "api_key_file: /dev/null", "api_key_file /dev/null: an API key has" },
+		{ "tls: {mode: files, certificate: /nonexistent/c, key: /nonexistent/k}",
+		  "tls.certificate, tls.key: certificate file /nonexistent/c: No such" },
+		{ "tls: {mode: files, certificate: /dev/null, key: /dev/null}",
+		  "tls.certificate, tls.key: certificate file /dev/null" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		start_ends(bad[i][0], SERVE_EXIT_CONFIG, bad[i][1]);
+	if (getuid() == 0) /* else it stays who it is */
+		start_ends("user: nobody-of-this-name", SERVE_EXIT_CONFIG,
+			   "user: there is no nobody-of-this-name");
+}
+
+static void relay_ends(const char *more, const char *words)
+{
+	char yaml[256];
+
+	snprintf(yaml, sizeof yaml, "derp: {%s}", more);
+	start_ends(yaml, SERVE_EXIT_CONFIG, words);
+}
+
+TEST(what_is_wrong_with_the_settings_of_the_relay_ends_the_start_with_78)
+{
+	relay_ends("map: /nonexistent/m", "derp.map: read /nonexistent/m: No such");
+	relay_ends("map: /dev/null", "derp.map /dev/null: line 1");
+	relay_ends("enabled: false", "there is no relay");
+	relay_ends("mesh_key_file: /nonexistent/m",
+		   "derp.mesh_key_file: read /nonexistent/m: No such");
+	relay_ends("mesh_key_file: /dev/null", "derp.mesh_key_file /dev/null does not hold");
+	relay_ends("verify_url: nowhere", "derp.verify_url 'nowhere' is not");
+}
+
+/* What may be otherwise in a moment is worth another start. */
+TEST(what_fails_outside_the_settings_ends_the_start_with_1)
+{
+	int fd;
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t len = sizeof a;
+	char more[64];
+
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+	snprintf(more, sizeof more, "metrics_listen: 127.0.0.1:%u", ntohs(a.sin_port));
+	start_ends(more, 1, "Address already in use");
+	close(fd);
+}

@@ -93,7 +93,7 @@ static inline void server_log_to_file(void)
 	logger_init("coordinator", LOG_INFO);
 }
 
-static inline void server_run(void)
+static inline void server_fork(void)
 {
 	struct config c;
 	struct err e = { 0 };
@@ -108,13 +108,17 @@ static inline void server_run(void)
 		ret = config_parse(&c, bytes_str(srv.yaml), &e);
 		if (ret == 0)
 			ret = config_settle(&c, &e);
-		if (ret == 0)
-			ret = serve_run(&c, &e);
+		ret = ret != 0 ? 2 : serve_run(&c, &e);
 		if (ret != 0)
 			fprintf(stderr, "server: %s\n", e.text);
 		config_fini(&c);
-		_exit(ret == 0 ? 0 : 1);
+		_exit(ret);
 	}
+}
+
+static inline void server_run(void)
+{
+	server_fork();
 	for (int i = 0; i < 1000; i++) {
 		int fd = server_dial(false),
 		    local = server_dial(true); /* both listeners, in whatever order they come */
@@ -130,7 +134,7 @@ static inline void server_run(void)
 	ck_abort_msg("the server does not start");
 }
 
-static inline void server_begin(const char *more)
+static inline void server_prepare(const char *more)
 {
 	snprintf(srv.dir, sizeof srv.dir, "/tmp/serve-test-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(srv.dir));
@@ -141,6 +145,11 @@ static inline void server_begin(const char *more)
 		 "state_directory: %s\nlisten: 127.0.0.1:%u\nsocket: %s\nbase_domain: "
 		 "tail.test\n%s\nderp: {stun_listen: '127.0.0.1:%u'}\n",
 		 srv.dir, srv.port, srv.socket, more, srv.stun);
+}
+
+static inline void server_begin(const char *more)
+{
+	server_prepare(more);
 	server_run();
 }
 

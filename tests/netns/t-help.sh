@@ -33,6 +33,13 @@ for c in status ping up healthcheck; do tell containerboot $c --help; done
 told() { grep -qxF "coordinator: $1" "$T/err" || fail "wanted: $1; said: $(cat "$T/err")"; }
 refuse 2 coordinator users; told "users wants one of: list, create, delete, rename"
 refuse 2 coordinator policy put; told "policy: there is no 'put', but: check, get, set"
+for c in serve relay; do refuse 78 coordinator $c --config "$T/nowhere"; done
+grep -q " error coordinator: configuration: read $T/nowhere: No such file" "$T/err" || fail "said: $(cat "$T/err")"
+echo "policy: {path: $T/nowhere}" > "$T/c.yaml"
+echo "state_directory: $T/state" >> "$T/c.yaml"
+refuse 78 coordinator serve --config "$T/c.yaml"
+rm -r "$T/c.yaml" "$T/state"
+grep -q " error coordinator: policy.path: read $T/nowhere: No such file" "$T/err" || fail "said: $(cat "$T/err")"
 refuse 2 coordinator --config nowhere serve; told "serve comes first, its options follow it"
 ln -s "$(realpath "$BIN/containerboot")" "$T/tailscale"
 BIN=$T

@@ -17,6 +17,7 @@ struct seen {
 	mono_t at;
 	struct tcp_head h;
 	uint32_t len;
+	uint32_t top; /* the end of all that was sent before it */
 };
 
 struct script {
@@ -32,6 +33,7 @@ struct script {
 	struct ns_id id;
 	uint32_t iss;   /* ours */
 	uint32_t tsval; /* last of ours */
+	uint32_t top;   /* end of what we have sent */
 	uint16_t port;  /* ours */
 	bool is_held;   /* nothing is pulled */
 	char *word[WORDS];
@@ -62,6 +64,8 @@ static void collect(struct script *s)
 				  tcp_parse(p->data + 20, p->len - 20, &o->h));
 			o->at = s->now;
 			o->len = p->len - 20 - o->h.head_len;
+			o->top = s->top;
+			s->top = o->h.seq + o->len;
 			if (o->h.has_ts)
 				s->tsval = o->h.tsval;
 			if (o->h.flags & TCP_SYN)
@@ -184,7 +188,7 @@ static void show(struct script *s, const struct seen *o)
 	fprintf(stderr, "\n");
 }
 
-/* > FLAGS SEQ ACK [len N] [mss N] [wnd N] [sack A-B,...] [nosack] [any time] */
+/* > FLAGS SEQ ACK [len N] [mss N] [wnd N] [ecr N] [sack A-B,...] [nosack] [later] */
 static void expect(struct script *s, mono_t t)
 {
 	const struct seen *o;
@@ -200,6 +204,8 @@ static void expect(struct script *s, mono_t t)
 			show(s, o);
 			FAIL(s, "SACK blocks");
 		}
+		if (!strcmp(s->word[i], "later") && (int32_t)(o->h.seq - o->top) <= 0)
+			FAIL(s, "%d below what was sent before", (int)(o->top - o->h.seq));
 	}
 	for (size_t i = 5; i + 1 < s->n; i++) {
 		if (!strcmp(s->word[i], "len"))
@@ -208,6 +214,8 @@ static void expect(struct script *s, mono_t t)
 			FAIL(s, "mss %u", o->h.mss);
 		if (!strcmp(s->word[i], "wnd") && o->h.wnd != num(s->word[i + 1]))
 			FAIL(s, "window %u", o->h.wnd);
+		if (!strcmp(s->word[i], "ecr") && o->h.tsecr != num(s->word[i + 1]))
+			FAIL(s, "echo of %u", o->h.tsecr);
 		if (!strcmp(s->word[i], "sack")) {
 			size_t n = sacks(s->word[i + 1], want, PEER_ISS);
 

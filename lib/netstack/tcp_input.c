@@ -216,11 +216,11 @@ static bool paws_ok(const struct tcp_conn *c, mono_t now, const struct tcp_in *i
 	return mono_sub(now, c->ts_recent_at).ns > TCP_PAWS_AGE.ns; /* 5.5 */
 }
 
-/* RFC 7323 4.3 (2) */
+/* RFC 7323 4.3 (2), of a segment that passed paws_ok: one that looks older follows a long silence,
+ * in which the peer's clock has wrapped */
 static void update_ts_recent(struct tcp_conn *c, mono_t now, const struct tcp_in *in)
 {
-	if (c->has_ts && in->h.has_ts && !seq_lt(in->h.tsval, c->ts_recent) &&
-	    seq_leq(in->h.seq, c->last_ack_sent)) {
+	if (c->has_ts && in->h.has_ts && seq_leq(in->h.seq, c->last_ack_sent)) {
 		c->ts_recent = in->h.tsval;
 		c->ts_recent_at = now;
 	}
@@ -604,8 +604,10 @@ static void synchronized_input(struct netstack *ns, mono_t now, struct tcp_conn 
 		return;
 	if (c->state == TCP_SYN_RECEIVED && !syn_received_ack(ns, now, c, in))
 		return;
+	if (!tcp_ack(ns, now, c, in))
+		return;
 	update_ts_recent(c, now, in);
-	if (!tcp_ack(ns, now, c, in) || !after_ack(ns, now, c))
+	if (!after_ack(ns, now, c))
 		return;
 	if (in->len > 0 || in->h.flags & TCP_FIN)
 		receive_text(ns, now, c, in);

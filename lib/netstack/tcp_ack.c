@@ -261,8 +261,9 @@ bool tcp_ack(struct netstack *ns, mono_t now, struct tcp_conn *c, const struct t
 		hystart_round(&c->cc.hystart, c->snd_una, c->snd_nxt);
 	if (f.una_moved || f.cc.delivered > 0 || f.is_dsack || c->snd_dup > 0)
 		recovery_on_ack(ns, now, c, &f);
+	/* RFC 6298 5.3: a window that changes starts no timer again but that which probes it */
 	if (f.una_moved || f.cc.delivered > 0 || c->rtx_kind == RTX_OFF ||
-	    wnd_before != c->snd_wnd) {
+	    (c->rtx_kind == RTX_PERSIST && wnd_before != c->snd_wnd)) {
 		if (c->rtx_kind != RTX_REORDER)
 			tcp_arm_rtx(ns, now, c);
 		else

@@ -218,6 +218,18 @@ void recovery_on_dsack(struct netstack *ns, mono_t now, struct tcp_conn *c,
 		undo(ns, c, now);
 }
 
+/* Sent again for the first time, and nothing else of that kind is on its way, as what an undone
+ * recovery sent again may be when a probe goes. */
+static bool is_first_again(const struct txq *t, const struct tx_seg *s)
+{
+	if (s->n_sent > 2)
+		return false;
+	for (uint32_t i = t->head; i != t->tail; i++)
+		if (txq_at(t, i) != s && txq_at(t, i)->flags & TX_RETRANSMITTED)
+			return false;
+	return true;
+}
+
 void recovery_sent(struct netstack *ns, mono_t now, struct tcp_conn *c, const struct tx_seg *s,
 		   bool again)
 {
@@ -228,7 +240,7 @@ void recovery_sent(struct netstack *ns, mono_t now, struct tcp_conn *c, const st
 		c->rec.prr_out += tx_span(s);
 	if (!again)
 		return;
-	if (c->rec.state == CA_OPEN || !c->rec.retrans_sent) {
+	if (!c->rec.retrans_sent || (c->rec.state == CA_OPEN && is_first_again(&c->tx, s))) {
 		c->rec.retrans_tsval = tcp_clock(c, now);
 		c->rec.retrans_sent = true;
 	}

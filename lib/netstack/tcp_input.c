@@ -228,12 +228,13 @@ static void update_ts_recent(struct tcp_conn *c, mono_t now, const struct tcp_in
 
 /* RFC 9293 3.4 table 6; the part of the segment that is in the window makes it acceptable. One
  * without text is taken at the right edge too, as others do: it comes from a sender that has filled
- * the window, and if what filled it is lost nothing else carries its acknowledgements. */
+ * the window, and if what filled it is lost nothing else carries its acknowledgements. So is a FIN
+ * alone, which needs no room: some send it whatever the window is, and acknowledge from behind it. */
 static bool in_window(const struct tcp_conn *c, const struct tcp_in *in)
 {
 	uint32_t len = seg_len(in), wnd = c->rcv_adv - c->rcv_nxt, last = in->h.seq + len - 1;
 
-	if (len == 0)
+	if (in->len == 0 && !(in->h.flags & TCP_SYN))
 		return seq_leq(c->rcv_nxt, in->h.seq) && seq_leq(in->h.seq, c->rcv_adv);
 	if (wnd == 0)
 		return false;

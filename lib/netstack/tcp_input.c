@@ -229,7 +229,8 @@ static void update_ts_recent(struct tcp_conn *c, mono_t now, const struct tcp_in
 /* RFC 9293 3.4 table 6; the part of the segment that is in the window makes it acceptable. One
  * without text is taken at the right edge too, as others do: it comes from a sender that has filled
  * the window, and if what filled it is lost nothing else carries its acknowledgements. So is a FIN
- * alone, which needs no room: some send it whatever the window is, and acknowledge from behind it. */
+ * alone, which needs no room: some send it whatever the window is, and acknowledge from behind it.
+ */
 static bool in_window(const struct tcp_conn *c, const struct tcp_in *in)
 {
 	uint32_t len = seg_len(in), wnd = c->rcv_adv - c->rcv_nxt, last = in->h.seq + len - 1;
@@ -287,8 +288,7 @@ static bool reset_input(struct netstack *ns, mono_t now, struct tcp_conn *c,
 	if (in->h.seq != c->rcv_nxt) {
 		ns_drop(ns, NS_DROP_TCP_RST_INVALID);
 		tcp_challenge(ns, now, c);
-	} else if (c->state == TCP_TIME_WAIT || c->state == TCP_CLOSING ||
-		   c->state == TCP_LAST_ACK) {
+	} else if (c->state == TCP_CLOSING || c->state == TCP_LAST_ACK) {
 		tcp_finish(ns, c);
 	} else {
 		tcp_end(ns, c,
@@ -546,6 +546,17 @@ static bool after_ack(struct netstack *ns, mono_t now, struct tcp_conn *c)
 	}
 }
 
+/* RFC 9293 3.6.1: an initial sequence number larger than all that the connection before has used;
+ * the clock of tcp_isn is slower than a fast sender. */
+static void begin_behind(struct netstack *ns, const struct ipport *local,
+			 const struct ipport *remote, uint32_t seq)
+{
+	struct tcp_conn *c = conn_table_find(&ns->table, ns->key, local, remote);
+
+	if (c && seq_leq(c->iss, seq))
+		c->iss = c->snd_una = c->snd_nxt = seq + 1 + rng_u32(ns->conf.rng) % UINT16_MAX;
+}
+
 /* RFC 9293 3.10.7.4 for TIME-WAIT, RFC 6191: a new SYN that is clearly later opens again */
 static void time_wait_input(struct netstack *ns, mono_t now, struct tcp_conn *c, struct tcp_in *in)
 {
@@ -553,16 +564,16 @@ static void time_wait_input(struct netstack *ns, mono_t now, struct tcp_conn *c,
 	    (seq_lt(c->rcv_nxt, in->h.seq) ||
 	     (c->has_ts && in->h.has_ts && seq_lt(c->ts_recent, in->h.tsval)))) {
 		struct ipport local = c->local, remote = c->remote;
+		uint32_t behind = c->snd_nxt;
 
 		tcp_finish(ns, c);
 		tcp_input_stray(ns, now, &local, &remote, in);
+		begin_behind(ns, &local, &remote, behind);
 		return;
 	}
-	if (in->h.flags & TCP_RST) {
-		if (in->h.seq != c->rcv_nxt) /* RFC 1337: only an exact one ends it */
-			ns_drop(ns, NS_DROP_TCP_RST_INVALID);
-		else
-			tcp_finish(ns, c);
+	if (in->h.flags & TCP_RST) { /* RFC 1337 4 (F1): our ACK of an old duplicate draws an exact
+					one */
+		ns_drop(ns, NS_DROP_TCP_RST_INVALID);
 		return;
 	}
 	if (in->h.flags & TCP_FIN) { /* our last ACK was lost */

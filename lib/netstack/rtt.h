@@ -8,7 +8,8 @@
 
 #include "base/mono.h"
 
-#define RTO_INITIAL SPAN_S(1) /* RFC 6298 2.1 */
+#define RTO_INITIAL SPAN_S(1)  /* RFC 6298 2.1 */
+#define RTO_SYN_LOST SPAN_S(3) /* RFC 6298 5.7 */
 #define RTO_MIN                                                                                    \
 	SPAN_MS(200) /* ours, as all current stacks: 2.4 says 1 s, TLP and timestamps undo a wrong \
 			one */

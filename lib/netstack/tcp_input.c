@@ -141,13 +141,16 @@ static void established(struct netstack *ns, mono_t now, struct tcp_conn *c)
 	tcp_want_out(ns, c);
 }
 
-/* The SYN's own round trip, unless it was sent twice (then by its timestamp). */
+/* The SYN's own round trip, unless it was sent twice (then by its timestamp; RFC 6298 5.7 without).
+ */
 static void sample_handshake(struct tcp_conn *c, mono_t now, const struct tcp_head *h)
 {
 	if (c->n_retries == 0)
 		rtt_sample(&c->rtt, now, mono_sub(now, c->last_sent));
 	else if (c->has_ts && h->has_ts && tcp_clock(c, now) - h->tsecr < 120000)
 		rtt_sample(&c->rtt, now, SPAN_MS(MAX_OF(tcp_clock(c, now) - h->tsecr, 1u)));
+	else
+		c->rtt.rto = RTO_SYN_LOST;
 }
 
 static void receive_text(struct netstack *ns, mono_t now, struct tcp_conn *c, struct tcp_in *in);

@@ -74,6 +74,10 @@ MUST_USE int config_set(struct config *c, const char *key, const char *value, st
 /* What follows from other settings is filled in (server_url, socket, stun_listen); what cannot be
  * is refused. */
 MUST_USE int config_settle(struct config *c, struct err *e);
+/* May a request from loopback be somebody's elsewhere, by way of a proxy on this host? It may
+ * unless server_url is what is served here: this scheme, this port, no outside name for an address
+ * of loopback. c is settled. */
+bool config_behind_proxy(const struct config *c);
 /* All keys with kind, default and help, as a commented YAML file. */
 MUST_USE int config_describe(struct buf *out);
 /* "http://host:port": its parts; port by scheme when absent. false: not a URL we serve */

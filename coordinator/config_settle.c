@@ -94,6 +94,27 @@ static int settle_url(struct config *c, const struct listen_addr *la, struct err
 	return 0;
 }
 
+static bool is_loopback(const char *host)
+{
+	struct ip a;
+
+	return ip_parse(bytes_str(host), &a) ? ip_is_loopback(&a) : strcmp(host, "localhost") == 0;
+}
+
+bool config_behind_proxy(const struct config *c)
+{
+	bool tls, has_tls = strcmp(c->tls_mode, "off") != 0;
+	struct listen_addr la;
+	char host[256];
+	uint16_t port;
+
+	if (!config_url(c->server_url, &tls, host, &port) ||
+	    listen_addr_parse(bytes_str(c->listen), &la, NULL) != 0)
+		return true;
+	return tls != has_tls || port != la.v[0].port ||
+	       (!la.is_dual && ip_is_loopback(&la.v[0].ip) && !is_loopback(host));
+}
+
 static int settle_domain(const struct config *c, struct err *e)
 {
 	const char *d = c->base_domain;

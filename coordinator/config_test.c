@@ -242,3 +242,32 @@ TEST(regions_of_a_headscale_file_become_a_relay_map)
 	ck_assert_uint_eq(out.len, 0);
 	buf_fini(&out);
 }
+
+TEST(a_server_url_that_is_not_served_here_is_a_proxys)
+{
+	static const struct {
+		const char *yaml;
+		bool is_proxy;
+	} v[] = {
+		{ "", false },
+		{ "listen: 127.0.0.1:80\nserver_url: http://localhost", false },
+		{ "listen: '[::1]:8080'\nserver_url: http://127.0.0.1:8080", false },
+		{ "listen: ':443'\nserver_url: https://net.example\ntls: {mode: self}", false },
+		{ "listen: 192.0.2.1:443\nserver_url: https://net.example\ntls: {mode: self}",
+		  false },
+		{ "listen: ':8080'\nserver_url: http://net.example:8080", false },
+		{ "listen: ':8080'\nserver_url: https://net.example", true },
+		{ "listen: ':8080'\nserver_url: https://net.example:8080", true },
+		{ "listen: ':8443'\nserver_url: https://net.example\ntls: {mode: self}", true },
+		{ "listen: 127.0.0.1:443\nserver_url: https://net.example\ntls: {mode: self}",
+		  true },
+		{ "listen: 127.0.0.1:8080\nserver_url: http://192.0.2.1:8080", true },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		ck_assert_int_eq(parse(v[i].yaml), 0);
+		ck_assert_msg(config_settle(&c, &e) == 0, "%s: %s", v[i].yaml, e.text);
+		ck_assert_msg(config_behind_proxy(&c) == v[i].is_proxy, "%s", v[i].yaml);
+		config_fini(&c);
+	}
+}

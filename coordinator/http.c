@@ -278,13 +278,37 @@ static void api(struct conn *c, const struct http1_target *t, struct bytes body)
 	buf_fini(&out);
 }
 
+/* Does a proxy say that it passes this on for somebody? */
+static bool is_passed_on(const struct http1_head *h)
+{
+	static const char *const names[] = { "Forwarded", "Via", "X-Real-IP" };
+	struct bytes begin = bytes_str("X-Forwarded-");
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (http1_get(h, names[i]).data)
+			return true;
+	for (size_t i = 0; i < h->n_fields; i++) {
+		struct bytes name = h->field[i].name;
+
+		if (name.len > begin.len && bytes_caseeq(bytes_of(name.data, begin.len), begin))
+			return true;
+	}
+	return false;
+}
+
+/* Somebody on this host, for all that can be told */
+static bool is_from_here(const struct conn *c)
+{
+	return c->is_local || (ip_is_loopback(&c->from.ip) && !is_passed_on(&c->h) &&
+			       !config_behind_proxy(c->s->conf));
+}
+
 static void metrics(struct conn *c, const struct http1_target *t)
 {
 	struct api_request r = request_of(c, t, bytes_of(NULL, 0));
 	struct buf out;
 
-	if (!c->is_metrics && !c->is_local && !ip_is_loopback(&c->from.ip) &&
-	    !api_authorized(&c->s->api, &r)) {
+	if (!c->is_metrics && !is_from_here(c) && !api_authorized(&c->s->api, &r)) {
 		answer_text(c, 401, "Unauthorized");
 		return;
 	}

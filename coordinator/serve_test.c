@@ -70,6 +70,28 @@ TEST(api_wants_a_key_over_the_network_and_none_over_the_socket)
 	server_clean();
 }
 
+TEST(figures_are_not_for_whom_a_proxy_on_this_host_lets_through)
+{
+	static const char *const by_proxy[] = { "Forwarded: for=192.0.2.1\r\n",
+						"X-Forwarded-For: 192.0.2.1\r\n",
+						"x-forwarded-proto: https\r\n",
+						"X-Real-IP: 192.0.2.1\r\n", "Via: 1.1 x\r\n" };
+
+	server_begin("");
+	ck_assert_uint_eq(server_request(false, "GET", "/metrics", "", ""), 200);
+	for (size_t i = 0; i < ARRAY_LEN(by_proxy); i++) {
+		ck_assert_uint_eq(server_request(false, "GET", "/metrics", by_proxy[i], ""), 401);
+		ck_assert_uint_eq(server_request(true, "GET", "/metrics", by_proxy[i], ""), 200);
+	}
+	server_stop(SIGTERM, true);
+	server_clean();
+	server_begin("server_url: https://net.example");
+	ck_assert_uint_eq(server_request(false, "GET", "/metrics", "", ""), 401);
+	ck_assert_uint_eq(server_request(true, "GET", "/metrics", "", ""), 200);
+	server_stop(SIGTERM, true);
+	server_clean();
+}
+
 TEST(kill_9_after_any_answer_loses_no_user)
 {
 	char body[64];

@@ -4,29 +4,22 @@
 /* sanitizers bring their own allocator, so not under them */
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define OWN_MALLOC 1
+#include <openssl/crypto.h>
+
 extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);
 extern void *__libc_realloc(void *, size_t);
-extern char __executable_start, etext;
 static unsigned long allocations; /* of everybody below wg */
-static unsigned long ours,
-    fail_at; /* of our code; fail_at: that one and all later ones fail; 0: none */
+static unsigned long ours,        /* but for those of OpenSSL */
+    fail_at;                      /* of ours: that one and all later ones fail; 0: none */
 
-/* The crypto library's own small contexts are counted but never refused: crypto/blake2s.c says why.
- */
-static bool is_ours(const char *caller)
-{
-	return caller >= &__executable_start && caller < &etext;
-}
-
-static bool refuse_for(const char *caller)
+static bool refuse(void)
 {
 	if (!in_wg)
 		return false;
 	allocations++;
-	return is_ours(caller) && ++ours >= fail_at && fail_at != 0;
+	return ++ours >= fail_at && fail_at != 0;
 }
-#define refuse() refuse_for(__builtin_return_address(0))
 
 void *malloc(size_t n)
 {
@@ -48,6 +41,38 @@ void *reallocarray(void *p, size_t n, size_t m)
 	size_t all;
 
 	return __builtin_mul_overflow(n, m, &all) || refuse() ? NULL : __libc_realloc(p, all);
+}
+
+/* The crypto library's own small contexts are counted but never refused: crypto/blake2s.c says why.
+ * They come through functions of ours, before lib/crypto gives OpenSSL its own: who called malloc
+ * is not to be seen from its return address, which depends on how the compiler ends a function. */
+static void *ssl_malloc(size_t n, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	allocations += in_wg;
+	return __libc_malloc(n);
+}
+
+static void *ssl_realloc(void *p, size_t n, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	allocations += in_wg;
+	return __libc_realloc(p, n);
+}
+
+static void ssl_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	free(p);
+}
+
+__attribute__((constructor(101))) static void own_ssl(void)
+{
+	if (CRYPTO_set_mem_functions(ssl_malloc, ssl_realloc, ssl_free) != 1)
+		abort();
 }
 #endif
 

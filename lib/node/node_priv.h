@@ -28,6 +28,7 @@ enum {
 	NODE_GREET_S = 20,
 	NODE_RELAY_IDLE_S = 60,       /* data-plane.md 2.4 */
 	NODE_RELAY_BACKOFF_MS = 5000, /* data-plane.md 3.3 */
+	NODE_RELAY_USEFUL_S = 15,     /* ours: a connection that lived so long was one */
 	NODE_RESTUN_S = 20,
 	NODE_RESTUN_SPREAD_MS = 6000, /* data-plane.md 2.4: 20-26 s while active */
 	NODE_ACTIVE_S = 45,
@@ -42,7 +43,9 @@ struct relay {
 	bool tls, insecure;
 	struct derp_client *client; /* NULL: waiting for retry_at */
 	bool probed;                /* a ping of netcheck is under way */
-	mono_t retry_at, last_used, dialed_at;
+	bool told;                  /* that it is there, in the log */
+	bool flaps;                 /* the connection before ended soon after it was ready */
+	mono_t retry_at, last_used, dialed_at, ready_at;
 	span_t setup; /* what dialing took */
 	char host[NODE_HOST_MAX], cert_name[NODE_HOST_MAX];
 	uint16_t port;

@@ -4,6 +4,9 @@
  * region are tried in order, one after the other at each failure. Packets may be queued from the
  * moment of dialing: the client machine keeps a bounded queue. A region other than home is closed
  * after 60 s without traffic (data-plane.md 2.4, 3.5).
+ *
+ * The wait between tries grows with each failure, and a connection that ended soon after it was
+ * ready is one more: a relay that lets us in only to close would be dialled without a pause.
  */
 #include <stdio.h>
 #include <string.h>
@@ -205,6 +208,8 @@ void node_relays_map_changed(struct node *n, mono_t now)
 		d = reg ? pick_node(reg, r->node_index) : NULL;
 		if (d && r->client && strcmp(d->host, r->host) == 0 && d->derp_port == r->port)
 			continue; /* the same relay as before */
+		if (d && !r->client && !mono_is_never(r->retry_at))
+			continue; /* its turn comes within seconds; a map is no reason to hurry */
 		drop_client(n, r);
 		if (!d) {
 			path_derp_gone(n->path, now, r->region, NULL);
@@ -257,13 +262,16 @@ static void failed(struct node *n, mono_t now, struct relay *r, const char *why)
 	bool was_ready = r->ready;
 	char text[ERR_TEXT_MAX];
 
-	if (r->failures == 0 || was_ready)
+	if (r->failures == 0) {
 		log_info("relay %u (%s): %s", r->region, r->host, why ? why : "connection closed");
+		r->told = false;
+	}
 	snprintf(text, sizeof text, "The home relay (%s) cannot be reached: %s", r->host,
 		 why ? why : "it closes the connection");
 	drop_client(n, r); /* why may have been its */
 	path_derp_gone(n->path, now, r->region, NULL);
-	r->failures = was_ready ? 1 : r->failures + 1;
+	r->flaps = was_ready && r->failures > 0;
+	r->failures++;
 	r->node_index++;
 	if (r->region == n->home ||
 	    mono_before(now, mono_add(r->last_used, SPAN_S(NODE_RELAY_IDLE_S))))
@@ -284,10 +292,18 @@ void node_relay_closed(struct node *n, mono_t now, struct relay *r, const char *
 	r->want_close = false;
 }
 
+static void tell_home(struct node *n, struct relay *r)
+{
+	node_health_set(n, "relay", NULL);
+	if (!r->told)
+		log_info("relay %u (%s): home", r->region, r->host);
+	r->told = true;
+}
+
 static void ready(struct node *n, mono_t now, struct relay *r)
 {
 	r->ready = true;
-	r->failures = 0;
+	r->ready_at = now;
 	netcheck_derp_heard(n->netcheck, now, r->region);
 	r->setup = mono_sub(now, r->dialed_at);
 	netcheck_derp_rtt(n->netcheck, now, r->region, r->setup);
@@ -295,8 +311,22 @@ static void ready(struct node *n, mono_t now, struct relay *r)
 		return;
 	derp_client_set_home(r->client, true);
 	r->want_output = true;
-	node_health_set(n, "relay", NULL);
-	log_info("relay %u (%s): home", r->region, r->host);
+	if (!r->flaps)
+		tell_home(n, r); /* else when it proves to last */
+}
+
+static mono_t useful_at(const struct relay *r)
+{
+	return r->ready && r->failures > 0 ? mono_add(r->ready_at, SPAN_S(NODE_RELAY_USEFUL_S))
+					   : MONO_NEVER;
+}
+
+static void useful(struct node *n, struct relay *r)
+{
+	r->failures = 0;
+	r->flaps = false;
+	if (r->region == n->home)
+		tell_home(n, r);
 }
 
 static void relay_event(struct node *n, mono_t now, wall_t wall, struct relay *r,
@@ -386,6 +416,7 @@ mono_t node_relays_deadline(const struct node *n)
 		if (r->region == 0)
 			continue;
 		d = mono_min(d, r->client ? derp_client_deadline(r->client) : r->retry_at);
+		d = mono_min(d, useful_at(r));
 		if (r->client && r->region != n->home)
 			d = mono_min(d, mono_add(r->last_used, SPAN_S(NODE_RELAY_IDLE_S)));
 	}
@@ -399,6 +430,8 @@ void node_relays_tick(struct node *n, mono_t now)
 
 		if (r->region == 0)
 			continue;
+		if (mono_due(useful_at(r), now))
+			useful(n, r);
 		if (r->client) {
 			derp_client_tick(r->client, now);
 			r->want_output = true;

@@ -54,7 +54,7 @@ struct control *control_new(const struct control_conf *conf, struct err *e)
 	c->pinned = conf->pinned;
 	c->plain_map = conf->plain_map;
 	c->retry_at = c->request_deadline = c->watchdog = c->lite_at = c->lite_deadline =
-	    MONO_NEVER;
+	    c->good_since = MONO_NEVER;
 	c->ping_deadline[0] = c->ping_deadline[1] = MONO_NEVER;
 	for (size_t i = 0; i < CONTROL_CONNS; i++)
 		c->conn[i].deadline = MONO_NEVER;
@@ -225,6 +225,16 @@ void control_wait(struct control *c, span_t d)
 {
 	control_enter(c, STATE_WAITING);
 	c->retry_at = mono_add(c->now, d);
+}
+
+span_t control_refused(struct control *c, const struct h2_request *rq, struct backoff *b)
+{
+	span_t asked = retry_after_asked(rq->retry_after, c->wall), d;
+
+	if (rq->status == 429)
+		return retry_after(rq->retry_after, c->wall, c->rng);
+	d = backoff_fail(b, c->rng);
+	return d.ns > asked.ns ? d : asked;
 }
 
 void control_proceed(struct control *c)

@@ -96,8 +96,8 @@ void control_login(struct control *c, mono_t now,
 void control_logout(struct control *c, mono_t now); /* then CONTROL_LOGGED_OUT */
 void control_stop(struct control *c);
 void control_link_changed(struct control *c, mono_t now); /* reconnect soon */
-/* Node says what the map told: the stream's state is complete (resets back-off), or the node key
- * expired. */
+/* Node says that the map was applied. A stream that lives on for a while after that resets the
+ * back-off; one that ends at once is a failure, as if it had brought nothing. */
 void control_map_applied(struct control *c, mono_t now);
 /* Or that it could not be applied (why: words): the stream, whose later frames would be changes of
  * a state that nobody has, is left and asked for anew after the back-off. */

@@ -218,6 +218,98 @@ TEST(a_map_that_is_refused_backs_off_and_gives_the_servers_words)
 	world_fini(&w);
 }
 
+/* The head of an answer; its Retry-After is put where it is read, since no server of ours sends one
+ */
+static bool head_only(struct world *w, const struct world_request *rq, unsigned status)
+{
+	ck_assert_int_eq(
+	    ts2021_server_answer(w->wire[rq->conn].s, rq->stream, status, "text/plain", true), 0);
+	w->map_stream = rq->stream;
+	return true;
+}
+
+static bool map_503_once(struct world *w, const struct world_request *rq)
+{
+	return world_is_stream(rq) && world_count(w, world_is_stream) == 1 && head_only(w, rq, 503);
+}
+
+static bool register_500_once(struct world *w, const struct world_request *rq)
+{
+	return world_is_register(rq) && world_count(w, world_is_register) == 1 &&
+	       head_only(w, rq, 500);
+}
+
+TEST(retry_after_is_obeyed_whatever_the_status)
+{
+	for (int of_map = 0; of_map < 2; of_map++) {
+		struct world w;
+
+		world_init(&w, 57);
+		w.handle = of_map ? map_503_once : register_500_once;
+		world_connect(&w, NULL);
+		world_run(&w);
+		strcpy(w.c->h2->rq[of_map ? H2_MAP : H2_REGISTER].retry_after, "120");
+		ck_assert_int_eq(ts2021_server_send(w.wire[0].s, w.map_stream, "busy", 4, true), 0);
+		world_pass(&w, SPAN_S(119));
+		ck_assert_uint_eq(world_count(&w, of_map ? world_is_stream : world_is_register), 1);
+		world_pass(&w, SPAN_S(2));
+		ck_assert(is_streaming(&w));
+		world_fini(&w);
+	}
+}
+
+static bool ends_each_stream(struct world *w, const struct world_request *rq)
+{
+	if (!world_is_stream(rq))
+		return false;
+	world_open_stream(w, rq);
+	ck_assert_int_eq(ts2021_server_send(w->wire[rq->conn].s, rq->stream, "", 0, true), 0);
+	return true;
+}
+
+static bool hangs_up_on_each_stream(struct world *w, const struct world_request *rq)
+{
+	if (!world_is_stream(rq))
+		return false;
+	world_open_stream(w, rq);
+	w->wire[rq->conn].is_closed_by_server = true;
+	return true;
+}
+
+static void is_asked_ever_more_seldom(bool (*handle)(struct world *, const struct world_request *),
+				      bool with_map)
+{
+	struct world w;
+	const char *map;
+	size_t n;
+
+	world_init(&w, 58);
+	map = w.first_map;
+	w.first_map = with_map ? map : NULL;
+	w.handle = handle;
+	world_connect(&w, NULL);
+	world_pass(&w, SPAN_S(600));
+	n = world_count(&w, world_is_stream);
+	ck_assert_msg(n >= 30 && n <= 100, "%zu streams in ten minutes", n);
+	ck_assert_uint_eq(w.frames, with_map ? n : 0);
+	w.handle = NULL; /* well again: a stream that lives makes the next end a first failure */
+	w.first_map = map;
+	world_pass(&w, SPAN_S(120));
+	ck_assert(is_streaming(&w));
+	n = world_count(&w, world_is_stream);
+	ck_assert_int_eq(ts2021_server_send(w.wire[0].s, w.map_stream, "", 0, true), 0);
+	world_pass(&w, SPAN_MS(100));
+	ck_assert_uint_eq(world_count(&w, world_is_stream), n + 1);
+	world_fini(&w);
+}
+
+TEST(a_server_that_ends_each_stream_is_asked_ever_more_seldom_even_if_it_sends_good_maps)
+{
+	is_asked_ever_more_seldom(ends_each_stream, true);
+	is_asked_ever_more_seldom(ends_each_stream, false);
+	is_asked_ever_more_seldom(hangs_up_on_each_stream, true);
+}
+
 static bool register_huge(struct world *w, const struct world_request *rq)
 {
 	char *body;

@@ -145,13 +145,13 @@ static void registered(struct control *c, bool is_authorized)
 	control_proceed(c);
 }
 
-static void logout_answered(struct control *c, const struct register_result *res)
+static void logout_answered(struct control *c, const struct register_result *res, span_t wait)
 {
 	struct control_event ev = { .type = CONTROL_LOGGED_OUT };
 
 	if (res->outcome == REGISTER_BUSY ||
 	    (res->outcome == REGISTER_STATUS && res->text[0] == 0)) {
-		control_wait(c, backoff_fail(&c->login, c->rng));
+		control_wait(c, wait);
 		return;
 	}
 	c->was_logged_in = c->may_be_known = false;
@@ -160,19 +160,19 @@ static void logout_answered(struct control *c, const struct register_result *res
 }
 
 static void answered(struct control *c, const struct register_result *res, unsigned status,
-		     span_t busy)
+		     span_t wait)
 {
 	const char *at = c->url.authority;
 
 	switch (res->outcome) {
 	case REGISTER_BUSY:
 		control_trouble(c, "control %s is busy: registering again in a moment", at);
-		control_wait(c, busy);
+		control_wait(c, wait);
 		break;
 	case REGISTER_STATUS:
 		control_trouble(c, "control %s refuses to register this node, status %u: %s", at,
 				status, res->text);
-		control_wait(c, backoff_fail(&c->login, c->rng));
+		control_wait(c, wait);
 		break;
 	case REGISTER_MALFORMED:
 		control_trouble(c, "control %s sent a register response that cannot be read", at);
@@ -206,7 +206,7 @@ void control_login_poll(struct control *c)
 	struct h2_request *rq = c->h2 ? &c->h2->rq[H2_REGISTER] : NULL;
 	struct register_result res;
 	unsigned status;
-	span_t busy;
+	span_t wait;
 
 	if (!rq || (rq->phase != H2_ENDED && rq->phase != H2_BROKEN))
 		return;
@@ -219,13 +219,14 @@ void control_login_poll(struct control *c)
 	}
 	status = rq->status;
 	register_read(status, buf_bytes(&rq->body), c->auth_key, &res);
-	busy = res.outcome == REGISTER_BUSY ? retry_after(rq->retry_after, c->wall, c->rng)
-					    : SPAN_S(0);
+	wait = res.outcome == REGISTER_BUSY || res.outcome == REGISTER_STATUS
+		   ? control_refused(c, rq, &c->login)
+		   : SPAN_S(0);
 	h2_client_drop(c->h2, H2_REGISTER);
 	if (c->state == STATE_LOGGING_OUT)
-		logout_answered(c, &res);
+		logout_answered(c, &res, wait);
 	else
-		answered(c, &res, status, busy);
+		answered(c, &res, status, wait);
 }
 
 void control_login_tick(struct control *c)

@@ -70,6 +70,9 @@ void control_map_drop(struct control *c)
 	control_map_settle(c);
 	if (c->in_frame)
 		control_push(c, &ev, NULL);
+	if (mono_due(mono_add(c->good_since, SPAN_S(CONTROL_USEFUL_S)), c->now))
+		backoff_reset(&c->map_backoff);
+	c->good_since = MONO_NEVER;
 	c->in_frame = c->map_open = c->lite_due = false;
 	c->watchdog = c->lite_at = MONO_NEVER;
 	map_stream_fini(&c->ms);
@@ -163,8 +166,7 @@ static void node_unknown(struct control *c)
 
 static void map_refused(struct control *c, const struct h2_request *rq)
 {
-	span_t d = rq->status == 429 ? retry_after(rq->retry_after, c->wall, c->rng)
-				     : backoff_fail(&c->map_backoff, c->rng);
+	span_t d = control_refused(c, rq, &c->map_backoff);
 	char text[FOREIGN_TEXT_MAX];
 
 	foreign_text(buf_bytes(&rq->body), c->auth_key, text);
@@ -179,7 +181,7 @@ static void lite_answered(struct control *c)
 	struct h2_request *rq = &c->h2->rq[H2_LITE];
 	bool is_unknown = rq->phase == H2_ENDED && rq->status == 404,
 	     is_good = rq->phase == H2_ENDED && rq->status == 200;
-	span_t d = rq->status == 429 ? retry_after(rq->retry_after, c->wall, c->rng) : SPAN_S(0);
+	span_t d = is_good || is_unknown ? SPAN_S(0) : control_refused(c, rq, &c->update);
 
 	h2_client_drop(c->h2, H2_LITE);
 	c->lite_deadline = MONO_NEVER;
@@ -193,7 +195,7 @@ static void lite_answered(struct control *c)
 			send_lite(c);
 	} else if (c->map_open) {
 		c->lite_due = true;
-		c->lite_at = mono_add(c->now, d.ns > 0 ? d : backoff_fail(&c->update, c->rng));
+		c->lite_at = mono_add(c->now, d);
 	}
 }
 
@@ -238,7 +240,7 @@ void control_lite_want(struct control *c, bool is_probe)
 void control_map_applied(struct control *c, mono_t now)
 {
 	c->now = now;
-	backoff_reset(&c->map_backoff);
+	c->good_since = mono_min(c->good_since, now);
 }
 
 void control_map_unusable(struct control *c, mono_t now, const char *why)

@@ -44,6 +44,7 @@ enum { /* seconds; watchdog: control-protocol.md 4.3, ping: 5.2, the others ours
        CONTROL_WATCHDOG_S = 120,
        CONTROL_SILENT_S = 600, /* without news a lite update asks whether we still exist */
        CONTROL_PING_S = 15,
+       CONTROL_USEFUL_S = 60, /* a stream that brought a map and lived so long ends the back-off */
 };
 enum { CONTROL_NEWS_MIN = 64 };   /* a shorter frame is a keep-alive */
 enum { CONTROL_EVENTS_MAX = 32 }; /* queued; the oldest is dropped */
@@ -134,6 +135,7 @@ struct control {
 	size_t map_used; /* of the body, lent to the caller by the last event */
 	size_t largest_map;
 	mono_t last_frame, last_news, watchdog;
+	mono_t good_since; /* when the present stream brought its first good map; never: not yet */
 	bool lite_due, lite_is_probe;
 	mono_t lite_at, lite_deadline;
 	unsigned updates;
@@ -158,6 +160,8 @@ void control_warn(struct control *c, const char *fmt, ...)
     PRINTF(2, 3); /* stays said until control_unwarn */
 void control_well(struct control *c);
 void control_wait(struct control *c, span_t d); /* then control_proceed */
+/* how long to wait after an answer that is no success: the back-off, or what the server asks for */
+span_t control_refused(struct control *c, const struct h2_request *rq, struct backoff *b);
 
 /* control_conn.c */
 void control_dial(struct control *c);

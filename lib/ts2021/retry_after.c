@@ -25,7 +25,7 @@ static bool date_parse(const char *text, wall_t *out)
 	return wall_parse(bytes_str(iso), out);
 }
 
-span_t retry_after(const char *text, wall_t now, struct rng *rng)
+span_t retry_after_asked(const char *text, wall_t now)
 {
 	uint64_t s;
 	wall_t when;
@@ -35,6 +35,15 @@ span_t retry_after(const char *text, wall_t now, struct rng *rng)
 	if (date_parse(text, &when) && now.ns > 0 && when.ns > now.ns &&
 	    when.ns - now.ns <= RETRY_AFTER_MAX_S * NS_PER_S)
 		return SPAN_NS(when.ns - now.ns);
-	return SPAN_MS(RETRY_AFTER_LOW_S * 1000 +
-		       rng_below(rng, (RETRY_AFTER_HIGH_S - RETRY_AFTER_LOW_S) * 1000));
+	return SPAN_S(0);
+}
+
+span_t retry_after(const char *text, wall_t now, struct rng *rng)
+{
+	span_t asked = retry_after_asked(text, now);
+
+	return asked.ns > 0
+		   ? asked
+		   : SPAN_MS(RETRY_AFTER_LOW_S * 1000 +
+			     rng_below(rng, (RETRY_AFTER_HIGH_S - RETRY_AFTER_LOW_S) * 1000));
 }

@@ -81,6 +81,37 @@ TEST(a_relay_that_restarts_under_a_flow_costs_seconds)
 	world_free(w);
 }
 
+static bool relay_up(struct world *w, int i, int relay)
+{
+	return node_relay_up(world_node(w, i), (uint16_t)relay);
+}
+
+TEST(a_relay_that_closes_after_each_login_is_dialled_ever_more_seldom)
+{
+	struct world *w = tailnet(6, 1, &no_udp);
+	uint64_t n;
+
+	world_run(w, SPAN_S(30));
+	for (int r = 0; r < WORLD_RELAYS; r++) {
+		world_relay(w, r, false);
+		world_relay(w, r, true);
+		world_relay_flaps(w, r, true);
+	}
+	world_run(w, SPAN_S(300));
+	for (int r = 0; r < WORLD_RELAYS; r++) {
+		n = world_relay_accepts(w, r);
+		WORLD_CHECK(w, n <= 80, "relay %d was dialled %llu times in five minutes", r + 1,
+			    (unsigned long long)n);
+		world_relay_flaps(w, r, false);
+	}
+	WORLD_CHECK(w, world_until(w, SPAN_S(15), relay_up, 0, world_home(w, 0)), "no relay");
+	world_run(w, SPAN_S(20)); /* a connection that lived makes the next end a first failure */
+	world_relay(w, world_home(w, 0) - 1, false);
+	world_relay(w, world_home(w, 0) - 1, true);
+	WORLD_CHECK(w, world_until(w, SPAN_S(1), relay_up, 0, world_home(w, 0)), "no relay");
+	world_free(w);
+}
+
 TEST(control_away_ten_minutes_hurts_no_flow_and_new_ones_start)
 {
 	struct world *w = tailnet(4, 3, &easy_nat);

@@ -282,6 +282,12 @@ void world_hang(struct world *w, int r, bool hangs)
 	*(r < 0 ? &w->control_hangs : &w->relay_hangs[r]) = hangs;
 }
 
+void world_relay_flaps(struct world *w, int r, bool flaps)
+{
+	world_note(w, "relay %d %s", r + 1, flaps ? "closes after each login" : "is well");
+	w->relay_flaps[r] = flaps;
+}
+
 uint64_t world_relay_packets(const struct world *w, int r)
 {
 	return w->relay_past[r] +
@@ -310,7 +316,7 @@ static void control_event(struct world *w, const struct tailnet_event *ev)
 		s = stream_of_session(w, ev->session, &i);
 		if (s) {
 			stream_pull_server(w, i, s);
-			stream_hangup(w, s);
+			stream_hangup(w, s, SPAN_S(0));
 		} else {
 			tailnet_closed(w->control, sim_mono(w), sim_wall(w), ev->session);
 		}
@@ -342,13 +348,16 @@ static void relay_event(struct world *w, int r, const struct derp_server_event *
 
 	switch (ev->type) {
 	case DERP_SRV_OUTPUT:
-		if (s)
-			stream_pull_server(w, i, s);
+		if (!s)
+			break;
+		stream_pull_server(w, i, s);
+		if (++s->outputs > 1 && w->relay_flaps[r]) /* its key, then its ServerInfo */
+			stream_hangup(w, s, SPAN_MS(20));
 		break;
 	case DERP_SRV_HANGUP:
 		world_note(w, "relay %d hangs up on %d: %s", r + 1, s ? i : -1, ev->reason);
 		if (s)
-			stream_hangup(w, s);
+			stream_hangup(w, s, SPAN_S(0));
 		break;
 	case DERP_SRV_VERIFY:
 	case DERP_SRV_READABLE:

@@ -57,7 +57,8 @@ struct sim_stream {
 	bool used, opened, hung_up;
 	bool cut; /* the host's address changed: nothing arrives any more, and nobody says so */
 	enum peer_kind kind;
-	int relay; /* dialled relay, or -1: control */
+	int relay;        /* dialled relay, or -1: control */
+	unsigned outputs; /* how often that has spoken */
 	int64_t open_at;
 	struct pipe up, down; /* from the node, to the node */
 	struct buf head;
@@ -142,7 +143,8 @@ struct world {
 	struct key_priv relay_key[WORLD_RELAYS];
 	struct ip relay_ip[WORLD_RELAYS], relay_ip6[WORLD_RELAYS];
 	span_t relay_delay[WORLD_RELAYS];
-	bool relay_up[WORLD_RELAYS], relay_hangs[WORLD_RELAYS], control_hangs;
+	bool relay_up[WORLD_RELAYS], relay_hangs[WORLD_RELAYS], relay_flaps[WORLD_RELAYS],
+	    control_hangs;
 	struct sim_box boxes[WORLD_BOXES_MAX];
 	int n_boxes;
 	uint64_t relay_past[WORLD_RELAYS]; /* packets of earlier lives */
@@ -223,9 +225,10 @@ void stream_dial(struct world *w, int i, const struct node_effect *ef);
 void stream_pull_node(struct world *w, int i, uint32_t stream);
 void stream_pull_server(struct world *w, int i, struct sim_stream *s);
 void stream_close_node(struct world *w, int i,
-		       uint32_t stream);                   /* by the node: the server is told */
-void stream_hangup(struct world *w, struct sim_stream *s); /* by the server, after what it sent */
-void stream_break(struct world *w, int relay);             /* all to it (-1: control) are reset */
+		       uint32_t stream); /* by the node: the server is told */
+/* by the server, after what it sent and a pause */
+void stream_hangup(struct world *w, struct sim_stream *s, span_t later);
+void stream_break(struct world *w, int relay); /* all to it (-1: control) are reset */
 /* by a server that ends: what it has sent arrives */
 void streams_end(struct world *w, int relay);
 struct sim_stream *stream_of_session(struct world *w, struct session_id id, int *node);

@@ -46,6 +46,7 @@ void stream_dial(struct world *w, int i, const struct node_effect *ef)
 		stream_close_node(w, i, ef->stream);
 	s->used = true;
 	s->opened = s->hung_up = s->cut = false;
+	s->outputs = 0;
 	s->kind = PEER_HTTP;
 	s->relay = -1;
 	for (int r = 0; r < WORLD_RELAYS; r++)
@@ -67,11 +68,11 @@ void stream_close_node(struct world *w, int i, uint32_t stream)
 	drop(s);
 }
 
-void stream_hangup(struct world *w, struct sim_stream *s)
+void stream_hangup(struct world *w, struct sim_stream *s, span_t later)
 {
 	tell_server(w, s);
 	s->hung_up = true;
-	pipe_close(&s->down, w->now + latency(w, s));
+	pipe_close(&s->down, w->now + latency(w, s) + later.ns);
 }
 
 static void lost(struct world *w, int i, struct sim_stream *s, const char *why)
@@ -103,7 +104,7 @@ void streams_end(struct world *w, int relay)
 			struct sim_stream *s = &w->nodes[i].streams[k];
 
 			if (s->used && s->opened && !s->hung_up && s->relay == relay)
-				stream_hangup(w, s);
+				stream_hangup(w, s, SPAN_S(0));
 		}
 }
 
@@ -224,7 +225,7 @@ static void upgrade_control(struct world *w, int i, struct sim_stream *s,
 	    n != sizeof init ||
 	    tailnet_open(w->control, sim_mono(w), init, &remote, &s->session) != 0) {
 		world_note(w, "control refuses a handshake");
-		stream_hangup(w, s);
+		stream_hangup(w, s, SPAN_S(0));
 		return;
 	}
 	s->kind = PEER_CONTROL;

@@ -125,6 +125,8 @@ uint64_t world_disk_strikes(const struct world *w); /* how often it failed */
 void world_relay(struct world *w, int relay, bool up);
 /* Dials to a relay (-1: control) get no answer, not even a refusal; open streams go on. */
 void world_hang(struct world *w, int relay, bool hangs);
+/* Each connection to the relay is closed by it as soon as the login is through. */
+void world_relay_flaps(struct world *w, int relay, bool flaps);
 /* Its only static endpoint; NULL: none */
 void world_static(struct world *w, int i, const struct ipport *a);
 /* Type of i's endpoint at control; -1: it has no such */

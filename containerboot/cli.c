@@ -30,6 +30,27 @@ static int complain(const struct err *e)
 	return 1;
 }
 
+/* What the server says, which is text or {"error": text}, as one line. */
+static void refusal(struct bytes body)
+{
+	char text[ERR_TEXT_MAX] = "";
+	struct json j = json_of(body);
+	struct bytes key;
+
+	json_obj(&j);
+	while (json_key(&j, &key))
+		if (json_key_is(key, "error"))
+			cli_text(&j, text, sizeof text);
+		else
+			json_skip(&j);
+	while (body.len > 0 && body.data[body.len - 1] == '\n')
+		body.len--;
+	if (json_done(&j) && *text)
+		fprintf(stderr, "%s\n", text);
+	else
+		fprintf(stderr, "%.*s\n", (int)body.len, (const char *)body.data);
+}
+
 /* Does the request; on any status of 400 and above prints what the server says. 0 or 1. */
 static int call(const struct cli *c, const char *method, const char *target, const char *body,
 		struct buf *out)
@@ -42,8 +63,7 @@ static int call(const struct cli *c, const char *method, const char *target, con
 		return complain(&e);
 	if (status < 400)
 		return 0;
-	fprintf(stderr, "%.*s%s", (int)out->len, (const char *)buf_bytes(out).data,
-		status == 403 ? "" : "\n");
+	refusal(buf_bytes(out));
 	return 1;
 }
 
@@ -92,67 +112,6 @@ static bool on(const struct cli *c, const char *flag, bool dflt)
 	return v ? strcmp(v, "true") == 0 : dflt;
 }
 
-/* names: "json timeout= ..", with = when the flag takes a value. 0: no such, 1: boolean, 2: value
- */
-static int flag_kind(const char *names, struct bytes flag)
-{
-	while (*names) {
-		size_t len = strcspn(names, " "), bare = names[len - 1] == '=' ? len - 1 : len;
-
-		if (bytes_eq(bytes_of(names, bare), flag))
-			return bare < len ? 2 : 1;
-		names += len + (names[len] == ' ');
-	}
-	return 0;
-}
-
-/* Moves the flags of the command from argv to flags. False: words were said. */
-static bool take_flags(struct cli *c, const char *names)
-{
-	int kept = 0;
-
-	for (int i = 0; i < c->argc; i++) {
-		const char *a = c->argv[i], *name = a + 1 + (a[0] == '-' && a[1] == '-'), *eq,
-			   *value;
-		struct bytes flag;
-		bool ok;
-		int kind;
-
-		if (strcmp(a, "--") == 0) {
-			while (++i < c->argc)
-				c->argv[kept++] = c->argv[i];
-			break;
-		}
-		if (*a != '-' || !a[1]) {
-			c->argv[kept++] = c->argv[i];
-			continue;
-		}
-		eq = strchr(name, '=');
-		flag = bytes_of(name, eq ? (size_t)(eq - name) : strlen(name));
-		kind = c->n_flags < CLI_FLAGS_MAX ? flag_kind(names, flag) : 0;
-		if (kind == 0) {
-			fprintf(stderr, "no such flag: %s\n", a);
-			return false;
-		}
-		value = eq ? eq + 1 : kind == 1 ? "true" : i + 1 < c->argc ? c->argv[++i] : NULL;
-		if (!value) {
-			fprintf(stderr, "%s needs a value\n", a);
-			return false;
-		}
-		if (kind == 1) {
-			if (!bool_parse(bytes_str(value), &ok)) {
-				fprintf(stderr, "%s: wanted true or false\n", a);
-				return false;
-			}
-			value = ok ? "true" : "false";
-		}
-		c->flags[c->n_flags].value = value;
-		(void)bytes_to_str(flag, c->flags[c->n_flags++].name, CLI_FLAG_MAX);
-	}
-	c->argc = kept;
-	return true;
-}
-
 /* --- commands --- */
 
 static void print_node(const struct cli_status *s, const struct cli_node *n, bool is_self)
@@ -175,17 +134,59 @@ static void print_node(const struct cli_status *s, const struct cli_node *n, boo
 }
 
 /* what a script compares with, as the stock CLI says it */
-static void print_state(const struct cli_status *s)
+static void print_state(const struct cli_status *s, FILE *f)
 {
 	if (strcmp(s->state, "Stopped") == 0)
-		puts("Tailscale is stopped.");
+		fputs("Tailscale is stopped.\n", f);
 	else if (strcmp(s->state, "NeedsLogin") == 0)
-		printf("Logged out.\n%s%s%s", *s->auth_url ? "Log in at: " : "", s->auth_url,
-		       *s->auth_url ? "\n" : "");
+		fprintf(f, "Logged out.\n%s%s%s", *s->auth_url ? "Log in at: " : "", s->auth_url,
+			*s->auth_url ? "\n" : "");
 	else if (strcmp(s->state, "NeedsMachineAuth") == 0)
-		puts("Machine is not yet approved by tailnet admin.");
+		fputs("Machine is not yet approved by tailnet admin.\n", f);
 	else
-		printf("unexpected state: %s\n", s->state);
+		fprintf(f, "unexpected state: %s\n", s->state);
+}
+
+static bool is_in(const struct cli_status *s, const char *state)
+{
+	return strcmp(s->state, state) == 0;
+}
+
+/* What takes the node out of its state; NULL: nothing that could be told here. */
+static const char *advice(const struct cli_status *s)
+{
+	if (is_in(s, "Stopped"))
+		return "to start it: tailpod up";
+	if (is_in(s, "NeedsLogin"))
+		return *s->auth_url ? NULL : "to log in: tailpod up";
+	if (is_in(s, "NeedsMachineAuth"))
+		return "the node waits: approve it at the control server";
+	return "the node is only beginning: try again in a moment";
+}
+
+/* Neither Running nor Starting: says so to f, and what to do on standard error. */
+static bool is_off(const struct cli_status *s, FILE *f)
+{
+	const char *what;
+
+	if (is_in(s, "Running") || is_in(s, "Starting"))
+		return false;
+	print_state(s, f);
+	fflush(f);
+	what = advice(s);
+	if (what)
+		fprintf(stderr, "%s\n", what);
+	return true;
+}
+
+/* Who is asked for is not known; while starting nobody may be. */
+static void no_such_node(const struct cli_status *s, const char *name)
+{
+	if (is_in(s, "Running"))
+		fprintf(stderr, "no such node: %s\n", name);
+	else
+		fprintf(stderr, "no such node: %s (state is %s%s%s)\n", name, s->state,
+			s->n_health ? ": " : "", s->n_health ? s->health[0] : "");
 }
 
 static int status(struct cli *c)
@@ -193,10 +194,6 @@ static int status(struct cli *c)
 	struct cli_status s;
 	int r;
 
-	if (c->argc > 0) {
-		fputs("status takes no arguments\n", stderr);
-		return 1;
-	}
 	if (on(c, "json", false)) {
 		r = show(c, "GET", on(c, "peers", true) ? API "status" : API "status?peers=false");
 		if (r == 0)
@@ -205,9 +202,7 @@ static int status(struct cli *c)
 	}
 	if (get_status(c, &s) != 0)
 		return 1;
-	r = strcmp(s.state, "Running") != 0 && strcmp(s.state, "Starting") != 0;
-	if (r)
-		print_state(&s);
+	r = is_off(&s, stdout);
 	if (!r && on(c, "self", true))
 		print_node(&s, &s.self, true);
 	for (size_t i = 0; !r && on(c, "peers", true) && i < s.n_peers; i++)
@@ -228,10 +223,8 @@ static int ip(struct cli *c)
 	struct ip found, wanted;
 	int r = 1;
 
-	if (v4 + v6 + one > 1 || c->argc > 1) {
-		fputs(c->argc > 1 ? "ip takes one node at most\n"
-				  : "-1, -4 and -6 exclude each other\n",
-		      stderr);
+	if (v4 + v6 + one > 1) {
+		fputs("-1, -4 and -6 exclude each other\n", stderr);
 		return 1;
 	}
 	if (get_status(c, &s) != 0)
@@ -244,6 +237,11 @@ static int ip(struct cli *c)
 		cli_status_fini(&s);
 		return r;
 	}
+	if (who && !cli_find(&s, who, false, &found)) {
+		no_such_node(&s, who);
+		cli_status_fini(&s);
+		return 1;
+	}
 	for (int six = 0; six < 2 && (r || !one); six++) {
 		if (six ? v4 : v6)
 			continue;
@@ -255,10 +253,25 @@ static int ip(struct cli *c)
 		printf("%s\n", ip_text(&found, text));
 		r = 0;
 	}
-	if (r)
-		fprintf(stderr, "no such address\n");
+	if (r && (who || !is_off(&s, stderr)))
+		fprintf(stderr, "no Tailscale IP%s address; state is %s\n",
+			v4   ? "v4"
+			: v6 ? "v6"
+			     : "",
+			s.state);
 	cli_status_fini(&s);
 	return r;
+}
+
+static void no_such_peer(const struct cli *c)
+{
+	struct cli_status s;
+
+	if (get_status(c, &s) != 0)
+		return;
+	fprintf(stderr, "peer not found%s%s\n", is_in(&s, "Running") ? "" : "; state is ",
+		is_in(&s, "Running") ? "" : s.state);
+	cli_status_fini(&s);
 }
 
 static int whois(struct cli *c)
@@ -268,10 +281,6 @@ static int whois(struct cli *c)
 	struct err e = { 0 };
 	int r = 1, code = 0;
 
-	if (c->argc != 1) {
-		fputs("whois takes one address\n", stderr);
-		return 1;
-	}
 	buf_init(&escaped, 400);
 	buf_init(&out, CLI_BODY_MAX);
 	if (!http1_escape(&escaped, bytes_str(c->argv[0]), false)) {
@@ -283,9 +292,9 @@ static int whois(struct cli *c)
 	if (cli_request(c, "GET", target, bytes_str(""), &code, &out, &e) < 0)
 		complain(&e);
 	else if (code == 404)
-		fputs("peer not found\n", stderr);
+		no_such_peer(c);
 	else if (code >= 400)
-		fprintf(stderr, "%.*s\n", (int)out.len, (const char *)buf_bytes(&out).data);
+		refusal(buf_bytes(&out));
 	else if (on(c, "json", false))
 		r = printf("%.*s\n", (int)out.len, (const char *)buf_bytes(&out).data) < 0;
 	else
@@ -373,12 +382,8 @@ static int ping(struct cli *c)
 	uint64_t n = 10, bytes = 0;
 	struct ip to;
 	enum pong_kind best = PONG_NONE, k = PONG_NONE;
-	bool found;
+	bool found, off, is_starting;
 
-	if (c->argc != 1) {
-		fputs("ping takes one node\n", stderr);
-		return 1;
-	}
 	if ((count && !text_u64(bytes_str(count), &n)) ||
 	    (size && !text_u64(bytes_str(size), &bytes)) ||
 	    (timeout && (!span_parse(bytes_str(timeout), &c->limit) || c->limit.ns <= 0))) {
@@ -387,12 +392,15 @@ static int ping(struct cli *c)
 	}
 	if (get_status(c, &s) != 0)
 		return 1;
-	found = cli_find(&s, c->argv[0], false, &to) || ip_parse(bytes_str(c->argv[0]), &to);
+	off = is_off(&s, stdout);
+	found =
+	    !off && (cli_find(&s, c->argv[0], false, &to) || ip_parse(bytes_str(c->argv[0]), &to));
+	if (!off && !found)
+		no_such_node(&s, c->argv[0]);
+	is_starting = is_in(&s, "Starting");
 	cli_status_fini(&s);
-	if (!found) {
-		fprintf(stderr, "no such node: %s\n", c->argv[0]);
+	if (!found)
 		return 1;
-	}
 	for (uint64_t i = 0; n == 0 || i < n; i++) { /* 0: for ever */
 		if (i > 0)
 			sleep(1);
@@ -403,7 +411,8 @@ static int ping(struct cli *c)
 			return 0;
 	}
 	if (best == PONG_NONE)
-		fputs("no reply\n", stderr);
+		fprintf(stderr, "no reply%s\n",
+			is_starting ? "; the node is still starting: tailpod status" : "");
 	else if (until_direct)
 		fputs("direct connection not established\n", stderr);
 	return best == PONG_NONE || until_direct;
@@ -489,15 +498,18 @@ static int logout(struct cli *c)
 /* The change of preferences that the flags ask for, with WantRunning when run is 0 or 1. */
 static int change(struct cli *c, int run)
 {
+	const char *exit_node = given(c, "exit-node");
+	struct cli_status s = { 0 };
 	struct err e = { 0 };
 	struct buf old, body, out;
-	int r = call(c, "GET", API "prefs", "", &old);
+	int r;
 
+	if (exit_node && *exit_node && get_status(c, &s) != 0)
+		return 1;
+	r = call(c, "GET", API "prefs", "", &old);
 	buf_init(&body, CLI_BODY_MAX);
-	if (r == 0 && cli_prefs_change(c, run, buf_bytes(&old), &body, &e) < 0) {
-		complain(&e);
-		r = 2;
-	}
+	if (r == 0 && cli_prefs_change(c, run, buf_bytes(&old), &s, &body, &e) < 0)
+		r = complain(&e);
 	if (r == 0) {
 		char *text = buf_take_str(&body);
 
@@ -506,6 +518,7 @@ static int change(struct cli *c, int run)
 			buf_fini(&out);
 		free(text);
 	}
+	cli_status_fini(&s);
 	buf_fini(&old);
 	buf_fini(&body);
 	return r;
@@ -530,7 +543,7 @@ static int log_in(struct cli *c, span_t limit)
 		r = get_status(c, &s);
 		if (r != 0)
 			break;
-		waits = strcmp(s.state, "NeedsLogin") == 0 || strcmp(s.state, "Starting") == 0;
+		waits = is_in(&s, "NeedsLogin") || is_in(&s, "Starting");
 		if (waits && *s.auth_url && !shown) {
 			fprintf(stderr, "To authenticate, visit:\n\n\t%s\n\n", s.auth_url);
 			shown = true;
@@ -562,7 +575,7 @@ static int up(struct cli *c)
 		r = get_status(c, &s);
 	if (r != 0)
 		return r;
-	logged_out = strcmp(s.state, "NeedsLogin") == 0;
+	logged_out = is_in(&s, "NeedsLogin");
 	cli_status_fini(&s);
 	return logged_out ? log_in(c, limit) : 0;
 }
@@ -574,6 +587,10 @@ static int down(struct cli *c)
 
 static int set(struct cli *c)
 {
+	if (c->n_flags == 0) {
+		fputs("nothing to change: tailpod set --help lists the flags\n", stderr);
+		return 0; /* as the stock CLI */
+	}
 	return change(c, -1);
 }
 
@@ -610,7 +627,7 @@ static int healthcheck(struct cli *c)
 
 	if (get_status(c, &s) != 0)
 		return 1;
-	r = strcmp(s.state, "Running") != 0;
+	r = !is_in(&s, "Running");
 	if (r)
 		printf("not healthy: state is %s%s%s\n", s.state, s.n_health ? ": " : "",
 		       s.n_health ? s.health[0] : "");
@@ -622,35 +639,48 @@ static int healthcheck(struct cli *c)
 
 static int nc(struct cli *c)
 {
-	return c->argc == 2 ? cli_nc(c->socket, c->argv[0], c->argv[1]) : 2;
+	struct cli_status s;
+	bool off;
+
+	if (get_status(c, &s) != 0)
+		return 1;
+	off = is_off(&s, stderr); /* standard output belongs to the other end */
+	cli_status_fini(&s);
+	if (off)
+		return 1;
+	return cli_nc(c->socket, c->argv[0], c->argv[1]);
 }
 
-static const struct command {
-	const char *name, *usage, *flags;
-	int (*fn)(struct cli *c);
-} commands[] = {
-	{ "status", "status [--json] [--active] [--self=false] [--peers=false]",
-	  "json active self peers", status },
-	{ "ping",
-	  "ping [-c N] [--timeout 5s] [--size N] [--tsmp|--icmp] [--until-direct=false] NODE",
-	  "c= timeout= size= tsmp icmp until-direct verbose", ping },
-	{ "ip", "ip [-1|-4|-6] [--assert=ADDRESS] [NODE]", "1 4 6 assert=", ip },
-	{ "whois", "whois [--json] ADDRESS[:PORT]", "json proto=", whois },
-	{ "netcheck", "netcheck [--format=json] [--verbose]", "json format= verbose", netcheck },
-	{ "metrics", "metrics [print | write FILE]", "", metrics },
-	{ "nc", "nc NODE PORT", "", nc },
-	{ "up", "up [--timeout 30s] [flags of set]",
-	  CLI_SET_FLAGS " reset accept-risk= timeout=", up },
-	{ "down", "down", "accept-risk= reason=", down },
-	{ "set", "set [--hostname=NAME] [--accept-routes] [--exit-node=NODE] ...", CLI_SET_FLAGS,
-	  set },
-	{ "logout", "logout", "reason=", logout },
-	{ "debug", "debug derp-map | prefs", "", debug },
-	{ "version", "version [--json]", "json", version },
-	{ "healthcheck", "healthcheck", "", healthcheck },
+/* clang-format off */
+static const struct cli_command commands[] = {
+        { "status", "[FLAGS]", "The state of the node, its peers, and what is wrong. Fails unless it runs.",
+          { cli_status_flags }, 0, 0, false, status },
+        { "ping", "[FLAGS] NODE", "Asks a node for a sign of life, and tells by which path it came.",
+          { cli_ping_flags }, 1, 1, false, ping },
+        { "ip", "[FLAGS] [NODE]", "Tailnet addresses of this node, or of another.", { cli_ip_flags }, 0, 1, false, ip },
+        { "whois", "[FLAGS] ADDRESS[:PORT]", "Which node has an address of the tailnet, and whose it is.",
+          { cli_whois_flags }, 1, 1, false, whois },
+        { "netcheck", "[FLAGS]", "What the running node last found out about the network it is in.",
+          { cli_netcheck_flags }, 0, 0, false, netcheck },
+        { "metrics", "[print | write FILE]", "Counters of the node, in the format of Prometheus.",
+          { cli_no_flags }, 0, 2, false, metrics },
+        { "nc", "NODE PORT", "Joins standard input and output with a port of a node: ssh -o ProxyCommand='tailpod nc %h %p' web",
+          { cli_no_flags }, 2, 2, false, nc },
+        { "up", "[FLAGS]", "Takes the node up again after down or logout, and changes what flags of set name.",
+          { cli_up_flags, cli_set_flags }, 0, 0, true, up },
+        { "down", "[FLAGS]", "Takes the node off the tailnet until up; the program stays.", { cli_down_flags }, 0, 0, false, down },
+        { "set", "[FLAGS]", "Changes what a flag names and leaves the rest. Kept in the state; the next start follows the environment\n"
+          "again (TS_AUTH_ONCE=true keeps what it does not mention).",
+          { cli_set_flags }, 0, 0, true, set },
+        { "logout", "[FLAGS]", "Gives the node's key up: it must log in again.", { cli_logout_flags }, 0, 0, false, logout },
+        { "debug", "derp-map | prefs", "Relay map or preferences as JSON.", { cli_no_flags }, 0, 1, false, debug },
+        { "version", "[FLAGS]", "Versions of the local API and of this program.", { cli_version_flags }, 0, 0, false, version },
+        { "healthcheck", "", "For exec probes: succeeds while the node runs, else says why not.",
+          { cli_no_flags }, 0, 0, false, healthcheck },
 };
+/* clang-format on */
 
-static const struct command *command_named(const char *name)
+static const struct cli_command *command_named(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		if (strcmp(commands[i].name, name) == 0)
@@ -667,8 +697,53 @@ static int usage(FILE *f)
 {
 	fputs("usage: tailpod [--socket=PATH] COMMAND\n", f);
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		fprintf(f, "    %s\n", commands[i].usage);
+		fprintf(f, "    %-11s %-22s %.*s\n", commands[i].name, commands[i].args,
+			(int)strcspn(commands[i].what, ".:;"), commands[i].what);
+	fputs("tailpod COMMAND --help tells its flags, their defaults, and examples.\n", f);
 	return f == stdout ? 0 : 2;
+}
+
+static int help(const char *name) /* NULL: of no command */
+{
+	const struct cli_command *cmd = name ? command_named(name) : NULL;
+
+	if (!cmd)
+		return usage(stdout);
+	cli_flags_help(cmd);
+	return 0;
+}
+
+static int no_such(const char *name) /* with the codes of the stock CLI */
+{
+	const char *names[ARRAY_LEN(commands)], *near;
+	const bool is_flag = *name == '-';
+
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		names[i] = commands[i].name;
+	near = is_flag ? NULL : text_nearest(bytes_str(name), names, ARRAY_LEN(names));
+	fprintf(stderr, "%s: this program has no such %s%s%s%s\n", name,
+		is_flag ? "flag" : "command", near ? "; did you mean " : "", near ? near : "",
+		near ? "?" : "; see tailpod --help");
+	return is_flag ? 2 : 1;
+}
+
+static int run(struct cli *c, const struct cli_command *cmd)
+{
+	int r;
+
+	if (cli_flags_take(c, cmd) < 0)
+		return 2;
+	if (c->argc > cmd->max_args) {
+		fprintf(stderr, "%s: one word too many: %s%s\n", cmd->name, c->argv[cmd->max_args],
+			bool_parse(bytes_str(c->argv[cmd->max_args]), &(bool){ 0 })
+			    ? " (a boolean takes its value behind =, as --FLAG=false)"
+			    : "");
+		return 1;
+	}
+	r = c->argc < cmd->min_args ? 1 : cmd->fn(c);
+	if (c->argc < cmd->min_args)
+		fprintf(stderr, "usage: tailpod %s %s\n", cmd->name, cmd->args);
+	return r;
 }
 
 static const char *default_socket(void)
@@ -684,18 +759,17 @@ static const char *default_socket(void)
 int cli_main(int argc, char **argv)
 {
 	struct cli c = { .argc = argc - 1, .argv = argv + 1, .limit = SPAN_S(CLI_TIMEOUT_S) };
-	const struct command *cmd = NULL;
-	int r;
+	const struct cli_command *cmd = NULL;
 
 	/* in front of the command; --socket also behind it */
-	for (int i = 0; i < c.argc; i++) {
+	for (int i = 0; i < c.argc && strcmp(c.argv[i], "--") != 0; i++) {
 		const char *a = c.argv[i], *name = a + 1 + (a[0] == '-' && a[1] == '-');
 		int used = 1;
 
 		if (*a != '-')
 			continue;
 		if (strcmp(name, "help") == 0 || strcmp(name, "h") == 0)
-			return usage(stdout);
+			return help(i > 0 ? c.argv[0] : NULL);
 		if (strncmp(name, "socket", 6) != 0 || (name[6] != 0 && name[6] != '='))
 			continue;
 		c.socket = name[6] ? name + 7 : i + 1 < c.argc ? c.argv[i + 1] : "";
@@ -708,21 +782,13 @@ int cli_main(int argc, char **argv)
 	if (!c.socket)
 		c.socket = default_socket();
 	if (c.argc > 0 && strcmp(c.argv[0], "help") == 0)
-		return usage(stdout);
+		return help(c.argc > 1 ? c.argv[1] : NULL);
 	if (c.argc < 1)
 		return usage(stderr);
 	cmd = command_named(c.argv[0]);
-	if (!cmd) { /* with the codes of the stock CLI */
-		bool is_flag = c.argv[0][0] == '-';
-
-		fprintf(stderr, "%s: this program has no such %s\n", c.argv[0],
-			is_flag ? "flag" : "command");
-		return is_flag ? 2 : 1;
-	}
+	if (!cmd)
+		return no_such(c.argv[0]);
 	c.argc--;
 	c.argv++;
-	r = take_flags(&c, cmd->flags) ? cmd->fn(&c) : 2;
-	if (r == 2)
-		fprintf(stderr, "usage: tailpod %s\n", cmd->usage);
-	return r;
+	return run(&c, cmd);
 }

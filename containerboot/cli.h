@@ -19,6 +19,22 @@ enum {
 	CLI_FLAG_MAX = 32,
 };
 
+struct cli_flag_row {
+	const char *name, *value; /* what it takes, for people; NULL: it is a boolean */
+	const char *dflt, *help, *example;
+};
+struct cli;
+struct cli_command {
+	const char *name, *args, *what;      /* for people */
+	const struct cli_flag_row *flags[2]; /* each ends in a row without a name; NULL: none */
+	int min_args, max_args;
+	bool takes_preferences;
+	int (*fn)(struct cli *c);
+};
+extern const struct cli_flag_row cli_set_flags[], cli_up_flags[], cli_down_flags[],
+    cli_logout_flags[], cli_status_flags[], cli_ping_flags[], cli_ip_flags[], cli_whois_flags[],
+    cli_netcheck_flags[], cli_version_flags[], cli_no_flags[];
+
 struct cli_flag {
 	char name[CLI_FLAG_MAX];
 	const char *value; /* of a boolean: "true" or "false" */
@@ -31,6 +47,10 @@ struct cli {
 	int argc; /* of what follows the command and is no flag */
 	char **argv;
 };
+
+/* cli_flags.c: moves the flags of the command from argv to flags. Negative: words were said. */
+MUST_USE int cli_flags_take(struct cli *c, const struct cli_command *cmd);
+void cli_flags_help(const struct cli_command *cmd);
 
 /* One request over the unix socket, waiting for the whole answer. status: of the answer. 0 or
  * -errno with one line. */
@@ -45,7 +65,7 @@ MUST_USE int cli_send(int fd, struct bytes b, struct err *e);
 int cli_nc(const char *socket, const char *host, const char *port);
 
 struct cli_node {
-	char name[256], dns_name[256], os[32], relay[32], addr[64];
+	char id[64], name[256], dns_name[256], os[32], relay[32], addr[64];
 	struct ip ip4, ip6; /* zero: none */
 	int64_t user;
 	uint64_t rx, tx;
@@ -77,17 +97,16 @@ MUST_USE int cli_netcheck_text(struct bytes report, struct bytes map, bool verbo
 			       struct buf *out);
 bool cli_whois_print(struct bytes json); /* false: malformed */
 /* cli_set.c: the body of a PATCH of preferences for the flags of c, appended to out. run: 0, 1:
- * also WantRunning; -1: not. old: the preferences in force. 0 or -EINVAL, -EBADMSG, -ENOMEM with
- * one line */
-#define CLI_SET_FLAGS                                                                              \
-	"accept-dns accept-routes advertise-exit-node advertise-routes= exit-node= "               \
-	"exit-node-allow-lan-access hostname= netfilter-mode= nickname= operator= report-posture " \
-	"shields-up snat-subnet-routes ssh stateful-filtering webclient"
-MUST_USE int cli_prefs_change(const struct cli *c, int run, struct bytes old, struct buf *out,
-			      struct err *e);
+ * also WantRunning; -1: not. old: the preferences in force; status: for a flag that names a node.
+ * 0 or -EINVAL, -EBADMSG, -ENOMEM with one line */
+MUST_USE int cli_prefs_change(const struct cli *c, int run, struct bytes old,
+			      const struct cli_status *status, struct buf *out, struct err *e);
 const char *cli_login(const struct cli_status *s, int64_t user);
 /* The address of a node by name (short or full), own address or peer address as text; false: no
  * such. */
 bool cli_find(const struct cli_status *s, const char *what, bool v6, struct ip *out);
+bool cli_is_own(const struct cli_status *s, const char *what); /* this node's name or address */
+/* How many peers have this name, address or id; peer: the last of them. */
+size_t cli_peers_called(const struct cli_status *s, const char *what, const struct cli_node **peer);
 
 #endif

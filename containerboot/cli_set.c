@@ -36,16 +36,82 @@ static void put_list(struct jsonw *w, const char *name, const char *list)
 	mark(w, name);
 }
 
-/* An address counts as one, all else as a name or id; the other is emptied. */
-static void put_exit_node(struct jsonw *w, const char *value)
+/* Who offers to be one, for the end of a line. */
+static void say_exits(const struct cli_status *s, char *out, size_t cap)
 {
-	struct ip ip;
-	const bool is_ip = ip_parse(bytes_str(value), &ip);
+	size_t n = 0;
 
-	jsonw_kstr(w, "ExitNodeIP", is_ip ? value : "");
+	for (size_t i = 0; i < s->n_peers && n + 1 < cap; i++)
+		if (s->peers[i].exit_option)
+			n += (size_t)snprintf(out + n, cap - n, "%s%s",
+					      n ? ", " : "exit nodes: ", s->peers[i].name);
+	if (n == 0)
+		snprintf(out, cap, "no peer offers to be one");
+	else if (n >= cap)
+		memcpy(out + cap - 4, "...", 4);
+}
+
+/* A peer by name, address or id, as the stock CLI looks for it: while the node runs an address must
+ * be a peer's, and who is found must offer a way out. out gets its address. */
+static int find_exit_node(const struct cli_status *s, const char *value, char out[static IP_TEXT],
+			  struct err *e)
+{
+	static const char flag[] = "--exit-node";
+	const struct cli_node *peer;
+	const bool runs = strcmp(s->state, "Running") == 0;
+	char exits[200];
+	struct ip ip;
+	size_t n;
+
+	say_exits(s, exits, sizeof exits);
+	if (strncmp(value, "auto:", 5) == 0)
+		return err_say(e, EINVAL,
+			       "%s=%s: this program does not choose one by itself, name a peer; %s",
+			       flag, value, exits);
+	if (cli_is_own(s, value))
+		return err_say(e, EINVAL,
+			       "%s=%s is this node itself; did you mean --advertise-exit-node?",
+			       flag, value);
+	n = cli_peers_called(s, value, &peer);
+	if (n == 0 && ip_parse(bytes_str(value), &ip) && !runs) {
+		ip_text(&ip, out);
+		return 0;
+	}
+	if (n == 0 && s->n_peers == 0)
+		return err_say(e, EINVAL,
+			       "%s=%s: peers are not known yet, state is %s: try again once the "
+			       "node runs, or give the address",
+			       flag, value, s->state);
+	if (n == 0)
+		return err_say(e, EINVAL, "%s=%s: no peer has this name or address; %s", flag,
+			       value, exits);
+	if (n > 1)
+		return err_say(e, EINVAL,
+			       "%s=%s: %zu peers have this name; give the address of one", flag,
+			       value, n);
+	if (!peer->exit_option)
+		return err_say(e, EINVAL,
+			       "%s=%s does not offer to be an exit node, or control has not "
+			       "approved it; %s",
+			       flag, value, exits);
+	ip_text(ip_is_zero(&peer->ip4) ? &peer->ip6 : &peer->ip4, out);
+	return 0;
+}
+
+/* status: NULL when value is empty: none */
+static int put_exit_node(struct jsonw *w, const char *value, const struct cli_status *status,
+			 struct err *e)
+{
+	char ip[IP_TEXT] = "";
+	int r = *value ? find_exit_node(status, value, ip, e) : 0;
+
+	if (r < 0)
+		return r;
+	jsonw_kstr(w, "ExitNodeIP", ip);
 	mark(w, "ExitNodeIP");
-	jsonw_kstr(w, "ExitNodeID", is_ip ? "" : value);
+	jsonw_kstr(w, "ExitNodeID", "");
 	mark(w, "ExitNodeID");
+	return 0;
 }
 
 static int put_netfilter(struct jsonw *w, const char *value, struct err *e)
@@ -120,7 +186,8 @@ static int put_routes(struct jsonw *w, const struct prefs *old, const char *rout
 	return 0;
 }
 
-int cli_prefs_change(const struct cli *c, int run, struct bytes old, struct buf *out, struct err *e)
+int cli_prefs_change(const struct cli *c, int run, struct bytes old,
+		     const struct cli_status *status, struct buf *out, struct err *e)
 {
 	struct prefs *p = malloc(sizeof *p);
 	const char *routes = NULL, *exit = NULL;
@@ -141,7 +208,7 @@ int cli_prefs_change(const struct cli *c, int run, struct bytes old, struct buf 
 		else if (strcmp(f->name, "advertise-exit-node") == 0)
 			exit = f->value;
 		else if (strcmp(f->name, "exit-node") == 0)
-			put_exit_node(&w, f->value);
+			r = put_exit_node(&w, f->value, status, e);
 		else
 			r = put_field(&w, f, e);
 	}

@@ -58,7 +58,9 @@ static void read_node(struct json *j, struct cli_node *n, struct cli_status *own
 	*n = (struct cli_node){ 0 };
 	json_obj(j);
 	while (json_key(j, &key)) {
-		if (json_key_is(key, "HostName"))
+		if (json_key_is(key, "ID"))
+			cli_text(j, n->id, sizeof n->id);
+		else if (json_key_is(key, "HostName"))
 			cli_text(j, n->name, sizeof n->name);
 		else if (json_key_is(key, "DNSName"))
 			cli_text(j, n->dns_name, sizeof n->dns_name);
@@ -209,15 +211,38 @@ static bool is_called(const struct cli_node *n, const char *what)
 	return w.len > 0 && (bytes_caseeq(w, full) || bytes_caseeq(w, bytes_str(n->name)));
 }
 
-bool cli_find(const struct cli_status *s, const char *what, bool v6, struct ip *out)
+/* Has it this name or address? */
+static bool is_meant(const struct cli_node *n, const char *what)
 {
 	struct ip ip = { 0 };
-	const bool is_ip = ip_parse(bytes_str(what), &ip);
 
+	return ip_parse(bytes_str(what), &ip) ? ip_eq(&ip, &n->ip4) || ip_eq(&ip, &n->ip6)
+					      : is_called(n, what);
+}
+
+bool cli_is_own(const struct cli_status *s, const char *what)
+{
+	return is_meant(&s->self, what);
+}
+
+size_t cli_peers_called(const struct cli_status *s, const char *what, const struct cli_node **peer)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_peers; i++)
+		if (is_meant(&s->peers[i], what) || (*what && strcmp(s->peers[i].id, what) == 0)) {
+			*peer = &s->peers[i];
+			n++;
+		}
+	return n;
+}
+
+bool cli_find(const struct cli_status *s, const char *what, bool v6, struct ip *out)
+{
 	for (size_t i = 0; i <= s->n_peers; i++) {
 		const struct cli_node *n = i ? &s->peers[i - 1] : &s->self;
 
-		if (is_ip ? !ip_eq(&ip, &n->ip4) && !ip_eq(&ip, &n->ip6) : !is_called(n, what))
+		if (!is_meant(n, what))
 			continue;
 		*out = v6 || ip_is_zero(&n->ip4) ? n->ip6 : n->ip4;
 		return !ip_is_zero(out);

@@ -14,7 +14,8 @@ static const char sample[] =
     "\"Self\":{\"HostName\":\"Me Myself\",\"DNSName\":\"me.tail.test.\",\"OS\":\"linux\","
     "\"TailscaleIPs\":[\"100.64.0.1\",\"fd7a:115c:a1e0::1\"],\"UserID\":1,"
     "\"Addrs\":[\"192.0.2.1:41641\",\"[2001:db8::1]:41641\"]},"
-    "\"Peer\":{\"nodekey:00\":{\"HostName\":\"you\",\"DNSName\":\"\",\"TailscaleIPs\":"
+    "\"Peer\":{\"nodekey:00\":{\"ID\":\"n2\",\"HostName\":\"you\",\"DNSName\":\"\","
+    "\"TailscaleIPs\":"
     "[\"nonsense\",\"100.64.0.2\"],\"UserID\":2,\"RxBytes\":5,\"TxBytes\":7,\"Active\":true,"
     "\"Online\":true,\"Relay\":\"ams\",\"CurAddr\":\"198.51.100.2:41641\",\"ExitNodeOption\":true},"
     "\"nodekey:01\":{\"HostName\":\"six\",\"DNSName\":\"six.tail.test.\",\"TailscaleIPs\":"
@@ -120,12 +121,16 @@ static char *change(int run, const char *old, const char *name, const char *valu
 		snprintf(c.flags[0].name, sizeof c.flags[0].name, "%s", name);
 	c.flags[0].value = value;
 	buf_init(&out, sizeof text - 1);
-	r = cli_prefs_change(&c, run, bytes_str(old), &out, &e);
+	r = cli_prefs_change(&c, run, bytes_str(old), &s, &out, &e);
 	ck_assert_msg(r == want, "--%s=%s: %d %s", name, value, r, r < 0 ? e.text : "");
 	(void)bytes_to_str(buf_bytes(&out), text, sizeof text);
 	buf_fini(&out);
 	return text;
 }
+
+#define EXIT(ip)                                                                                   \
+	"{\"ExitNodeIP\":\"" ip "\",\"ExitNodeIPSet\":true,\"ExitNodeID\":\"\","                   \
+	"\"ExitNodeIDSet\":true}"
 
 TEST(only_what_a_flag_names_is_in_the_change)
 {
@@ -138,17 +143,17 @@ TEST(only_what_a_flag_names_is_in_the_change)
 		{ "hostname", "box", "{\"Hostname\":\"box\",\"HostnameSet\":true}" },
 		{ "hostname", "", "{\"Hostname\":\"\",\"HostnameSet\":true}" },
 		{ "netfilter-mode", "nodivert", "{\"NetfilterMode\":1,\"NetfilterModeSet\":true}" },
-		{ "exit-node", "100.64.0.2",
-		  "{\"ExitNodeIP\":\"100.64.0.2\",\"ExitNodeIPSet\":true,\"ExitNodeID\":\"\","
-		  "\"ExitNodeIDSet\":true}" },
-		{ "exit-node", "you",
-		  "{\"ExitNodeIP\":\"\",\"ExitNodeIPSet\":true,\"ExitNodeID\":\"you\","
-		  "\"ExitNodeIDSet\":true}" },
+		{ "exit-node", "100.64.0.2", EXIT("100.64.0.2") },
+		{ "exit-node", "YOU", EXIT("100.64.0.2") },
+		{ "exit-node", "n2", EXIT("100.64.0.2") }, /* by its id */
+		{ "exit-node", "", EXIT("") },
 		{ "reset", "true", "{}" },
 	};
 
+	parse();
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		ck_assert_str_eq(change(-1, "{}", cases[i][0], cases[i][1], 0), cases[i][2]);
+	cli_status_fini(&s);
 	ck_assert_str_eq(change(1, "{}", NULL, NULL, 0),
 			 "{\"WantRunning\":true,\"WantRunningSet\":true}");
 	ck_assert_str_eq(change(0, "{}", NULL, NULL, 0),
@@ -186,6 +191,39 @@ TEST(values_that_cannot_be_are_refused_by_the_name_of_their_flag)
 		ck_assert_msg(strstr(e.text, cases[i][0]) != NULL, "%s", e.text);
 	}
 	change(-1, "{", "accept-dns", "true", -EBADMSG);
+}
+
+static void exit_refused(const char *value, const char *words)
+{
+	change(-1, "{}", "exit-node", value, -EINVAL);
+	ck_assert_msg(strncmp(e.text, "--exit-node=", 12) == 0 && strstr(e.text, words), "%s: %s",
+		      value, e.text);
+}
+
+TEST(an_exit_node_is_a_peer_that_offers_to_be_one)
+{
+	static const char late[] = "{\"BackendState\":\"Starting\"}",
+			  two[] =
+			      "{\"BackendState\":\"Running\",\"Peer\":{\"a\":{\"HostName\":\"x\"},"
+			      "\"b\":{\"HostName\":\"x\"}}}";
+
+	parse();
+	exit_refused("nobody", "no peer has this name or address; exit nodes: you");
+	exit_refused("100.64.9.9", "no peer has this name or address");
+	exit_refused("six", "does not offer to be an exit node");
+	exit_refused("fd7a:115c:a1e0::3", "does not offer to be an exit node");
+	exit_refused("me", "did you mean --advertise-exit-node?");
+	exit_refused("100.64.0.1", "did you mean --advertise-exit-node?");
+	exit_refused("auto:any", "exit nodes: you");
+	cli_status_fini(&s);
+	ck_assert(cli_status_parse(&s, bytes_str(late)));
+	exit_refused("you", "state is Starting");
+	ck_assert_str_eq(change(-1, "{}", "exit-node", "100.64.9.9", 0), EXIT("100.64.9.9"));
+	cli_status_fini(&s);
+	ck_assert(cli_status_parse(&s, bytes_str(two)));
+	exit_refused("x", "2 peers have this name");
+	exit_refused("y", "no peer offers to be one");
+	cli_status_fini(&s);
 }
 
 /* --- answers for people --- */
@@ -291,14 +329,23 @@ TEST(wrong_usage_is_told_on_standard_error)
 		{ "status --jso", 2, "no such flag" },
 		{ "status --json=maybe", 2, "wanted true or false" },
 		{ "ping --timeout", 2, "--timeout needs a value" },
-		{ "status extra", 1, "takes no arguments" },
+		{ "status extra", 1, "one word too many: extra" },
+		{ "set --shields-up false", 1, "as --FLAG=false" },
+		{ "set --exitnode=x", 2, "did you mean --exit-node? tailpod set --help" },
+		{ "up --exitnode=x", 2, "did you mean --exit-node? tailpod up --help" },
+		{ "set --routes=x", 2, "did you mean --advertise-routes?" },
+		{ "ping -d 1 x", 2, "no such flag: -d; tailpod ping --help" },
+		{ "set --advertise-tags=tag:x", 2, "set TS_ADVERTISE_TAGS and restart" },
+		{ "status --auth-key=x", 2, "no such flag: --auth-key; tailpod" },
+		{ "set --hostname", 2, "needs a value: tailpod set --hostname=shop" },
+		{ "statsu", 1, "did you mean status?" },
 		{ "ip -4 -6", 1, "exclude each other" },
-		{ "ip a b", 1, "one node at most" },
-		{ "ip -1=false -4 a -- -6", 1, "one node at most" }, /* no flag behind -- */
-		{ "whois", 1, "takes one address" },
+		{ "ip a b", 1, "one word too many: b" },
+		{ "ip -1=false -4 a -- -6", 1, "one word too many: -6" }, /* no flag behind -- */
+		{ "whois", 1, "usage: tailpod whois [FLAGS] ADDRESS[:PORT]" },
 		{ "metrics write", 1, "wanted print, or write FILE" },
 		{ "debug", 1, "wanted derp-map or prefs" },
-		{ "nc a", 2, "usage: tailpod nc NODE PORT" },
+		{ "nc a", 1, "usage: tailpod nc NODE PORT" },
 		{ "up --timeout soon", 2, "--timeout: wanted a duration such as 30s" },
 		{ "--socket=/nonexistent/socket status", 1, "/nonexistent/socket" },
 		{ "status --socket /nonexistent/socket", 1, "is containerboot running?" },
@@ -320,16 +367,61 @@ TEST(more_flags_than_a_line_holds_are_refused)
 	for (int i = 0; i <= CLI_FLAGS_MAX; i++)
 		strncat(line, " --active", sizeof line - strlen(line) - 1);
 	ck_assert_int_eq(heard(run_words, line), 2);
-	ck_assert_ptr_nonnull(strstr(heard_err, "no such flag"));
+	ck_assert_ptr_nonnull(strstr(heard_err, "more than 32 flags"));
+}
+
+TEST(nothing_given_as_a_value_is_shown)
+{
+	ck_assert_int_eq(heard(run_words, "up --auth-kye=tskey-auth-secret"), 2);
+	ck_assert_ptr_null(strstr(heard_err, "tskey-auth"));
+}
+
+/* Every preference that a flag may change has a row, and no row says nothing. */
+TEST(every_flag_teaches)
+{
+	static const struct cli_flag_row *const tables[] = {
+		cli_set_flags,      cli_up_flags,      cli_down_flags, cli_logout_flags,
+		cli_status_flags,   cli_ping_flags,    cli_ip_flags,   cli_whois_flags,
+		cli_netcheck_flags, cli_version_flags,
+	};
+
+	for (size_t t = 0; t < ARRAY_LEN(tables); t++)
+		for (const struct cli_flag_row *f = tables[t]; f->name; f++)
+			ck_assert_msg(*f->dflt && strlen(f->help) > 5 &&
+					  f->help[strlen(f->help) - 1] == '.' &&
+					  strstr(f->example, f->name),
+				      "%s", f->name);
+	for (size_t i = 0; i < prefs_n_fields; i++) {
+		const char *flag = prefs_fields[i].flag;
+		const struct cli_flag_row *f = cli_set_flags;
+
+		while (flag && f->name && strcmp(f->name, flag) != 0)
+			f++;
+		ck_assert_msg(!flag || f->name || strcmp(flag, "login-server") == 0 ||
+				  strcmp(flag, "advertise-tags") == 0,
+			      "set has no --%s", flag);
+	}
 }
 
 TEST(help_and_version_need_no_node)
 {
-	static const char *const lines[] = { "--help", "-h", "help", "status --help" };
+	static const char *const lines[] = { "--help", "-h", "help", "help nonsense" };
+	static const char *const told[][2] = {
+		{ "status --help", "--active" },
+		{ "help set", "tailpod set --exit-node=frankfurt\n" },
+		{ "set --help", "--advertise-routes=SUBNETS  (default: none)\n" },
+		{ "up -h", "--timeout=DURATION  (default: 0s)\n" },
+		{ "up --hostname=x --help", "tailpod up --hostname=shop\n" },
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		ck_assert_int_eq(heard(run_words, lines[i]), 0);
 		ck_assert(*heard_err == 0 && strstr(heard_out, "healthcheck"));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(told); i++) {
+		ck_assert_int_eq(heard(run_words, told[i][0]), 0);
+		ck_assert(*heard_err == 0);
+		ck_assert_msg(strstr(heard_out, told[i][1]) != NULL, "%s", heard_out);
 	}
 	ck_assert_int_eq(heard(run_words, "version --json"), 0);
 	ck_assert_ptr_nonnull(strstr(heard_out, "\"majorMinorPatch\""));

@@ -102,6 +102,9 @@ static const struct flag daemon_table[] = {
         { "cleanup",                     FLAG_REFUSED_BOOL, 0, "there is nothing to clean up" },
 };
 /* clang-format on */
+enum { FLAGS_MAX = 64 };
+static_assert(ARRAY_LEN(up_table) <= FLAGS_MAX && ARRAY_LEN(daemon_table) <= FLAGS_MAX,
+	      "names fit");
 static const struct flag_set daemon_set = { "TS_TAILSCALED_EXTRA_ARGS", daemon_table,
 					    ARRAY_LEN(daemon_table) };
 
@@ -209,6 +212,17 @@ static int apply(const struct flag *f, void *flags, const char *what, const char
 	return r < 0 ? r : set_text((char **)(void *)at, value, e);
 }
 
+static int no_such(const struct flag_set *set, struct bytes name, const char *what, struct err *e)
+{
+	const char *names[FLAGS_MAX], *near;
+
+	for (size_t i = 0; i < set->n; i++)
+		names[i] = set->v[i].name;
+	near = text_nearest(name, names, set->n);
+	return err_say(e, EINVAL, "%s: no such flag%s%s%s", what, near ? "; did you mean --" : "",
+		       near ? near : "", near ? "?" : "");
+}
+
 /* One flag at v[*i]; moves *i past it and its value. */
 static int one(const struct flag_set *set, void *flags, char **v, size_t *i, struct err *e)
 {
@@ -226,7 +240,7 @@ static int one(const struct flag_set *set, void *flags, char **v, size_t *i, str
 	snprintf(what, sizeof what, "%s: --%.*s", set->variable, (int)MIN_OF(key.len, 64), name);
 	f = flag_named(set, key);
 	if (!f)
-		return err_say(e, EINVAL, "%s: no such flag", what);
+		return no_such(set, key, what, e);
 	if (eq)
 		value = eq + 1;
 	else if (is_boolean(f->kind))

@@ -58,17 +58,11 @@ bool option_of_node(const char *name)
 
 static void warn_unknown(const struct scan *s, struct bytes name)
 {
-	const char *near = NULL;
-	size_t best = 3;
+	const char *names[OPTION_ROWS_MAX], *near;
 
-	for (size_t i = 0; i < option_table_n; i++) {
-		const size_t d = text_edits(name, bytes_str(option_table[i].name));
-
-		if (d < best) {
-			best = d;
-			near = option_table[i].name;
-		}
-	}
+	for (size_t i = 0; i < option_table_n; i++)
+		names[i] = option_table[i].name;
+	near = text_nearest(name, names, option_table_n);
 	if (near)
 		warn(s, "unknown variable %.*s is ignored; did you mean %s?",
 		     (int)MIN_OF(name.len, 100), (const char *)name.data, near);

@@ -364,7 +364,8 @@ TEST(flags_of_tailscale_up_are_understood_in_every_spelling)
 
 TEST(flags_that_do_not_exist_or_cannot_be_honoured_are_refused_without_their_value)
 {
-	check_refused("TS_EXTRA_ARGS: --hostnam: no such flag", ENV("TS_EXTRA_ARGS=--hostnam=a"));
+	check_refused("TS_EXTRA_ARGS: --hostnam: no such flag; did you mean --hostname?",
+		      ENV("TS_EXTRA_ARGS=--hostnam=a"));
 	check_refused("--ssh: this program has no SSH server", ENV("TS_EXTRA_ARGS=--ssh"));
 	ck_assert_int_eq(ENV("TS_EXTRA_ARGS=--ssh=false"), 0);
 	check_refused("word 1 is not a flag", ENV("TS_EXTRA_ARGS=tskey-secret"));

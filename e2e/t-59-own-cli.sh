@@ -39,7 +39,9 @@ done
 for c in "status nosuch" "status --bogus" "status --active" "ip nosuch" "ip -4 -6" "ip --assert=100.64.9.9" "ip --assert" whois "whois 100.64.9.9" \
 	"whois --json $ip_b" "ping -c 1 b" "ping -c 1 --timeout 5s $ip_b" "ping -c 1 $ip_a" "ping -c 1 --tsmp b" "ping -c 1 --icmp b" "ping -c 1 --until-direct=false b" \
 	"ping -c 1 nosuch" "ping -c 1 --timeout 1s 100.64.9.9" ping "ping --bogus b" "ping -c x b" metrics "metrics print" "metrics bogus" \
-	"netcheck --format=json" "debug derp-map" "debug prefs" "debug" "version --json" "set --bogus" "set --shields-up=maybe" nosuchcommand; do
+	"netcheck --format=json" "debug derp-map" "debug prefs" "debug" "version --json" "set --bogus" "set --shields-up=maybe" nosuchcommand \
+	set nc "version extra" "down extra" "set --shields-up false" "set --advertise-routes=10.9.0.1/16" "set --advertise-tags=tag:x" \
+	"set --exit-node=nobody" "set --exit-node=100.64.9.9" "set --exit-node=192.0.2.1" "set --exit-node=b" "set --exit-node=$ip_b" "set --exit-node=a"; do
 	code $c
 done
 own ping -c 1 b | grep -qE "^pong from b \($ip_b\) via .* in [0-9]+m?s$" || die "pong: $(own ping -c 1 b)"
@@ -57,7 +59,14 @@ own set --advertise-exit-node
 is AdvertiseRoutes '{"AdvertiseRoutes":["10.9.0.0/16","0.0.0.0/0","::/0"]}'
 own set --advertise-routes=10.8.0.0/16,fd00::/64
 is AdvertiseRoutes '{"AdvertiseRoutes":["10.8.0.0/16","fd00::/64","0.0.0.0/0","::/0"]}'
-own set --advertise-exit-node=false --advertise-routes= --exit-node="$ip_b"
+ts b set --advertise-exit-node
+co_cli nodes approve-routes "$(co_cli nodes list -o json | jq -r '.nodes[] | select(.givenName == "b") | .id')" --routes 0.0.0.0/0,::/0 > /dev/null
+own set --advertise-exit-node=false --advertise-routes=
+until_ok 30 own set --exit-node=b
+is ExitNodeIP,ExitNodeID "{\"ExitNodeID\":\"\",\"ExitNodeIP\":\"$ip_b\"}"
+own set --exit-node=nobody 2> "$T/err" && die "an exit node that nobody is"
+grep -q "exit nodes: b$" "$T/err" || die "who is an exit node is not told: $(cat "$T/err")"
+own set --exit-node=; own set --exit-node="$ip_b"
 is AdvertiseRoutes,ExitNodeIP "{\"AdvertiseRoutes\":null,\"ExitNodeIP\":\"$ip_b\"}" 2> /dev/null || is AdvertiseRoutes,ExitNodeIP "{\"AdvertiseRoutes\":[],\"ExitNodeIP\":\"$ip_b\"}"
 own set --exit-node= --shields-up=false
 for bad in "--advertise-routes=10.9.0.1/16" "--hostname=a_b" "--netfilter-mode=maybe"; do
@@ -67,13 +76,24 @@ done
 own set --ssh 2> "$T/err" && die "set --ssh is taken"
 say "set"
 
-own down; same status; [ "$(cat "$T/ours")" = "Tailscale is stopped." ] || die "stopped: $(cat "$T/ours")"
+# off KIND COMMAND...: fails as the stock one does, with its words on the stream where it has them, and says what to do
+off() {
+	local words=$1; shift
+	both "$@"
+	[ "$(cat "$T/ours.rc")" = 1 ] || die "$*: $(cat "$T/ours.rc") of a node that is off"
+	cat "$T/ours" "$T/ours.err" | grep -qxF "$words" || die "$*: not \"$words\" but $(cat "$T/ours" "$T/ours.err")"
+	grep -q "tailpod up" "$T/ours.err" || die "$*: not what to do: $(cat "$T/ours.err")"
+}
+own down; for c in status "ping -c 1 b" "ping -c 1 $ip_b" "nc b 80"; do off "Tailscale is stopped." $c; done
+[ -s "$T/ours" ] && die "nc writes to the other end's stream: $(cat "$T/ours")"
+same status; [ "$(cat "$T/ours")" = "Tailscale is stopped." ] || die "stopped: $(cat "$T/ours")"
 own up --hostname=again --reset
 until_ok 60 own healthcheck
 is Hostname '{"Hostname":"again"}'
 own logout
 until_ok 30 sh -c "ip netns exec tp$ID-a $T/own/tailscale --socket=$T/a.sock status | grep -q 'Logged out.'"
-code status; code ip; code logout
+code status; code logout
+for c in status "ping -c 1 b" "ping -c 1 $ip_b" "nc b 80"; do off "Logged out." $c; done
 own up --timeout 30s || die "up after a logout: $(own status)"
 own healthcheck || die "up after a logout says 0, yet: $(own status)"
 own ping -c 1 --until-direct=false b || die "no peer after up"

@@ -486,3 +486,19 @@ size_t text_edits(struct bytes a, struct bytes b)
 	}
 	return row[b.len];
 }
+
+const char *text_nearest(struct bytes what, const char *const *names, size_t n)
+{
+	const char *near = NULL;
+	size_t best = TEXT_NEAREST_EDITS + 1;
+
+	for (size_t i = 0; i < n; i++) {
+		const size_t d = text_edits(what, bytes_str(names[i]));
+
+		if (d < best && d < MIN_OF(what.len, strlen(names[i]))) { /* not all of it */
+			best = d;
+			near = names[i];
+		}
+	}
+	return near;
+}

@@ -55,6 +55,9 @@ MUST_USE bool text_u16(struct bytes text, uint16_t *out);
  * what was meant by a mistyped name. Of texts longer than TEXT_EDITS_MAX: all of the longer one. */
 enum { TEXT_EDITS_MAX = 63 };
 size_t text_edits(struct bytes a, struct bytes b);
+/* The one of n names that somebody may have meant by what: a few edits away at most, or NULL. */
+enum { TEXT_NEAREST_EDITS = 2 };
+const char *text_nearest(struct bytes what, const char *const *names, size_t n);
 
 /* RFC 3339 with up to nine digits of fraction and any offset; "0001-01-01T00:00:00Z" and earlier
  * than 1970 give WALL_ZERO. */

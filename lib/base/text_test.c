@@ -257,6 +257,34 @@ TEST(a_character_is_one_to_four_bytes_and_only_what_is_well_formed)
 	}
 }
 
+TEST(the_nearest_name_is_two_edits_away_at_most)
+{
+	static const char *const names[] = { "exit-node", "hostname", "c", "json" };
+	static const char *const cases[][2] = {
+		{ "exitnode", "exit-node" },
+		{ "EXIT-NODE", "exit-node" },
+		{ "hostnmae", "hostname" },
+		{ "jsn", "json" },
+		{ "hostnaaame", "hostname" },
+		{ "x", NULL },
+		{ "", NULL },
+		{ "ex", NULL },
+		{ "hstnm-x", NULL },
+	};
+	char long_one[200];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *is = text_nearest(bytes_str(cases[i][0]), names, ARRAY_LEN(names));
+
+		ck_assert_msg(is == cases[i][1] ||
+				  (is && cases[i][1] && strcmp(is, cases[i][1]) == 0),
+			      "%s: %s", cases[i][0], is ? is : "none");
+	}
+	memset(long_one, 'a', sizeof long_one);
+	ck_assert_ptr_null(
+	    text_nearest(bytes_of(long_one, sizeof long_one), names, ARRAY_LEN(names)));
+}
+
 TEST(text_of_others_is_made_fit_for_a_line_byte_for_byte)
 {
 	char text[] = "a\x1b[2J\xc2\x9b\xe2\x80\xae\xc3\xa9\n\xff\xc3";

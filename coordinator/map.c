@@ -15,6 +15,7 @@ struct request {
 	bool stream, omit_peers, zstd, has_endpoints;
 	size_t n_endpoints;
 	struct ipport endpoints[TAILNET_ENDPOINTS_MAX];
+	size_t place[TAILNET_ENDPOINTS_MAX]; /* in the list as it came, which types follow */
 	uint8_t types[TAILNET_ENDPOINTS_MAX];
 	struct bytes hostinfo; /* empty: none, or more than is kept */
 };
@@ -27,12 +28,12 @@ static void read_endpoints(struct json *j, struct request *r)
 
 	r->has_endpoints = json_type(j) == JSON_ARRAY;
 	json_arr(j);
-	while (json_elem(j)) {
+	for (size_t i = 0; json_elem(j); i++) {
 		size_t len = json_str(j, text, sizeof text);
 
 		if (r->n_endpoints < TAILNET_ENDPOINTS_MAX &&
 		    ipport_parse(bytes_of(text, len), &r->endpoints[r->n_endpoints]))
-			r->n_endpoints++;
+			r->place[r->n_endpoints++] = i;
 	}
 }
 
@@ -106,13 +107,21 @@ static bool take_endpoints(struct tailnet_node *p, const struct request *r)
 		return false;
 	}
 	memcpy(v, r->endpoints, r->n_endpoints * sizeof *v);
-	memcpy(types, r->types, r->n_endpoints);
 	free(p->endpoints);
 	free(p->endpoint_types);
 	p->endpoints = v;
 	p->endpoint_types = types;
 	p->n_endpoints = r->n_endpoints;
 	return true;
+}
+
+/* Of the endpoints that p has now. They are nobody's business but ours: peers are told addresses.
+ */
+static void take_types(struct tailnet_node *p, const struct request *r)
+{
+	for (size_t i = 0; i < p->n_endpoints; i++)
+		p->endpoint_types[i] =
+		    r->place[i] < TAILNET_ENDPOINTS_MAX ? r->types[r->place[i]] : 0;
 }
 
 /* What a node says of itself but its NetInfo, which changes with every measurement and of which
@@ -147,6 +156,8 @@ static void update(struct tailnet *t, mono_t now, struct tnode *n, const struct 
 	}
 	if (r->has_endpoints && !same_endpoints(p, r))
 		patched |= take_endpoints(p, r);
+	if (r->has_endpoints && same_endpoints(p, r))
+		take_types(p, r);
 	if (r->hostinfo.len > 0 && !(p->hostinfo && bytes_eq_str(r->hostinfo, p->hostinfo))) {
 		whole |=
 		    !p->hostinfo || lasting(t, r->hostinfo) != lasting(t, bytes_str(p->hostinfo));

@@ -702,3 +702,46 @@ TEST(hostinfo_above_its_limit_changes_nothing_and_is_told_to_nobody)
 	free(before);
 	fleet_fini(f);
 }
+
+/* A map request of p without a stream, by its session */
+static void tells(struct fleet *f, struct party *p, const char *more)
+{
+	char key[KEY_TEXT_MAX], body[1024];
+
+	snprintf(body, sizeof body, "{\"Version\":119,\"NodeKey\":\"%s\",%s}",
+		 key_pub_text(KEY_NODE, &p->current, key), more);
+	map_request(f->t, f->now, f->wall, p->wire[0].session, 99999, bytes_str(body));
+}
+
+TEST(types_belong_to_their_endpoints_and_a_change_of_them_alone_is_told_to_nobody)
+{
+	struct fleet *f = begin(72);
+	char key[AUTHKEY_TEXT_MAX];
+	struct party *a, *b;
+	struct tnode *n;
+	uint64_t seq;
+	unsigned frames;
+
+	fleet_key(f, KEY_REUSABLE, key);
+	a = fleet_join(f, "a", key);
+	b = fleet_join(f, "b", key);
+	fleet_pass(f, SPAN_S(2));
+	n = node_by_key(f->t, &b->current);
+	ck_assert_ptr_nonnull(n);
+	tells(f, b,
+	      "\"Endpoints\":[\"192.0.2.1:1\",\"none\",\"192.0.2.2:2\"],\"EndpointTypes\":[1,2,3]");
+	fleet_pass(f, SPAN_S(2));
+	ck_assert_uint_eq(netmap_by_key(a->nm, &b->current)->n_endpoints, 2);
+	ck_assert_uint_eq(n->pub.n_endpoints, 2);
+	ck_assert_uint_eq(n->pub.endpoint_types[0], 1);
+	ck_assert_uint_eq(n->pub.endpoint_types[1], 3);
+	seq = f->t->seq;
+	frames = a->frames;
+	tells(f, b, "\"EndpointTypes\":[4,5],\"Endpoints\":[\"192.0.2.1:1\",\"192.0.2.2:2\"]");
+	fleet_pass(f, SPAN_S(2));
+	ck_assert_uint_eq(n->pub.endpoint_types[0], 4);
+	ck_assert_uint_eq(n->pub.endpoint_types[1], 5);
+	ck_assert_uint_eq(f->t->seq, seq);
+	ck_assert_uint_eq(a->frames, frames);
+	fleet_fini(f);
+}

@@ -180,7 +180,8 @@ void api_node(struct tailnet *t, struct jsonw *w, const struct tailnet_node *n)
 	routes(w, "subnetRoutes", n->routes, n->n_routes,
 	       n->approved_routes ? n->approved_routes : n->routes, n->n_approved);
 	texts(w, "tags", n->tags, n->n_tags);
-	jsonw_kbool(w, "ephemeral", n->ephemeral); /* ours */
-	jsonw_kbool(w, "approved", n->approved);   /* ours */
+	jsonw_kbool(w, "ephemeral", n->ephemeral);  /* ours */
+	jsonw_kbool(w, "approved", n->approved);    /* ours */
+	jsonw_kbool(w, "loggedOut", n->logged_out); /* ours */
 	jsonw_obj_end(w);
 }

@@ -182,6 +182,27 @@ TEST(key_without_expiration_is_born_expired)
 	end();
 }
 
+TEST(a_node_that_logged_out_is_shown_as_such)
+{
+	char key[AUTHKEY_TEXT_MAX];
+	struct party *p;
+
+	begin(41);
+	fleet_user(&fleet);
+	fleet_key(&fleet, 0, key);
+	p = fleet_join(&fleet, "web", key);
+	ck_assert_uint_eq(call("GET", "/api/v1/node", ""), 200);
+	has("\"loggedOut\":false");
+	ck_assert_uint_eq(call("POST", "/api/v1/node/1/expire", ""), 200);
+	has("\"loggedOut\":false"); /* that was not the node */
+	control_logout(p->c, fleet.now);
+	fleet_pass(&fleet, SPAN_S(1));
+	ck_assert_uint_eq(p->logged_out, 1);
+	ck_assert_uint_eq(call("GET", "/api/v1/node/1", ""), 200);
+	has("\"loggedOut\":true");
+	end();
+}
+
 TEST(nodes_are_shown_changed_and_deleted)
 {
 	char key[AUTHKEY_TEXT_MAX];

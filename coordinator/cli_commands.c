@@ -389,7 +389,7 @@ static int nodes_list(struct cli *c)
 					       { "ADDRESSES", "ipAddresses" },
 					       { "ONLINE", "online" },
 					       { "EPHEMERAL", "ephemeral" },
-					       { "EXPIRES", "expiry" },
+					       { "EXPIRES", "expiry", "loggedOut", "logged out" },
 					       { "TAGS", "tags" },
 					       { "OFFERS", "availableRoutes" },
 					       { "ROUTES", "subnetRoutes" } };

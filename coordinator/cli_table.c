@@ -89,12 +89,20 @@ bool cli_field(struct bytes object, const char *key, char *out, size_t cap)
 	return false;
 }
 
+static void cell_of(struct bytes object, const struct cli_column *c, char *out, size_t cap)
+{
+	if (c->flag && cli_field(object, c->flag, out, cap) && strcmp(out, "true") == 0)
+		snprintf(out, cap, "%s", c->word);
+	else
+		(void)cli_field(object, c->key, out, cap);
+}
+
 static void row(struct bytes object, const struct cli_column *v, size_t n, const size_t *width)
 {
 	char cell[CELL_MAX];
 
 	for (size_t i = 0; i < n; i++) {
-		(void)cli_field(object, v[i].key, cell, sizeof cell);
+		cell_of(object, &v[i], cell, sizeof cell);
 		printf("%-*s%s", i + 1 < n ? (int)width[i] : 0, cell[0] ? cell : "-",
 		       i + 1 < n ? "  " : "\n");
 	}
@@ -105,7 +113,7 @@ static void measure(struct bytes object, const struct cli_column *v, size_t n, s
 	char cell[CELL_MAX];
 
 	for (size_t i = 0; i < n; i++) {
-		(void)cli_field(object, v[i].key, cell, sizeof cell);
+		cell_of(object, &v[i], cell, sizeof cell);
 		width[i] = MAX_OF(width[i], strlen(cell));
 	}
 }

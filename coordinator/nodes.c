@@ -8,7 +8,7 @@
 
 bool tailnet_node_expired(const struct tailnet_node *n, wall_t wall)
 {
-	return n->expiry.ns != 0 && n->expiry.ns <= wall.ns;
+	return n->logged_out || (n->expiry.ns != 0 && n->expiry.ns <= wall.ns);
 }
 
 void node_store(struct tailnet *t, struct tnode *n)

@@ -163,6 +163,7 @@ static void logout(struct tailnet *t, mono_t now, wall_t wall, const struct key_
 		return;
 	}
 	n->pub.expiry = wall;
+	n->pub.logged_out = true;
 	node_changed(t, now, n);
 }
 
@@ -203,6 +204,7 @@ static struct tnode *admit(struct tailnet *t, mono_t now, wall_t wall,
 	slot_set_key(t, n, node);
 	n->pub.user = user;
 	n->pub.ephemeral = ephemeral;
+	n->pub.logged_out = false;
 	if (!node_set_tags(n, tags, n_tags))
 		return NULL;
 	if (n_tags > 0) {

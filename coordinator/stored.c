@@ -115,6 +115,7 @@ int tailnet_node_emit(const struct tailnet *t, int64_t id, struct buf *out)
 	jsonw_ki64(&w, "expiry", p->expiry.ns);
 	jsonw_kbool(&w, "ephemeral", p->ephemeral);
 	jsonw_kbool(&w, "approved", p->approved);
+	jsonw_kbool(&w, "logged_out", p->logged_out);
 	jsonw_ki64(&w, "cap", p->cap);
 	labels_out(&w, "tags", p->tags, p->n_tags);
 	jsonw_kipports(&w, "endpoints", p->endpoints, p->n_endpoints);
@@ -340,6 +341,8 @@ static void node_member(struct json *j, struct bytes key, struct tnode *n, struc
 		p->ephemeral = json_bool(j);
 	else if (json_key_is(key, "approved"))
 		p->approved = json_bool(j);
+	else if (json_key_is(key, "logged_out"))
+		p->logged_out = json_bool(j);
 	else if (json_key_is(key, "cap"))
 		p->cap = (int)json_i64(j);
 	else if (json_key_is(key, "endpoints"))

@@ -187,7 +187,8 @@ struct tailnet_node {
 	char os[32];
 	wall_t created, last_seen, expiry; /* expiry 0: never */
 	bool ephemeral, approved, online;
-	bool silent; /* a subnet router that is online and does not answer */
+	bool logged_out; /* by itself: its key is over whatever the clock says */
+	bool silent;     /* a subnet router that is online and does not answer */
 	int cap;
 	uint16_t home;
 	size_t n_tags, n_endpoints, n_routes, n_approved;

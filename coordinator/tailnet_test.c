@@ -253,7 +253,7 @@ TEST(logout_expires_a_node_and_removes_an_ephemeral_one)
 	char key[AUTHKEY_TEXT_MAX], ephemeral[AUTHKEY_TEXT_MAX];
 	struct party *a, *e;
 
-	fleet_key(f, 0, key);
+	fleet_key(f, KEY_REUSABLE, key);
 	fleet_key(f, KEY_EPHEMERAL, ephemeral);
 	a = fleet_join(f, "a", key);
 	e = fleet_join(f, "e", ephemeral);
@@ -267,6 +267,15 @@ TEST(logout_expires_a_node_and_removes_an_ephemeral_one)
 	fleet_pass(f, SPAN_S(1));
 	ck_assert_uint_eq(a->logged_out, 1);
 	ck_assert(tailnet_node_expired(tailnet_node_at(f->t, 0), f->wall));
+	fleet_restart(f);
+	ck_assert(tailnet_node_at(f->t, 0)->logged_out);
+	f->wall.ns -= 3600 * NS_PER_S; /* the clock was wrong: that lets nobody in */
+	ck_assert(tailnet_node_expired(tailnet_node_at(f->t, 0), f->wall));
+	fleet_again(f, a, key);
+	fleet_run(f);
+	ck_assert_uint_eq(a->registered, 2);
+	ck_assert(!tailnet_node_at(f->t, 0)->logged_out);
+	ck_assert(!tailnet_node_expired(tailnet_node_at(f->t, 0), f->wall));
 	fleet_fini(f);
 }
 

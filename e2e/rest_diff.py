@@ -16,7 +16,7 @@ OWN = {"key", "machineKey", "nodeKey", "discoKey", "createdAt", "lastSeen", "exp
 # of these even the type: an API key that was used, a router that nobody asked whether it lives
 FREE = {"lastSeen", "subnetRoutes"}
 # what we answer beside what Headscale answers, and what of its answers says only how it works inside
-OURS = {"ephemeral", "approved"}
+OURS = {"ephemeral", "approved", "loggedOut"}
 
 ids = [{}, {}]
 

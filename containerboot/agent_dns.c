@@ -11,7 +11,8 @@
 #include "host/doh.h"
 #include "model/magicdns.h"
 #include "netstack/netstack.h"
-#include "os/udp.h"
+#include "os/file.h"
+#include "os/sockaddr.h"
 #include "wire/dns.h"
 #include "wire/packet.h"
 
@@ -24,6 +25,7 @@ enum {
 	STACK_MEMORY = 1 << 20,
 	MTU = 1280,
 	RESOLVERS_MAX = 4, /* asked for one name */
+	READS = 8,         /* of one socket in one wake-up */
 	LENGTH = 2,        /* before each message over TCP (RFC 1035 section 4.2.2) */
 };
 
@@ -47,6 +49,12 @@ struct agent_doh { /* asked by HTTPS */
 	struct host_doh_query *query; /* NULL: it has answered, or failed */
 };
 
+struct agent_asked { /* asked by port 53, from a socket of its own */
+	struct upstream *of;
+	int fd; /* -1: it has failed */
+	struct loop_poll poll;
+};
+
 struct upstream { /* a query that waits for a resolver */
 	struct agent_dns *dns;
 	struct agent_doh doh[RESOLVERS_MAX];
@@ -56,7 +64,7 @@ struct upstream { /* a query that waits for a resolver */
 	uint16_t client; /* as the pod sent it */
 	mono_t until;
 	struct asker from;
-	struct ipport to[RESOLVERS_MAX]; /* who may answer */
+	struct agent_asked to[RESOLVERS_MAX];
 	size_t n_to, len;
 	uint8_t query[];
 };
@@ -68,7 +76,6 @@ struct agent_dns {
 	struct loop_timer timer;
 	struct loop_defer pump;
 	struct conn *conns;
-	struct udp *udp[2]; /* towards resolvers, IPv4 and IPv6; open while a query waits */
 	struct upstream *waiting;
 	size_t n_waiting;
 	struct agent_dns_counts counts;
@@ -130,6 +137,12 @@ static void send_failure(struct agent_dns *d, const struct asker *to, struct byt
 
 /* --- resolvers that control named, over the ordinary network --- */
 
+static void asked_close(struct agent_asked *a)
+{
+	loop_poll_close(&a->poll);
+	file_fd_close(&a->fd);
+}
+
 static void forget_upstream(struct agent_dns *d, struct upstream *q)
 {
 	struct upstream **at = &d->waiting;
@@ -139,13 +152,10 @@ static void forget_upstream(struct agent_dns *d, struct upstream *q)
 	*at = q->next;
 	for (size_t i = 0; i < q->n_doh; i++)
 		host_doh_cancel(q->doh[i].query);
+	for (size_t i = 0; i < q->n_to; i++)
+		asked_close(&q->to[i]);
 	free(q);
-	if (--d->n_waiting > 0)
-		return;
-	for (size_t i = 0; i < ARRAY_LEN(d->udp); i++) { /* the next query leaves by another port */
-		udp_close(d->udp[i]);
-		d->udp[i] = NULL;
-	}
+	d->n_waiting--;
 }
 
 static void fail_upstream(struct agent_dns *d, struct upstream *q)
@@ -159,47 +169,90 @@ static void fail_upstream(struct agent_dns *d, struct upstream *q)
 	forget_upstream(d, q);
 }
 
-static struct upstream *asked_of(const struct agent_dns *d, const struct ipport *from, uint16_t id)
+/* One resolver less: was it the last? */
+static void one_failed(struct agent_dns *d, struct upstream *q)
 {
-	for (struct upstream *q = d->waiting; q; q = q->next)
-		for (size_t i = 0; q->id == id && i < q->n_to; i++)
-			if (ipport_eq(&q->to[i], from))
-				return q;
-	return NULL;
+	for (size_t i = 0; i < q->n_doh; i++)
+		if (q->doh[i].query)
+			return;
+	for (size_t i = 0; i < q->n_to; i++)
+		if (q->to[i].fd >= 0)
+			return;
+	fail_upstream(d, q);
 }
 
-static void upstream_answer(struct agent_dns *d, const struct ipport *from, struct pkt *p)
+/* RFC 5452 section 9.1: of the socket's peer, with the id and the question of the query */
+static bool is_answer(const struct upstream *q, struct bytes msg)
 {
-	const struct bytes msg = bytes_of(p->data, p->len);
-	struct upstream *q;
 	struct dns_reader answer, query;
-	struct wr w;
 
-	if (!dns_open(&answer, msg) || !answer.head.qr)
-		return;
-	q = asked_of(d, from, answer.head.id);
-	if (!q || !dns_open(&query, bytes_of(q->query, q->len)) || query.q.type != answer.q.type ||
-	    strcasecmp(query.q.name, answer.q.name) != 0)
-		return;
-	if (p->len > REPLY_MAX || (q->from.is_tcp && answer.head.tc)) {
-		fail_upstream(d, q);
-		return;
-	}
-	w = wr_of(p->data, sizeof q->client);
-	wr_be16(&w, q->client);
-	send_answer(d, &q->from, msg);
-	forget_upstream(d, q);
+	return dns_open(&answer, msg) && answer.head.qr && answer.head.id == q->id &&
+	       dns_open(&query, bytes_of(q->query, q->len)) && query.q.type == answer.q.type &&
+	       query.q.class == answer.q.class && strcasecmp(query.q.name, answer.q.name) == 0;
 }
 
-static void on_datagrams(void *ctx, const struct ipport *from, struct pkt *v, size_t n)
+/* Returns whether q is gone. */
+static bool take_answer(struct agent_dns *d, struct upstream *q, uint8_t *msg, size_t len)
 {
-	struct agent_dns *d = ctx;
+	struct dns_head head;
+	struct wr w = wr_of(msg, sizeof q->client);
 
-	for (size_t i = 0; i < n && d->n_waiting > 0; i++)
-		upstream_answer(d, from, &v[i]);
+	if (!is_answer(q, bytes_of(msg, MIN_OF(len, (size_t)REPLY_MAX))))
+		return false;
+	if (len > REPLY_MAX ||
+	    (q->from.is_tcp && dns_head_parse(bytes_of(msg, len), &head) && head.tc)) {
+		fail_upstream(d, q);
+		return true;
+	}
+	wr_be16(&w, q->client);
+	send_answer(d, &q->from, bytes_of(msg, len));
+	forget_upstream(d, q);
+	return true;
 }
 
-static const struct udp_ops udp_ops = { .recv = on_datagrams };
+static void asked_ready(void *ctx, int events)
+{
+	struct agent_asked *a = ctx;
+	struct upstream *q = a->of;
+	uint8_t msg[REPLY_MAX];
+
+	(void)events;
+	for (int i = 0; i < READS; i++) {
+		const ssize_t n =
+		    recvfrom(a->fd, msg, sizeof msg, MSG_DONTWAIT | MSG_TRUNC, NULL, NULL);
+
+		if (n < 0 && errno == ECONNREFUSED) {
+			asked_close(a);
+			one_failed(q->dns, q);
+			return;
+		}
+		if (n < 0 || take_answer(q->dns, q, msg, (size_t)n))
+			return;
+	}
+}
+
+/* Each question leaves by a port that the kernel has drawn (RFC 5452 section 9.2), and hears its
+ * resolver only. */
+static bool ask_port_53(struct agent_dns *d, struct upstream *q, const struct ipport *to)
+{
+	struct agent_asked *a = &q->to[q->n_to];
+	struct sockaddr_storage ss;
+	const socklen_t len = sockaddr_from(to, &ss);
+
+	*a = (struct agent_asked){ .of = q };
+	a->fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (a->fd < 0)
+		return false;
+	if (connect(a->fd, (struct sockaddr *)&ss, len) < 0 ||
+	    send(a->fd, q->query, q->len, MSG_NOSIGNAL) < 0 ||
+	    loop_poll_open(d->conf.loop, &a->poll, a->fd, asked_ready, a) < 0) {
+		asked_close(a);
+		return false;
+	}
+	loop_poll_set(&a->poll, LOOP_READ);
+	q->n_to++;
+	return true;
+}
 
 /* --- resolvers that control named by URL --- */
 
@@ -220,16 +273,6 @@ static size_t truncated(struct bytes query, uint8_t *out, size_t cap)
 	return dns_finish(&w);
 }
 
-/* one resolver less */
-static void doh_failed(struct agent_dns *d, struct upstream *q)
-{
-	for (size_t i = 0; i < q->n_doh; i++)
-		if (q->doh[i].query)
-			return;
-	if (q->n_to == 0)
-		fail_upstream(d, q);
-}
-
 static void doh_answer(void *ctx, struct bytes answer)
 {
 	struct agent_doh *h = ctx;
@@ -242,7 +285,7 @@ static void doh_answer(void *ctx, struct bytes answer)
 
 	h->query = NULL;
 	if (answer.len == 0) {
-		doh_failed(d, q);
+		one_failed(d, q);
 		return;
 	}
 	if (!q->from.is_tcp && dns_find_edns(bytes_of(q->query, q->len), &edns))
@@ -271,16 +314,6 @@ static bool ask_doh(struct agent_dns *d, struct upstream *q, const char *url)
 
 /* --- all of them --- */
 
-static bool send_upstream(struct agent_dns *d, const struct ipport *to, struct pkt *p)
-{
-	const bool v6 = !ip_is_v4(&to->ip);
-	struct err e = { 0 };
-
-	if (!d->udp[v6])
-		d->udp[v6] = udp_open(d->conf.loop, v6 ? AF_INET6 : AF_INET, 0, &udp_ops, d, &e);
-	return d->udp[v6] && udp_send(d->udp[v6], to, p, 1) == 1;
-}
-
 static void set_timer(struct agent_dns *d)
 {
 	mono_t at = netstack_deadline(d->stack);
@@ -294,7 +327,6 @@ static void set_timer(struct agent_dns *d)
 static bool ask_upstream(struct agent_dns *d, const struct asker *from, struct bytes query,
 			 const struct magicdns_answer *fwd)
 {
-	struct pkt p;
 	struct upstream *q;
 	struct wr w;
 
@@ -313,7 +345,6 @@ static bool ask_upstream(struct agent_dns *d, const struct asker *from, struct b
 	q->id = (uint16_t)rng_u64(d->conf.rng);
 	w = wr_of(q->query, sizeof q->id);
 	wr_be16(&w, q->id);
-	p = (struct pkt){ .data = q->query, .len = (uint32_t)q->len };
 	d->waiting = q;
 	d->n_waiting++;
 	for (size_t i = 0; i < fwd->n_resolvers && q->n_to < RESOLVERS_MAX; i++) {
@@ -321,8 +352,8 @@ static bool ask_upstream(struct agent_dns *d, const struct asker *from, struct b
 
 		if (ip_is_zero(&r->addr.ip))
 			(void)ask_doh(d, q, r->url);
-		else if (send_upstream(d, &r->addr, &p))
-			q->to[q->n_to++] = r->addr;
+		else
+			(void)ask_port_53(d, q, &r->addr);
 	}
 	if (q->n_to == 0 && q->n_doh == 0) {
 		forget_upstream(d, q);

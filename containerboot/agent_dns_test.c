@@ -382,6 +382,57 @@ TEST(a_split_name_is_asked_of_its_resolver_and_a_forged_answer_is_passed_over)
 	place_fini(&w);
 }
 
+/* RFC 5452 section 9: neither port nor id of a question tells those of the next. */
+TEST(each_question_leaves_by_a_port_of_its_own_and_hears_its_resolver_alone)
+{
+	enum { N = 8 };
+	const struct ipport to = service("100.100.100.100", 53);
+	struct sockaddr_in from[N];
+	uint8_t buf[N][512];
+	size_t len[N];
+	struct place w;
+	int stranger;
+
+	place_init(&w);
+	for (size_t i = 0; i < N; i++) {
+		send_udp(&w, &to, "wiki.corp.example", DNS_A);
+		len[i] = asked(&w, buf[i], sizeof buf[i], &from[i]);
+		for (size_t k = 0; k < i; k++) {
+			ck_assert_uint_ne(from[i].sin_port, from[k].sin_port);
+			ck_assert(memcmp(buf[i], buf[k], 2) != 0);
+		}
+	}
+	/* what is right for another question, or comes from somebody else, is none */
+	answer_asked(&w, buf[0], len[0], &from[1], "10.6.6.6");
+	stranger = w.resolver;
+	w.resolver = socket(AF_INET, SOCK_DGRAM, 0);
+	answer_asked(&w, buf[2], len[2], &from[2], "10.6.6.6");
+	close(w.resolver);
+	w.resolver = stranger;
+	for (int i = 0; i < 20; i++)
+		turn(&w);
+	answer_asked(&w, buf[0], len[0], &from[0], "10.8.8.8");
+	ck_assert_str_eq(await_udp(&w), "0 10.8.8.8");
+	place_fini(&w);
+}
+
+TEST(a_resolver_whose_port_is_closed_costs_no_time)
+{
+	const struct ipport to = service("100.100.100.100", 53);
+	struct place w;
+	mono_t begun;
+
+	place_init(&w);
+	close(w.resolver);
+	begun = loop_now(w.loop);
+	send_udp(&w, &to, "wiki.corp.example", DNS_A);
+	ck_assert_str_eq(await_udp(&w), "2");
+	ck_assert(mono_sub(loop_now(w.loop), begun).ns < SPAN_S(4).ns); /* it gives up after 5 */
+	ck_assert_uint_eq(agent_dns_counts(w.dns)->lost, 1);
+	w.resolver = -1;
+	place_fini(&w);
+}
+
 TEST(a_resolver_that_is_silent_costs_a_failure_and_waiting_queries_are_limited)
 {
 	const struct ipport to = service("100.100.100.100", 53);

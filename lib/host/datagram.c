@@ -15,6 +15,8 @@
 #include "os/sockaddr.h"
 
 enum { DATAGRAM_MAX = 65535, DATAGRAM_READS = 32 /* of one flow in one wake-up */ };
+enum { PORT_FIRST = 49152, PORT_N = 16384 }; /* of proxies; RFC 6335 section 6 */
+static_assert(PORT_N >= 8 * HOST_UDP_PORTS_MAX, "a port that is free is found soon");
 
 struct udp_flow {
 	struct host *host;
@@ -250,7 +252,7 @@ static bool port_taken(const struct host *h, uint16_t port)
 struct host_udp *host_udp_open(struct host *h, host_udp_fn *recv_fn, void *ctx, struct err *e)
 {
 	struct host_udp *u;
-	uint16_t port = (uint16_t)(49152 + h->udp_seed % 8192);
+	uint16_t port;
 
 	if (h->n_udp_ports == HOST_UDP_PORTS_MAX) {
 		err_set(e, ENOBUFS, "open a tailnet UDP port (%d are open)", HOST_UDP_PORTS_MAX);
@@ -261,8 +263,9 @@ struct host_udp *host_udp_open(struct host *h, host_udp_fn *recv_fn, void *ctx, 
 		err_set(e, ENOMEM, "open a tailnet UDP port");
 		return NULL;
 	}
-	while (port_taken(h, port))
-		port++; /* at most HOST_UDP_PORTS_MAX steps */
+	do /* RFC 6056 section 3.3.1: what is asked from it may be asked of a resolver */
+		port = (uint16_t)(PORT_FIRST + rng_below(h->rng, PORT_N));
+	while (port_taken(h, port));
 	*u = (struct host_udp){
 		.host = h, .next = h->udp_ports, .port = port, .recv = recv_fn, .ctx = ctx
 	};

@@ -63,7 +63,7 @@ struct host_lookup {
 	struct host_udp *udp;
 	struct loop_timer timer;
 	unsigned tries;
-	uint16_t id;        /* of the A query; AAAA has the next */
+	uint16_t id[2];     /* of the A query, of the AAAA query */
 	uint8_t refused[2]; /* by which of the servers */
 	char name[DNS_NAME_TEXT];
 };
@@ -274,9 +274,9 @@ static void ask_tailnet(void *ctx)
 		return;
 	}
 	if (!l->plain.came[0])
-		send_query(l, DNS_A, l->id);
+		send_query(l, DNS_A, l->id[0]);
 	if (!l->plain.came[1])
-		send_query(l, DNS_AAAA, (uint16_t)(l->id + 1));
+		send_query(l, DNS_AAAA, l->id[1]);
 	loop_timer_set(&l->timer, mono_add(loop_now(l->host->loop), SPAN_S(LOOKUP_TRY_S)));
 }
 
@@ -308,8 +308,9 @@ static void on_answer(void *ctx, const struct ipport *from, struct bytes data)
 
 	if (!is_server(l, from, &i) || !dns_open(&r, data) || !is_reply(l, &r))
 		return;
-	which = (uint16_t)(r.head.id - l->id);
-	if (which > 1 || l->plain.came[which] || !loop_timer_is_set(&l->timer))
+	which = r.q.type == DNS_AAAA;
+	if (r.head.id != l->id[which] || r.q.type != (which ? DNS_AAAA : DNS_A) ||
+	    l->plain.came[which] || !loop_timer_is_set(&l->timer))
 		return;
 	if (is_answer(l, &r))
 		take(&l->plain, &r, which);
@@ -344,7 +345,7 @@ static void ask_plain(struct host_lookup *l)
 		way_ended(l, &l->plain);
 		return;
 	}
-	rng_fill(l->host->rng, &l->id, sizeof l->id);
+	rng_fill(l->host->rng, l->id, sizeof l->id);
 	ask_tailnet(l);
 }
 

@@ -158,6 +158,29 @@ TEST(a_resolver_in_the_tailnet_is_asked_through_it_and_only_its_own_answers_coun
 	host_fixture_fini();
 }
 
+/* RFC 5452 section 9: what one look-up shows tells nothing about the next. */
+TEST(each_look_up_through_the_tailnet_has_a_port_and_ids_of_its_own)
+{
+	enum { N = 6 };
+	struct query q[4], first[N];
+	struct host_lookup *l;
+
+	start(peers, "100.64.0.2");
+	for (int i = 0; i < N; i++) {
+		l = host_lookup(host, "db.corp.test", done, NULL);
+		ck_assert_uint_eq(pull_queries(q, ARRAY_LEN(q)), 2);
+		ck_assert_uint_ge(q[0].port, 49152);
+		ck_assert_uint_ne((uint16_t)(q[0].id + 1), q[1].id);
+		first[i] = q[0];
+		for (int k = 0; k < i; k++) {
+			ck_assert_uint_ne(first[i].port, first[k].port);
+			ck_assert_uint_ne(first[i].id, first[k].id);
+		}
+		host_lookup_cancel(l);
+	}
+	host_fixture_fini();
+}
+
 static void ignore(void *ctx, const struct ipport *remote, struct bytes data)
 {
 	(void)ctx;

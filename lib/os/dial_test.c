@@ -28,6 +28,7 @@ static const struct ip v6_loopback = { { [15] = 1 } };
 enum kind { NO_DATA, NO_NAME, LOOPBACK, LOOPBACK_TWO, SILENT, DEAD };
 static enum kind answer_a, answer_aaaa;
 static int n_questions;
+static uint16_t asked_from; /* port */
 
 static size_t put_record(uint8_t *p, bool is_v4, const uint8_t *addr)
 {
@@ -49,6 +50,7 @@ static void question(void *ctx, const struct ipport *from, struct pkt *v, size_t
 		enum kind kind;
 
 		n_questions++;
+		asked_from = from->port;
 		while (name_end < v[i].len && v[i].data[name_end])
 			name_end += v[i].data[name_end] + 1U;
 		len = name_end + 5;
@@ -154,6 +156,50 @@ TEST(both_families_are_asked_and_answer_apart)
 	ck_assert_uint_eq(got.n4, 2);
 	ck_assert_uint_eq(got.n6, 1);
 	ck_assert(ip_eq(&got.v6, &v6_loopback));
+	stop();
+}
+
+static void nothing(void *ctx, int family, const struct ip *v, size_t n, const struct err *why,
+		    bool is_last)
+{
+	(void)ctx;
+	(void)family;
+	(void)v;
+	(void)n;
+	(void)why;
+	(void)is_last;
+}
+
+/* RFC 5452 section 9.2; the first port would be there for as long as something is asked. */
+TEST(questions_leave_by_another_port_each_second_though_an_older_one_waits)
+{
+	struct ipport at = { v4_loopback, 0 };
+	struct resolver_conf conf = { .servers = &at, .n_servers = 1, .timeout_ms = 30000 };
+	struct resolve *q[3];
+	uint16_t port[3];
+	struct err err;
+	mono_t then;
+
+	start();
+	answer_a = SILENT;
+	resolver_free(resolver);
+	at.port = udp_port(dns);
+	resolver = resolver_new(loop, &conf);
+	for (int i = 0; i < 3; i++) {
+		q[i] = resolve_start(resolver, "host.example.com", RESOLVE_V4, nothing, NULL, &err);
+		UNTIL(n_questions == i + 1);
+		port[i] = asked_from;
+		then = mono_add(loop_now(loop), SPAN_MS(1100));
+		while (i == 1 && !mono_due(then, loop_now(loop)))
+			loop_turn(loop, SPAN_MS(50));
+	}
+	ck_assert_uint_eq(port[0], port[1]);
+	ck_assert_uint_ne(port[1], port[2]);
+	for (int i = 0; i < 3; i++)
+		resolve_cancel(q[i]);
+	answer_a = LOOPBACK;
+	look_up("host.example.com", RESOLVE_V4);
+	ck_assert_uint_eq(got.n4, 1);
 	stop();
 }
 

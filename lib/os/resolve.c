@@ -3,7 +3,10 @@
  * c-ares tells which sockets it waits for (sock_state) and when it wants to be called next
  * (ares_timeout). It cannot cancel one query, so a cancelled look-up stays until its queries have
  * answered, with nobody to tell. When /etc/resolv.conf has changed, new look-ups get a new channel;
- * the old one goes when its last query has ended.
+ * the old one goes when its last query has ended. The same when a channel has been asking for a
+ * second: the queries that it waits for at a time leave by one port, which c-ares closes behind the
+ * last of them (RFC 5452 section 9.2 wants another for each; before its version 1.20 that has no
+ * option).
  *
  * c-ares also calls back from within its functions, so channels are freed at the end of the turn.
  */
@@ -22,6 +25,7 @@
 #include "os/sockaddr.h"
 
 enum { SOCKETS_MAX = 32, SERVERS_MAX = 8, TIMEOUT_MS = 2000, TRIES = 3 };
+#define PORT_PERIOD SPAN_S(1)
 
 struct ares_socket {
 	struct channel *ch;
@@ -34,6 +38,7 @@ struct channel {
 	ares_channel ares;
 	size_t n_queries;
 	struct timespec conf_time; /* of resolv.conf as it was read */
+	mono_t begun;
 	struct loop_timer timer;
 	struct loop_defer end;
 	struct ares_socket sockets[SOCKETS_MAX];
@@ -199,6 +204,7 @@ static struct channel *channel_new(struct resolver *r)
 		return NULL;
 	ch->r = r;
 	ch->conf_time = conf_time();
+	ch->begun = loop_now(r->loop);
 	ch->next = r->channels;
 	r->channels = ch;
 	loop_timer_init(r->loop, &ch->timer, on_timer, ch);
@@ -213,16 +219,22 @@ static struct channel *channel_new(struct resolver *r)
 	return ch;
 }
 
+static bool is_outdated(const struct channel *ch)
+{
+	const struct timespec t = ch->r->n_servers > 0 ? ch->conf_time : conf_time();
+
+	return t.tv_sec != ch->conf_time.tv_sec || t.tv_nsec != ch->conf_time.tv_nsec ||
+	       (ch->n_queries > 0 &&
+		mono_due(mono_add(ch->begun, PORT_PERIOD), loop_now(ch->r->loop)));
+}
+
 static struct channel *channel_now(struct resolver *r)
 {
 	struct channel *ch = r->channels;
-	struct timespec t;
 
 	if (!ch)
 		return channel_new(r);
-	t = conf_time();
-	if (r->n_servers > 0 ||
-	    (t.tv_sec == ch->conf_time.tv_sec && t.tv_nsec == ch->conf_time.tv_nsec))
+	if (!is_outdated(ch))
 		return ch;
 	loop_defer(r->loop, &ch->end);
 	return channel_new(r);

@@ -292,6 +292,7 @@ void tailnet_tick(struct tailnet *t, mono_t now, wall_t wall)
 {
 	if (mono_due(t->scan_at, now)) {
 		logins_expire(t, now);
+		sshchecks_expire(t, now);
 		for (size_t i = 0; i < t->n_sessions; i++)
 			if (t->sessions[i].used) {
 				ts2021_server_tick(t->sessions[i].conn, now);

@@ -85,9 +85,6 @@ static struct ssh_check *check_new(struct tailnet *t, mono_t now, const struct a
 {
 	struct ssh_check *c;
 
-	for (size_t i = t->n_checks; i-- > 0;)
-		if (mono_due(t->checks[i].expires, now))
-			forget(t, &t->checks[i]);
 	if (t->n_checks == TAILNET_SSH_CHECKS_MAX)
 		return NULL;
 	if (t->n_checks == t->cap_checks) {
@@ -156,6 +153,20 @@ static void answer(struct tailnet *t, struct session_id id, int32_t h2, bool acc
 					 "let in.\\n\"}"));
 }
 
+/* A session that nobody decided on is not let in: its user learns that, and does not wait on. */
+void sshchecks_expire(struct tailnet *t, mono_t now)
+{
+	for (size_t i = t->n_checks; i-- > 0;) {
+		struct ssh_check *c = &t->checks[i];
+
+		if (!mono_due(c->expires, now))
+			continue;
+		if (c->waiter_h2 != 0)
+			answer(t, c->waiter, c->waiter_h2, false);
+		forget(t, c);
+	}
+}
+
 /* A program that logs in to one node again and again takes no room from the others: what that node
  * asked first gives way. */
 static void make_room(struct tailnet *t, int64_t dst)
@@ -184,6 +195,7 @@ static void hold(struct tailnet *t, mono_t now, struct session_id id, int32_t h2
 	struct jsonw w;
 	struct buf body;
 
+	sshchecks_expire(t, now);
 	make_room(t, a->dst);
 	c = check_new(t, now, a);
 	if (!c) {

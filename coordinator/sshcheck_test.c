@@ -106,6 +106,9 @@ TEST(an_approval_holds_for_the_check_period_and_a_rejection_for_nothing)
 
 TEST(checks_are_bounded_and_end_after_15_minutes)
 {
+	char id[TAILNET_LOGIN_ID + 1];
+	struct err e = { 0 };
+
 	begin(4, rules);
 	for (int i = 0; i < TAILNET_SSH_CHECKS_PER_NODE + 10; i++) {
 		first();
@@ -120,10 +123,28 @@ TEST(checks_are_bounded_and_end_after_15_minutes)
 	for (size_t i = 0; i < fleet.t->n_checks; i++) /* none is an option of a command line */
 		ck_assert_msg(isalpha((unsigned char)fleet.t->checks[i].id[0]), "%s",
 			      fleet.t->checks[i].id);
+	snprintf(id, sizeof id, "%s", fleet.t->checks[0].id);
 	fleet_pass(&fleet, SPAN_S(TAILNET_LOGIN_S + 1));
-	ck_assert_int_eq(decide(true), -ENOENT);
+	ck_assert_int_eq(tailnet_ssh_decide(fleet.t, fleet.now, id, true, &e), -ENOENT);
 	first();
 	ck_assert_uint_eq(fleet.t->n_checks, 1);
+	fleet_fini(&fleet);
+}
+
+TEST(who_waits_for_a_decision_that_does_not_come_is_answered)
+{
+	char target[200];
+
+	begin(6, rules);
+	first();
+	snprintf(target, sizeof target, "/machine/ssh/action/1/to/2?auth_id=%s",
+		 fleet.t->checks[0].id);
+	ck_assert(ask(b, target));
+	ck_assert_int_eq(fleet.t->checks[0].waiter_h2, 99);
+	fleet_pass(&fleet, SPAN_S(TAILNET_LOGIN_S - 1));
+	ck_assert_uint_eq(fleet.t->n_checks, 1);
+	fleet_pass(&fleet, SPAN_S(TAILNET_SCAN_S + 2));
+	ck_assert_uint_eq(fleet.t->n_checks, 0); /* by the clock alone: nobody asked again */
 	fleet_fini(&fleet);
 }
 

@@ -252,6 +252,7 @@ mono_t map_scan(struct tailnet *t, mono_t now,
 /* true: the target was one of ssh checks, and is answered or will be */
 bool sshcheck_request(struct tailnet *t, mono_t now, struct session_id id, int32_t h2,
 		      const char *target);
+void sshchecks_expire(struct tailnet *t, mono_t now);
 void sshcheck_gone(struct tailnet *t, struct session_id id, int32_t h2); /* h2 0: all of it */
 const char *sshcheck_url(struct tailnet *t); /* HoldAndDelegate of rules; until the next call */
 

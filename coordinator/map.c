@@ -365,12 +365,10 @@ mono_t map_scan(struct tailnet *t, mono_t now, wall_t wall)
 		if (n->pub.expiry.ns > wall.ns)
 			next =
 			    mono_min(next, mono_add(now, SPAN_NS(n->pub.expiry.ns - wall.ns + 1)));
-		else if (n->pub.expiry.ns != 0 && !n->expiry_told) {
-			n->expiry_told = true;
+		if (n->expiry_told != tailnet_node_expired(&n->pub, wall)) { /* or not any more */
+			n->expiry_told = !n->expiry_told;
 			node_changed(t, now, n);
 		}
-		if (n->pub.expiry.ns == 0 || n->pub.expiry.ns > wall.ns)
-			n->expiry_told = false;
 		next = mono_min(next, mono_min(n->offline_at, n->remove_at));
 	}
 	next = mono_min(next, ha_scan(t, now));

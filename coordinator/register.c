@@ -204,7 +204,7 @@ static struct tnode *admit(struct tailnet *t, mono_t now, wall_t wall,
 	slot_set_key(t, n, node);
 	n->pub.user = user;
 	n->pub.ephemeral = ephemeral;
-	n->pub.logged_out = false;
+	n->pub.logged_out = n->expiry_told = false;
 	if (!node_set_tags(n, tags, n_tags))
 		return NULL;
 	if (n_tags > 0) {

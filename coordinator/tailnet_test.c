@@ -298,6 +298,29 @@ TEST(expiry_is_told_to_peers_when_it_comes)
 	fleet_fini(f);
 }
 
+/* A clock that ran ahead and is set right again */
+TEST(a_key_that_is_not_over_after_all_is_told_to_peers)
+{
+	struct fleet *f = begin(73);
+	char key[AUTHKEY_TEXT_MAX];
+	struct party *a, *b;
+	struct key_pub ka;
+
+	fleet_key(f, KEY_REUSABLE | KEY_TAGGED, key);
+	b = fleet_join(f, "b", key);
+	fleet_key(f, 0, key);
+	a = fleet_join(f, "a", key);
+	fleet_pass(f, SPAN_S(10));
+	ka = a->current;
+	f->wall.ns += 90000 * NS_PER_S;
+	fleet_pass(f, SPAN_S(10));
+	ck_assert(netmap_by_key(b->nm, &ka)->expired);
+	f->wall.ns -= 90000 * NS_PER_S;
+	fleet_pass(f, SPAN_S(10));
+	ck_assert(!netmap_by_key(b->nm, &ka)->expired);
+	fleet_fini(f);
+}
+
 TEST(interactive_login_waits_for_a_person_and_goes_on_at_once)
 {
 	struct fleet *f = begin(13);

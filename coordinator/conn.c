@@ -266,7 +266,6 @@ static void feed(struct conn *c, struct bytes in)
 static void upgraded(struct conn *c)
 {
 	loop_timer_set(&c->timer, MONO_NEVER);
-	young_del(c);
 	stream_keepalive(c->stream, 60, 15, 4);
 	if (c->in.len > 0)
 		feed(c, buf_bytes(&c->in));
@@ -422,11 +421,24 @@ static const struct stream_ops ops = { .room = on_room,
 
 enum door { DOOR_TCP, DOOR_LOCAL, DOOR_METRICS };
 
-/* Connections that only hold a place do not keep nodes out: the oldest of those that have asked for
- * nothing but pages gives way. */
+static bool is_of_node(const struct conn *c)
+{
+	const struct serve *s = c->s;
+
+	return c->mode == CONN_CONTROL
+		   ? tailnet_is_of_node(s->t, c->session)
+		   : c->mode == CONN_DERP && derp_server_is_client(s->relay.derp, c->derp);
+}
+
+/* Connections that only hold a place do not keep nodes out: the oldest of those that are no node's
+ * gives way. Whose they have become is looked at here, once for each that is. */
 static bool make_room(struct serve *s)
 {
-	if (s->n_conns >= s->max_conns && s->oldest) {
+	while (s->n_conns >= s->max_conns && s->oldest) {
+		if (is_of_node(s->oldest)) {
+			young_del(s->oldest);
+			continue;
+		}
 		s->count.refused_connections++;
 		conn_end(s->oldest);
 	}

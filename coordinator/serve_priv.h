@@ -74,7 +74,7 @@ struct serve {
 	struct api api;
 	struct ratelimit handshakes, api_calls;
 	struct conn *conns; /* list */
-	/* those from the network that speak HTTP still: strangers, until a machine has them */
+	/* those from the network by age: strangers, but for those that became a node's since */
 	struct conn *youngest, *oldest;
 	size_t n_conns, max_conns;
 	struct conn **by_session, **by_derp;

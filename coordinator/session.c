@@ -274,6 +274,13 @@ bool tailnet_is_over(const struct tailnet *t, struct session_id id)
 	return s && ts2021_server_is_over(s->conn);
 }
 
+bool tailnet_is_of_node(const struct tailnet *t, struct session_id id)
+{
+	const struct session *s = session_get(t, id);
+
+	return s && machine_has_node(t, &s->machine);
+}
+
 void tailnet_closed(struct tailnet *t, mono_t now, wall_t wall, struct session_id id)
 {
 	(void)wall;

@@ -84,6 +84,17 @@ struct tnode *node_by_machine(struct tailnet *t, const struct key_pub *machine, 
 	return found;
 }
 
+bool machine_has_node(const struct tailnet *t, const struct key_pub *machine)
+{
+	uint64_t h = hash_key(t, machine);
+	uint32_t i;
+
+	for (size_t at = 0; index_next(&t->by_machine, h, &at, &i);)
+		if (key_eq(&t->nodes[i].pub.machine, machine))
+			return true;
+	return false;
+}
+
 const struct tailnet_node *tailnet_node(const struct tailnet *t, int64_t id)
 {
 	uint64_t h = hash_id(t, id);

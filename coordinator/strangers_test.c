@@ -119,15 +119,15 @@ static bool is_refusal(void)
 	return strncmp(reply, "HTTP/1.1 4", 10) == 0 || strncmp(reply, "HTTP/1.1 50", 11) == 0;
 }
 
-static void begin(const char *tls)
+static void begin_with(const char *tls, const char *limits)
 {
 	char more[256], *p;
 
 	metrics_port = server_free_port(SOCK_STREAM);
 	snprintf(more, sizeof more,
 		 "metrics_listen: 127.0.0.1:%u\ntls: {mode: %s}\nlimits: {handshakes_per_second: "
-		 "100000, api_per_second: 100000}",
-		 metrics_port, tls);
+		 "100000, api_per_second: 100000%s}",
+		 metrics_port, tls, limits);
 	server_begin(more);
 	ck_assert_uint_eq(server_request(true, "GET", "/key?v=116", "", ""), 200);
 	p = strstr(reply, "\"publicKey\":\"mkey:");
@@ -140,6 +140,11 @@ static void begin(const char *tls)
 	p = strstr(reply, "hskey-api-");
 	ck_assert_ptr_nonnull(p);
 	snprintf(header, sizeof header, "Authorization: Bearer %.*s\r\n", (int)strcspn(p, "\""), p);
+}
+
+static void begin(const char *tls)
+{
+	begin_with(tls, "");
 }
 
 static void end(void)
@@ -321,6 +326,34 @@ TEST(malformed_handshakes_records_and_http2_of_control_are_counted_and_leave_not
 	again_and_again("http_malformed_total", bad_handshake);
 	again_and_again("control_malformed_total", bad_record);
 	again_and_again("control_malformed_total", bad_http2);
+	end();
+}
+
+/* Who is no node keeps nobody out, however far he has come. */
+TEST(control_connections_and_relay_logins_of_strangers_make_room_for_others)
+{
+	static const char derp[] =
+	    "GET /derp HTTP/1.1\r\nHost: x\r\nUpgrade: DERP\r\nConnection: Upgrade\r\n\r\n";
+	struct channel ch[40] = { 0 };
+	int fd[2 * ARRAY_LEN(ch)], n = 0;
+
+	begin_with("off", ", connections: 16");
+	for (size_t i = 0; i < ARRAY_LEN(ch); i++) {
+		reply[0] = 0;
+		fd[n++] = shake(&ch[i]);
+	}
+	ck_assert_uint_eq(server_request(false, "GET", "/health", "", ""), 200);
+	for (size_t i = 0; i < ARRAY_LEN(ch); i++) {
+		fd[n] = server_dial(false);
+		ck_assert_int_eq(send(fd[n++], derp, sizeof derp - 1, MSG_NOSIGNAL),
+				 sizeof derp - 1);
+		ck_assert_int_gt(recv(fd[n - 1], reply, sizeof reply, 0), 0); /* it is one now */
+	}
+	ck_assert_uint_eq(server_request(false, "GET", "/health", "", ""), 200);
+	while (n > 0)
+		close(fd[--n]);
+	for (size_t i = 0; i < ARRAY_LEN(ch); i++)
+		channel_fini(&ch[i]);
 	end();
 }
 

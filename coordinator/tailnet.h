@@ -89,6 +89,8 @@ void tailnet_feed(struct tailnet *t, mono_t now, wall_t wall, struct session_id 
 size_t tailnet_pull(struct tailnet *t, mono_t now, struct session_id id, uint8_t *buf, size_t cap);
 /* The session has ended and all that it had to say was pulled; TAILNET_HANGUP comes later too. */
 bool tailnet_is_over(const struct tailnet *t, struct session_id id);
+/* Its machine has a node here; anybody else may have made up its key on the spot. */
+bool tailnet_is_of_node(const struct tailnet *t, struct session_id id);
 void tailnet_closed(struct tailnet *t, mono_t now, wall_t wall,
 		    struct session_id id); /* the stream ended */
 

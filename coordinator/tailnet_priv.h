@@ -200,6 +200,7 @@ struct tailnet_authkey *authkey_new(struct tailnet *t, const struct tailnet_auth
 
 /* slots.c: the nodes there are, found by id, keys, label, address */
 struct tnode *node_slot(struct tailnet *t, int64_t id);
+bool machine_has_node(const struct tailnet *t, const struct key_pub *machine);
 struct tnode *node_by_machine(struct tailnet *t, const struct key_pub *machine, int64_t owner,
 			      bool tagged);
 struct tnode *node_by_key(struct tailnet *t, const struct key_pub *node);

@@ -348,6 +348,25 @@ TEST(interactive_login_waits_for_a_person_and_goes_on_at_once)
 	fleet_fini(f);
 }
 
+/* What it may hold when there is no room for all */
+TEST(a_connection_is_a_nodes_when_its_machine_has_one)
+{
+	struct fleet *f = begin(74);
+	struct party *p = fleet_join(f, "laptop", NULL);
+	const struct session_id id = p->wire[0].session;
+	struct err e = { 0 };
+	int64_t node;
+
+	ck_assert(p->wire[0].is_upgraded && !tailnet_is_of_node(f->t, id));
+	ck_assert_int_eq(tailnet_login_approve(f->t, f->now, f->wall, strrchr(p->auth_url, '/') + 1,
+					       f->user, &node, &e),
+			 0);
+	ck_assert(tailnet_is_of_node(f->t, id));
+	ck_assert_int_eq(tailnet_node_del(f->t, f->now, f->wall, node, &e), 0);
+	ck_assert(!tailnet_is_of_node(f->t, id));
+	fleet_fini(f);
+}
+
 TEST(login_that_is_refused_says_so)
 {
 	struct fleet *f = begin(14);

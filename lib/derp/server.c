@@ -288,6 +288,13 @@ bool derp_server_wants_read(const struct derp_server *s, struct derp_conn_id id)
 	return c && c->state != CONN_VERIFY && mono_is_never(c->read_at);
 }
 
+bool derp_server_is_client(const struct derp_server *s, struct derp_conn_id id)
+{
+	const struct conn *c = live_of(s, id);
+
+	return c && c->state == CONN_LIVE;
+}
+
 void derp_server_admit(struct derp_server *s, mono_t now, struct derp_conn_id id, bool allow)
 {
 	struct conn *c = live_of(s, id);

@@ -50,6 +50,8 @@ size_t derp_server_pull(struct derp_server *s, mono_t now, struct derp_conn_id i
 			size_t cap);
 bool derp_server_wants_read(const struct derp_server *s,
 			    struct derp_conn_id id); /* false: rate limited, stop reading */
+bool derp_server_is_client(const struct derp_server *s,
+			   struct derp_conn_id id); /* it has logged in and was let in */
 void derp_server_admit(struct derp_server *s, mono_t now, struct derp_conn_id id, bool allow);
 
 enum derp_server_event_type {

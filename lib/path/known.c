@@ -146,6 +146,14 @@ static int disco_set(struct path *p, mono_t now, uint32_t peer, struct known *k,
 		return -ENOMEM;
 	if (!key_is_zero(&k->disco))
 		lookup_del(&p->by_disco, key_hash(p, &k->disco), peer);
+	if (k->live && k->live->n_pings > 0) {
+		/* or who changes its key all the time would have us ping what it names, third
+		 * parties too, without a limit */
+		if (mono_due(k->live->void_until, now))
+			k->live->n_void = 0;
+		k->live->n_void += k->live->n_pings;
+		k->live->void_until = mono_add(now, SPAN_S(PING_TIMEOUT_S));
+	}
 	ping_forget(p, peer);
 	out_forget(p, peer);
 	shared_drop(k);

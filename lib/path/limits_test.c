@@ -90,6 +90,31 @@ TEST(a_peer_that_floods_call_me_maybe_gets_no_more_than_128_pings_in_5_s)
 	world_free(w);
 }
 
+/* What was asked with the key before is outstanding no more, but it went out. */
+TEST(a_peer_that_changes_its_disco_key_all_the_time_gets_no_more_pings_than_another)
+{
+	struct world *w = world_new(false);
+	struct ipport eps[20];
+
+	for (unsigned i = 0; i < ARRAY_LEN(eps); i++)
+		eps[i] = address(i);
+	peer_set(w, 1, 0, eps, ARRAY_LEN(eps));
+	send_to(w, 1);
+	for (int turn = 0; turn < 60; turn++) {
+		path_set_disco_key(w->p, w->now, 1, &w->r[1 - turn % 2].disco_pub);
+		advance(w, 50);
+		ck_assert_uint_le(n_udp(w, DISCO_PING, NULL), PINGS_PER_PEER);
+	}
+	ck_assert_uint_eq(n_udp(w, DISCO_PING, NULL), PINGS_PER_PEER);
+	advance(w, 6000);
+	forget_log(w);
+	path_set_disco_key(w->p, w->now, 1, &w->r[1].disco_pub);
+	send_to(w, 1); /* and when it rests it is looked for at once */
+	advance(w, 50);
+	ck_assert_uint_eq(n_udp(w, DISCO_PING, NULL), ARRAY_LEN(eps));
+	world_free(w);
+}
+
 TEST(packets_that_nobody_pulls_are_queued_up_to_the_limit_and_then_counted)
 {
 	struct world *w = world_new(false);

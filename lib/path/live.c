@@ -59,7 +59,8 @@ struct live *live_get(struct path *p, mono_t now, uint32_t peer)
 	if (!l)
 		return NULL;
 	l->peer = peer;
-	l->trust_until = l->last_send = l->last_full = l->last_call = l->next_full = LONG_AGO;
+	l->trust_until = l->last_send = l->last_full = l->last_call = l->next_full = l->void_until =
+	    LONG_AGO;
 	l->last_heard = now;
 	l->beat_at = l->call_at = l->repeat_at = MONO_NEVER;
 	whole_renew(l);

@@ -28,7 +28,7 @@ enum { /* ours: what strangers and peers can make us hold, each tested at its li
 	*/
        PEERS_MAX = 1 << 20,
        LEARNED_MAX = 16,     /* candidates of a peer known only from its pings */
-       PINGS_PER_PEER = 128, /* outstanding */
+       PINGS_PER_PEER = 128, /* outstanding, or sent with another disco key just now */
        PINGS_MAX = 16384,    /* outstanding, all peers */
        CLI_PINGS_MAX = 64,   /* outstanding, of path_ping */
        OUT_MAX = 4096,       /* packets waiting for path_pull */
@@ -77,6 +77,8 @@ struct live { /* a peer that is or was in use; freed FORGET_S after */
 	mono_t due;       /* key in the heap; never later than the real need */
 	size_t heap_pos;
 	size_t n_pings; /* outstanding */
+	size_t n_void;  /* sent with a disco key that it had before; they count till then */
+	mono_t void_until;
 	bool announced; /* PATH_EV_DIRECT was the last word */
 	bool owes_call; /* we pinged because the peer called, and have not called it */
 	bool wants_cmm; /* a call-me-maybe waits for fresh endpoints */

@@ -106,7 +106,9 @@ bool ping_send(struct path *p, mono_t now, struct live *l, const struct ipport *
 	struct cand *c;
 	uint32_t slot;
 
-	if (l->n_pings >= PINGS_PER_PEER || !known_shared(p, &p->peers[l->peer]))
+	if (mono_due(l->void_until, now))
+		l->n_void = 0;
+	if (l->n_pings + l->n_void >= PINGS_PER_PEER || !known_shared(p, &p->peers[l->peer]))
 		return false;
 	o.whole = why == WHY_WHOLE;
 	if (to)

@@ -8,7 +8,8 @@
  * who could click.
  *
  * The transaction id names the probe in its last two bytes; the other ten are random, so an answer
- * is found without a search and cannot be guessed.
+ * is found without a search and cannot be guessed. They are another probe's in no case: a relay
+ * knows those that it was sent, and must not answer for the others.
  */
 #include "path/netcheck_priv.h"
 
@@ -217,7 +218,6 @@ void netcheck_start(struct netcheck *nc, mono_t now)
 	nc->done = false;
 	if (nc->is_full)
 		names_forget(nc);
-	rng_fill(nc->rng, nc->txid, sizeof nc->txid);
 	if (probes_plan(nc, now) < 0)
 		return; /* no memory: the caller's next round may have it */
 	if (nc->is_full) {
@@ -344,6 +344,8 @@ mono_t netcheck_deadline(const struct netcheck *nc)
 
 static bool next_probe(struct netcheck *nc, mono_t now, struct netcheck_want *w)
 {
+	uint8_t txid[STUN_TXID];
+
 	for (size_t i = 0; i < nc->n_probes; i++) {
 		struct probe *pr = &nc->probes[i];
 		struct node *unnamed;
@@ -353,9 +355,11 @@ static bool next_probe(struct netcheck *nc, mono_t now, struct netcheck_want *w)
 		if (probe_address(nc, pr, &w->to)) {
 			pr->sent = true;
 			pr->sent_at = now;
-			nc->txid[STUN_TXID - 2] = (uint8_t)(i >> 8);
-			nc->txid[STUN_TXID - 1] = (uint8_t)i;
-			stun_request_emit(nc->txid, nc->request);
+			rng_fill(nc->rng, pr->random, sizeof pr->random);
+			memcpy(txid, pr->random, sizeof pr->random);
+			txid[STUN_TXID - 2] = (uint8_t)(i >> 8);
+			txid[STUN_TXID - 1] = (uint8_t)i;
+			stun_request_emit(txid, nc->request);
 			w->type = NETCHECK_WANT_SEND;
 			w->data = nc->request;
 			w->len = sizeof nc->request;
@@ -481,8 +485,8 @@ bool netcheck_feed(struct netcheck *nc, mono_t now, const struct ipport *from, c
 	if (stun_answer_parse(data, len, txid, &mapped) != STUN_OK || nc->phase != STUN)
 		return true;
 	i = (size_t)txid[STUN_TXID - 2] << 8 | txid[STUN_TXID - 1];
-	if (memcmp(txid, nc->txid, STUN_TXID - 2) != 0 || i >= nc->n_probes ||
-	    !nc->probes[i].sent || nc->probes[i].answered)
+	if (i >= nc->n_probes || !nc->probes[i].sent || nc->probes[i].answered ||
+	    memcmp(txid, nc->probes[i].random, sizeof nc->probes[i].random) != 0)
 		return true;
 	answered(nc, now, &nc->probes[i], &mapped);
 	return true;

@@ -63,6 +63,7 @@ struct region {
 struct probe {
 	uint16_t region, node;
 	bool v6, sent, answered;
+	uint8_t random[STUN_TXID - 2]; /* of its transaction id: the last two bytes name it */
 	mono_t due, sent_at;
 };
 struct seen {                       /* an own address in an answer */
@@ -85,7 +86,6 @@ struct netcheck {
 	mono_t started, stop_at, last_full;
 	struct probe *probes; /* owned; of the round that runs */
 	size_t n_probes;
-	uint8_t txid[STUN_TXID]; /* first ten bytes: of this round; the last two name the probe */
 	struct seen seen[NETCHECK_ENDPOINTS_MAX];
 	size_t n_seen;
 	size_t n_v4_servers; /* v4 answers of different servers, as far as it matters (0..2) */

@@ -520,6 +520,30 @@ TEST(netcheck_ignores_answers_to_nothing_and_leaves_other_packets_alone)
 	world_free(w);
 }
 
+TEST(netcheck_a_relay_cannot_answer_for_another_from_what_it_was_sent)
+{
+	struct world *w = world_new((int64_t[]){ 5, 9, 9 }, 3);
+	const struct ipport from = { relay_ip(0, false), 3478 }, lie = { ip_v4(6, 6, 6, 6), 6 };
+	uint8_t forged[STUN_ANSWER_MAX], txid[STUN_TXID];
+	struct netcheck_want want;
+
+	netcheck_start(w->nc, w->now);
+	ck_assert(netcheck_next(w->nc, w->now, &want));
+	ck_assert_int_eq(stun_request_parse(want.data, want.len, txid), STUN_OK);
+	relay_gets(w, &want);
+	drain(w); /* the others are asked too */
+	ck_assert_uint_eq(txid[STUN_TXID - 1], 0);
+	for (unsigned last = 1; last < 256; last++) {
+		txid[STUN_TXID - 1] = (uint8_t)last;
+		ck_assert(netcheck_feed(w->nc, w->now, &from, forged,
+					stun_answer_emit(txid, &lie, forged)));
+	}
+	run(w);
+	ck_assert_uint_eq(report(w)->n_global, 1);
+	ck_assert_uint_eq(report(w)->global[0].port, 41641);
+	world_free(w);
+}
+
 TEST(netcheck_a_new_map_restarts_the_round_and_limits_are_refused_by_name)
 {
 	struct world *w = world_new((int64_t[]){ 5, 9 }, 2);

@@ -59,7 +59,7 @@ void node_greet_tick(struct node *n, mono_t now)
 			*g = n->greets[--n->n_greets];
 			continue;
 		}
-		path_ping(n->path, now, g->peer, GREET_TOKEN, 0);
+		path_greet(n->path, now, g->peer);
 		g->next = mono_add(now, g->gap);
 	}
 }

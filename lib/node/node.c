@@ -352,10 +352,10 @@ static void path_pump(struct node *n, mono_t now)
 			break;
 		case PATH_EV_PONG:
 		case PATH_EV_PING_TIMEOUT:
-			if (ev.token != GREET_TOKEN)
-				node_ping_pong(n, now, &ev);
-			else if (ev.type == PATH_EV_PONG)
-				node_greet_heard(n, now, ev.peer, ev.latency);
+			node_ping_pong(n, now, &ev);
+			break;
+		case PATH_EV_GREETED:
+			node_greet_heard(n, now, ev.peer, ev.latency);
 			break;
 		case PATH_EV_WANT_STUN:
 			netcheck_start(n->netcheck, now);

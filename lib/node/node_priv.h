@@ -231,9 +231,6 @@ void node_greet_heard(struct node *n, mono_t now, uint32_t peer, span_t rtt);
 void node_greet_stop(struct node *n, uint32_t peer);
 void node_greet_tick(struct node *n, mono_t now);
 mono_t node_greet_deadline(const struct node *n);
-enum {
-	GREET_TOKEN = 1
-}; /* path_ping token of greetings; callers of node_ping use others (the top bit set inside) */
 
 /* asked.c */
 void node_asked_take(struct node *n, mono_t now, struct bytes json); /* a PingRequest */

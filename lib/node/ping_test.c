@@ -133,3 +133,48 @@ TEST(nobody_there_is_said_at_once)
 	ck_assert_str_eq(r.error, "no matching peer");
 	node_fixture_fini();
 }
+
+/* Greetings go out four times a second and wait for five: four peers that are away would take all
+ * the places there are for pings. */
+TEST(peers_that_are_away_take_no_place_of_a_ping_to_another)
+{
+	struct node_ping_result r = { 0 };
+	mono_t now = start;
+	struct err e = { 0 };
+	struct buf map;
+
+	setup();
+	buf_init(&map, 1 << 16);
+	ck_assert(buf_printf(&map,
+			     "{\"Node\":{\"ID\":1,\"StableID\":\"n1\",\"Name\":\"a.tail.test.\","
+			     "\"Key\":\"nodekey:%064d\",\"Addresses\":[\"100.64.0.1/32\"],"
+			     "\"MachineAuthorized\":true},\"Peers\":[",
+			     1));
+	for (int i = 2; i < 12; i++)
+		ck_assert(
+		    buf_printf(&map,
+			       "%s{\"ID\":%d,\"StableID\":\"n%d\",\"Name\":\"n%d.tail.test.\","
+			       "\"Key\":\"nodekey:%064d\",\"DiscoKey\":\"discokey:%064d\","
+			       "\"HomeDERP\":1,\"Addresses\":[\"100.64.0.%d/32\"]}",
+			       i > 2 ? "," : "", i, i, i, i, i + 100, i));
+	ck_assert(buf_printf(&map, "]}"));
+	ck_assert_msg(node_load_netmap(node, start, wall, buf_bytes(&map), &e) == 0, "%s", e.text);
+	buf_fini(&map);
+	for (uint8_t i = 3; i < 12; i++) {
+		const struct ip a = ip_v4(100, 64, 0, i);
+		uint32_t peer = wg_route(node->wg, &a);
+		struct pkt p = { (uint8_t[PKT_HEAD + 40 + PKT_TAIL]){ 0 } + PKT_HEAD, 40, PKT_HEAD,
+				 PKT_TAIL };
+
+		ck_assert_uint_eq(wg_seal(node->wg, now, wall, peer, &p, 1), 0);
+		node_greet_start(node, now, peer);
+	}
+	for (int i = 0; i < 40; i++) { /* ten seconds */
+		now = mono_add(now, SPAN_MS(250));
+		node_tick(node, now, wall);
+		ck_assert_uint_eq(pongs(now, &r), 0);
+	}
+	node_ping(node, now, NODE_PING_DISCO, &them, 7, 0);
+	ck_assert_uint_eq(pongs(now, &r), 0); /* it waits for its answer */
+	node_fixture_fini();
+}

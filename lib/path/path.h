@@ -92,6 +92,7 @@ enum path_event_type {
 	PATH_EV_RELAYED, /* peer: fell back */
 	PATH_EV_PONG,    /* answer to path_ping: token, latency, addr or derp */
 	PATH_EV_PING_TIMEOUT,
+	PATH_EV_GREETED,   /* answer to path_greet: latency */
 	PATH_EV_WANT_STUN, /* own endpoints are older than 27 s and a CallMeMaybe waits for fresh
 			      ones */
 };
@@ -109,6 +110,10 @@ bool path_next(struct path *p, struct path_event *ev);
  * answer is the event with the token. Counts as traffic, so discovery starts. size: of the whole IP
  * packet, 0: as small as it is. */
 void path_ping(struct path *p, mono_t now, uint32_t peer, uint64_t token, size_t size);
+
+/* Is the peer there, and does it know us? The same without a word when it is not, and apart from
+ * the pings that somebody waits for: peers that are away must not take their places. */
+void path_greet(struct path *p, mono_t now, uint32_t peer);
 
 mono_t path_deadline(const struct path *p);
 void path_tick(struct path *p, mono_t now);

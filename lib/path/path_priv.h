@@ -96,7 +96,7 @@ struct known { /* a peer of the netmap: small, since there may be 10,000 */
 	struct live *live;  /* owned; NULL: idle */
 };
 
-enum why { WHY_DISCOVERY, WHY_HEARTBEAT, WHY_CLI, WHY_WHOLE };
+enum why { WHY_DISCOVERY, WHY_HEARTBEAT, WHY_CLI, WHY_GREET, WHY_WHOLE };
 
 struct ping { /* outstanding */
 	uint8_t txid[DISCO_TXID];

@@ -127,7 +127,7 @@ bool ping_send(struct path *p, mono_t now, struct live *l, const struct ipport *
 		slot_del(p, slot);
 		return false;
 	}
-	c = to && why != WHY_CLI && why != WHY_WHOLE ? cand_find(l, to) : NULL;
+	c = to && (why == WHY_DISCOVERY || why == WHY_HEARTBEAT) ? cand_find(l, to) : NULL;
 	if (c)
 		c->last_ping = now;
 	return true;
@@ -265,4 +265,18 @@ void path_ping(struct path *p, mono_t now, uint32_t peer, uint64_t token, size_t
 		sent = true;
 	if (!sent)
 		ping_impossible(p, peer, token);
+}
+
+void path_greet(struct path *p, mono_t now, uint32_t peer)
+{
+	struct path_route r = path_route(p, now, peer);
+	const struct known *k = known_at(p, peer);
+	struct live *l = live_get(p, now, peer);
+
+	if (!l || k->wireguard_only)
+		return;
+	if (!ip_is_zero(&r.udp.ip))
+		(void)ping_send(p, now, l, &r.udp, 0, WHY_GREET, 0, 0);
+	if (r.derp != 0)
+		(void)ping_send(p, now, l, NULL, r.derp, WHY_GREET, 0, 0);
 }

@@ -130,6 +130,10 @@ static void got_pong(struct path *p, mono_t now, const struct arrival *a, const 
 	l->last_heard = now;
 	if (a->from)
 		proven(p, now, l, a, &g);
+	if (g.why == WHY_GREET)
+		path_say(p, &(struct path_event){ .type = PATH_EV_GREETED,
+						  .peer = g.peer,
+						  .latency = mono_sub(now, g.at) });
 	if (g.why == WHY_CLI) {
 		ping_settle(p, g.peer, g.token);
 		path_say(p, &(struct path_event){ .type = PATH_EV_PONG,

@@ -2,6 +2,8 @@
  * connections, memory that runs out; and the parts that keep count: pool, timers
  */
 #include "tests/netstack_pair.h"
+#include "wire/checksum.h"
+#include "wire/ip4.h"
 
 TEST(a_denied_connection_ends_only_while_it_is_opening)
 {
@@ -254,6 +256,80 @@ TEST(a_flood_of_connects_that_nobody_accepts_stops_at_the_limit_and_passes)
 	ck_assert_uint_eq(st.pending, 0); /* TCP_PENDING_MAX */
 	ck_assert_uint_eq(st.conns, 0);
 	world_fini(&w);
+}
+
+/* A segment from a peer, as it would come through the tunnel */
+static void inject(struct netstack *ns, mono_t now, const struct ipport *from,
+		   const struct ipport *to, struct tcp_head h)
+{
+	uint8_t b[IP4_HEAD_LEN + TCP_HEAD_MAX];
+	struct ip4_head ip = { .src = from->ip, .dst = to->ip, .ttl = 64, .proto = PROTO_TCP };
+	size_t n;
+
+	h.sport = from->port;
+	h.dport = to->port;
+	n = tcp_emit(b + IP4_HEAD_LEN, &h);
+	checksum_store(b + IP4_HEAD_LEN + 16,
+		       checksum_add(checksum_pseudo(&from->ip, &to->ip, PROTO_TCP, (uint32_t)n),
+				    b + IP4_HEAD_LEN, n));
+	ip.total_len = (uint16_t)(IP4_HEAD_LEN + n);
+	ip4_emit(b, &ip);
+	netstack_feed(ns, now, &(struct pkt){ .data = b, .len = ip.total_len }, 1);
+}
+
+/* The last segment that the stack sends now to a peer; false: none */
+static bool last_sent(struct netstack *ns, mono_t now, const struct ip *to, struct tcp_head *h)
+{
+	struct burst b;
+	bool any = false;
+
+	ck_assert_int_eq(burst_init(&b), 0);
+	while (netstack_pull(ns, now, &b) > 0) {
+		for (size_t i = 0; i < b.n; i++)
+			if (memcmp(b.v[i].data + 16, to->b + 12, 4) == 0)
+				any |= tcp_parse(b.v[i].data + 20, b.v[i].len - 20, h);
+		burst_reset(&b);
+	}
+	burst_fini(&b);
+	return any;
+}
+
+/* RFC 5961 7: what one peer draws takes nothing from others, whose keep-alives are answered by the
+ * same kind of ACK. */
+TEST(a_flood_of_what_is_challenged_leaves_the_keepalives_of_others_answered)
+{
+	struct seed_rng r;
+	const struct netstack_conf conf = { .rng = &r.rng, .mtu = 1280 };
+	const struct ipport own = { ip_v4(100, 64, 0, 1), 80 },
+			    peer[2] = { { ip_v4(100, 64, 0, 2), 7 }, { ip_v4(100, 64, 0, 3), 7 } };
+	const mono_t now = { NS_PER_S };
+	struct netstack *ns;
+	struct ns_event ev;
+	struct tcp_head h = { 0 };
+	uint32_t next = 0;
+
+	seed_rng_init(&r, 1);
+	ck_assert_ptr_nonnull(ns = netstack_new(&conf));
+	ck_assert_int_eq(netstack_addr_add(ns, &own.ip), 0);
+	for (size_t i = 0; i < 2; i++) {
+		inject(ns, now, &peer[i], &own, (struct tcp_head){ .flags = TCP_SYN, .wnd = 999 });
+		ck_assert(netstack_next(ns, &ev) && ev.type == NS_TCP_INCOMING);
+		ns_tcp_accept(ns, now, ev.id);
+		ck_assert(last_sent(ns, now, &peer[i].ip, &h));
+		next = h.seq + 1;
+		inject(ns, now, &peer[i], &own,
+		       (struct tcp_head){ .seq = 1, .ack = next, .flags = TCP_ACK, .wnd = 999 });
+		ck_assert(netstack_next(ns, &ev) && ev.type == NS_TCP_CONNECTED);
+	}
+	for (int i = 0; i < 10000; i++)
+		inject(ns, now, &peer[0], &own,
+		       (struct tcp_head){ .seq = 1, .ack = 7, .flags = TCP_ACK, .wnd = 999 });
+	(void)last_sent(ns, now, &peer[0].ip, &h);
+	inject(ns, now, &peer[1], &own, /* RFC 9293 3.8.4 */
+	       (struct tcp_head){ .seq = 0, .ack = next, .flags = TCP_ACK, .wnd = 999 });
+	ck_assert(last_sent(ns, now, &peer[1].ip, &h));
+	ck_assert(h.flags == TCP_ACK && h.seq == next && h.ack == 1);
+	netstack_free(ns);
 }
 
 /* Opens n flows that are written to and never read. */

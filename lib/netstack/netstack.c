@@ -55,7 +55,7 @@ struct netstack *netstack_new(const struct netstack_conf *conf)
 						  be 503 Mb/s at 100 ms */
 	rng_fill(conf->rng, ns->key, sizeof ns->key);
 	ns->ip_id = rng_u32(conf->rng);
-	ns->challenge.tokens = ns->resets.tokens = ns->errors.tokens = NS_RATE_BURST;
+	ns->resets.tokens = ns->errors.tokens = NS_RATE_BURST;
 	pool_init(&ns->pool, ns->conf.memory);
 	dgramq_init(&ns->outq, NS_OUTQ_MAX);
 	dgramq_init(&ns->inq, NS_INQ_MAX);

@@ -23,7 +23,7 @@ enum {
 	NS_TTL = 64,
 	NS_RATE_BURST = 100,
 	NS_PORT_COUNTERS = 64,
-	NS_RATE_PER_S = 1000, /* challenge ACKs, resets, ICMP errors: each kind */
+	NS_RATE_PER_S = 1000, /* resets, ICMP errors: each kind */
 	NS_TELL_BURST = 64,   /* connections told at once that our link narrowed */
 	NS_TELL_MS = 500,     /* until they are told again */
 	NS_TELL_ROUNDS = 9,   /* as often that time doubles: 256 s */
@@ -53,7 +53,7 @@ struct netstack {
 	struct ip *addrs; /* sorted */
 	size_t n_addrs, cap_addrs;
 	size_t n_pending, n_woken;
-	struct limiter challenge, resets, errors;
+	struct limiter resets, errors;
 	uint32_t ip_id;
 	uint16_t port_next[NS_PORT_COUNTERS]; /* RFC 6056 3.3.4: one for several destinations */
 	uint16_t conf_mtu;                    /* as configured; conf.mtu: at present */

@@ -64,6 +64,8 @@ enum {
 	TCP_SHARE = 4,
 	TCP_SHARE_LAST = 64,   /* parts of what is left that one buffer may be */
 	TCP_EDGE_CREEP = 4096, /* bytes by which rounding may move a window beyond its limit */
+	TCP_CHALLENGES = 100,  /* challenge ACKs of a connection in TCP_CHALLENGE_MS */
+	TCP_CHALLENGE_MS = 100,
 	TCP_DELACK_PARTS = 16,
 	TCP_QUICKACKS = 16,      /* segments at the start that are acknowledged at once */
 	TCP_QUICKACKS_HOLE = 64, /* and after a hole: where packets are lost the window is small */
@@ -129,13 +131,12 @@ struct tcp_conn {
 	bool is_done_told : 1;
 	bool is_ended : 1; /* TCP is done with it; waits for its ENDED event */
 	bool is_active_open : 1;
-	bool fin_wanted : 1, fin_sent : 1, fin_received : 1, is_readable_told : 1;
+	bool fin_wanted : 1, fin_sent : 1, fin_seen : 1, fin_received : 1, is_readable_told : 1;
 	bool wants_room : 1; /* tell the user when there is room to write */
 	bool is_cwnd_limited : 1;
 	bool ack_now : 1, ack_pending : 1, syn_due : 1, probe_due : 1, keep_due : 1, tlp_due : 1,
 	    window_told : 1;
 	bool has_sack : 1, has_ts : 1, has_wscale : 1, has_dsack : 1, was_told : 1;
-	bool is_quiet : 1;  /* a challenge ACK is due only by rate */
 	bool is_nomem : 1;  /* the next ACK shows no window: what came could not be kept */
 	bool zero_told : 1; /* such an ACK was the last */
 
@@ -165,12 +166,14 @@ struct tcp_conn {
 	mono_t ts_recent_at;
 	uint32_t unacked; /* bytes received since our last ACK */
 	uint16_t rcv_mss; /* largest segment seen */
-	uint8_t quickacks;
+	uint8_t quickacks, n_challenged;
 	struct chunkq rcv; /* head is the next byte that the user reads */
 	uint32_t rcv_len;  /* readable */
 	uint32_t rcvbuf;   /* limit: what may be unread, autotuned */
 	uint32_t fin_seq;  /* of the peer's FIN, when it came out of order */
-	bool fin_seen : 1;
+	/* challenge ACKs, counted by connection: with one limit for all a peer could use up what
+	 * others need to have their keep-alives answered */
+	uint32_t challenged_ms; /* when the count began */
 	struct ranges ooo;
 	struct tcp_sack dsack; /* to be shown in the next ACK, when has_dsack */
 	uint32_t drs_copied,
@@ -244,8 +247,6 @@ void tcp_input(struct netstack *ns, mono_t now, struct tcp_conn *c, struct tcp_i
 /* A segment for no connection: a SYN to one of our ports, or something to reset. */
 void tcp_input_stray(struct netstack *ns, mono_t now, const struct ipport *local,
 		     const struct ipport *remote, struct tcp_in *in);
-void tcp_reset_stray(struct netstack *ns, const struct ipport *local, const struct ipport *remote,
-		     const struct tcp_in *in);
 void tcp_challenge(struct netstack *ns, mono_t now, struct tcp_conn *c);
 /* Returns false when the segment is to be dropped. */
 bool tcp_ack(struct netstack *ns, mono_t now, struct tcp_conn *c, const struct tcp_in *in);

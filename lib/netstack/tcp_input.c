@@ -21,22 +21,34 @@ static void ack_now(struct netstack *ns, struct tcp_conn *c)
 
 void tcp_challenge(struct netstack *ns, mono_t now, struct tcp_conn *c)
 {
-	if (limiter_take(&ns->challenge, now)) /* RFC 5961 7 */
-		ack_now(ns, c);
-	else
+	uint32_t ms = (uint32_t)(now.ns / 1000000);
+
+	if (ms - c->challenged_ms >= TCP_CHALLENGE_MS) {
+		c->challenged_ms = ms;
+		c->n_challenged = 0;
+	}
+	if (c->n_challenged == TCP_CHALLENGES) { /* RFC 5961 7 */
 		ns_drop(ns, NS_DROP_RATE);
+		return;
+	}
+	c->n_challenged++;
+	ack_now(ns, c);
 }
 
 /* --- segments for nobody --- */
 
 /* RFC 9293 3.10.7.1 */
-void tcp_reset_stray(struct netstack *ns, const struct ipport *local, const struct ipport *remote,
-		     const struct tcp_in *in)
+static void reset_stray(struct netstack *ns, mono_t now, const struct ipport *local,
+			const struct ipport *remote, const struct tcp_in *in)
 {
 	struct tcp_head h = { .sport = local->port, .dport = remote->port, .flags = TCP_RST };
 	uint8_t buf[TCP_HEAD_MAX];
 	size_t n;
 
+	if (!limiter_take(&ns->resets, now)) {
+		ns_drop(ns, NS_DROP_RATE);
+		return;
+	}
 	if (in->h.flags & TCP_ACK) {
 		h.seq = in->h.ack;
 	} else {
@@ -110,10 +122,7 @@ void tcp_input_stray(struct netstack *ns, mono_t now, const struct ipport *local
 		return;
 	}
 	ns_drop(ns, NS_DROP_TCP_NO_CONN);
-	if (limiter_take(&ns->resets, now))
-		tcp_reset_stray(ns, local, remote, in);
-	else
-		ns_drop(ns, NS_DROP_RATE);
+	reset_stray(ns, now, local, remote, in);
 }
 
 /* --- opening --- */
@@ -162,7 +171,7 @@ static void syn_sent_input(struct netstack *ns, mono_t now, struct tcp_conn *c, 
 
 	if (has_ack && in->h.ack != c->snd_nxt) { /* first check; we sent nothing but the SYN */
 		if (!(in->h.flags & TCP_RST))
-			tcp_reset_stray(ns, &c->local, &c->remote, in);
+			reset_stray(ns, now, &c->local, &c->remote, in);
 		return;
 	}
 	if (in->h.flags & TCP_RST) { /* second check */
@@ -197,7 +206,7 @@ static bool syn_received_ack(struct netstack *ns, mono_t now, struct tcp_conn *c
 			     const struct tcp_in *in)
 {
 	if (in->h.ack != c->snd_nxt) {
-		tcp_reset_stray(ns, &c->local, &c->remote, in);
+		reset_stray(ns, now, &c->local, &c->remote, in);
 		return false;
 	}
 	sample_handshake(c, now, &in->h);
@@ -255,6 +264,31 @@ static void note_duplicate(struct tcp_conn *c, uint32_t start, uint32_t end) /* 
 	}
 }
 
+/* Fifth check, what follows tcp_ack: our FIN may be acknowledged. Returns false when c is gone or
+ * done. */
+static bool after_ack(struct netstack *ns, mono_t now, struct tcp_conn *c)
+{
+	if (!c->fin_sent || c->snd_una != c->snd_nxt)
+		return true;
+	switch (c->state) {
+	case TCP_FIN_WAIT_1:
+		tcp_set_state(ns, c, TCP_FIN_WAIT_2);
+		if (c->is_released) {
+			c->t_life = mono_add(now, TCP_FIN_WAIT_2_MAX);
+			tcp_timer_set(ns, c);
+		}
+		return true;
+	case TCP_CLOSING:
+		tcp_enter_time_wait(ns, now, c);
+		return false;
+	case TCP_LAST_ACK:
+		tcp_finish(ns, c);
+		return false;
+	default:
+		return true;
+	}
+}
+
 /* First check failed: a duplicate, a probe of a closed window, a keepalive, or an attack */
 static void refuse_sequence(struct netstack *ns, mono_t now, struct tcp_conn *c,
 			    const struct tcp_in *in)
@@ -277,8 +311,8 @@ static void refuse_sequence(struct netstack *ns, mono_t now, struct tcp_conn *c,
 		note_duplicate(c, in->h.seq, in->h.seq + in->len);
 	/* RFC 9293 3.10.7.4: the window is closed, but acknowledgements are taken */
 	if (in->h.seq == c->rcv_nxt && in->h.flags & TCP_ACK && !(in->h.flags & TCP_SYN) &&
-	    tcp_is_synchronized(c) && c->state != TCP_TIME_WAIT)
-		(void)tcp_ack(ns, now, c, in);
+	    tcp_is_synchronized(c) && tcp_ack(ns, now, c, in) && !after_ack(ns, now, c))
+		return;
 	ack_now(ns, c);
 }
 
@@ -522,31 +556,6 @@ static void receive_text(struct netstack *ns, mono_t now, struct tcp_conn *c, st
 		ack_now(ns, c); /* a FIN behind a hole */
 	if (c->fin_seen && c->fin_seq == c->rcv_nxt && !c->fin_received)
 		fin_input(ns, now, c);
-}
-
-/* Fifth check, what follows tcp_ack: our FIN may be acknowledged. Returns false when c is gone or
- * done. */
-static bool after_ack(struct netstack *ns, mono_t now, struct tcp_conn *c)
-{
-	if (!c->fin_sent || c->snd_una != c->snd_nxt)
-		return true;
-	switch (c->state) {
-	case TCP_FIN_WAIT_1:
-		tcp_set_state(ns, c, TCP_FIN_WAIT_2);
-		if (c->is_released) {
-			c->t_life = mono_add(now, TCP_FIN_WAIT_2_MAX);
-			tcp_timer_set(ns, c);
-		}
-		return true;
-	case TCP_CLOSING:
-		tcp_enter_time_wait(ns, now, c);
-		return false;
-	case TCP_LAST_ACK:
-		tcp_finish(ns, c);
-		return false;
-	default:
-		return true;
-	}
 }
 
 /* RFC 9293 3.6.1: an initial sequence number larger than all that the connection before has used;

@@ -27,20 +27,48 @@ static bool is_same(const struct reassembly_entry *e, const struct fragment *f)
 	       ip_eq(&e->dst, &f->dst);
 }
 
-/* The entry of f's datagram, or a new one in place of a free or the oldest one. */
-static struct reassembly_entry *entry_for(struct reassembly *r, struct pool *p, mono_t now,
-					  const struct fragment *f, bool *evicted)
+/* How many would be of that source if f had a place */
+static unsigned share(const struct reassembly *r, const struct fragment *f, const struct ip *src)
 {
-	struct reassembly_entry *at = &r->v[0];
+	unsigned n = ip_eq(src, &f->src);
+
+	for (size_t i = 0; i < REASSEMBLY_MAX; i++)
+		n += ip_eq(&r->v[i].src, src);
+	return n;
+}
+
+/* All places are taken: the oldest of the source that has the most makes room. */
+static struct reassembly_entry *victim(struct reassembly *r, const struct fragment *f)
+{
+	struct reassembly_entry *at = NULL;
+	unsigned most = 0;
 
 	for (size_t i = 0; i < REASSEMBLY_MAX; i++) {
 		struct reassembly_entry *e = &r->v[i];
+		const unsigned n = share(r, f, &e->src);
 
-		if (is_same(e, f))
-			return e;
-		if (at->is_used && (!e->is_used || mono_before(e->expires, at->expires)))
+		if (n > most || (n == most && mono_before(e->expires, at->expires))) {
 			at = e;
+			most = n;
+		}
 	}
+	return at;
+}
+
+/* The entry of f's datagram, or a new one. */
+static struct reassembly_entry *entry_for(struct reassembly *r, struct pool *p, mono_t now,
+					  const struct fragment *f, bool *evicted)
+{
+	struct reassembly_entry *at = NULL;
+
+	for (size_t i = 0; i < REASSEMBLY_MAX; i++) {
+		if (is_same(&r->v[i], f))
+			return &r->v[i];
+		if (!r->v[i].is_used)
+			at = &r->v[i];
+	}
+	if (!at)
+		at = victim(r, f);
 	*evicted = at->is_used;
 	if (at->is_used)
 		entry_free(r, at, p);

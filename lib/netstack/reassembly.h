@@ -1,8 +1,9 @@
 /* netstack/reassembly.h - datagrams that arrive in fragments (RFC 791 3.2, RFC 8200 4.5, RFC 5722)
  *
- * At most REASSEMBLY_MAX at a time, each for REASSEMBLY_SECONDS; the oldest goes when one more
- * begins. A fragment that overlaps another spoils its datagram (RFC 5722; for IPv4 too: nobody
- * honest does it); an exact duplicate is ignored.
+ * At most REASSEMBLY_MAX at a time, each for REASSEMBLY_SECONDS; when one more begins the oldest of
+ * the source that has the most goes, so that who fills all places keeps nobody out. A fragment that
+ * overlaps another spoils its datagram (RFC 5722; for IPv4 too: nobody honest does it); an exact
+ * duplicate is ignored.
  */
 #ifndef NETSTACK_REASSEMBLY_H
 #define NETSTACK_REASSEMBLY_H

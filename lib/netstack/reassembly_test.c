@@ -25,9 +25,11 @@ static void end(void) /* nothing is left */
 	pool_fini(&p);
 }
 
+static uint8_t source = 1; /* of the fragments to come */
+
 static enum reassembly_result add(mono_t t, uint32_t id, uint32_t off, uint32_t n, bool more)
 {
-	const struct fragment f = { .src = { { 1 } },
+	const struct fragment f = { .src = { { source } },
 				    .dst = { { 2 } },
 				    .id = id,
 				    .proto = 17,
@@ -202,4 +204,28 @@ TEST(ranges_refuse_one_more_than_their_limit_and_stay_as_they_were)
 	ranges_clear(&v, &p);
 	ck_assert_uint_eq(p.used, 0);
 	pool_fini(&p);
+}
+
+/* Who sends first fragments all the time pushes out its own. */
+TEST(a_source_that_fills_all_places_keeps_no_other_out)
+{
+	begin(1 << 20);
+	source = 2;
+	ck_assert_int_eq(add(t0, 1, 0, 16, true), REASSEMBLY_WAIT);
+	for (uint32_t id = 0; id < 1000; id++) {
+		source = 1;
+		(void)add(mono_add(t0, SPAN_MS(1 + id)), id, 0, 16, true);
+		if (id == 500) { /* one who comes when all is full */
+			source = 3;
+			ck_assert_int_eq(add(mono_add(t0, SPAN_MS(501)), 1, 0, 16, true),
+					 REASSEMBLY_EVICTED);
+		}
+	}
+	source = 3;
+	ck_assert_int_eq(add(mono_add(t0, SPAN_MS(1002)), 1, 16, 8, false), REASSEMBLY_DONE);
+	source = 2;
+	ck_assert_int_eq(add(mono_add(t0, SPAN_MS(1003)), 1, 16, 8, false), REASSEMBLY_DONE);
+	ck_assert_uint_eq(r.n, REASSEMBLY_MAX - 2);
+	source = 1;
+	end();
 }

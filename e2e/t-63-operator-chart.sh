@@ -12,9 +12,22 @@ export HOME=$T
 never "$HELM" lint --strict $C --set credentials.apiKey=x --set loginServer=headscale
 never "$HELM" lint --strict $C --set credentials.apiKey=x --set proxyConfig.defaultTags=web
 never "$HELM" lint --strict $C --set credentials.apiKey=x --set operatorConfig.replica=3
-never "$HELM" template $C --kube-version 1.35.0 --set coordinator.enabled=true,loginServer=https://x
 never "$HELM" lint --strict $C --set credentials.apiKey=x,apiServerProxyConfig.mode=true
-never "$HELM" template $C --kube-version 1.35.0 --set credentials.apiKey=x,cni.enabled=true,cni.authKey=k
+# nor can values that are each in order and do not go together: in words that name one
+for v in loginServer=https://x,coordinator.enabled=true coordinator.enabled=true,apiServer=https://x coordinator.enabled=true,caSecret=ca coordinator.enabled=true,oauth.clientId=a \
+	coordinator.service.nodePort=30443,coordinator.enabled=true coordinator.service.nodePort=0,coordinator.service.type=NodePort,coordinator.enabled=true,coordinator.host=h,coordinator.service.stunPort=30478 \
+	coordinator.service.stunPort=3478,coordinator.service.type=NodePort,coordinator.enabled=true,coordinator.host=h,coordinator.service.nodePort=30443 \
+	credentials.existingSecret=s,credentials.apiKey=x cni.existingSecret=s,cni.authKey=k,cni.enabled=true,cni.namespaces={a},credentials.apiKey=x \
+	cni.namespaces={},cni.enabled=true,cni.authKey=k,credentials.apiKey=x cni.settings.table=7,credentials.apiKey=x; do
+	name=${v%%=*} name=${name%.table}
+	"$HELM" template $C --kube-version 1.35.0 --set "$v" > "$T/lint.log" 2>&1 && die "$v is accepted"
+	grep -q "$name\|at '/${name//.//}" "$T/lint.log" || die "$v: $(cat "$T/lint.log")"
+done
+# the URL of a coordinator has the port by which it is reached
+url_of() { "$HELM" template op $C -n tailpod --kube-version 1.35.0 --set coordinator.enabled=true,"$1" | sed -n 's/.*server_url: *//p'; }
+[ "$(url_of coordinator.service.type=NodePort,coordinator.host=h.example,coordinator.service.nodePort=30443,coordinator.service.stunPort=30478)" = https://h.example:30443 ]
+[ "$(url_of coordinator.service.type=LoadBalancer,coordinator.host=h.example,coordinator.service.nodePort=30443)" = https://h.example ]
+[ "$(url_of coordinator.service.port=8443)" = https://op-tailpod-operator-coordinator.tailpod.svc.cluster.local:8443 ]
 # each in one line that names the value
 for v in operatorConfig.replicas=0 loginServer=headscale credentials.kind=password operatorConfig.image.digest=abc operatorConfig.loging=debug cni.subnets={0.0.0.0/0} \
 	cni.settings.optIn=some cni.settings.failopen=true podDisruptionBudget.maxUnavailable=many serviceMonitor.interval=often coordinator.persistence.size=big networkPolicy=false; do
@@ -115,13 +128,21 @@ never grep -i warning "$T"/dry.log
 # the plugin's agents need the machine: not under "restricted"
 kc create ns machine > /dev/null
 kc -n machine create sa default > /dev/null
-for values in "" "--set caSecret=ca,cni.existingSecret=s,cni.remove=true,cni.subnets={10.50.0.0/16},proxyConfig.derpHTTP=true" "--set coordinator.enabled=true,cni.settings.failOpen=true"; do
+for values in "--set cni.authKey=k" "--set caSecret=ca,cni.existingSecret=s,cni.remove=true,cni.subnets={10.50.0.0/16},proxyConfig.derpHTTP=true" "--set cni.authKey=k,coordinator.enabled=true,cni.settings.failOpen=true"; do
 	# shellcheck disable=SC2086
-	render --set credentials.apiKey=x,cni.enabled=true,cni.namespaces={apps},cni.authKey=k $values > "$T/chart-$n.yaml"
+	render --set credentials.apiKey=x,cni.enabled=true,cni.namespaces={apps} $values > "$T/chart-$n.yaml"
 	kc -n machine apply --dry-run=server -f "$T/chart-$n.yaml" > "$T/dry-machine.log" 2>&1 || die "$values: $(tail -n 3 "$T/dry-machine.log")"
 	n=$((n + 1))
 done
 say "$n renderings accepted"
+# each value with odd contents is refused by its name, or what comes of it is taken. What goes through to Kubernetes as it is (security
+# contexts, a limit below its request) is judged there.
+mkdir "$T/odd"
+python3 e2e/chart_values.py "$HELM" $C "$T/odd" > "$T/odd.log" || die "$(cat "$T/odd.log")"
+kc -n machine create --dry-run=server --validate=strict -f "$T/odd" > "$T/dry-odd.log" 2>&1 || true
+[ "$(grep -c created "$T/dry-odd.log")" -ge 100 ] || die "$(tail -n 3 "$T/dry-odd.log")"
+never grep -v 'created\|/operatorConfig.podSecurityContext\|/operatorConfig.securityContext\|/[a-zA-Z]*.resources.limits.memory' "$T/dry-odd.log"
+say "odd values: $(head -n 1 "$T/odd.log")"
 
 # what the chart installs is enough for the operator, and all it gets
 chart_rights

@@ -28,6 +28,26 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "tailpod.credentials" -}}
 {{- default (printf "%s-credentials" (include "tailpod.fullname" .)) .Values.credentials.existingSecret -}}
 {{- end -}}
+{{- /* texts under names: numbers and booleans of a values file become texts too */ -}}
+{{- define "tailpod.texts" -}}
+{{- $all := dict }}{{- range $k, $v := . }}{{ $_ := set $all $k (toString $v) }}{{ end }}{{- toYaml $all -}}
+{{- end -}}
+{{- /* values that are each in order and do not go together */ -}}
+{{- define "tailpod.check" -}}
+{{- $v := .Values -}}{{- $c := $v.coordinator -}}{{- $s := $c.service -}}
+{{- if and $v.credentials.existingSecret (or $v.credentials.apiKey $v.credentials.authKey $v.oauth.clientSecret) }}{{ fail "credentials.existingSecret excludes credentials.apiKey, credentials.authKey and oauth.clientSecret: the Secret holds them" }}{{ end -}}
+{{- if and $v.cni.enabled $v.cni.existingSecret $v.cni.authKey }}{{ fail "cni.existingSecret excludes cni.authKey: the Secret holds it" }}{{ end -}}
+{{- if $c.enabled }}
+{{- range $name := list "loginServer" "apiServer" "oauthSecretVolume" }}{{ if index $v $name }}{{ fail (printf "%s and coordinator.enabled exclude each other" $name) }}{{ end }}{{ end -}}
+{{- if or $v.oauth.clientId $v.credentials.authKey }}{{ fail "coordinator.enabled takes an API key: leave out oauth.clientId and credentials.authKey" }}{{ end -}}
+{{- if and $v.caSecret (not $c.tls.existingSecret) }}{{ fail "caSecret with coordinator.enabled: the chart makes the authority, unless coordinator.tls.existingSecret names a certificate" }}{{ end -}}
+{{- if and (eq $s.type "ClusterIP") $s.nodePort }}{{ fail "coordinator.service.nodePort needs coordinator.service.type=NodePort or LoadBalancer" }}{{ end -}}
+{{- if eq $s.type "NodePort" }}
+{{- if and $c.host (not $s.nodePort) }}{{ fail "coordinator.service.nodePort: which port of the machines, such as 30443? It is part of the URL at coordinator.host" }}{{ end -}}
+{{- if eq (int $s.stunPort) 3478 }}{{ fail "coordinator.service.stunPort: with NodePort it is a port of the machines too, such as 30478" }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- define "tailpod.kind" -}}
 {{- if .Values.coordinator.enabled -}}apiKey
 {{- else if or .Values.oauth.clientId .Values.oauthSecretVolume -}}oauth{{- else -}}{{ .Values.credentials.kind }}{{- end -}}
@@ -40,12 +60,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- define "tailpod.loginServer" -}}
 {{- if .Values.coordinator.enabled -}}
-{{- if .Values.loginServer }}{{ fail "loginServer and coordinator.enabled exclude each other" }}{{ end -}}
 {{- $c := .Values.coordinator -}}
-{{- $port := ternary $c.service.nodePort $c.service.port (and (ne $c.host "") (gt (int $c.service.nodePort) 0)) -}}
+{{- $port := ternary $c.service.nodePort $c.service.port (and (ne $c.host "") (eq $c.service.type "NodePort")) -}}
 {{- $host := include "tailpod.coordinatorHost" . -}}
 https://{{ ternary (printf "[%s]" $host) $host (contains ":" $host) }}{{ if ne (int $port) 443 }}:{{ int $port }}{{ end }}
-{{- else -}}{{ .Values.loginServer }}{{- end -}}
+{{- else -}}{{ default "" .Values.loginServer | trimSuffix "/" }}{{- end -}}
 {{- end -}}
 {{- define "tailpod.caSecret" -}}
 {{- if .Values.caSecret -}}{{ .Values.caSecret }}

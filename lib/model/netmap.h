@@ -27,7 +27,7 @@ enum {
 	NETMAP_REGIONS_MAX = 256,
 	NETMAP_ADDRS_MAX = 8
 };
-enum { /* ours; what is beyond a limit of lists is dropped, a longer text spoils its peer */
+enum { /* ours; what is beyond a limit of lists is left out, as is a longer text */
        NETMAP_ROUTES_MAX = 1024, /* AllowedIPs, PrimaryRoutes of a node */
        NETMAP_ENDPOINTS_MAX = 64,
        NETMAP_TAGS_MAX = 64,
@@ -207,7 +207,8 @@ void netmap_text_free(struct netmap_text *t);                 /* NULL is fine */
 MUST_USE int netmap_text_next(struct netmap_text *t, struct buf *out);
 struct netmap_stat {
 	uint64_t frames, bad_peers /* peers and patches */,
-	    bad_values /* sections that were ignored */, skipped_big, unknown_patches;
+	    bad_values /* sections that were ignored */, skipped_big, unknown_patches,
+	    left_out;  /* fields and elements of lists, whose peer, user or section was kept */
 	size_t memory; /* bytes of peers, users and indexes */
 };
 void netmap_stat(const struct netmap *nm, struct netmap_stat *st);

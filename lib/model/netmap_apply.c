@@ -161,6 +161,7 @@ static int plan_patches(struct netmap *nm, struct plan *p, struct nm_stage *st)
 			nm->stat.bad_peers++;
 		else if (plan_repack(st, s) < 0)
 			return -ENOMEM;
+		nm->stat.left_out += base ? st->scratch.left_out : 0;
 	}
 	return 0;
 }

@@ -50,9 +50,10 @@ int nm_filters_set(struct nm_filters *f, struct bytes name, struct bytes text)
 	if (json_type(&j) == JSON_NULL)
 		return 0;
 	json_skip(&j);
-	if (!json_done(&j) || f->n == NETMAP_FILTERS_MAX ||
-	    text.len > NETMAP_FILTER_BYTES_MAX - f->bytes)
+	if (!json_done(&j))
 		return -EBADMSG;
+	if (f->n == NETMAP_FILTERS_MAX || text.len > NETMAP_FILTER_BYTES_MAX - f->bytes)
+		return -E2BIG;
 	part = malloc(sizeof *part + name.len + 1 + text.len);
 	if (!part)
 		return -ENOMEM;
@@ -90,7 +91,7 @@ int nm_filters_parts(struct nm_filters *f, struct bytes text)
 		if (!json_ok(&j) || r < 0 || (bytes_eq_str(key, "*") && bytes_eq_str(raw, "null")))
 			continue;
 		r = json_unescape(key, name, sizeof name) ? nm_filters_set(f, bytes_str(name), raw)
-							  : -EBADMSG;
+							  : -E2BIG;
 	}
 	return r < 0 ? r : json_done(&j) ? 0 : -EBADMSG;
 }

@@ -90,6 +90,7 @@ static int stage_peer(struct netmap *nm, struct nm_ops *ops, struct bytes value)
 		nm->stat.bad_peers++;
 		return 0;
 	}
+	nm->stat.left_out += st->scratch.left_out;
 	if (ops->n >= NETMAP_PEERS_MAX || nm->stat.memory + st->memory > NETMAP_MEMORY_MAX) {
 		nm->stat.skipped_big++;
 		return 0;
@@ -167,7 +168,7 @@ static int stage_user(struct netmap *nm, struct bytes value)
 	}
 	if (!array_grow(&st->users, &st->users_cap, st->n_users + 1, sizeof *st->users))
 		return -ENOMEM;
-	u = nm_user_decode(value, &fault);
+	u = nm_user_decode(value, &fault, &nm->stat.left_out);
 	if (!u)
 		return section_fault(nm, fault);
 	st->users[st->n_users++] = u;
@@ -226,18 +227,22 @@ static int stage_filters(struct netmap *nm, struct bytes value, bool parts)
 	if (!st->has_filters && !nm->fresh)
 		r = nm_filters_copy(&st->filters, &nm->filters);
 	st->has_filters = true;
-	if (r < 0)
+	if (r == 0)
+		r = parts ? nm_filters_parts(&st->filters, value)
+			  : nm_filters_set(&st->filters, bytes_str("base"), value);
+	if (r != -E2BIG)
 		return r;
-	return parts ? nm_filters_parts(&st->filters, value)
-		     : nm_filters_set(&st->filters, bytes_str("base"), value);
+	nm->stat.skipped_big++; /* as below: what cannot be held whole allows nothing */
+	return nm_filters_parts(&st->filters, bytes_str("{\"*\":null}"));
 }
 
 static int stage_node(struct netmap *nm, struct bytes value)
 {
 	struct nm_stage *st = nm->stage;
 
-	if (value.len > NETMAP_ELEM_MAX || !nm_node_decode(value, &st->scratch))
+	if (!nm_node_decode(value, &st->scratch))
 		return -EBADMSG;
+	nm->stat.left_out += st->scratch.left_out;
 	free(st->self);
 	st->self = nm_rec_pack(&st->scratch.n);
 	return st->self ? 0 : -ENOMEM;
@@ -265,6 +270,7 @@ static int stage_dns(struct netmap *nm, struct bytes value)
 
 	if (r < 0)
 		return section_fault(nm, r);
+	nm->stat.left_out += d.left_out;
 	arena_free(&st->dns.mem);
 	st->dns = d;
 	st->has_dns = true;
@@ -283,6 +289,7 @@ static int stage_health(struct netmap *nm, struct bytes value, bool display)
 
 	if (r < 0)
 		return section_fault(nm, r);
+	nm->stat.left_out += h.left_out;
 	arena_free(&st->health.mem);
 	st->health = h;
 	st->has_health = true;

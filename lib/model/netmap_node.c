@@ -36,6 +36,27 @@ static wall_t read_time(struct json *j)
 	return t;
 }
 
+/* A text that may be left out of its node: "" when there is no room for it. */
+static void read_text(struct json *j, struct nm_scratch *s, char *out, size_t cap)
+{
+	if (!nm_text(j, out, cap))
+		s->left_out++;
+}
+
+static wall_t read_time_past(struct json *j, struct nm_scratch *s)
+{
+	struct json look = *j;
+	wall_t t = read_time(&look);
+
+	if (json_ok(&look)) {
+		*j = look;
+		return t;
+	}
+	s->left_out++;
+	json_skip(j);
+	return WALL_ZERO;
+}
+
 static struct ip read_ip(struct json *j)
 {
 	char tmp[IP_TEXT];
@@ -48,7 +69,7 @@ static struct ip read_ip(struct json *j)
 }
 
 /* what is beyond max is read and dropped */
-static size_t read_prefixes(struct json *j, struct ipprefix *v, size_t max)
+static size_t read_prefixes(struct json *j, struct nm_scratch *s, struct ipprefix *v, size_t max)
 {
 	size_t n = 0;
 
@@ -64,26 +85,29 @@ static size_t read_prefixes(struct json *j, struct ipprefix *v, size_t max)
 			spoil(j);
 		else if (n < max)
 			v[n++] = p;
+		else
+			s->left_out++;
 	}
 	return n;
 }
 
-static size_t read_endpoints(struct json *j, struct ipport *v, size_t max)
+/* One that we cannot read (with a zone, or of a kind that is new) is left out. */
+static size_t read_endpoints(struct json *j, struct nm_scratch *s, struct ipport *v, size_t max)
 {
 	size_t n = 0;
 
 	json_arr(j);
 	while (json_elem(j)) {
-		char tmp[IPPORT_TEXT + 8];
-		struct bytes b = json_strb(j, tmp, sizeof tmp);
+		char tmp[NETMAP_NAME_MAX];
 		struct ipport p;
 
-		if (b.len == 0)
+		read_text(j, s, tmp, sizeof tmp);
+		if (tmp[0] == 0)
 			continue;
-		if (!ipport_parse(b, &p))
-			spoil(j);
-		else if (n < max)
+		if (n < max && ipport_parse(bytes_str(tmp), &p))
 			v[n++] = p;
+		else
+			s->left_out++;
 	}
 	return n;
 }
@@ -95,10 +119,15 @@ static void read_tags(struct json *j, struct nm_scratch *s)
 	json_arr(j);
 	while (json_elem(j)) {
 		if (n == NETMAP_TAGS_MAX) {
+			s->left_out++;
 			json_skip(j);
 			continue;
 		}
-		json_str(j, s->tag_text[n], sizeof s->tag_text[n]);
+		if (!nm_text(j, s->tag_text[n], sizeof s->tag_text[n])) {
+			/* the node is a tagged one all the same, not its user's */
+			strcpy(s->tag_text[n], "tag:");
+			s->left_out++;
+		}
 		s->tags[n] = s->tag_text[n];
 		n++;
 	}
@@ -113,8 +142,9 @@ static uint16_t read_u16(struct json *j) /* out of range: 0 */
 	return v > 0 && v <= UINT16_MAX ? (uint16_t)v : 0;
 }
 
-static void read_service(struct json *j, struct netmap_node *n)
+static void read_service(struct json *j, struct nm_scratch *s)
 {
+	struct netmap_node *n = &s->n;
 	char proto[32] = "";
 	uint16_t port = 0;
 	struct bytes key;
@@ -122,7 +152,7 @@ static void read_service(struct json *j, struct netmap_node *n)
 	json_obj(j);
 	while (json_key(j, &key)) {
 		if (json_key_is(key, "Proto"))
-			json_str(j, proto, sizeof proto);
+			read_text(j, s, proto, sizeof proto);
 		else if (json_key_is(key, "Port"))
 			port = read_u16(j);
 		else
@@ -141,14 +171,14 @@ static void read_hostinfo(struct json *j, struct nm_scratch *s)
 	json_obj(j);
 	while (json_key(j, &key)) {
 		if (json_key_is(key, "Hostname")) {
-			json_str(j, s->hostname, sizeof s->hostname);
+			read_text(j, s, s->hostname, sizeof s->hostname);
 		} else if (json_key_is(key, "OS")) {
-			json_str(j, s->os, sizeof s->os);
+			read_text(j, s, s->os, sizeof s->os);
 		} else if (json_key_is(key, "Services")) {
 			json_arr(j);
 			for (int i = 0; json_elem(j); i++) {
 				if (i < SERVICES_MAX)
-					read_service(j, &s->n);
+					read_service(j, s);
 				else
 					json_skip(j);
 			}
@@ -243,9 +273,9 @@ static void read_ids(struct json *j, struct bytes key, struct nm_scratch *s)
 	if (json_key_is(key, "ID"))
 		n->id = json_i64(j);
 	else if (json_key_is(key, "StableID"))
-		json_str(j, s->stable_id, sizeof s->stable_id);
+		read_text(j, s, s->stable_id, sizeof s->stable_id);
 	else if (json_key_is(key, "Name"))
-		json_str(j, s->name, sizeof s->name);
+		read_text(j, s, s->name, sizeof s->name);
 	else if (json_key_is(key, "User"))
 		n->user = json_i64(j);
 	else if (json_key_is(key, "Key"))
@@ -257,9 +287,9 @@ static void read_ids(struct json *j, struct bytes key, struct nm_scratch *s)
 	else if (json_key_is(key, "KeyExpiry"))
 		n->key_expiry = read_time(j);
 	else if (json_key_is(key, "Created"))
-		n->created = read_time(j);
+		n->created = read_time_past(j, s);
 	else if (json_key_is(key, "LastSeen"))
-		n->last_seen = read_time(j);
+		n->last_seen = read_time_past(j, s);
 	else if (json_key_is(key, "Tags"))
 		read_tags(j, s);
 	else if (json_key_is(key, "Hostinfo"))
@@ -295,14 +325,14 @@ static void read_member(struct json *j, struct bytes key, struct nm_scratch *s, 
 	struct netmap_node *n = &s->n;
 
 	if (json_key_is(key, "Addresses")) {
-		n->n_addresses = read_prefixes(j, s->addresses, NETMAP_ADDRS_MAX);
+		n->n_addresses = read_prefixes(j, s, s->addresses, NETMAP_ADDRS_MAX);
 	} else if (json_key_is(key, "AllowedIPs")) {
 		l->allowed_given = json_type(j) != JSON_NULL;
-		n->n_allowed = read_prefixes(j, s->allowed, NETMAP_ROUTES_MAX);
+		n->n_allowed = read_prefixes(j, s, s->allowed, NETMAP_ROUTES_MAX);
 	} else if (json_key_is(key, "PrimaryRoutes")) {
-		n->n_primary_routes = read_prefixes(j, s->primary, NETMAP_ROUTES_MAX);
+		n->n_primary_routes = read_prefixes(j, s, s->primary, NETMAP_ROUTES_MAX);
 	} else if (json_key_is(key, "Endpoints")) {
-		n->n_endpoints = read_endpoints(j, s->endpoints, NETMAP_ENDPOINTS_MAX);
+		n->n_endpoints = read_endpoints(j, s, s->endpoints, NETMAP_ENDPOINTS_MAX);
 	} else if (json_key_is(key, "HomeDERP")) {
 		n->home_derp = read_u16(j);
 	} else if (json_key_is(key, "DERP")) {
@@ -327,6 +357,7 @@ bool nm_node_decode(struct bytes text, struct nm_scratch *s)
 	struct netmap_node *n = &s->n;
 	struct bytes key;
 
+	s->left_out = 0;
 	s->stable_id[0] = s->name[0] = s->hostname[0] = s->os[0] = 0;
 	s->masq[0] = s->masq[1] = (struct ip){ 0 };
 	*n = (struct netmap_node){ .stable_id = s->stable_id,
@@ -379,6 +410,7 @@ bool nm_patch_id(struct bytes text, int64_t *id)
 
 void nm_scratch_load(struct nm_scratch *s, const struct nm_rec *base)
 {
+	s->left_out = 0;
 	s->n = base->n;
 	s->n.n_endpoints = base->n_endpoints;
 	s->n.home_derp = base->home_derp;
@@ -401,7 +433,7 @@ static void read_patch(struct json *j, struct bytes key, struct nm_scratch *s)
 	} else if (json_key_is(key, "CapMap")) {
 		n->capmap = read_object(j);
 	} else if (json_key_is(key, "Endpoints")) {
-		n->n_endpoints = read_endpoints(j, s->endpoints, NETMAP_ENDPOINTS_MAX);
+		n->n_endpoints = read_endpoints(j, s, s->endpoints, NETMAP_ENDPOINTS_MAX);
 		n->endpoints = s->endpoints;
 	} else if (json_key_is(key, "Key")) {
 		read_key(j, KEY_NODE, &n->key);
@@ -410,7 +442,7 @@ static void read_patch(struct json *j, struct bytes key, struct nm_scratch *s)
 	} else if (json_key_is(key, "Online")) {
 		n->online = json_bool(j);
 	} else if (json_key_is(key, "LastSeen")) {
-		n->last_seen = read_time(j);
+		n->last_seen = read_time_past(j, s);
 	} else if (json_key_is(key, "KeyExpiry")) {
 		n->key_expiry = read_time(j);
 	} else {

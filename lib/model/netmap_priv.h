@@ -42,8 +42,12 @@ struct nm_scratch { /* room to decode one node */
 	char stable_id[NETMAP_NAME_MAX], name[NETMAP_NAME_MAX], hostname[NETMAP_NAME_MAX],
 	    os[NETMAP_NAME_MAX];
 	struct buf caps;
+	size_t left_out; /* fields and elements of that node that were */
 };
 
+/* A string that may be left out: false, and "", when it is too long for out or none of C's. What is
+ * no string fails as ever. */
+MUST_USE bool nm_text(struct json *j, char *out, size_t cap);
 bool nm_node_decode(struct bytes text, struct nm_scratch *s); /* false: drop it */
 bool nm_patch_id(struct bytes text, int64_t *id);
 bool nm_patch_decode(struct bytes text, const struct nm_rec *base,
@@ -71,12 +75,13 @@ struct nm_derp {
 struct nm_dns {
 	struct arena mem;
 	struct netmap_dns d;
+	size_t left_out;
 };
 struct nm_health {
 	struct arena mem;
 	const char *id[NETMAP_HEALTH_MAX]; /* of display messages; NULL: from Health */
 	const char *text[NETMAP_HEALTH_MAX];
-	size_t n;
+	size_t n, left_out;
 };
 struct nm_filter {
 	char *name; /* one allocation with text */
@@ -97,9 +102,10 @@ int nm_derp_decode(struct bytes text, const struct nm_derp *old, struct nm_derp 
 int nm_dns_decode(struct bytes text, struct nm_dns *out);
 int nm_health_decode(struct bytes text, bool display, const struct nm_health *old,
 		     struct nm_health *out);
-struct nm_user *nm_user_decode(struct bytes text, int *fault); /* NULL: *fault says why */
+/* NULL: *fault says why; left_out: how many of its fields, added */
+struct nm_user *nm_user_decode(struct bytes text, int *fault, uint64_t *left_out);
 int nm_filters_set(struct nm_filters *f, struct bytes name,
-		   struct bytes text); /* 0, -ENOMEM, -EBADMSG */
+		   struct bytes text); /* 0, -ENOMEM, -EBADMSG, -E2BIG: too many, too much */
 int nm_filters_parts(struct nm_filters *f, struct bytes text);
 int nm_filters_copy(struct nm_filters *out, const struct nm_filters *f);
 bool nm_filters_eq(const struct nm_filters *a, const struct nm_filters *b);

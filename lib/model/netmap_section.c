@@ -33,6 +33,20 @@ static const char *read_str(struct json *j, struct arena *a)
 	return s ? s : "";
 }
 
+bool nm_text(struct json *j, char *out, size_t cap)
+{
+	struct json look = *j;
+
+	json_str(&look, out, cap);
+	if (json_ok(&look) || json_type(j) != JSON_STRING) {
+		*j = look;
+		return true;
+	}
+	out[0] = 0;
+	json_skip(j);
+	return false;
+}
+
 /* How a section's decoding ended; its memory is freed unless it went well. */
 static int section_end(struct json *j, struct arena *a)
 {
@@ -280,14 +294,28 @@ static const char *plain_name(struct arena *a, struct bytes s)
 	return p ? p : "";
 }
 
-static const char *read_name(struct json *j, struct arena *a)
+/* What is too long is left out, and with it what it is part of. */
+static const char *read_word(struct json *j, struct nm_dns *d)
+{
+	char tmp[DNS_TEXT_MAX];
+	const char *s;
+
+	if (!nm_text(j, tmp, sizeof tmp))
+		d->left_out++;
+	s = arena_str(&d->mem, bytes_str(tmp));
+	return s ? s : "";
+}
+
+static const char *read_name(struct json *j, struct nm_dns *d)
 {
 	char tmp[DNS_TEXT_MAX];
 
-	return plain_name(a, json_strb(j, tmp, sizeof tmp));
+	if (!nm_text(j, tmp, sizeof tmp))
+		d->left_out++;
+	return plain_name(&d->mem, bytes_str(tmp));
 }
 
-static bool read_resolver(struct json *j, struct arena *a, struct netmap_resolver *r)
+static bool read_resolver(struct json *j, struct nm_dns *d, struct netmap_resolver *r)
 {
 	const char *addr = "";
 	struct bytes key;
@@ -296,7 +324,7 @@ static bool read_resolver(struct json *j, struct arena *a, struct netmap_resolve
 	json_obj(j);
 	while (json_key(j, &key)) {
 		if (json_key_is(key, "Addr"))
-			addr = read_str(j, a);
+			addr = read_word(j, d);
 		else if (json_key_is(key, "UseWithExitNode"))
 			r->use_with_exit = json_bool(j);
 		else
@@ -312,17 +340,17 @@ static bool read_resolver(struct json *j, struct arena *a, struct netmap_resolve
 	return strstr(addr, "://") != NULL;
 }
 
-static const struct netmap_resolver *read_resolvers(struct json *j, struct arena *a, size_t *n)
+static const struct netmap_resolver *read_resolvers(struct json *j, struct nm_dns *d, size_t *n)
 {
 	size_t max = count(*j, false, NETMAP_DNS_MAX);
-	struct netmap_resolver *v = arena_alloc(a, max * sizeof *v);
+	struct netmap_resolver *v = arena_alloc(&d->mem, max * sizeof *v);
 
 	*n = 0;
 	json_arr(j);
 	while (json_elem(j)) {
 		if (!v || *n == max)
 			json_skip(j);
-		else if (read_resolver(j, a, &v[*n]))
+		else if (read_resolver(j, d, &v[*n]))
 			++*n;
 	}
 	return v;
@@ -345,7 +373,7 @@ static void read_routes(struct json *j, struct nm_dns *d)
 		}
 		sent = count(*j, false, 1);
 		v[n].suffix = plain_name(&d->mem, bytes_str(name));
-		v[n].v = read_resolvers(j, &d->mem, &v[n].n);
+		v[n].v = read_resolvers(j, d, &v[n].n);
 		if (sent == 0 || v[n].n > 0) /* all its resolvers unreadable: not a local answer */
 			n++;
 	}
@@ -353,18 +381,18 @@ static void read_routes(struct json *j, struct nm_dns *d)
 	d->d.n_routes = n;
 }
 
-static const char *const *read_names(struct json *j, struct arena *a, size_t *n)
+static const char *const *read_names(struct json *j, struct nm_dns *d, size_t *n)
 {
 	size_t max = count(*j, false, NETMAP_DNS_MAX);
-	const char **v = arena_alloc(a, max * sizeof *v);
+	const char **v = arena_alloc(&d->mem, max * sizeof *v);
 
 	*n = 0;
 	json_arr(j);
 	while (json_elem(j)) {
 		if (!v || *n == max)
 			json_skip(j);
-		else
-			v[(*n)++] = read_name(j, a);
+		else if (*(v[*n] = read_name(j, d)))
+			++*n;
 	}
 	return v;
 }
@@ -377,7 +405,7 @@ static int record_cmp(const void *x, const void *y)
 	return c ? c : ip_cmp(&a->ip, &b->ip);
 }
 
-static bool read_record(struct json *j, struct arena *a, struct netmap_record *r)
+static bool read_record(struct json *j, struct nm_dns *d, struct netmap_record *r)
 {
 	const char *type = "", *value = "";
 	struct bytes key;
@@ -386,11 +414,11 @@ static bool read_record(struct json *j, struct arena *a, struct netmap_record *r
 	json_obj(j);
 	while (json_key(j, &key)) {
 		if (json_key_is(key, "Name"))
-			r->name = read_name(j, a);
+			r->name = read_name(j, d);
 		else if (json_key_is(key, "Type"))
-			type = read_str(j, a);
+			type = read_word(j, d);
 		else if (json_key_is(key, "Value"))
-			value = read_str(j, a);
+			value = read_word(j, d);
 		else
 			json_skip(j);
 	}
@@ -408,7 +436,7 @@ static void read_records(struct json *j, struct nm_dns *d)
 	while (json_elem(j)) {
 		if (!v || n == max)
 			json_skip(j);
-		else if (read_record(j, &d->mem, &v[n]))
+		else if (read_record(j, d, &v[n]))
 			n++;
 	}
 	if (n > 0)
@@ -421,22 +449,21 @@ int nm_dns_decode(struct bytes text, struct nm_dns *out)
 {
 	struct json j = json_of(text);
 	struct netmap_dns *d = &out->d;
-	struct arena *a = &out->mem;
 	struct bytes key;
 
 	*out = (struct nm_dns){ 0 };
 	json_obj(&j);
 	while (json_key(&j, &key)) {
 		if (json_key_is(key, "Resolvers"))
-			d->resolvers = read_resolvers(&j, a, &d->n_resolvers);
+			d->resolvers = read_resolvers(&j, out, &d->n_resolvers);
 		else if (json_key_is(key, "FallbackResolvers"))
-			d->fallback = read_resolvers(&j, a, &d->n_fallback);
+			d->fallback = read_resolvers(&j, out, &d->n_fallback);
 		else if (json_key_is(key, "Routes"))
 			read_routes(&j, out);
 		else if (json_key_is(key, "Domains"))
-			d->domains = read_names(&j, a, &d->n_domains);
+			d->domains = read_names(&j, out, &d->n_domains);
 		else if (json_key_is(key, "CertDomains"))
-			d->cert_domains = read_names(&j, a, &d->n_cert_domains);
+			d->cert_domains = read_names(&j, out, &d->n_cert_domains);
 		else if (json_key_is(key, "ExtraRecords"))
 			read_records(&j, out);
 		else if (json_key_is(key, "Proxied"))
@@ -444,7 +471,7 @@ int nm_dns_decode(struct bytes text, struct nm_dns *out)
 		else
 			json_skip(&j);
 	}
-	return section_end(&j, a);
+	return section_end(&j, &out->mem);
 }
 
 /* --- health --- */
@@ -481,9 +508,9 @@ static void read_message(struct json *j, struct nm_health *h, const char *id)
 	json_obj(j);
 	while (json_key(j, &key)) {
 		if (json_key_is(key, "Title"))
-			json_str(j, title, sizeof title);
+			h->left_out += !nm_text(j, title, sizeof title);
 		else if (json_key_is(key, "Text"))
-			json_str(j, text, sizeof text);
+			h->left_out += !nm_text(j, text, sizeof text);
 		else
 			json_skip(j);
 	}
@@ -538,8 +565,9 @@ int nm_health_decode(struct bytes text, bool display, const struct nm_health *ol
 		while (json_elem(&j)) {
 			char line[2 * DNS_TEXT_MAX];
 
-			json_str(&j, line, sizeof line);
-			if (json_ok(&j))
+			if (!nm_text(&j, line, sizeof line))
+				out->left_out++;
+			else if (json_ok(&j))
 				health_add(out, NULL, line);
 		}
 	}
@@ -548,7 +576,7 @@ int nm_health_decode(struct bytes text, bool display, const struct nm_health *ol
 
 /* --- users --- */
 
-struct nm_user *nm_user_decode(struct bytes text, int *fault)
+struct nm_user *nm_user_decode(struct bytes text, int *fault, uint64_t *left_out)
 {
 	char login[DNS_TEXT_MAX] = "", display[DNS_TEXT_MAX] = "", picture[DNS_TEXT_MAX] = "";
 	struct json j = json_of(text);
@@ -565,9 +593,9 @@ struct nm_user *nm_user_decode(struct bytes text, int *fault)
 		else if (json_key_is(key, "LoginName"))
 			json_str(&j, login, sizeof login);
 		else if (json_key_is(key, "DisplayName"))
-			json_str(&j, display, sizeof display);
+			*left_out += !nm_text(&j, display, sizeof display);
 		else if (json_key_is(key, "ProfilePicURL"))
-			json_str(&j, picture, sizeof picture);
+			*left_out += !nm_text(&j, picture, sizeof picture);
 		else
 			json_skip(&j);
 	}

@@ -389,7 +389,7 @@ TEST(netmap_a_peer_that_does_not_parse_is_dropped_alone_and_counted)
 		"null",
 		"\"x\"",
 		"[]",
-		"{\"ID\":9,\"Key\":\"" KEY("09") "\",\"Endpoints\":[\"1.2.3.4\"]}",
+		"{\"ID\":9,\"Key\":\"" KEY("09") "\",\"Endpoints\":[7]}",
 		"{\"ID\":9,\"Key\":\"" KEY("09") "\",\"CapMap\":[]}",
 		"{\"ID\":1e3}",
 		"{\"ID\":9,\"Key\":\"" KEY("09") "\",\"Name\":7}",
@@ -408,6 +408,119 @@ TEST(netmap_a_peer_that_does_not_parse_is_dropped_alone_and_counted)
 	      "{\"PeersChangedPatch\":[{\"NodeID\":4,\"Endpoints\":7},{\"NodeID\":4,\"Cap\":8}]}");
 	ck_assert_int_eq(by_id(nm, 4)->cap, 8);
 	ck_assert_uint_eq(stat_of(nm).bad_peers, ARRAY_LEN(bad) + 1);
+	netmap_free(nm);
+}
+
+/* form, with len times an 'a' in place of each @ */
+static char *with_long(const char *form, size_t len)
+{
+	char *text = malloc(strlen(form) + 4 * len + 1), *at = text;
+
+	for (const char *f = form; *f; f++) {
+		size_t n = *f == '@' ? len : 1;
+
+		memset(at, *f == '@' ? 'a' : *f, n);
+		at += n;
+	}
+	*at = 0;
+	return text;
+}
+
+TEST(netmap_a_field_that_is_too_long_is_left_out_and_its_peer_kept)
+{
+	static const char *const members[] = {
+		"\"StableID\":\"@\"",
+		"\"Name\":\"@\"",
+		"\"Hostinfo\":{\"Hostname\":\"@\"}",
+		"\"Hostinfo\":{\"OS\":\"@\"}",
+		"\"Hostinfo\":{\"Services\":[{\"Proto\":\"@\",\"Port\":1}]}",
+		"\"Tags\":[\"@\"]",
+		"\"Endpoints\":[\"@\"]",
+		"\"LastSeen\":\"@\"",
+		"\"Created\":\"@\"",
+	};
+	struct netmap *nm = with_peers();
+
+	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+		char form[512], *text;
+
+		snprintf(form, sizeof form,
+			 "{\"PeersChanged\":[{\"ID\":9,\"Key\":\"" KEY(
+			     "09") "\",\"Addresses\":[\"100.64.0.9/32\"],%s}]}",
+			 members[i]);
+		text = with_long(form, NETMAP_NAME_MAX);
+		frame(nm, text);
+		ck_assert_msg(by_id(nm, 9) != NULL, "lost for %s", members[i]);
+		ck_assert_uint_eq(by_id(nm, 9)->n_endpoints, 0);
+		ck_assert_uint_eq(stat_of(nm).left_out, i + 1);
+		if (strstr(members[i], "Tags")) { /* still no user's node */
+			ck_assert_uint_eq(by_id(nm, 9)->n_tags, 1);
+			ck_assert_str_eq(by_id(nm, 9)->tags[0], "tag:");
+		}
+		free(text);
+	}
+	ck_assert_uint_eq(stat_of(nm).bad_peers, 0);
+	frame(nm, "{\"PeersChangedPatch\":[{\"NodeID\":9,\"Endpoints\":[\"[fe80::1%eth0]:1\","
+		  "\"192.0.2.1:1\"]}]}");
+	ck_assert_uint_eq(by_id(nm, 9)->n_endpoints, 1);
+	ck_assert_uint_eq(stat_of(nm).left_out, ARRAY_LEN(members) + 1);
+	netmap_free(nm);
+}
+
+TEST(netmap_what_is_too_long_for_the_own_node_or_a_section_does_not_cost_the_rest)
+{
+	struct netmap *nm = with_peers();
+	const struct netmap_dns *d;
+	size_t n;
+	char *text = with_long("{\"Node\":{\"ID\":1,\"Key\":\"" KEY(
+				   "01") "\",\"Addresses\":[\"100.64.0.1/32\"],\"Name\":\"@\","
+					 "\"CapMap\":{\"@\":null}}}",
+			       NETMAP_ELEM_MAX); /* another's node would be too large */
+
+	frame(nm, text);
+	free(text);
+	ck_assert_uint_eq(stat_of(nm).left_out, 1); /* its name */
+	text = with_long(
+	    "{\"DNSConfig\":{\"Domains\":[\"@\",\"b.test\"],\"ExtraRecords\":[{\"Name\":\"x.test\","
+	    "\"Type\":\"TXT\",\"Value\":\"@\"},{\"Name\":\"y.test\",\"Value\":\"192.0.2.1\"}],"
+	    "\"Resolvers\":[{\"Addr\":\"https://@/\"},{\"Addr\":\"192.0.2.53\"}]}}",
+	    2000);
+	frame(nm, text);
+	free(text);
+	d = netmap_dns(nm);
+	ck_assert(d->n_domains == 1 && d->n_records == 1 && d->n_resolvers == 1);
+	ck_assert_str_eq(d->domains[0], "b.test");
+	ck_assert_str_eq(d->records[0].name, "y.test");
+	text = with_long("{\"Health\":[\"@\",\"short\"],\"UserProfiles\":[{\"ID\":7,\"LoginName\":"
+			 "\"user\",\"ProfilePicURL\":\"@\"}]}",
+			 2100);
+	frame(nm, text);
+	free(text);
+	ck_assert_str_eq(netmap_health(nm, &n)[0], "short");
+	ck_assert_str_eq(netmap_user(nm, 7)->login, "user");
+	ck_assert_str_eq(netmap_user(nm, 7)->picture, "");
+	ck_assert_uint_eq(stat_of(nm).left_out, 1 + 3 + 2);
+	ck_assert_uint_eq(stat_of(nm).bad_values, 0);
+	netmap_free(nm);
+}
+
+TEST(netmap_more_filters_than_can_be_held_allow_nothing_and_cost_no_more_than_that)
+{
+	struct netmap *nm = with_peers();
+	struct buf b;
+
+	frame(nm, "{\"PacketFilters\":{\"base\":[{\"SrcIPs\":[\"*\"]}]}}");
+	ck_assert_uint_eq(netmap_n_filters(nm), 1);
+	buf_init(&b, 1 << 20);
+	ck_assert(buf_printf(&b, "{\"PeersRemoved\":[2],\"PacketFilters\":{"));
+	for (int i = 0; i <= NETMAP_FILTERS_MAX; i++)
+		ck_assert(buf_printf(&b, "%s\"f%d\":[]", i ? "," : "", i));
+	ck_assert(buf_printf(&b, "}}") && buf_append(&b, "", 1));
+	frame(nm, (const char *)buf_bytes(&b).data);
+	buf_fini(&b);
+	ck_assert_uint_eq(netmap_n_peers(nm), 1);
+	ck_assert(netmap_has_filter(nm) && netmap_n_filters(nm) == 0);
+	ck_assert_uint_eq(stat_of(nm).skipped_big, 1);
 	netmap_free(nm);
 }
 

@@ -36,6 +36,30 @@ static void on_registered(struct node *n, mono_t now, const struct control_event
 	node_push(n, NODE_PERSIST_LOGIN);
 }
 
+/* What of control's maps had no place here: each kind is said once. */
+static void tell_losses(struct node *n)
+{
+	struct netmap_stat st;
+
+	netmap_stat(n->netmap, &st);
+	const struct {
+		uint64_t count;
+		const char *what;
+	} losses[] = {
+		{ st.left_out, "a field that is too long, or an element of a list that is" },
+		{ st.bad_peers, "a peer that cannot be read" },
+		{ st.bad_values, "a section that cannot be read" },
+		{ st.skipped_big, "a peer, user or section that is too large" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(losses); i++) {
+		if (losses[i].count == 0 || n->losses_told & 1U << i)
+			continue;
+		n->losses_told |= 1U << i;
+		log_warn("node: left out of control's map: %s (docs/limits.md)", losses[i].what);
+	}
+}
+
 static void on_map_end(struct node *n, mono_t now, wall_t wall)
 {
 	struct err e = { 0 };
@@ -48,6 +72,7 @@ static void on_map_end(struct node *n, mono_t now, wall_t wall)
 		return;
 	}
 	n->map_is_live = true;
+	tell_losses(n);
 	control_map_applied(n->control, now);
 	node_apply_changes(n, now, wall);
 }

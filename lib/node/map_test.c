@@ -1,4 +1,5 @@
 /* node/map_test.c - a node at a control server: what becomes of maps that cannot be used */
+#include "base/log.h"
 #include "node/node.h"
 #include "tests/ts2021_world.h"
 
@@ -149,6 +150,15 @@ TEST(a_server_that_never_sends_a_usable_map_is_asked_ever_more_seldom)
 	stop(&w);
 }
 
+/* a log sink that counts the lines about losses */
+static int loss_lines;
+
+static void count_losses(enum log_level level, const char *line)
+{
+	(void)level;
+	loss_lines += strstr(line, "left out of control's map") != NULL;
+}
+
 #define KEY_B "nodekey:2222222222222222222222222222222222222222222222222222222222222222"
 #define KEY_C "nodekey:3333333333333333333333333333333333333333333333333333333333333333"
 
@@ -164,6 +174,29 @@ static bool reaches(uint8_t last)
 	const struct ip a = ip_v4(100, 64, 0, last);
 
 	return node_routes(node, &a);
+}
+
+TEST(what_is_left_out_of_a_map_is_said_once_and_the_rest_is_taken)
+{
+	struct world w;
+	char json[1024];
+
+	log_set(count_losses, LOG_WARN);
+	start(&w);
+	ck_assert_int_eq(loss_lines, 0);
+	for (int i = 0; i < 3; i++) {
+		snprintf(
+		    json, sizeof json,
+		    "{\"PeersChanged\":[{\"ID\":2,\"StableID\":\"n2\",\"Name\":\"b%d.example.\","
+		    "\"Key\":\"" KEY_B "\",\"Addresses\":[\"100.64.0.2/32\"],\"Hostinfo\":{"
+		    "\"Hostname\":\"%0300d\"}}]}",
+		    i, 0);
+		change(&w, json);
+		ck_assert(reaches(2));
+	}
+	ck_assert_int_eq(loss_lines, 1);
+	stop(&w);
+	log_set(NULL, LOG_ERROR);
 }
 
 TEST(of_two_peers_with_one_key_the_one_told_last_counts_and_nothing_breaks)

@@ -92,8 +92,9 @@ struct node {
 	enum node_state state;
 	bool want_running, started, registered, authorized, needs_login, have_map, map_is_live,
 	    in_frame;
-	int load_failed; /* of a stored netmap: what a feed gave */
-	bool logged_out; /* the next login starts control anew, with a new key */
+	unsigned losses_told; /* bits of what was left out of maps */
+	int load_failed;      /* of a stored netmap: what a feed gave */
+	bool logged_out;      /* the next login starts control anew, with a new key */
 	bool login_again;
 	bool masquerades; /* some peer knows us, or knew us, by another address */
 	bool renewing;    /* our key has expired and a new one was asked for */

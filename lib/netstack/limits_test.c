@@ -244,10 +244,10 @@ TEST(a_flood_of_connects_that_nobody_accepts_stops_at_the_limit_and_passes)
 	for (mono_t until = mono_add(w.now, SPAN_MS(100)); step(&w, until);)
 		;
 	netstack_stat(w.ns[1], &st);
-	ck_assert_uint_eq(st.pending, 64);
-	ck_assert_uint_eq(st.conns, 64);
+	ck_assert_uint_eq(st.pending, 32); /* half is for whoever else comes */
+	ck_assert_uint_eq(st.conns, 32);
 	ck_assert_uint_eq(st.memory, 0);
-	ck_assert_uint_ge(st.drops[NS_DROP_TCP_PENDING_LIMIT], 1000 - 64);
+	ck_assert_uint_ge(st.drops[NS_DROP_TCP_PENDING_LIMIT], 1000 - 32);
 	for (mono_t until = mono_add(w.now, SPAN_S(600)); step(&w, until);)
 		;
 	while (netstack_next(w.ns[1], &ev))
@@ -329,6 +329,89 @@ TEST(a_flood_of_what_is_challenged_leaves_the_keepalives_of_others_answered)
 	       (struct tcp_head){ .seq = 0, .ack = next, .flags = TCP_ACK, .wnd = 999 });
 	ck_assert(last_sent(ns, now, &peer[1].ip, &h));
 	ck_assert(h.flags == TCP_ACK && h.seq == next && h.ack == 1);
+	netstack_free(ns);
+}
+
+/* How many of n connections a peer may open; those that it closes again go to TIME-WAIT here. */
+static size_t connect_many(struct netstack *ns, mono_t now, const struct ip *peer, uint16_t n,
+			   bool closes)
+{
+	const struct ipport own = { ip_v4(100, 64, 0, 1), 80 };
+	size_t done = 0;
+
+	for (uint16_t port = 1; port <= n; port++) {
+		const struct ipport from = { *peer, port };
+		struct ns_event ev;
+		struct tcp_head h = { .flags = TCP_SYN, .wnd = 999 };
+
+		inject(ns, now, &from, &own, h);
+		if (!netstack_next(ns, &ev))
+			continue;
+		ck_assert_int_eq(ev.type, NS_TCP_INCOMING);
+		ns_tcp_accept(ns, now, ev.id);
+		ck_assert(last_sent(ns, now, peer, &h));
+		h = (struct tcp_head){ .seq = 1, .ack = h.seq + 1, .flags = TCP_ACK, .wnd = 999 };
+		inject(ns, now, &from, &own, h);
+		ck_assert(netstack_next(ns, &ev) && ev.type == NS_TCP_CONNECTED);
+		done++;
+		if (!closes)
+			continue;
+		ns_tcp_release(ns, now, ev.id);
+		ck_assert(last_sent(ns, now, peer, &h));
+		h = (struct tcp_head){
+			.seq = 1, .ack = h.seq + 1, .flags = TCP_ACK | TCP_FIN, .wnd = 999
+		};
+		inject(ns, now, &from, &own, h);
+		ck_assert(last_sent(ns, now, peer, &h));
+	}
+	return done;
+}
+
+TEST(a_peer_that_opens_all_connections_it_can_leaves_room_for_others)
+{
+	const struct ip own = ip_v4(100, 64, 0, 1), greedy = ip_v4(100, 64, 0, 2),
+			other = ip_v4(100, 64, 0, 3), third = ip_v4(100, 64, 0, 4);
+	struct seed_rng r;
+	const struct netstack_conf conf = { .rng = &r.rng, .mtu = 1280, .max_conns = 64 };
+	const mono_t now = { NS_PER_S };
+	struct netstack_stat st;
+	struct netstack *ns;
+
+	seed_rng_init(&r, 1);
+	ck_assert_ptr_nonnull(ns = netstack_new(&conf));
+	ck_assert_int_eq(netstack_addr_add(ns, &own), 0);
+	/* TIME-WAIT is no hold: it makes room */
+	ck_assert_uint_eq(connect_many(ns, now, &third, 200, true), 200);
+	netstack_stat(ns, &st);
+	ck_assert_uint_eq(st.conns, 64);
+	ck_assert_uint_eq(connect_many(ns, now, &greedy, 200, false), 32);
+	ck_assert_uint_eq(connect_many(ns, now, &other, 10, false), 10);
+	netstack_stat(ns, &st);
+	ck_assert_uint_eq(st.drops[NS_DROP_TCP_CONN_LIMIT], 200 - 32);
+	ck_assert_uint_eq(connect_many(ns, now, &third, 5, false), 5);
+	netstack_free(ns);
+}
+
+TEST(a_peer_that_fills_what_waits_for_accept_leaves_room_for_others)
+{
+	const struct ipport own = { ip_v4(100, 64, 0, 1), 80 }, other = { ip_v4(100, 64, 0, 3), 7 };
+	struct seed_rng r;
+	const struct netstack_conf conf = { .rng = &r.rng, .mtu = 1280, .max_pending = 64 };
+	const struct tcp_head syn = { .flags = TCP_SYN, .wnd = 999 };
+	const mono_t now = { NS_PER_S };
+	struct netstack *ns;
+	struct ns_event ev;
+	bool came = false;
+
+	seed_rng_init(&r, 1);
+	ck_assert_ptr_nonnull(ns = netstack_new(&conf));
+	ck_assert_int_eq(netstack_addr_add(ns, &own.ip), 0);
+	for (uint16_t port = 1; port < 200; port++)
+		inject(ns, now, &(struct ipport){ ip_v4(100, 64, 0, 2), port }, &own, syn);
+	inject(ns, now, &other, &own, syn);
+	while (netstack_next(ns, &ev))
+		came |= ev.type == NS_TCP_INCOMING && ip_eq(&ev.remote.ip, &other.ip);
+	ck_assert(came);
 	netstack_free(ns);
 }
 

@@ -25,6 +25,7 @@ const char *const ns_drop_names[NS_DROP_N] = {
 	[NS_DROP_PROTOCOL] = "protocol",
 	[NS_DROP_TCP_NO_CONN] = "tcp_no_conn",
 	[NS_DROP_TCP_PENDING_LIMIT] = "tcp_pending_limit",
+	[NS_DROP_TCP_CONN_LIMIT] = "tcp_conn_limit",
 	[NS_DROP_TCP_PAWS] = "tcp_paws",
 	[NS_DROP_TCP_WINDOW] = "tcp_window",
 	[NS_DROP_TCP_RST_INVALID] = "tcp_rst_invalid",
@@ -54,6 +55,8 @@ struct netstack *netstack_new(const struct netstack_conf *conf)
 		ns->conf.sndbuf_max = 9 << 20; /* a little above the other end's window: 6 MiB would
 						  be 503 Mb/s at 100 ms */
 	rng_fill(conf->rng, ns->key, sizeof ns->key);
+	ns->pending.seed = rng_u64(conf->rng);
+	ns->held.seed = rng_u64(conf->rng);
 	ns->ip_id = rng_u32(conf->rng);
 	ns->resets.tokens = ns->errors.tokens = NS_RATE_BURST;
 	pool_init(&ns->pool, ns->conf.memory);
@@ -70,6 +73,8 @@ void netstack_free(struct netstack *ns)
 		if (ns->table.slots[i].conn)
 			tcp_free(ns, ns->table.slots[i].conn);
 	}
+	shares_fini(&ns->pending);
+	shares_fini(&ns->held);
 	conn_table_fini(&ns->table);
 	timers_fini(&ns->timers);
 	dgramq_fini(&ns->outq, &ns->pool);

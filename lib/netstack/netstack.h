@@ -7,7 +7,8 @@
  * The stack accepts TCP and UDP for any port of its own addresses (and, when promiscuous, for any
  * destination): a SYN becomes NS_TCP_INCOMING and is answered only after ns_tcp_accept or
  * ns_tcp_refuse, so that the backend can be dialled first (data-plane.md 6.4). Limits on pending
- * ones, on connections and on memory are in netstack_conf.
+ * ones, on connections and on memory are in netstack_conf; what comes in of one address gets no
+ * more places than are left (base/shares.h).
  *
  * TCP: RFC 9293, 7323, 2018, 6675, 8985 (RACK-TLP), 2883 (DSACK), 9438 (CUBIC), 5681/6582 (Reno),
  * 6298, 5961, 6691, 8201.
@@ -197,6 +198,7 @@ enum ns_drop {
 	NS_DROP_PROTOCOL,
 	NS_DROP_TCP_NO_CONN,
 	NS_DROP_TCP_PENDING_LIMIT,
+	NS_DROP_TCP_CONN_LIMIT,
 	NS_DROP_TCP_PAWS,
 	NS_DROP_TCP_WINDOW,
 	NS_DROP_TCP_RST_INVALID,

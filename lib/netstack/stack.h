@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/shares.h"
 #include "crypto/siphash.h"
 #include "netstack/conn_table.h"
 #include "netstack/dgramq.h"
@@ -52,7 +53,9 @@ struct netstack {
 	struct reassembly reassembly;
 	struct ip *addrs; /* sorted */
 	size_t n_addrs, cap_addrs;
-	size_t n_pending, n_woken;
+	size_t n_pending, n_aged, n_woken;
+	struct shares pending, held; /* of incoming connections, by remote address: those that wait
+					for accept; those not in TIME-WAIT */
 	struct limiter resets, errors;
 	uint32_t ip_id;
 	uint16_t port_next[NS_PORT_COUNTERS]; /* RFC 6056 3.3.4: one for several destinations */

@@ -60,6 +60,7 @@ static void aged_add(struct netstack *ns, struct tcp_conn *c)
 {
 	LIST_ADD(ns->aged_first, ns->aged_last, c, aged);
 	c->is_aged = true;
+	ns->n_aged++;
 }
 
 static void aged_del(struct netstack *ns, struct tcp_conn *c)
@@ -68,6 +69,7 @@ static void aged_del(struct netstack *ns, struct tcp_conn *c)
 		return;
 	LIST_DEL(ns->aged_first, ns->aged_last, c, aged);
 	c->is_aged = false;
+	ns->n_aged--;
 }
 
 /* A connection waits either to die of age or for memory, never both: one link serves. */
@@ -297,10 +299,28 @@ uint32_t tcp_clock(const struct tcp_conn *c, mono_t now)
 
 /* --- states and the end --- */
 
+bool tcp_take_share(struct netstack *ns, struct tcp_conn *c)
+{
+	if (!shares_take(&ns->held, &c->remote.ip))
+		return false;
+	c->is_held = true;
+	return shares_take(&ns->pending, &c->remote.ip);
+}
+
+static void give_share(struct netstack *ns, struct tcp_conn *c)
+{
+	if (c->is_held)
+		shares_give(&ns->held, &c->remote.ip);
+	c->is_held = false;
+}
+
+/* TCP_PENDING: the share is taken */
 void tcp_set_state(struct netstack *ns, struct tcp_conn *c, enum tcp_state s)
 {
-	if (c->state == TCP_PENDING)
+	if (c->state == TCP_PENDING) {
+		shares_give(&ns->pending, &c->remote.ip);
 		ns->n_pending--;
+	}
 	if (s == TCP_PENDING)
 		ns->n_pending++;
 	c->state = (uint8_t)s;
@@ -335,6 +355,7 @@ void tcp_free(struct netstack *ns, struct tcp_conn *c)
 	stop_timers(ns, c);
 	tcp_no_out(ns, c);
 	aged_del(ns, c);
+	give_share(ns, c);
 	forget_events(ns, c);
 	if (ns->last_conn == c)
 		ns->last_conn = NULL;
@@ -393,6 +414,7 @@ void tcp_check_done(struct netstack *ns, struct tcp_conn *c)
 void tcp_enter_time_wait(struct netstack *ns, mono_t now, struct tcp_conn *c)
 {
 	tcp_set_state(ns, c, TCP_TIME_WAIT);
+	give_share(ns, c); /* it makes room when there is none */
 	drop_buffers(ns, c, false);
 	stop_timers(ns, c);
 	c->t_life = mono_add(now, TCP_MSL2);

@@ -127,6 +127,7 @@ struct tcp_conn {
 	uint8_t end;    /* enum ns_end, when ended */
 	uint8_t events; /* 1 << enum ns_event_type */
 	bool is_out : 1, is_aged : 1, is_starved : 1, is_queued_event : 1;
+	bool is_held : 1;     /* counts in the share of its remote address */
 	bool is_released : 1; /* the user's name is dead */
 	bool is_done_told : 1;
 	bool is_ended : 1; /* TCP is done with it; waits for its ENDED event */
@@ -202,6 +203,8 @@ void tcp_set_state(struct netstack *ns, struct tcp_conn *c, enum tcp_state s);
 void tcp_tell(struct netstack *ns, struct tcp_conn *c, enum ns_event_type ev);
 void tcp_want_out(struct netstack *ns, struct tcp_conn *c); /* it may have something to send */
 void tcp_no_out(struct netstack *ns, struct tcp_conn *c);
+/* An incoming connection takes its places; false: no memory. */
+bool tcp_take_share(struct netstack *ns, struct tcp_conn *c);
 void tcp_enter_time_wait(struct netstack *ns, mono_t now, struct tcp_conn *c);
 void tcp_finish(struct netstack *ns,
 		struct tcp_conn *c); /* TCP is done in order; unread bytes stay readable */

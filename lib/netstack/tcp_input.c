@@ -96,13 +96,21 @@ static void syn_for_us(struct netstack *ns, mono_t now, const struct ipport *loc
 {
 	struct tcp_conn *c;
 
-	if (ns->n_pending >= ns->conf.max_pending) { /* silence: an honest peer asks again */
+	/* silence: an honest peer asks again */
+	if (!shares_allow(&ns->pending, &remote->ip, ns->conf.max_pending - ns->n_pending)) {
 		ns_drop(ns, NS_DROP_TCP_PENDING_LIMIT);
 		return;
 	}
+	if (!shares_allow(&ns->held, &remote->ip,
+			  ns->conf.max_conns - (ns->table.n - ns->n_aged))) {
+		ns_drop(ns, NS_DROP_TCP_CONN_LIMIT);
+		return;
+	}
 	c = tcp_new(ns, now, local, remote);
-	if (!c) {
+	if (!c || !tcp_take_share(ns, c)) {
 		ns_drop(ns, NS_DROP_NO_MEMORY);
+		if (c)
+			tcp_free(ns, c);
 		return;
 	}
 	tcp_set_state(ns, c, TCP_PENDING);

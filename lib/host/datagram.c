@@ -80,6 +80,7 @@ static void flow_free(struct udp_flow *f)
 	unlist(f);
 	loop_poll_close(&f->poll);
 	close(f->fd);
+	shares_give(&f->host->udp_shares, &f->remote.ip);
 	f->host->n_udp_flows--;
 	free(f);
 }
@@ -163,17 +164,25 @@ static void sweep(void *ctx)
 		loop_timer_set(&h->udp_sweep, mono_add(now, SPAN_S(HOST_UDP_SWEEP_S)));
 }
 
-/* Many flows of one peer, or many questions, keep nobody out for minutes. */
-static bool make_room(struct host *h)
+/* A peer that has its share (base/shares.h) gets a place for one of its own that is idle; who has
+ * none, for anybody's. So many flows of one peer keep nobody out, and end nobody else's. */
+static bool make_room(struct host *h, const struct ip *who)
 {
+	const size_t left = h->udp_flows_max - h->n_udp_flows;
+	const bool has_none = shares_held(&h->udp_shares, who) == 0;
 	struct udp_flow *f = h->udp_oldest;
 
-	if (h->n_udp_flows < h->udp_flows_max)
+	if (shares_allow(&h->udp_shares, who, left))
 		return true;
-	if (!f || !mono_due(mono_add(f->last, h->udp_yields), loop_now(h->loop)))
-		return false;
-	flow_free(f);
-	return true;
+	for (int i = 0; i < HOST_UDP_LOOKS && f; i++, f = f->newer) {
+		if (!mono_due(mono_add(f->last, h->udp_yields), loop_now(h->loop)))
+			return false;
+		if (has_none || ip_eq(&f->remote.ip, who)) {
+			flow_free(f);
+			return true;
+		}
+	}
+	return false;
 }
 
 static struct udp_flow *flow_new(struct host *h, const struct ipport *local,
@@ -183,13 +192,14 @@ static struct udp_flow *flow_new(struct host *h, const struct ipport *local,
 	struct ipport to;
 	int fd;
 
-	if (!target_of(h, local, &to) || !make_room(h))
+	if (!target_of(h, local, &to) || !make_room(h, &remote->ip))
 		return NULL;
 	fd = connect_to(&to);
 	f = fd >= 0 ? calloc(1, sizeof *f) : NULL;
-	if (!f) {
+	if (!f || !shares_take(&h->udp_shares, &remote->ip)) {
 		if (fd >= 0)
 			close(fd);
+		free(f);
 		return NULL;
 	}
 	*f = (struct udp_flow){
@@ -300,6 +310,7 @@ void host_datagram_init(struct host *h)
 {
 	h->udp_flows_max = HOST_UDP_FLOWS_MAX;
 	h->udp_yields = SPAN_S(HOST_UDP_YIELDS_S);
+	h->udp_shares.seed = h->udp_seed;
 	loop_timer_init(h->loop, &h->udp_sweep, sweep, h);
 }
 
@@ -308,6 +319,7 @@ void host_datagram_free(struct host *h)
 	for (size_t i = 0; i < HOST_UDP_BUCKETS; i++)
 		while (h->udp_buckets[i])
 			flow_free(h->udp_buckets[i]);
+	shares_fini(&h->udp_shares);
 	loop_timer_fini(&h->udp_sweep);
 	while (h->udp_ports)
 		host_udp_close(h->udp_ports);

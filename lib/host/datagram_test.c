@@ -18,7 +18,7 @@ static void start(void)
 	host_fixture_init();
 	host_fixture_load_pair("\"100.64.0.2/32\"", NULL);
 	host->no_dest = false;
-	host->udp_flows_max = 4;
+	host->udp_flows_max = 8; /* a peer alone gets half */
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	server = socket(AF_INET, SOCK_DGRAM, 0);
 	ck_assert_int_eq(bind(server, (struct sockaddr *)&a, len), 0);
@@ -32,12 +32,12 @@ static void end(void)
 	host_fixture_fini();
 }
 
-/* A datagram of that port of the peer; the port of the flow's socket, 0: it was dropped */
-static uint16_t from(uint16_t remote)
+/* A datagram of that port of a peer; the port of the flow's socket, 0: it was dropped */
+static uint16_t of_peer(uint8_t peer, uint16_t remote)
 {
 	const struct ns_event ev = { .type = NS_UDP_RECV,
 				     .local = { ip_v4(100, 64, 0, 1), port },
-				     .remote = { ip_v4(100, 64, 0, 2), remote },
+				     .remote = { ip_v4(100, 64, 0, peer), remote },
 				     .data = bytes_str("x") };
 	struct sockaddr_in a;
 	socklen_t len = sizeof a;
@@ -48,6 +48,11 @@ static uint16_t from(uint16_t remote)
 	if (recvfrom(server, &c, 1, MSG_DONTWAIT, (struct sockaddr *)&a, &len) != 1)
 		return 0;
 	return ntohs(a.sin_port);
+}
+
+static uint16_t from(uint16_t remote)
+{
+	return of_peer(2, remote);
 }
 
 TEST(of_too_many_udp_flows_the_one_idle_longest_gives_way)
@@ -77,6 +82,41 @@ TEST(a_flood_of_udp_flows_ends_none_that_is_used)
 	for (uint16_t i = 2; i < 100; i++)
 		ck_assert_int_eq(from(i) != 0, i <= 4);
 	ck_assert_uint_eq(from(1), first);
+	end();
+}
+
+TEST(a_peer_that_opens_all_udp_flows_it_can_keeps_no_other_out_and_ends_none_of_theirs)
+{
+	uint16_t mine, late;
+
+	start();
+	mine = of_peer(3, 7);
+	for (uint16_t i = 0; i < 50; i++) {
+		const bool new = from(i) != 0;
+
+		ck_assert_int_eq(new, i < 4);
+	}
+	late = of_peer(4, 1);
+	ck_assert_uint_ne(late, 0);
+	host->udp_yields = SPAN_MS(0); /* all count as idle: it gets its own places only */
+	for (uint16_t i = 50; i < 60; i++)
+		ck_assert_uint_ne(from(i), 0);
+	ck_assert_uint_eq(of_peer(3, 7), mine);
+	ck_assert_uint_eq(of_peer(4, 1), late);
+	end();
+}
+
+/* So many peers that all is full: who has nothing gets the place that is idle longest. */
+TEST(a_peer_without_a_udp_flow_gets_a_place_when_all_are_taken)
+{
+	start();
+	for (uint8_t i = 2; i < 10; i++)
+		ck_assert_uint_ne(of_peer(i, 1), 0);
+	ck_assert_uint_eq(host->n_udp_flows, 8);
+	ck_assert_uint_eq(of_peer(10, 1), 0); /* none is idle */
+	host->udp_yields = SPAN_MS(0);
+	ck_assert_uint_ne(of_peer(10, 1), 0);
+	ck_assert_uint_eq(host->n_udp_flows, 8);
 	end();
 }
 

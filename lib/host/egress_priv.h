@@ -2,6 +2,7 @@
 #ifndef HOST_EGRESS_PRIV_H
 #define HOST_EGRESS_PRIV_H
 
+#include "base/shares.h"
 #include "host/egress.h"
 #include "host/host.h"
 #include "os/loop.h"
@@ -18,6 +19,7 @@ struct egress {
 	struct egress_udp_port *udp;
 	struct egress_flow *udp_oldest, *udp_newest; /* by use */
 	size_t udp_max;
+	struct shares udp_shares; /* by sender */
 	span_t udp_yields;
 	struct egress_stat stat;
 };

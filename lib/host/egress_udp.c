@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "host/egress_priv.h"
+#include "host/host_priv.h"
 #include "host/reach.h"
 #include "os/sockaddr.h"
 
@@ -16,7 +17,6 @@ enum {
 	IDLE_S = 120,
 	IDLE_DNS_S = 30,
 	SWEEP_S = 10,
-	YIELDS_S = 5, /* idle so long, the oldest gives way to one too many */
 };
 
 struct egress_flow {
@@ -85,6 +85,7 @@ static void flow_free(struct egress_flow **at)
 
 	*at = f->next;
 	unlist(f);
+	shares_give(&f->port->egress->udp_shares, &f->from.ip);
 	host_udp_close(f->u);
 	f->port->egress->stat.udp_flows--;
 	free(f);
@@ -131,19 +132,33 @@ static bool target_now(const struct egress *g, struct ip *out)
 	return false;
 }
 
-/* Each question to a DNS server may come from a port of its own. */
-static bool make_room(struct egress *g)
+static void free_listed(struct egress_flow *f)
 {
-	struct egress_flow *f = g->udp_oldest, **at;
+	struct egress_flow **at = slot(f->port, &f->from);
 
-	if (g->stat.udp_flows < g->udp_max)
-		return true;
-	if (!f || !mono_due(mono_add(f->last, g->udp_yields), loop_now(loop_of(f->port))))
-		return false;
-	for (at = slot(f->port, &f->from); *at != f;)
+	while (*at != f)
 		at = &(*at)->next;
 	flow_free(at);
-	return true;
+}
+
+/* Each question to a DNS server may come from a port of its own. Who has its share gets a place for
+ * one of its own that is idle, who has none for anybody's, as in datagram.c. */
+static bool make_room(struct egress *g, const struct ip *who)
+{
+	const bool has_none = shares_held(&g->udp_shares, who) == 0;
+	struct egress_flow *f = g->udp_oldest;
+
+	if (shares_allow(&g->udp_shares, who, g->udp_max - g->stat.udp_flows))
+		return true;
+	for (int i = 0; i < HOST_UDP_LOOKS && f; i++, f = f->newer) {
+		if (!mono_due(mono_add(f->last, g->udp_yields), loop_now(loop_of(f->port))))
+			return false;
+		if (has_none || ip_eq(&f->from.ip, who)) {
+			free_listed(f);
+			return true;
+		}
+	}
+	return false;
 }
 
 static struct egress_flow *flow_new(struct egress_udp_port *p, const struct ipport *from)
@@ -152,11 +167,12 @@ static struct egress_flow *flow_new(struct egress_udp_port *p, const struct ippo
 	struct egress_flow *f, **head = slot(p, from);
 	struct err e;
 
-	if (!make_room(g) || !(f = calloc(1, sizeof *f)))
+	if (!make_room(g, &from->ip) || !(f = calloc(1, sizeof *f)))
 		return NULL;
 	*f = (struct egress_flow){ .port = p, .from = *from, .target = { .port = p->to } };
 	f->u = target_now(g, &f->target.ip) ? host_udp_open(g->host, on_answer, f, &e) : NULL;
-	if (!f->u) {
+	if (!f->u || !shares_take(&g->udp_shares, &from->ip)) {
+		host_udp_close(f->u);
 		free(f);
 		return NULL;
 	}
@@ -259,7 +275,8 @@ int egress_udp_open(struct egress *g, const struct egress_port *conf, struct err
 	if (!p)
 		return err_set(e, ENOMEM, "egress");
 	g->udp_max = EGRESS_UDP_MAX;
-	g->udp_yields = SPAN_S(YIELDS_S);
+	g->udp_yields = SPAN_S(HOST_UDP_YIELDS_S);
+	g->udp_shares.seed = g->host->udp_seed;
 	p->egress = g;
 	p->to = conf->to;
 	p->fd = bind_any(conf->port, &p->is_v6);
@@ -288,4 +305,5 @@ void egress_udp_close(struct egress *g)
 			close(p->fd);
 		free(p);
 	}
+	shares_fini(&g->udp_shares);
 }

@@ -39,10 +39,10 @@ static void end(void)
 	host_fixture_fini();
 }
 
-/* A datagram of 127.0.1.n; whether it was taken */
-static bool from(uint8_t n)
+/* A datagram of a port of 127.0.1.n; whether it was taken */
+static bool from_port(uint8_t n, uint16_t at)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(20000) };
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(at) };
 	const uint64_t failed = g->stat.failed;
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
@@ -54,6 +54,11 @@ static bool from(uint8_t n)
 	close(fd);
 	turns(2);
 	return g->stat.failed == failed;
+}
+
+static bool from(uint8_t n)
+{
+	return from_port(n, 20000);
 }
 
 TEST(of_too_many_senders_the_one_idle_longest_gives_way)
@@ -76,5 +81,15 @@ TEST(a_flood_of_senders_ends_none_that_is_used)
 		ck_assert_int_eq(from(i), i <= 4);
 	ck_assert(from(1));
 	ck_assert_uint_eq(g->stat.accepted, 4);
+	end();
+}
+
+TEST(an_address_that_sends_from_all_its_ports_keeps_no_other_out)
+{
+	start();
+	for (uint16_t i = 0; i < 20; i++)
+		ck_assert_int_eq(from_port(1, 20000 + i), i < 2);
+	ck_assert(from(2));
+	ck_assert(from_port(1, 20001));
 	end();
 }

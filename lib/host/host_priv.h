@@ -3,6 +3,7 @@
 #define HOST_HOST_PRIV_H
 
 #include "base/log.h"
+#include "base/shares.h"
 #include "host/host.h"
 #include "os/link.h"
 #include "os/loop.h"
@@ -37,8 +38,9 @@ enum {
 	HOST_UDP_IDLE_S = 120,
 	HOST_UDP_IDLE_DNS_S = 30, /* data-plane.md 6.4 */
 	HOST_UDP_YIELDS_S = 5,    /* idle so long, the oldest gives way to one too many */
+	HOST_UDP_LOOKS = 64,      /* at those idle longest, for one of who wants a place */
 	HOST_UDP_SWEEP_S = 10,
-	HOST_UDP_PORTS_MAX = 1024, /* ports open for proxies */
+	HOST_UDP_PORTS_MAX = 2048, /* ports open for proxies */
 	HOST_ECHO_MAX = 256,       /* echo requests to addresses of routes, under way */
 	HOST_ECHO_S = 5,
 };
@@ -104,6 +106,7 @@ struct host {
 
 	struct udp_flow *udp_buckets[HOST_UDP_BUCKETS];
 	struct udp_flow *udp_oldest, *udp_newest; /* by use */
+	struct shares udp_shares;                 /* by peer */
 	size_t n_udp_flows, udp_flows_max;
 	span_t udp_yields;
 	uint64_t udp_seed;

@@ -22,7 +22,9 @@
 
 #define API "/localapi/v0/"
 
-enum { LOGIN_POLL_NS = 100000000 };
+#define STARTING "the node is still starting: it waits for the control server"
+
+enum { UP_POLL_NS = 100000000 };
 
 static int complain(const struct err *e)
 {
@@ -116,10 +118,11 @@ static bool on(const struct cli *c, const char *flag, bool dflt)
 
 static void print_node(const struct cli_status *s, const struct cli_node *n, bool is_self)
 {
+	const struct ip *addr = ip_is_zero(&n->ip4) ? &n->ip6 : &n->ip4;
 	char ip[IP_TEXT];
 
-	printf("%-15s %-20s %-12s %-7s ", ip_text(ip_is_zero(&n->ip4) ? &n->ip6 : &n->ip4, ip),
-	       n->name, cli_login(s, n->user), n->os);
+	printf("%-15s %-20s %-12s %-7s ", ip_is_zero(addr) ? "-" : ip_text(addr, ip), n->name,
+	       cli_login(s, n->user), n->os);
 	if (is_self)
 		printf("-");
 	else if (n->active && *n->addr)
@@ -210,6 +213,8 @@ static int status(struct cli *c)
 			print_node(&s, &s.peers[i], false);
 	for (size_t i = 0; i < s.n_health; i++)
 		printf("# health: %s\n", s.health[i]);
+	if (is_in(&s, "Starting"))
+		fputs(STARTING "\n", stderr);
 	cli_status_fini(&s);
 	return r;
 }
@@ -411,8 +416,7 @@ static int ping(struct cli *c)
 			return 0;
 	}
 	if (best == PONG_NONE)
-		fprintf(stderr, "no reply%s\n",
-			is_starting ? "; the node is still starting: tailpod status" : "");
+		fprintf(stderr, "no reply%s\n", is_starting ? "; " STARTING : "");
 	else if (until_direct)
 		fputs("direct connection not established\n", stderr);
 	return best == PONG_NONE || until_direct;
@@ -524,26 +528,24 @@ static int change(struct cli *c, int run)
 	return r;
 }
 
-/* After a logout: asks for a login and waits until the node is in. A URL that a person has to visit
- * is shown. limit 0: for ever, as the stock CLI. */
-static int log_in(struct cli *c, span_t limit)
+/* Waits until the node is in. A URL that a person has to visit is shown. limit 0: for ever, as the
+ * stock CLI. */
+static int wait_until_in(struct cli *c, span_t limit)
 {
-	const struct timespec pause = { 0, LOGIN_POLL_NS };
+	const struct timespec pause = { 0, UP_POLL_NS };
 	int64_t waited = 0;
-	struct buf out;
-	int r = call(c, "POST", API "login-interactive", "", &out);
 	bool shown = false, waits = true;
+	int r = 0;
 
-	buf_fini(&out);
-	while (r == 0 && waits) {
+	for (; r == 0 && waits; waited += UP_POLL_NS) {
 		struct cli_status s;
 
-		nanosleep(&pause, NULL);
-		waited += LOGIN_POLL_NS;
+		if (waited > 0)
+			nanosleep(&pause, NULL);
 		r = get_status(c, &s);
 		if (r != 0)
 			break;
-		waits = is_in(&s, "NeedsLogin") || is_in(&s, "Starting");
+		waits = is_in(&s, "NeedsLogin") || is_in(&s, "Starting") || is_in(&s, "NoState");
 		if (waits && *s.auth_url && !shown) {
 			fprintf(stderr, "To authenticate, visit:\n\n\t%s\n\n", s.auth_url);
 			shown = true;
@@ -563,7 +565,7 @@ static int up(struct cli *c)
 	const char *timeout = given(c, "timeout");
 	span_t limit = { 0 };
 	struct cli_status s;
-	bool logged_out;
+	struct buf out;
 	int r;
 
 	if (timeout && (!span_parse(bytes_str(timeout), &limit) || limit.ns < 0)) {
@@ -575,9 +577,12 @@ static int up(struct cli *c)
 		r = get_status(c, &s);
 	if (r != 0)
 		return r;
-	logged_out = is_in(&s, "NeedsLogin");
+	if (is_in(&s, "NeedsLogin")) {
+		r = call(c, "POST", API "login-interactive", "", &out);
+		buf_fini(&out);
+	}
 	cli_status_fini(&s);
-	return logged_out ? log_in(c, limit) : 0;
+	return r ? r : wait_until_in(c, limit);
 }
 
 static int down(struct cli *c)
@@ -640,15 +645,20 @@ static int healthcheck(struct cli *c)
 static int nc(struct cli *c)
 {
 	struct cli_status s;
-	bool off;
+	bool off, is_starting;
+	int r;
 
 	if (get_status(c, &s) != 0)
 		return 1;
 	off = is_off(&s, stderr); /* standard output belongs to the other end */
+	is_starting = is_in(&s, "Starting");
 	cli_status_fini(&s);
 	if (off)
 		return 1;
-	return cli_nc(c->socket, c->argv[0], c->argv[1]);
+	r = cli_nc(c->socket, c->argv[0], c->argv[1]);
+	if (r != 0 && is_starting)
+		fputs(STARTING "\n", stderr);
+	return r;
 }
 
 /* clang-format off */

@@ -30,7 +30,7 @@ const struct cli_flag_row cli_set_flags[] = {
         { 0 },
 };
 const struct cli_flag_row cli_up_flags[] = {
-        { "timeout", "DURATION", "0s", "After a logout: how long to wait for the login; 0s: for ever.", "--timeout=30s" },
+        { "timeout", "DURATION", "0s", "How long to wait until the node runs; 0s: for ever.", "--timeout=30s" },
         { "reset", NULL, "no", "Taken without effect: what no flag names stays as it is.", "--reset --hostname=shop" },
         { "accept-risk", "RISK", "none", ANY, "--accept-risk=all" },
         { 0 },

@@ -26,9 +26,10 @@ int cli_dial(const char *path, span_t span, struct err *e)
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 	if (connect(fd, (const struct sockaddr *)&sa, sizeof sa) < 0)
 		return err_set(
-		    e, errno,
-		    "connect to %s (is containerboot running? --socket=PATH chooses another)",
-		    path);
+		    e, errno, "connect to %s (%s)", path,
+		    errno == EACCES
+			? "be root, or the user that containerboot runs as"
+			: "is containerboot running? --socket=PATH or TS_SOCKET chooses another");
 	return TAKE_FD(fd);
 }
 

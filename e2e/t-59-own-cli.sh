@@ -101,3 +101,21 @@ own logout
 own down; own up --timeout 30s || die "down and up after a logout: $(own status)"
 own healthcheck || die "down and up after a logout say 0, yet: $(own status)"
 say "down, up, logout"
+
+# a node whose control server does not answer yet
+host d
+kill -STOP "$CO_PID"
+containerboot d "$key"
+own() { in_ns d timeout 60 "$T/own/tailscale" --socket="$T/d.sock" "$@"; }
+until_ok 30 own status
+for c in status "ping -c 1 $ip_b" "ping -c 1 --timeout 1s b" "nc b 80"; do
+	run "$T/ours" own $c
+	grep -qE "still starting|state is Starting" "$T/ours.err" || die "$c while starting: $(cat "$T/ours" "$T/ours.err")"
+done
+own status 2> /dev/null | grep -q "^- *d " || die "status while starting: $(own status)"
+run "$T/ours" own up --timeout 1s
+[ "$(cat "$T/ours.rc")" = 1 ] && grep -q "not running in time: state is Starting" "$T/ours.err" || die "up does not wait: $(cat "$T/ours.rc" "$T/ours.err")"
+kill -CONT "$CO_PID"
+own up --timeout 60s || die "up while starting"
+own healthcheck || die "up while starting says 0, yet: $(own status)"
+say "while starting"

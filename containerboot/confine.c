@@ -85,7 +85,7 @@ static int confine_files(const struct options *o, const char *state_dir, const c
 		add(p, more[i], LANDLOCK_READ);
 	add(p, getenv("SSL_CERT_DIR"), LANDLOCK_READ);
 	add_dir_of(p, getenv("SSL_CERT_FILE"), LANDLOCK_READ);
-	add_dir_of(p, o->daemon.socket ? o->daemon.socket : o->socket, LANDLOCK_WRITE);
+	add_dir_of(p, options_socket(o), LANDLOCK_WRITE);
 	if (key && strncmp(key, "file:", 5) == 0)
 		add_dir_of(p, key + 5, LANDLOCK_READ);
 	if (o->client_secret && strncmp(o->client_secret, "file:", 5) == 0)

@@ -110,7 +110,7 @@ const struct option option_table[] = {
         ROW("TS_NODES_FILE", NULL, OPTION_TEXT, OPTION_OURS, NULL, nodes_file,
             "File that lists several nodes for this one process, `{\"version\": 1, \"nodes\": {\"web\": {\"TS_HOSTNAME\": \"web\"}}}`: variables marked + may stand there and win over those of the environment, which all nodes share. Read again when it changes: nodes come, go and begin anew one by one. The state of each is in its own TS_KUBE_SECRET or in a directory of its name below TS_STATE_DIR, its local API at TS_SOCKET with `.NAME` behind."),
         ROW("TS_SOCKET", NULL, OPTION_TEXT, 0, "/tmp/tailscaled.sock", socket,
-            "Unix socket of the local API, which `tailscale` and `tailpod` talk to."),
+            "Unix socket of the local API, which `tailscale` and `tailpod` talk to. A directory that is missing is made below /run, /var/run, /tmp and TS_STATE_DIR only."),
         NUM("PORT", 0, "0", port, 65535, "UDP port of WireGuard; `--port` in TS_TAILSCALED_EXTRA_ARGS wins. 0: that of the last run if it is free, else any."),
         ROW("TS_PORT_MAPPING", NULL, OPTION_BOOL, OPTION_OURS, "false", port_mapping,
             "true: ask the default gateway for a port from outside, by NAT-PMP, PCP or UPnP, and offer it to peers: a node behind a home router is then reached directly by peers that its NAT would keep out. For hosts and containers in the host's network: the gateway of a container's own network is a bridge that has none of this. The port is given back at SIGTERM."),

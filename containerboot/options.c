@@ -614,6 +614,11 @@ const char *options_state_dir(const struct options *o)
 	return o->daemon.state_mem ? NULL : o->state_dir ? o->state_dir : o->daemon.state_dir;
 }
 
+const char *options_socket(const struct options *o)
+{
+	return o->daemon.socket ? o->daemon.socket : o->socket;
+}
+
 const char *options_socks5(const struct options *o)
 {
 	return o->socks5 ? o->socks5 : o->daemon.socks5;

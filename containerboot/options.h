@@ -152,6 +152,8 @@ const char *options_auth_key(const struct options *o);
 const char *options_target(const struct options *o);
 /* Directory that the state is to be in; NULL: memory. */
 const char *options_state_dir(const struct options *o);
+/* Path of the local API's socket. */
+const char *options_socket(const struct options *o);
 /* A node agent whose pods may use subnet routes. */
 bool options_subnets(const struct options *o);
 /* Name of the Secret that the state is to be in, or NULL. */

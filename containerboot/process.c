@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -435,6 +436,35 @@ static int check_shared(const struct options *o, struct err *e)
 	return 0;
 }
 
+static bool is_below(const char *dir, const char *top)
+{
+	size_t n = top ? strlen(top) : 0;
+
+	while (n > 1 && top[n - 1] == '/')
+		n--;
+	return n > 0 && strncmp(dir, top, n) == 0 && (dir[n] == '/' || !dir[n]);
+}
+
+/* The directory of TS_SOCKET, where the stock image has it too or the state is: made when it is
+ * missing. Elsewhere that is a slip. */
+static int make_socket_dir(const struct options *o, struct err *e)
+{
+	const char *path = options_socket(o), *slash = strrchr(path, '/');
+	const char *const tops[] = { "/run", "/var/run", "/tmp", options_state_dir(o) };
+	AUTO_FREE char *dir = slash && slash > path ? strndup(path, (size_t)(slash - path)) : NULL;
+	struct stat st;
+
+	if (!dir || *path == '@' || stat(dir, &st) == 0 || errno != ENOENT)
+		return 0; /* what else is wrong is said by who opens it */
+	for (size_t i = 0; !strstr(dir, "/..") && i < ARRAY_LEN(tops); i++)
+		if (is_below(dir, tops[i]))
+			return file_mkdirs(dir, 0755, e) < 0 ? err_wrap(e, "TS_SOCKET") : 0;
+	return err_say(e, ENOENT,
+		       "TS_SOCKET=%s: there is no directory %s; make it, or choose a place below "
+		       "/run, /tmp or TS_STATE_DIR",
+		       path, dir);
+}
+
 static int start_shared(struct process *s, struct err *e)
 {
 	struct tls_client_conf tls = { .ca_file = getenv("SSL_CERT_FILE"),
@@ -446,6 +476,8 @@ static int start_shared(struct process *s, struct err *e)
 		return err_set(e, ENOMEM, "resolver");
 	loop_timer_init(s->loop, &s->again, on_again, s);
 	r = watch_signals(s, e);
+	if (r == 0)
+		r = make_socket_dir(&s->options, e);
 	if (r == 0)
 		r = proxy_env_read(&s->proxy_env, e);
 	if (r < 0)

@@ -505,7 +505,7 @@ static int open_listeners(struct program *p, struct err *e)
 	static const struct localapi_server_ops api_ops = { .act = program_act,
 							    .view = program_view };
 	const struct options *o = p->options;
-	const char *socket = o->daemon.socket ? o->daemon.socket : o->socket;
+	const char *socket = options_socket(o);
 	struct localapi_server_conf api = { .host = p->host,
 					    .path = socket,
 					    .operator_uid = (uid_t)-1,

@@ -304,7 +304,6 @@ struct localapi_server *localapi_server_new(const struct localapi_server_conf *c
 	snprintf(s->capability, sizeof s->capability, "%d", CONTROL_CAPABILITY_VERSION);
 	s->httpd = httpd_new(&hc, e);
 	if (!s->httpd) {
-		err_wrap(e, "local API at %s", conf->path);
 		free(s);
 		return NULL;
 	}

@@ -71,7 +71,12 @@ done
 ends "a state directory that cannot be made" "TS_STATE_DIR: make directory /proc/nowhere: No such file" env TS_STATE_DIR=/proc/nowhere
 ends "a state directory that cannot be written" "TS_STATE_DIR: lock /sys/tailpod.lock: Permission denied" env TS_STATE_DIR=/sys
 ends "a state that cannot be made durable" "TS_STATE_DIR .* cannot be written: .*Operation not permitted" "$deny" fsync
-ends "a socket that cannot be made" "TS_SOCKET: local API at /proc/nowhere/s: listen on /proc/nowhere/s: No such file" env TS_SOCKET=/proc/nowhere/s
+ends "a socket that cannot be made" "TS_SOCKET: listen on /proc/s: " env TS_SOCKET=/proc/s
+ends "a socket in no directory" "TS_SOCKET=/nowhere/s: there is no directory /nowhere; make it, or choose a place below" env TS_SOCKET=/nowhere/s
+ends "a way out of what may be made" "there is no directory $T/x/../../../nowhere;" env TS_SOCKET="$T/x/../../../nowhere/s"
+[ ! -e /nowhere ] && [ ! -e "$T/x" ] || die "a directory was made"
+carries "a socket in a directory below /tmp" env TS_SOCKET="$T/made/here/s"
+[ "$(stat -c %a "$T/made/here")" = 755 ] || die "mode of the socket's directory"
 
 in_ns a sysctl -qw net.ipv6.conf.all.disable_ipv6=1
 carries "no IPv6"

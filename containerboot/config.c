@@ -124,8 +124,6 @@ static void changed(void *ctx)
 				  p->n_endpoints);
 	program_set_prefs(p, next, "configuration file");
 	free(next);
-	file_watch_free(p->key_watch);
-	p->key_watch = NULL;
 	program_watch_key(p);
 	if (is_new)
 		program_try_key(p, "the auth key of the configuration file");

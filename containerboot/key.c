@@ -124,9 +124,23 @@ void program_try_key(struct program *p, const char *what)
 		file_wipe(key, strlen(key));
 }
 
+/* Before the node has begun the word is kept until then. */
 static void changed(void *ctx)
 {
-	program_try_key(ctx, "the auth key's file");
+	struct program *p = ctx;
+
+	if (p->has_started)
+		program_try_key(p, "the auth key's file");
+	else
+		p->key_has_changed = true;
+}
+
+void program_key_started(struct program *p)
+{
+	if (!p->key_has_changed)
+		return;
+	p->key_has_changed = false;
+	program_try_key(p, "the auth key's file");
 }
 
 const char *program_key_path(const struct program *p)
@@ -139,10 +153,22 @@ void program_watch_key(struct program *p)
 	const char *path = program_key_path(p);
 	struct err e = { 0 };
 
+	if (p->key_watch && path && strcmp(path, p->key_watch_path) == 0)
+		return; /* it may have heard of a change that it has not told yet */
+	program_unwatch_key(p);
 	if (!path)
 		return;
-	p->key_watch = file_watch_new(p->loop, path, changed, p, &e);
+	p->key_watch_path = strdup(path);
+	p->key_watch = p->key_watch_path ? file_watch_new(p->loop, path, changed, p, &e) : NULL;
 	if (!p->key_watch)
 		log_warn("containerboot: changes of the auth key's file will not be seen: %s",
-			 e.text);
+			 *e.text ? e.text : "out of memory");
+}
+
+void program_unwatch_key(struct program *p)
+{
+	file_watch_free(p->key_watch);
+	p->key_watch = NULL;
+	free(p->key_watch_path);
+	p->key_watch_path = NULL;
 }

@@ -502,14 +502,14 @@ static int start_many(struct process *s, struct err *e)
 
 	if (r == 0 && dir)
 		r = file_mkdirs(dir, 0700, e); /* limits on files name it */
-	if (r == 0)
-		r = read_nodes(s, e);
-	if (r == 0)
-		r = open_endpoints(s, e);
 	if (r < 0)
 		return r;
+	/* watched before it is read: no change is missed */
 	s->nodes_watch = file_watch_new(s->loop, s->options.nodes_file, on_nodes_file, s, e);
-	return s->nodes_watch ? 0 : err_wrap(e, "TS_NODES_FILE");
+	if (!s->nodes_watch)
+		return err_wrap(e, "TS_NODES_FILE");
+	r = read_nodes(s, e);
+	return r < 0 ? r : open_endpoints(s, e);
 }
 
 /* From here on only what a running sidecar needs. Less than asked for is no reason not to serve:

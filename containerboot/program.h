@@ -48,6 +48,7 @@ struct program {
 	struct agent *agent;               /* of the CNI plugin; NULL: not asked for */
 	struct agent_events *agent_events; /* NULL: no cluster, or no account in it */
 	struct file_watch *key_watch;
+	char *key_watch_path;
 	struct oauth_mint *mint; /* under way */
 	char *config_path;       /* the configuration file in use, or NULL */
 	struct file_watch *config_watch;
@@ -67,6 +68,7 @@ struct program {
 	bool login_by_hand;                  /* asked for over the local API, and not done yet */
 	bool has_secret_key;                 /* the auth key is the Secret's */
 	bool has_client;                     /* a client secret, or a workload's token, logs in */
+	bool key_has_changed;                /* its file did before the node began */
 	bool has_minted;        /* it gave a key (or is about to), and the node did not run since */
 	bool is_known, is_on;   /* of the node: kept from an earlier run; host_start was called */
 	bool netmap_is_unsaved; /* the last try failed: said once, until one works again */
@@ -118,7 +120,10 @@ void program_set_prefs(struct program *p, const struct prefs *next, const char *
 /* key.c: the auth key; *key is the caller's to wipe and free, NULL: none. 0 or -errno with one
  * line. */
 MUST_USE int program_auth_key(struct program *p, char **key, struct err *e);
+/* Before the key is read, so that no change is missed; again when another file may hold it. */
 void program_watch_key(struct program *p);
+void program_unwatch_key(struct program *p);
+void program_key_started(struct program *p); /* a change that came too early counts now */
 /* VALUE, or what stands in the file of file:PATH; wiped and freed by the caller. */
 MUST_USE int program_read_value(const char *name, const char *value, char **out, struct err *e);
 /* TS_CLIENT_SECRET and TS_CLIENT_ID, or NULL; a node's own auth key comes before them. */

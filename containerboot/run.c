@@ -587,6 +587,8 @@ int program_open(struct program *p, struct err *e)
 	int r = program_config_open(p, e);
 
 	if (r == 0)
+		program_watch_key(p);
+	if (r == 0)
 		r = program_in_pod(p) ? program_pod_open(p, e) : open_store(p, dir, e);
 	if (r == 0 && store_is_memory(&p->store))
 		log_warn("containerboot: no TS_STATE_DIR: the state is in memory and the node is "
@@ -624,10 +626,10 @@ void program_start(struct program *p)
 {
 	LOG_AS(p->label);
 
-	program_watch_key(p);
 	p->has_started = true;
 	if (p->is_known || !program_mint(p))
 		program_start_node(p);
+	program_key_started(p);
 }
 
 static void last_save(struct program *p)
@@ -659,7 +661,7 @@ void program_free(struct program *p)
 	dest_name_free(p->dest);
 	serve_config_free(p->serve);
 	oauth_mint_cancel(p->mint);
-	file_watch_free(p->key_watch);
+	program_unwatch_key(p);
 	program_config_free(p);
 	if (p->host)
 		host_free(p->host);

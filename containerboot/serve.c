@@ -209,14 +209,15 @@ int serve_config_new(struct program *p, struct err *e)
 	c->p = p;
 	c->server = serve_server_new(&conf);
 	r = c->server ? names_of_files(c, e) : err_set(e, ENOMEM, "TS_SERVE_CONFIG");
-	if (r == 0)
-		r = first_load(c, e);
 	if (r < 0)
 		return r;
+	/* watched before they are read: no change is missed */
 	c->file = file_watch_new(p->loop, path(c), reload, c, e);
 	if (c->file && *c->cert_file)
 		c->crt = file_watch_new(p->loop, c->cert_file, cert_changed, c, e);
-	return c->file && (c->crt || !*c->cert_file) ? 0 : err_wrap(e, "TS_SERVE_CONFIG");
+	if (!c->file || (*c->cert_file && !c->crt))
+		return err_wrap(e, "TS_SERVE_CONFIG");
+	return first_load(c, e);
 }
 
 void serve_config_free(struct serve_config *c)

@@ -50,6 +50,19 @@ took=$((($(date +%s%N) - start_kill) / 1000000))
 echo "figure: SIGTERM to exit $took ms"
 say "key from a file, warnings, stop"
 
+# a key's file that changes after it was read and before the node begins: the start waits for /etc/passwd, a FIFO
+mkdir "$T/late.state"; mkfifo "$T/passwd"; echo nonsense > "$T/key"
+start a a env SSL_CERT_FILE="$CA" TS_AUTHKEY="file:$T/key" TS_LOGIN_SERVER="$URL" TS_STATE_DIR="$T/late.state" TS_HOSTNAME=late TS_SOCKET="$T/late.sock" \
+	TS_ENABLE_HEALTH_CHECK=true TS_EXTRA_ARGS=--operator=nobody \
+	unshare --mount sh -c "mount --bind '$T/passwd' /etc/passwd && exec '$BIN/containerboot'"
+PID_a=$PID
+until_ok 30 test -S "$T/late.sock"
+echo "$key" > "$T/key.new"; mv "$T/key.new" "$T/key"
+timeout 30 sh -c "cat /etc/passwd > '$T/passwd'"
+ready a || die "a key that came during the start is not seen: $(cat "$T/a.log")"
+kill -TERM "$PID_a"; wait "$PID_a"
+say "a key that changes during the start"
+
 # stopping with live tunnels, on the side that dials and on the side that is dialled
 containerboot a "$key"; containerboot b "$key" TS_STATE_DIR= TS_OUTBOUND_HTTP_PROXY_LISTEN=
 ready a; ready b

@@ -1,9 +1,11 @@
 /* os/file_watch.c - see file.h: telling that a file changed
  *
  * inotify watches the directory in which the name lies (Kubernetes replaces a symlink there) and
- * the one in which the file really lies. What happened is found by comparing the file's identity,
- * so events need no reading: any event leads to one comparison at the end of the turn. Without
- * inotify, or while the directory is missing, the comparison comes every POLL_S seconds.
+ * the one in which the file really lies. What happened is found by comparing the file's identity:
+ * any event leads to one comparison at the end of the turn. A file that was written in place may
+ * keep its identity (same size within one tick of the clock, or its time put back), so the event of
+ * its own name counts without one. Without inotify, or while the directory is missing, the
+ * comparison comes every POLL_S seconds.
  */
 #include <errno.h>
 #include <limits.h>
@@ -34,6 +36,7 @@ struct file_watch {
 	struct loop_timer timer;
 	struct loop_defer look;
 	struct identity seen;
+	bool is_written; /* an event says so */
 };
 
 static struct identity identify(const char *path)
@@ -82,20 +85,36 @@ static void look(void *ctx)
 
 	aim(w);
 	now = identify(w->path);
-	if (is_same(&now, &w->seen))
+	if (is_same(&now, &w->seen) && !w->is_written)
 		return;
+	w->is_written = false;
 	w->seen = now;
 	w->fn(w->ctx);
+}
+
+static bool is_last_part(const char *path, const char *name)
+{
+	const char *slash = path ? strrchr(path, '/') : NULL;
+
+	return path && strcmp(slash ? slash + 1 : path, name) == 0;
 }
 
 static void on_events(void *ctx, int events)
 {
 	struct file_watch *w = ctx;
-	char buf[4096];
+	char buf[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	AUTO_FREE char *real = realpath(w->path, NULL);
+	const struct inotify_event *ev;
+	ssize_t n;
 
 	(void)events;
-	while (read(w->fd, buf, sizeof buf) > 0)
-		; /* the file itself is looked at */
+	while ((n = read(w->fd, buf, sizeof buf)) > 0)
+		for (ssize_t at = 0; at < n; at += (ssize_t)(sizeof *ev + ev->len)) {
+			ev = (const void *)(buf + at);
+			if (ev->mask & IN_CLOSE_WRITE && ev->len > 0 &&
+			    (is_last_part(w->path, ev->name) || is_last_part(real, ev->name)))
+				w->is_written = true;
+		}
 	loop_defer(w->loop, &w->look);
 }
 

@@ -261,12 +261,13 @@ static struct api_request request_of(struct conn *c, const struct http1_target *
 static void api(struct conn *c, const struct http1_target *t, struct bytes body)
 {
 	struct api_request r = request_of(c, t, body);
+	bool may = api_authorized(&c->s->api, &r);
 	struct buf out;
 	unsigned status;
 
-	if (limited(c, &c->s->api_calls))
+	if (limited(c, r.by != API_NO_KEY ? &c->s->api_calls : &c->s->api_strangers))
 		return;
-	if (!api_authorized(&c->s->api, &r)) {
+	if (!may) {
 		c->s->count.unauthorized++;
 		answer_text(c, 401, "Unauthorized");
 		return;

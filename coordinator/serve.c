@@ -398,6 +398,8 @@ static int start(struct serve *s, struct err *e)
 		       10 * (uint64_t)s->conf->handshakes_per_second);
 	ratelimit_init(&s->api_calls, &os_rng, (uint64_t)s->conf->api_per_second,
 		       10 * (uint64_t)s->conf->api_per_second);
+	ratelimit_init(&s->api_strangers, &os_rng, (uint64_t)s->conf->api_per_second,
+		       10 * (uint64_t)s->conf->api_per_second);
 	ret = admin_load(s, e);
 	if (ret == 0 && !s->tcp)
 		ret = open_ports(s, e);

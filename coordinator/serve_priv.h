@@ -72,7 +72,8 @@ struct serve {
 	struct listener *tcp, *local, *metrics;
 	struct apikeys apikeys;
 	struct api api;
-	struct ratelimit handshakes, api_calls;
+	/* api_strangers: calls without a good key, which take nothing from those with one */
+	struct ratelimit handshakes, api_calls, api_strangers;
 	struct conn *conns; /* list */
 	/* those from the network by age: strangers, but for those that became a node's since */
 	struct conn *youngest, *oldest;

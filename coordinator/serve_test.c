@@ -232,6 +232,40 @@ TEST(registration_handshakes_are_limited_by_address)
 	server_clean();
 }
 
+/* A header with an API key that the server made */
+static const char *with_key(void)
+{
+	static char header[APIKEY_TEXT_MAX + 40];
+	const char *p;
+
+	ck_assert_uint_eq(server_request(true, "POST", "/api/v1/apikey", "",
+					 "{\"expiration\":\"2200-01-01T00:00:00Z\"}"),
+			  200);
+	p = strstr(reply, "hskey-api-");
+	ck_assert_ptr_nonnull(p);
+	snprintf(header, sizeof header, "Authorization: Bearer %.*s\r\n", (int)strcspn(p, "\""), p);
+	return header;
+}
+
+TEST(calls_without_a_key_take_nothing_from_those_with_one)
+{
+	const char *header;
+	unsigned limited = 0;
+
+	server_begin("limits: {api_per_second: 1}");
+	header = with_key();
+	for (int i = 0; i < 30; i++)
+		limited += server_request(false, "GET", "/api/v1/node", "", "") == 429;
+	ck_assert_uint_ge(limited, 5);
+	ck_assert_uint_eq(server_request(false, "GET", "/api/v1/node", header, ""), 200);
+	limited = 0;
+	for (int i = 0; i < 30; i++)
+		limited += server_request(false, "GET", "/api/v1/node", header, "") == 429;
+	ck_assert_uint_ge(limited, 5);
+	server_stop(SIGTERM, true);
+	server_clean();
+}
+
 TEST(stun_answers_tailnet_nodes_and_nobody_else)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };

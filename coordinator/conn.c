@@ -150,6 +150,13 @@ static void refuse(struct conn *c, int status, const char *why)
 		conn_end(c);
 }
 
+static bool too_large(struct conn *c)
+{
+	refuse(c, c->body_refusal,
+	       c->body_refusal == 413 ? "the body is too large" : "Unauthorized");
+	return false;
+}
+
 /* The head moves into memory of its own, so that what follows can be taken off the input piece by
  * piece. */
 static bool take_head(struct conn *c)
@@ -176,10 +183,10 @@ static bool take_head(struct conn *c)
 	buf_consume(&c->in, len);
 	http1_body_init(&c->framing, &c->h);
 	c->has_head = true;
-	if (c->h.framing == HTTP1_BODY_LENGTH && c->h.content_length > API_BODY_MAX) {
-		refuse(c, 413, "the body is too large");
-		return false;
-	}
+	if (c->h.framing != HTTP1_BODY_NONE)
+		c->body.max = http_body_max(c, &c->body_refusal);
+	if (c->h.framing == HTTP1_BODY_LENGTH && c->h.content_length > c->body.max)
+		return too_large(c);
 	if (http1_has_token(&c->h, "Expect", "100-continue") &&
 	    !buf_append(&c->out, "HTTP/1.1 100 Continue\r\n\r\n", 25)) {
 		conn_end(c);
@@ -200,10 +207,8 @@ static bool take_body(struct conn *c)
 			refuse(c, 400, "malformed body");
 			return false;
 		}
-		if (r == HTTP1_BODY_DATA && !buf_append(&c->body, piece.data, piece.len)) {
-			refuse(c, 413, "the body is too large");
-			return false;
-		}
+		if (r == HTTP1_BODY_DATA && !buf_append(&c->body, piece.data, piece.len))
+			return too_large(c);
 		buf_consume(&c->in, used);
 		if (r != HTTP1_BODY_DATA)
 			return r == HTTP1_BODY_END;
@@ -463,7 +468,7 @@ static void adopt(struct serve *s, int fd, const struct ipport *from, enum door 
 		c->from = *from;
 	buf_init(&c->in, CONN_IN_MAX);
 	buf_init(&c->head, HTTP1_HEAD_MAX);
-	buf_init(&c->body, API_BODY_MAX);
+	buf_init(&c->body, CONN_STRANGER_BODY); /* until a head says more */
 	buf_init(&c->out, API_ANSWER_MAX + CONN_CHUNK);
 	http1_request_init(&c->h);
 	loop_timer_init(s->loop, &c->timer, on_timer, c);

@@ -279,6 +279,25 @@ static void api(struct conn *c, const struct http1_target *t, struct bytes body)
 	buf_fini(&out);
 }
 
+size_t http_body_max(struct conn *c, int *status)
+{
+	struct bytes api = bytes_str("/api/");
+	struct http1_target t;
+	struct api_request r;
+
+	*status = 413;
+	if (c->is_local)
+		return API_BODY_MAX;
+	if (!c->s->t || !http1_target_parse(c->h.method, c->h.target, &t) || t.path.len < api.len ||
+	    !bytes_eq(bytes_of(t.path.data, api.len), api))
+		return CONN_STRANGER_BODY;
+	r = request_of(c, &t, bytes_of(NULL, 0));
+	if (api_authorized(&c->s->api, &r) && r.by != API_NO_KEY)
+		return API_BODY_MAX;
+	*status = 401;
+	return CONN_STRANGER_BODY;
+}
+
 /* Does a proxy say that it passes this on for somebody? */
 static bool is_passed_on(const struct http1_head *h)
 {

@@ -30,6 +30,7 @@ enum {
 	CONN_IDLE_S = 75, /* between requests, and for an answer to be taken */
 	CONN_CHUNK = 32768,
 	CONN_IN_MAX = HTTP1_HEAD_MAX + CONN_CHUNK,
+	CONN_STRANGER_BODY = 16384, /* of a request by whoever has no API key */
 	TRIM_S = 10, /* after starting and after connections came, what is not needed goes back */
 };
 
@@ -46,6 +47,7 @@ struct conn {
 	int64_t uid; /* at the other end of the unix socket; -1: not known */
 	bool is_local, is_metrics, is_tls, has_spoken, must_close, has_head;
 	struct buf in, head, body, out;
+	int body_refusal;    /* status for a body beyond body.max */
 	struct http1_head h; /* of the request; points into head once has_head */
 	struct http1_body framing;
 	struct session_id session;
@@ -113,7 +115,9 @@ void conn_end(struct conn *c); /* its machine is told, the stream is closed, mem
 void conn_kick(struct conn *c);
 bool conn_index(struct conn ***v, size_t *cap, size_t i, struct conn *c); /* v[i] = c */
 
-/* http.c: one request whose head and body are complete. The answer is appended to c->out, or
+/* http.c: how long the body of the request in c->h may be; *status: the answer to a longer one */
+size_t http_body_max(struct conn *c, int *status);
+/* One request whose head and body are complete. The answer is appended to c->out, or
  * c->mode changes. */
 void http_request(struct conn *c, struct bytes body);
 

@@ -266,6 +266,45 @@ TEST(calls_without_a_key_take_nothing_from_those_with_one)
 	server_clean();
 }
 
+/* A head that announces so much, or sends it in a chunk of that size: the status at once */
+static unsigned status_of(bool local, const char *target, const char *more, size_t len,
+			  bool chunked)
+{
+	char *text = calloc(1, 1024 + (chunked ? len : 0));
+	int n;
+
+	ck_assert_ptr_nonnull(text);
+	n = snprintf(text, 1024, "POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s", target,
+		     more);
+	n += chunked ? snprintf(text + n, 200, "Transfer-Encoding: chunked\r\n\r\n%zx\r\n", len)
+		     : snprintf(text + n, 200, "Content-Length: %zu\r\n\r\n", len);
+	if (chunked)
+		memcpy(text + n + len, "\r\n0\r\n\r\n", 7);
+	server_talk(local, text, (size_t)n + (chunked ? len + 7 : 0));
+	free(text);
+	return strncmp(reply, "HTTP/1.1 ", 9) == 0 ? (unsigned)strtoul(reply + 9, NULL, 10) : 0;
+}
+
+TEST(who_has_no_key_may_not_send_large_bodies)
+{
+	enum { MUCH = 20000 };
+	const char *header;
+
+	server_begin("");
+	header = with_key();
+	for (int chunked = 0; chunked < 2; chunked++) {
+		ck_assert_uint_eq(status_of(false, "/verify", "", MUCH, chunked), 413);
+		ck_assert_uint_eq(status_of(false, "/ts2021", "", MUCH, chunked), 413);
+		ck_assert_uint_eq(status_of(false, "/api/v1/user", "", MUCH, chunked), 401);
+		ck_assert_uint_eq(status_of(false, "/api/v2/oauth/token", "", MUCH, chunked), 401);
+	}
+	ck_assert_uint_eq(status_of(false, "/api/v1/user", header, MUCH, true), 400);
+	ck_assert_uint_eq(status_of(true, "/api/v1/user", "", MUCH, true), 400);
+	ck_assert_uint_eq(status_of(false, "/api/v1/user", header, 2 << 20, false), 413);
+	server_stop(SIGTERM, true);
+	server_clean();
+}
+
 TEST(stun_answers_tailnet_nodes_and_nobody_else)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };

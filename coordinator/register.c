@@ -335,9 +335,44 @@ void logins_expire(struct tailnet *t, mono_t now)
 	}
 }
 
+/* Of the address (IPv6: /64) that has most of them, the oldest: one source cannot keep others out.
+ */
+static struct login *login_of_most(struct tailnet *t)
+{
+	uint16_t count[4 * TAILNET_LOGINS_MAX] = { 0 }, most = 0;
+	struct login *found = NULL;
+
+	for (size_t i = 0; i < t->n_logins; i++) {
+		const struct ip *from = &t->logins[i].from;
+		uint64_t h = tailnet_hash(t, from->b, ip_is_v4(from) ? 16 : 8);
+		uint16_t n = ++count[h % ARRAY_LEN(count)];
+
+		most = MAX_OF(most, n);
+	}
+	for (size_t i = 0; i < t->n_logins; i++) {
+		struct login *l = &t->logins[i];
+		uint64_t h = tailnet_hash(t, l->from.b, ip_is_v4(&l->from) ? 16 : 8);
+
+		if (count[h % ARRAY_LEN(count)] == most &&
+		    (!found || mono_before(l->expires, found->expires)))
+			found = l;
+	}
+	return found;
+}
+
+static void login_yield(struct tailnet *t, struct login *l, const char *why)
+{
+	struct answer a = { 0 };
+
+	refuse(t, &a, why);
+	if (l->waiter_h2 != 0)
+		reply(t, l->waiter, l->waiter_h2, &a);
+	l->waiter_h2 = 0;
+}
+
 /* One login for each machine: what it asked for before is over. Strangers may ask too, with machine
- * keys made up on the spot: when there is no room, the oldest that no node waits for gives way.
- * NULL: all are waited for. */
+ * keys made up on the spot: when there is no room, the oldest that no node waits for gives way, and
+ * with none of these the oldest of the address that has most. NULL: no memory. */
 static struct login *login_place(struct tailnet *t, const struct key_pub *machine)
 {
 	struct login *idle = NULL;
@@ -346,15 +381,15 @@ static struct login *login_place(struct tailnet *t, const struct key_pub *machin
 		struct login *l = &t->logins[i];
 
 		if (key_eq(&l->machine, machine)) {
-			struct answer a = { 0 };
-
-			refuse(t, &a, "another login of this machine took its place");
-			if (l->waiter_h2 != 0)
-				reply(t, l->waiter, l->waiter_h2, &a);
+			login_yield(t, l, "another login of this machine took its place");
 			return l;
 		}
 		if (l->waiter_h2 == 0 && (!idle || mono_before(l->expires, idle->expires)))
 			idle = l;
+	}
+	if (t->n_logins == TAILNET_LOGINS_MAX && !idle) {
+		idle = login_of_most(t);
+		login_yield(t, idle, "too many logins wait for approval; try again later");
 	}
 	if (t->n_logins == TAILNET_LOGINS_MAX)
 		return idle;
@@ -372,7 +407,7 @@ static struct login *login_place(struct tailnet *t, const struct key_pub *machin
 }
 
 static struct login *login_new(struct tailnet *t, mono_t now, const struct key_pub *machine,
-			       const struct request *r)
+			       const struct ip *from, const struct request *r)
 {
 	char *hostinfo = NULL;
 	struct login *l;
@@ -392,6 +427,7 @@ static struct login *login_new(struct tailnet *t, mono_t now, const struct key_p
 	free(l->hostinfo);
 	l->machine = *machine;
 	l->node = r->node;
+	l->from = *from;
 	l->cap = r->version;
 	l->ephemeral = r->ephemeral;
 	l->hostinfo = hostinfo;
@@ -420,7 +456,7 @@ static bool interactively(struct tailnet *t, mono_t now, struct session_id id, i
 		l->waiter_h2 = h2;
 		return true;
 	}
-	l = login_new(t, now, machine, r);
+	l = login_new(t, now, machine, &session_get(t, id)->remote.ip, r);
 	if (!l) {
 		refuse(t, a, "too many logins wait for approval; try again later");
 		return false;

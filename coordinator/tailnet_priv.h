@@ -89,6 +89,7 @@ struct login { /* an interactive login that waits for a person */
 	char *hostinfo;
 	int cap;
 	bool ephemeral;
+	struct ip from; /* who asked */
 	mono_t expires;
 	struct session_id waiter;
 	int32_t waiter_h2; /* 0: nobody waits */

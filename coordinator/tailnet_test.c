@@ -430,6 +430,34 @@ TEST(logins_of_strangers_do_not_keep_others_out)
 	fleet_fini(f);
 }
 
+TEST(logins_that_one_source_waits_for_do_not_keep_others_out)
+{
+	struct fleet *f = begin(75);
+	struct party *first = fleet_join(f, "laptop", NULL), *second;
+	const struct session_id id = first->wire[0].session;
+	const struct ipport own = session_get(f->t, id)->remote;
+	char host[TAILNET_NAME_MAX];
+
+	fleet_pass(f, SPAN_S(1));
+	for (int i = 0; i < 2 * TAILNET_LOGINS_MAX; i++) {
+		session_get(f->t, id)->remote.ip = ip_v4(198, 51, 100, (uint8_t)(i % 4));
+		stranger_asks(f, first);
+		for (size_t k = 0; k < f->t->n_logins; k++)
+			if (f->t->logins[k].waiter_h2 == 0) { /* it comes back, and waits */
+				f->t->logins[k].waiter = id;
+				f->t->logins[k].waiter_h2 = 77777;
+			}
+	}
+	session_get(f->t, id)->remote = own;
+	ck_assert_uint_eq(f->t->n_logins, TAILNET_LOGINS_MAX);
+	ck_assert(tailnet_login_waits(f->t, f->now, strrchr(first->auth_url, '/') + 1, host));
+	second = fleet_join(f, "phone", NULL);
+	ck_assert_str_ne(second->auth_url, "");
+	ck_assert(tailnet_login_waits(f->t, f->now, strrchr(second->auth_url, '/') + 1, host));
+	ck_assert(tailnet_login_waits(f->t, f->now, strrchr(first->auth_url, '/') + 1, host));
+	fleet_fini(f);
+}
+
 /* Peers know each other's node keys, and so does who was one. */
 TEST(a_login_that_waited_does_not_get_the_key_that_another_machine_joined_with)
 {

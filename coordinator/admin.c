@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "coordinator/serve_priv.h"
 #include "os/file.h"
 
@@ -119,6 +120,34 @@ static int api_set_policy(void *ctx, struct bytes text, struct err *e)
 
 /* --- API keys --- */
 
+static const char next_name[] = "apikey_next";
+
+/* With its deletion, as of users, auth keys and nodes: the number of a key that the audit log names
+ * is not given again. */
+static int delete_key(struct serve *s, int64_t id)
+{
+	int ret = store_del(s->store, STORE_APIKEYS, id, &s->why);
+	char next[24];
+
+	snprintf(next, sizeof next, "%lld", (long long)s->apikeys.next);
+	return ret == 0 ? store_set(s->store, next_name, bytes_str(next), &s->why) : ret;
+}
+
+static int load_next(struct serve *s, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	int64_t next = 0;
+	size_t len = 0;
+	int ret = store_get(s->store, next_name, &text, &len, e);
+
+	if (ret == -ENOENT)
+		return 0; /* none was ever deleted */
+	if (ret == 0 && (!text_i64(bytes_of(text, len), &next) || next < 1))
+		ret = err_say(e, EBADMSG, "database: %s is no number", next_name);
+	s->apikeys.next = MAX_OF(s->apikeys.next, next);
+	return ret;
+}
+
 static void api_key_changed(void *ctx, int64_t id)
 {
 	struct serve *s = ctx;
@@ -128,7 +157,7 @@ static void api_key_changed(void *ctx, int64_t id)
 
 	buf_init(&text, 4096);
 	if (!k)
-		ret = store_del(s->store, STORE_APIKEYS, id, &s->why);
+		ret = delete_key(s, id);
 	else if ((ret = apikeys_emit(k, &text)) == 0)
 		ret = store_put(s->store, STORE_APIKEYS, id, buf_bytes(&text), &s->why);
 	else
@@ -197,7 +226,8 @@ int admin_load(struct serve *s, struct err *e)
 	if (!s->t)
 		return serve_setting(s, load_given_key(s, e));
 	ret = store_each(s->store, STORE_APIKEYS, load_apikey, s, e);
-
+	if (ret == 0)
+		ret = load_next(s, e);
 	if (ret == 0)
 		ret = serve_setting(s, load_given_key(s, e));
 	if (ret == 0)

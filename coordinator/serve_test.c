@@ -495,6 +495,22 @@ TEST(id_of_what_was_deleted_is_not_given_again_after_a_restart)
 	server_clean();
 }
 
+TEST(number_of_an_api_key_that_was_deleted_is_not_given_again_after_a_restart)
+{
+	server_begin("");
+	for (int i = 0; i < 2; i++)
+		ck_assert_uint_eq(server_request(true, "POST", "/api/v1/apikey", "", "{}"), 200);
+	ck_assert_uint_eq(server_request(true, "DELETE", "/api/v1/apikey/2", "", ""), 200);
+	server_stop(SIGKILL, false);
+	server_run();
+	ck_assert_uint_eq(server_request(true, "POST", "/api/v1/apikey", "", "{}"), 200);
+	ck_assert_uint_eq(server_request(true, "GET", "/api/v1/apikey", "", ""), 200);
+	ck_assert_ptr_nonnull(strstr(reply, "\"id\":\"3\""));
+	ck_assert_ptr_null(strstr(reply, "\"id\":\"2\""));
+	server_stop(SIGTERM, true);
+	server_clean();
+}
+
 /* all that the API shows of what is stored */
 static char *shown(void)
 {

@@ -144,6 +144,7 @@ int tailnet_open(struct tailnet *t, mono_t now, const uint8_t init[static NOISE_
 			       .machine = *ts2021_server_machine(conn),
 			       .used = true,
 			       .has_output = true };
+	ts2021_server_limit(conn, TAILNET_STRANGER_BODIES);
 	index_add(&t->sessions_by_machine, hash_machine(t, &s->machine),
 		  (uint32_t)(s - t->sessions));
 	ready(t, s);
@@ -251,6 +252,10 @@ void tailnet_feed(struct tailnet *t, mono_t now, wall_t wall, struct session_id 
 
 	if (!s)
 		return;
+	if (!s->is_of_node && machine_has_node(t, &s->machine)) {
+		s->is_of_node = true;
+		ts2021_server_limit(s->conn, SIZE_MAX);
+	}
 	ts2021_server_feed(s->conn, now, in);
 	count_malformed(t, s);
 	pump(t, now, wall, id);

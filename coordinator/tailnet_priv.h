@@ -17,7 +17,8 @@ enum {
 	TAILNET_LOGIN_S = 900,
 	TAILNET_SCAN_S = 5, /* sessions are asked for their deadlines this often */
 	TAILNET_LOGIN_ID = 24,
-	TAILNET_PROBE_ID = 16, /* bytes at random; nobody else can answer */
+	TAILNET_STRANGER_BODIES = 32 << 10, /* of a connection whose machine has no node */
+	TAILNET_PROBE_ID = 16,              /* bytes at random; nobody else can answer */
 };
 
 /* A node in its slot. Slots of deleted nodes stay dead until every stream has been told. */
@@ -62,7 +63,7 @@ struct session {
 	uint32_t generation;
 	struct ipport remote;
 	struct key_pub machine;
-	bool used, has_output, hangup, in_ready;
+	bool used, has_output, hangup, in_ready, is_of_node;
 	unsigned n_streams;
 	uint64_t malformed; /* of conn, as counted in tailnet_stat */
 	uint32_t next;      /* of those that have something to tell, or of the free ones */

@@ -782,6 +782,30 @@ TEST(hostinfo_above_its_limit_changes_nothing_and_is_told_to_nobody)
 	fleet_fini(f);
 }
 
+TEST(who_is_no_node_may_not_send_large_requests)
+{
+	static char words[TAILNET_STRANGER_BODIES + 1];
+	struct fleet *f = begin(76);
+	struct control_hostinfo hi = { .hostname = "b", .os_version = "6.1", .distro = words };
+	char key[AUTHKEY_TEXT_MAX];
+	struct party *a, *b = fleet_party(f, "b");
+
+	memset(words, 'w', sizeof words - 1);
+	ck_assert_int_eq(control_set_hostinfo(b->c, &hi), 0);
+	control_start(b->c, f->now, f->wall);
+	fleet_pass(f, SPAN_S(2));
+	ck_assert_ptr_nonnull(strstr(b->trouble, "status 413"));
+	fleet_drop(f, b);
+	fleet_key(f, 0, key);
+	a = fleet_join(f, "a", key);
+	fleet_pass(f, SPAN_S(2));
+	ck_assert_int_eq(control_set_hostinfo(a->c, &hi), 0);
+	fleet_pass(f, SPAN_S(2));
+	ck_assert(is_streaming(a)); /* a node may: it is read, and what is too much of it left */
+	ck_assert_str_eq(a->trouble, "");
+	fleet_fini(f);
+}
+
 /* A map request of p without a stream, by its session */
 static void tells(struct fleet *f, struct party *p, const char *more)
 {

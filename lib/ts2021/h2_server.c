@@ -87,7 +87,7 @@ static int on_data(nghttp2_session *ss, uint8_t flags, int32_t id, const uint8_t
 	(void)flags;
 	if (!s || s->is_bad)
 		return 0;
-	if (h->bodies + len > H2S_BODIES_MAX || !buf_append(&s->body, data, len)) {
+	if (h->bodies + len > h->bodies_max || !buf_append(&s->body, data, len)) {
 		s->is_bad = true;
 		drop_body(h, s);
 		return 0;
@@ -163,6 +163,7 @@ int h2_server_init(struct h2_server *h)
 	int r = -ENOMEM;
 
 	memset(h, 0, sizeof *h);
+	h->bodies_max = H2S_BODIES_MAX;
 	link_init(&h->link, false);
 	if (nghttp2_session_callbacks_new(&cb) != 0)
 		return -ENOMEM;

@@ -33,8 +33,8 @@ struct h2s_stream {
 struct h2_server {
 	struct link link;
 	struct h2s_stream *streams;
-	size_t bodies;           /* bytes of all request bodies */
-	struct h2s_stream *lent; /* its body was handed out by the last event */
+	size_t bodies, bodies_max; /* bytes of all request bodies */
+	struct h2s_stream *lent;   /* its body was handed out by the last event */
 };
 
 MUST_USE int

@@ -85,6 +85,11 @@ uint16_t ts2021_server_version(const struct ts2021_server *s)
 	return s->version;
 }
 
+void ts2021_server_limit(struct ts2021_server *s, size_t bodies)
+{
+	s->h2.bodies_max = MIN_OF(bodies, (size_t)H2S_BODIES_MAX);
+}
+
 static void look_at_deadline(struct ts2021_server *s, mono_t now)
 {
 	bool is_busy = false;

@@ -33,6 +33,9 @@ void ts2021_server_free(struct ts2021_server *s);
 const struct key_pub *ts2021_server_machine(const struct ts2021_server *s);
 uint16_t ts2021_server_version(const struct ts2021_server *s);
 
+/* All request bodies of the connection together, from now on; at birth 4 * TS2021_BODY_MAX. A
+ * request beyond gets 413. */
+void ts2021_server_limit(struct ts2021_server *s, size_t bodies);
 void ts2021_server_feed(struct ts2021_server *s, mono_t now, struct bytes in);
 size_t ts2021_server_pull(struct ts2021_server *s, mono_t now, uint8_t *buf, size_t cap);
 bool ts2021_server_has_output(const struct ts2021_server *s);

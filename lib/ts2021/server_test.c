@@ -117,6 +117,31 @@ TEST(a_request_body_of_one_mebibyte_passes_and_a_longer_one_gets_413)
 	ends_close(&e);
 }
 
+TEST(bodies_are_held_to_a_lower_limit_when_one_is_set)
+{
+	struct ts2021_server_event ev;
+	struct ends e;
+
+	ends_open(&e);
+	ts2021_server_limit(e.s, 1000);
+	ask(&e, H2_REGISTER, "/a", 1000);
+	ck_assert(ends_run(&e));
+	ck_assert(next_request(&e, &ev));
+	ck_assert_uint_eq(ev.body.len, 1000);
+	ck_assert_int_eq(ts2021_server_answer(e.s, ev.stream, 200, NULL, false), 0);
+	ck_assert(ends_run(&e));
+	ck_assert(!next_request(&e, &ev)); /* its body is given back */
+	ask(&e, H2_LITE, "/b", 1001);
+	ck_assert(ends_run(&e));
+	ck_assert(!next_request(&e, &ev));
+	ck_assert_uint_eq(e.c.rq[H2_LITE].status, 413);
+	ts2021_server_limit(e.s, SIZE_MAX);
+	ask(&e, H2_PING, "/c", TS2021_BODY_MAX);
+	ck_assert(ends_run(&e));
+	ck_assert(next_request(&e, &ev));
+	ends_close(&e);
+}
+
 TEST(a_path_at_its_limit_passes_and_a_longer_one_is_refused)
 {
 	struct ts2021_server_event ev;

@@ -2,6 +2,7 @@
  * who asked for it */
 #include "base/text.h"
 #include "coordinator/api.h"
+#include "coordinator/tailnet_priv.h"
 #include "tests/tailnet_world.h"
 
 static struct fleet fleet; /* large */
@@ -472,5 +473,26 @@ TEST(a_router_that_is_replaced_and_comes_back_leaves_two_audit_lines)
 	one->deaf = false;
 	fleet_pass(&fleet, SPAN_S(TAILNET_PROBE_S + 1));
 	line_from("router one answers again", node_text(one));
+	fleet_fini(&fleet);
+}
+
+/* so that the server ends rather than to tell what it will not know after a restart */
+TEST(a_change_that_cannot_be_queued_to_be_stored_is_known)
+{
+	struct tailnet_authkey conf = { .reusable = true };
+	char text[AUTHKEY_TEXT_MAX];
+	struct err e = { 0 };
+	int64_t id;
+
+	fleet_init(&fleet, 9);
+	fleet_user(&fleet);
+	conf.user = fleet.user;
+	ck_assert_int_eq(tailnet_authkey_add(fleet.t, fleet.wall, &conf, text, &id, &e), 0);
+	fleet_settle(&fleet);
+	for (size_t i = 0; i < TAILNET_EVENTS_MAX / 2; i++) /* a store and a line each */
+		ck_assert_int_eq(tailnet_authkey_expire(fleet.t, fleet.wall, id, &e), 0);
+	ck_assert(!tailnet_is_torn(fleet.t));
+	ck_assert_int_eq(tailnet_authkey_expire(fleet.t, fleet.wall, id, &e), 0);
+	ck_assert(tailnet_is_torn(fleet.t));
 	fleet_fini(&fleet);
 }

@@ -34,7 +34,12 @@ void tailnet_emit(struct tailnet *t, enum tailnet_event_type type, int64_t id)
 	if (q)
 		*q = (struct queued){ .type = type, .id = id };
 	else
-		log_error("tailnet: too many changes wait to be stored");
+		t->is_torn = true;
+}
+
+bool tailnet_is_torn(const struct tailnet *t)
+{
+	return t->is_torn;
 }
 
 /* A node by the address it comes from and the first half of its machine key */

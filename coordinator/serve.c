@@ -110,6 +110,10 @@ bool serve_settle(struct serve *s)
 	while (s->t && tailnet_next(s->t, &ev))
 		if (tailnet_event(s, &ev) != 0)
 			return stop(s);
+	if (s->t && tailnet_is_torn(s->t)) {
+		err_say(&s->why, ENOMEM, "no room for changes that are to be stored");
+		return stop(s);
+	}
 	relay_settle(s);
 	if (s->store && store_commit(s->store, &s->why) != 0)
 		return stop(s);

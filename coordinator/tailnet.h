@@ -120,6 +120,9 @@ void tailnet_audit(struct tailnet *t, const char *fmt, ...) PRINTF(2, 3);
  * "192.0.2.7:41000 apikey=3"; NULL: by nobody any more. */
 void tailnet_asked_by(struct tailnet *t, const char *who);
 bool tailnet_next(struct tailnet *t, struct tailnet_event *ev);
+/* A change could not be queued to be stored (no memory, or TAILNET_EVENTS_MAX of them): what is in
+ * memory will not be on the disk, and nothing may leave any more. */
+bool tailnet_is_torn(const struct tailnet *t);
 bool tailnet_must_store(
     const struct tailnet *t); /* store events wait: nothing may be pulled before they are kept */
 mono_t tailnet_deadline(const struct tailnet *t);

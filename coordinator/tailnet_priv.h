@@ -160,6 +160,7 @@ struct tailnet {
 		struct index by_list;
 	} kept;
 	mono_t flush_at, scan_at, told_at;
+	bool is_torn; /* tailnet_is_torn */
 	uint64_t derp_seq; /* when the relay map changed */
 	bool policy_dirty; /* visibility or filters may have changed for anybody */
 

@@ -61,8 +61,8 @@ static const struct row rows[] = {
 	{ "dns.search", LIST, AT(search), "", "search domains behind base_domain" },
 	{ "dns.extra_records", RECORDS, 0, 0, "", "list of {name, type (A or AAAA), value}" },
 	{ "limits.connections", NUMBER, AT(max_connections), "20000", "" },
-	{ "limits.handshakes_per_second", NUMBER, AT(handshakes_per_second), "200", "control connections from one address (IPv6: /64); ten times as many at once" },
-	{ "limits.api_per_second", NUMBER, AT(api_per_second), "100", "API requests from one address; ten times as many at once" },
+	{ "limits.handshakes_per_second", NUMBER, AT(handshakes_per_second), "200", "control connections from one address (IPv6: /64); ten times as many at once; 0: no limit" },
+	{ "limits.api_per_second", NUMBER, AT(api_per_second), "100", "API requests from one address, and those without a good key; ten times as many at once; 0: no limit" },
 };
 /* clang-format on */
 

@@ -10,6 +10,8 @@
 #include "os/listen.h"
 #include "os/logger.h"
 
+enum { RATE_MAX = 1000000 };
+
 bool config_url(const char *url, bool *tls, char host[static 256], uint16_t *port)
 {
 	struct bytes rest = bytes_str(url), h;
@@ -197,6 +199,11 @@ int config_settle(struct config *c, struct err *e)
 		    "derp.region_id is between 1 and 65535; 900 to 999 are for private use");
 	if (c->max_connections < 16 || c->max_connections > 1000000)
 		return err_say(e, EINVAL, "limits.connections is between 16 and 1000000");
+	if (c->handshakes_per_second > RATE_MAX || c->api_per_second > RATE_MAX)
+		return err_say(e, EINVAL,
+			       "limits.handshakes_per_second and limits.api_per_second are at most "
+			       "%d; 0: no limit",
+			       RATE_MAX);
 	if (!c->socket[0] && (size_t)snprintf(c->socket, sizeof c->socket,
 					      "%.480s/coordinator.sock", c->state_dir) >= 108)
 		return err_say(e, EINVAL,

@@ -111,6 +111,8 @@ TEST(contradictions_are_refused_with_what_to_do)
 	unsettled("log_level: loud\n", "log_level");
 	unsettled("derp: {region_id: 70000}\n", "region_id");
 	unsettled("listen: nowhere\n", "listen");
+	unsettled("limits: {handshakes_per_second: 1844674407370955162}\n", "at most 1000000");
+	unsettled("limits: {api_per_second: 1000001}\n", "at most 1000000");
 }
 
 static int relay_of(const char *yaml)

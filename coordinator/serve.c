@@ -373,6 +373,11 @@ static int confine(const struct config *conf, struct err *e)
 	return seccomp_confine(sqlite, strict ? SECCOMP_END : SECCOMP_REFUSE, e);
 }
 
+static void limit(struct ratelimit *r, int64_t per_s)
+{
+	ratelimit_init(r, &os_rng, (uint64_t)per_s, 10 * (uint64_t)per_s);
+}
+
 static int start(struct serve *s, struct err *e)
 {
 	int ret = file_mkdirs(s->conf->state_dir, 0700, e);
@@ -398,12 +403,9 @@ static int start(struct serve *s, struct err *e)
 	if (ret != 0)
 		return ret;
 	admin_init(s);
-	ratelimit_init(&s->handshakes, &os_rng, (uint64_t)s->conf->handshakes_per_second,
-		       10 * (uint64_t)s->conf->handshakes_per_second);
-	ratelimit_init(&s->api_calls, &os_rng, (uint64_t)s->conf->api_per_second,
-		       10 * (uint64_t)s->conf->api_per_second);
-	ratelimit_init(&s->api_strangers, &os_rng, (uint64_t)s->conf->api_per_second,
-		       10 * (uint64_t)s->conf->api_per_second);
+	limit(&s->handshakes, s->conf->handshakes_per_second);
+	limit(&s->api_calls, s->conf->api_per_second);
+	limit(&s->api_strangers, s->conf->api_per_second);
 	ret = admin_load(s, e);
 	if (ret == 0 && !s->tcp)
 		ret = open_ports(s, e);

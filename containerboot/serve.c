@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,6 +24,8 @@ struct serve_config {
 	char fqdn[SERVE_NAME_MAX + 1], domain[SERVE_NAME_MAX + 1]; /* in force */
 	char dir[CONFINE_DIRS_MAX][PATH_MAX];                      /* of Path handlers, at start */
 	size_t n_dirs;
+	char said[ERR_TEXT_MAX]; /* of the file as it is: not again when a name of the node changes
+				  */
 };
 
 static const char *path(const struct serve_config *c)
@@ -74,6 +77,20 @@ static void keep_dirs(struct serve_config *c, const struct serve *s)
 		}
 }
 
+static PRINTF(2, 3) void warn_once(struct serve_config *c, const char *fmt, ...)
+{
+	char line[ERR_TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof line, fmt, ap);
+	va_end(ap);
+	if (strcmp(line, c->said) == 0)
+		return;
+	memcpy(c->said, line, sizeof line);
+	log_warn("%s", line);
+}
+
 /* 0: in force, or nothing to serve; negative with one line: what was in force stays. */
 static int apply(struct serve_config *c, struct err *e)
 {
@@ -87,8 +104,8 @@ static int apply(struct serve_config *c, struct err *e)
 		return err_wrap(e, "TS_SERVE_CONFIG");
 	is_blank = !text || strspn(text, " \t\r\n") == len;
 	if (is_blank)
-		log_warn("TS_SERVE_CONFIG: %s is %s: nothing is served", path(c),
-			 text ? "empty" : "missing");
+		warn_once(c, "TS_SERVE_CONFIG: %s is %s: nothing is served", path(c),
+			  text ? "empty" : "missing");
 	else
 		s = serve_parse(bytes_of(text, len), *c->domain ? c->domain : NULL,
 				*c->fqdn ? c->fqdn : NULL, e);
@@ -103,12 +120,20 @@ static int apply(struct serve_config *c, struct err *e)
 	return 0;
 }
 
-static void reload(void *ctx)
+static void again(struct serve_config *c)
 {
 	struct err e = { 0 };
 
-	if (apply(ctx, &e) < 0)
-		log_warn("%s; what was served before goes on", e.text);
+	if (apply(c, &e) < 0)
+		warn_once(c, "%s; what was served before goes on", e.text);
+}
+
+static void reload(void *ctx)
+{
+	struct serve_config *c = ctx;
+
+	c->said[0] = 0;
+	again(c);
 }
 
 static void cert_changed(void *ctx)
@@ -148,7 +173,7 @@ static bool take_names(struct serve_config *c)
 void serve_config_netmap(struct serve_config *c)
 {
 	if (c && take_names(c))
-		reload(c);
+		again(c);
 }
 
 /* --- life --- */

@@ -189,3 +189,14 @@ start a broken env TS_STATE_DIR="$T/x" TS_SERVE_CONFIG="$T/serve/serve.json" "$B
 rc=0; wait "$PID" || rc=$?
 [ "$rc" = 1 ] && grep -q "TS_SERVE_CONFIG: .*malformed" "$T/broken.log" || die "a malformed file at start: code $rc"
 say "changes act; malformed ones are one line"
+# what is not there is said once, though the node's name comes later; what is wrong in it with each change
+rm -r "$T/serve/serve.json" "$T/a.state"
+containerboot a "$key" TS_SERVE_CONFIG="$T/serve/serve.json"
+ready a
+until_ok 30 grep -q "node: .*tail.test" "$T/a.log"
+for n in 1 2; do
+	echo '{' > "$T/serve/new"; mv "$T/serve/new" "$T/serve/serve.json"
+	until_ok 30 eval '[ "$(grep -c "malformed.*what was served before goes on" "$T/a.log")" = '$n' ]'
+done
+[ "$(grep -c "is missing: nothing is served" "$T/a.log")" = 1 ] || die "not said once: $(grep TS_SERVE "$T/a.log")"
+say "a missing file is said once"

@@ -110,6 +110,8 @@ static void carry_out(struct world *w, int i, struct node_effect *ef)
 		break;
 	case NODE_PERSIST_LOGIN:
 		n->home = node_home(n->node);
+		n->key = *node_key(n->node); /* another one after its expiry */
+		n->pub = *node_public(n->node);
 		break;
 	case NODE_PERSIST_NETMAP:
 		store_netmap(w, i);
@@ -466,6 +468,18 @@ static const struct tailnet_node *at_control(const struct world *w, int i)
 	return tailnet_node_by_key(w->control, &w->nodes[i].pub);
 }
 
+void world_expire(struct world *w, int i)
+{
+	const struct tailnet_node *tn = at_control(w, i);
+	struct err e = { 0 };
+
+	world_note(w, "the key of node %d expires", i);
+	WORLD_CHECK(w, tn != NULL, "control does not know node %d", i);
+	WORLD_CHECK(w, tailnet_node_expire(w->control, sim_mono(w), sim_wall(w), tn->id, &e) == 0,
+		    "%s", e.text);
+	servers_settle(w);
+}
+
 bool world_remove(struct world *w, int i)
 {
 	const struct tailnet_node *tn = at_control(w, i);
@@ -649,6 +663,20 @@ bool world_meshed(struct world *w, int n, int unused)
 uint64_t world_datagrams(const struct world *w)
 {
 	return w->datagrams;
+}
+
+size_t world_rows(const struct world *w)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < SIM_ROWS_MAX; i++)
+		n += w->disk.rows[i].json.len > 0;
+	return n;
+}
+
+size_t world_flight(const struct world *w)
+{
+	return w->n_heap;
 }
 
 uint64_t world_trace(const struct world *w)

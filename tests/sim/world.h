@@ -143,6 +143,8 @@ void world_restart(struct world *w, int i,
 		   bool keep_netmap); /* same machine and node key, new disco key */
 /* Killed and started again at once, with all that ours keeps: keys, netmap, address and port. */
 void world_resume(struct world *w, int i);
+/* Its key expires now, at control; it has its auth key and logs in again. */
+void world_expire(struct world *w, int i);
 /* Deleted at control; its process goes on. false: control's disk failed, and whether it is deleted
  * is seen by trying again. */
 bool world_remove(struct world *w, int i);
@@ -162,6 +164,8 @@ void world_sleep(struct world *w, int i, span_t d); /* the host does nothing; it
  * another one. */
 size_t world_memory(const struct world *w);
 uint64_t world_datagrams(const struct world *w); /* carried so far */
+size_t world_rows(const struct world *w);        /* on control's disk */
+size_t world_flight(const struct world *w);      /* datagrams under way */
 /* a number that differs when anything on any wire differed */
 uint64_t world_trace(const struct world *w);
 

@@ -163,6 +163,19 @@ static void ask_next(struct admission *a)
 	}
 }
 
+/* How many wait that came from the same address (IPv6: /64) */
+static size_t n_waiting_from(const struct admission *a, const struct ip *from)
+{
+	size_t n = 0, len = ip_is_v4(from) ? sizeof from->b : 8;
+
+	for (size_t i = 0; i < a->n_waiting; i++) {
+		const struct question *q = &a->waiting[(a->head + i) % ADMISSION_WAIT_MAX];
+
+		n += memcmp(q->from.b, from->b, len) == 0;
+	}
+	return n;
+}
+
 void admission_ask(struct admission *a, struct derp_conn_id id, const struct key_pub *key,
 		   const struct ipport *remote)
 {
@@ -174,7 +187,9 @@ void admission_ask(struct admission *a, struct derp_conn_id id, const struct key
 		say(a, &q, v->allow);
 		return;
 	}
-	if (a->n_waiting == ADMISSION_WAIT_MAX) {
+	if (a->n_waiting == ADMISSION_WAIT_MAX ||
+	    (a->n_waiting >= ADMISSION_WAIT_FROM_ONE &&
+	     n_waiting_from(a, &q.from) >= ADMISSION_WAIT_FROM_ONE)) {
 		/* by whoever asks so much, not by a server that is away: strangers do not get in so
 		 */
 		failed(a, &q, "too many questions", false);

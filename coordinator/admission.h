@@ -23,10 +23,11 @@ struct admission;
 enum {                            /* ours */
        ADMISSION_ASKS_MAX = 64,   /* questions under way */
        ADMISSION_WAIT_MAX = 1024, /* that wait for one of these; more are refused */
-       ADMISSION_CACHE = 1024,    /* answers; a power of two; the older of two gives way */
-       ADMISSION_ALLOW_S = 30,    /* a node that was removed is let in so much longer */
-       ADMISSION_DENY_S = 3,      /* one that was just added waits so much longer */
-       ADMISSION_TIMEOUT_S = 5,   /* data-plane.md 3.4 */
+       ADMISSION_WAIT_FROM_ONE = ADMISSION_WAIT_MAX / 2, /* from one address (IPv6: /64) */
+       ADMISSION_CACHE = 1024,  /* answers; a power of two; the older of two gives way */
+       ADMISSION_ALLOW_S = 30,  /* a node that was removed is let in so much longer */
+       ADMISSION_DENY_S = 3,    /* one that was just added waits so much longer */
+       ADMISSION_TIMEOUT_S = 5, /* data-plane.md 3.4 */
 };
 
 struct admission_conf {

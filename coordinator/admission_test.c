@@ -169,13 +169,13 @@ TEST(what_is_no_verdict_refuses_unless_told_otherwise_and_is_not_remembered)
 
 TEST(questions_beyond_those_under_way_wait_and_beyond_that_are_refused)
 {
-	const struct ipport from = { ip_v4(192, 0, 2, 7), 1234 };
 	const size_t all = ADMISSION_ASKS_MAX + ADMISSION_WAIT_MAX;
 
 	for (int open = 0; open < 2; open++) {
 		begin("200 OK", "{\"Allow\":true}", open);
 		for (size_t i = 0; i < all + 3; i++) {
 			const struct key_pub k = { { (uint8_t)i, (uint8_t)(i >> 8), 1 } };
+			const struct ipport from = { ip_v4(192, 0, 2, (uint8_t)(i % 8)), 1234 };
 
 			admission_ask(w.a, (struct derp_conn_id){ (uint32_t)i, 1 }, &k, &from);
 		}
@@ -183,6 +183,33 @@ TEST(questions_beyond_those_under_way_wait_and_beyond_that_are_refused)
 		ck_assert(!w.allow);
 		ck_assert_uint_eq(admission_stats(w.a)->failed, 3);
 		end(); /* with all of them open */
+	}
+}
+
+/* Node keys are made up in no time: they do not fill the queue for others. */
+TEST(questions_from_one_address_leave_room_for_others)
+{
+	const struct ipport many = { ip_v4(192, 0, 2, 7), 1234 },
+			    other = { ip_v4(192, 0, 2, 8), 1 };
+	const size_t all = ADMISSION_ASKS_MAX + ADMISSION_WAIT_FROM_ONE;
+	struct ipport v6[2];
+
+	for (int i = 0; i < 2; i++) /* of one network */
+		ck_assert(ipport_parse(bytes_str(i ? "[fd77::1]:1" : "[fd77::2:2]:2"), &v6[i]));
+	for (int family = 0; family < 2; family++) {
+		begin("200 OK", "{\"Allow\":true}", false);
+		for (size_t i = 0; i < all + 3; i++) {
+			const struct key_pub k = { { (uint8_t)i, (uint8_t)(i >> 8), 1 } };
+
+			admission_ask(w.a, (struct derp_conn_id){ (uint32_t)i, 1 }, &k,
+				      family ? &v6[i % 2] : &many);
+		}
+		ck_assert_uint_eq(w.n_answers, 3);
+		ck_assert(!w.allow);
+		admission_ask(w.a, (struct derp_conn_id){ 9999, 1 },
+			      &(struct key_pub){ { 0, 0, 2 } }, &other);
+		ck_assert_uint_eq(w.n_answers, 3); /* it waits */
+		end();
 	}
 }
 

@@ -437,8 +437,10 @@ static bool is_of_node(const struct conn *c)
 
 /* Connections that only hold a place do not keep nodes out: the oldest of those that are no node's
  * gives way. Whose they have become is looked at here, once for each that is. */
-static bool make_room(struct serve *s)
+static bool make_room(struct serve *s, enum door door)
 {
+	size_t max = s->max_conns + (door == DOOR_LOCAL ? CONN_LOCAL_SPARE : 0);
+
 	while (s->n_conns >= s->max_conns && s->oldest) {
 		if (is_of_node(s->oldest)) {
 			young_del(s->oldest);
@@ -447,12 +449,12 @@ static bool make_room(struct serve *s)
 		s->count.refused_connections++;
 		conn_end(s->oldest);
 	}
-	return s->n_conns < s->max_conns;
+	return s->n_conns < max;
 }
 
 static void adopt(struct serve *s, int fd, const struct ipport *from, enum door door)
 {
-	struct conn *c = make_room(s) ? calloc(1, sizeof *c) : NULL;
+	struct conn *c = make_room(s, door) ? calloc(1, sizeof *c) : NULL;
 	struct listen_peer peer;
 
 	if (!c) {

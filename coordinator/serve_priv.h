@@ -30,6 +30,7 @@ enum {
 	CONN_IDLE_S = 75, /* between requests, and for an answer to be taken */
 	CONN_CHUNK = 32768,
 	CONN_IN_MAX = HTTP1_HEAD_MAX + CONN_CHUNK,
+	CONN_LOCAL_SPARE = 16, /* at the socket beyond limits.connections: for who puts it right */
 	CONN_STRANGER_BODY = 16384, /* of a request by whoever has no API key */
 	TRIM_S = 10, /* after starting and after connections came, what is not needed goes back */
 };

@@ -148,6 +148,20 @@ TEST(connections_that_say_nothing_make_room_for_those_that_do)
 	server_clean();
 }
 
+TEST(commands_get_in_when_all_places_are_taken)
+{
+	int fd[20];
+
+	server_begin("limits: {connections: 16}");
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+		fd[i] = server_dial(true); /* of these none gives way */
+	ck_assert_uint_eq(server_request(true, "GET", "/api/v1/node", "", ""), 200);
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+		close(fd[i]);
+	server_stop(SIGTERM, true);
+	server_clean();
+}
+
 TEST(head_and_body_beyond_their_limits_are_refused)
 {
 	char *big = malloc(3 << 20);

@@ -413,6 +413,7 @@ struct proxy_server *proxy_server_new(const struct proxy_conf *conf, struct err 
 	p->loop = host_loop(conf->host);
 	p->tailnet_only = conf->tailnet_only;
 	p->ended_s = conf->ended_s ? conf->ended_s : PROXY_ENDED_S;
+	p->name_s = conf->name_s ? conf->name_s : PROXY_NAME_S;
 	loop_timer_init(p->loop, &p->again, look_again, p);
 	if (conf->socks5 && conf->http && strcmp(conf->socks5, conf->http) == 0) {
 		r = open_door(p, conf->socks5, LISTEN_SOCKS5 | LISTEN_HTTP, e);

@@ -21,6 +21,7 @@ enum {
 	PROXY_IDLE_S = 75,    /* between two HTTP requests */
 	PROXY_ENDED_S = 120,  /* an HTTP client has sent its end, and no byte moves */
 	PROXY_UDP_MAX = 1024, /* UDP associations */
+	PROXY_NAME_S = 30,    /* until the name of an association is asked again */
 };
 
 struct proxy_conf {
@@ -28,6 +29,7 @@ struct proxy_conf {
 	const char *socks5, *http; /* "host:port" or NULL; may be equal */
 	bool tailnet_only;
 	unsigned ended_s; /* 0: PROXY_ENDED_S */
+	unsigned name_s;  /* 0: PROXY_NAME_S */
 };
 struct proxy_server;
 struct proxy_server *proxy_server_new(const struct proxy_conf *conf,

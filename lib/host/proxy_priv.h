@@ -28,7 +28,7 @@ struct proxy_server {
 	struct host *host;
 	struct loop *loop;
 	bool tailnet_only;
-	unsigned ended_s;
+	unsigned ended_s, name_s;
 	struct door doors[2];
 	size_t n_doors;
 	struct client *clients;

@@ -17,14 +17,15 @@
 
 static struct proxy_server *server;
 static struct proxy_stat stat;
-static unsigned ended_s; /* of the next server */
+static unsigned ended_s, name_s; /* of the next server */
 
 static void start(bool tailnet_only)
 {
 	struct proxy_conf pc = { .socks5 = "127.0.0.1:0",
 				 .http = "127.0.0.1:0",
 				 .tailnet_only = tailnet_only,
-				 .ended_s = ended_s };
+				 .ended_s = ended_s,
+				 .name_s = name_s };
 	struct err e = { 0 };
 
 	host_fixture_init();
@@ -367,6 +368,59 @@ TEST(udp_associate_relays_datagrams_and_ends_with_its_connection)
 	for (int i = 0; i < 200 && (proxy_server_stat(server, &stat), stat.associations); i++)
 		loop_turn(loop, SPAN_MS(5));
 	ck_assert_uint_eq(stat.associations, 0);
+	close(u);
+	close(echo);
+	stop();
+}
+
+/* a.tail.test is this node, so that its datagrams reach loopback; the peer's go nowhere. */
+static void load(const char *own, const char *peer)
+{
+	char map[1024];
+
+	snprintf(map, sizeof map,
+		 "{\"Node\":{\"ID\":1,\"StableID\":\"n1\",\"Name\":\"%s.tail.test.\",\"Key\":"
+		 "\"nodekey:%064d\",\"Addresses\":[\"100.64.0.1/32\"],\"MachineAuthorized\":true},"
+		 "\"Peers\":[{\"ID\":2,\"StableID\":\"n2\",\"Name\":\"%s.tail.test.\",\"Key\":"
+		 "\"nodekey:%064d\",\"Addresses\":[\"100.64.0.2/32\"]}],\"DNSConfig\":{"
+		 "\"Domains\":[\"tail.test\"],\"Proxied\":true}}",
+		 own, 1, peer, 2);
+	host_fixture_load(map);
+}
+
+TEST(a_name_of_an_association_is_asked_again_after_a_while)
+{
+	uint8_t reply[10], buf[64], to[64] = { 0, 0, 0, 3, 21 };
+	uint16_t port, mine;
+	struct sockaddr_in relay;
+	int echo = loopback_listen(SOCK_DGRAM, &port), u = loopback_listen(SOCK_DGRAM, &mine), c;
+	ssize_t n = -1;
+	mono_t then;
+
+	name_s = 1;
+	start(false);
+	load("other", "moved-to-me");
+	c = loopback_dial(stat.socks5_port);
+	ck_assert_uint_eq(socks(c, 3, (const uint8_t[4]){ 0 }, 0, reply), 0);
+	relay = loopback((uint16_t)(reply[8] << 8 | reply[9]));
+	memcpy(to + 5, "moved-to-me.tail.test", 21);
+	to[26] = (uint8_t)(port >> 8);
+	to[27] = (uint8_t)port;
+	to[28] = 'x';
+	ck_assert_int_eq(sendto(u, to, 29, 0, (struct sockaddr *)&relay, sizeof relay), 29);
+	turns(20);
+	ck_assert_int_lt(recv(echo, buf, sizeof buf, 0), 0); /* it was for the peer */
+	load("moved-to-me", "other");
+	then = mono_add(loop_now(loop), SPAN_MS(1100));
+	while (!mono_due(then, loop_now(loop)))
+		loop_turn(loop, SPAN_MS(50));
+	for (int i = 0; i < 500 && n < 0; i++) {
+		ck_assert_int_eq(sendto(u, to, 29, 0, (struct sockaddr *)&relay, sizeof relay), 29);
+		turns(2);
+		n = recv(echo, buf, sizeof buf, 0);
+	}
+	ck_assert_int_eq(n, 1);
+	close(c);
 	close(u);
 	close(echo);
 	stop();

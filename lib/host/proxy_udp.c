@@ -31,15 +31,16 @@ struct association {
 	struct ipport client_at; /* port 0: has not spoken yet */
 	struct host_udp *inside;
 	struct way_out outside[2]; /* IPv4, IPv6 */
-	struct {
-		char name[256];
+	struct known {
+		char name[256]; /* "": none */
 		struct ip ip;
+		mono_t until; /* then it is asked again */
 	} names[NAMES];
-	size_t n_names;
+	size_t next_name;
 	/* one datagram waits for its name; more are dropped meanwhile */
 	struct host_lookup *lookup;
 	struct socks5_addr asked;
-	uint8_t *waiting;
+	uint8_t *waiting; /* NULL: a name that was known is asked again, and nothing waits */
 	size_t waiting_len;
 };
 
@@ -171,30 +172,63 @@ static void carry(struct association *a, struct ipport to, struct bytes data)
 	}
 }
 
+static struct known *known(struct association *a, const char *name)
+{
+	for (size_t i = 0; i < NAMES; i++)
+		if (strcmp(a->names[i].name, name) == 0)
+			return &a->names[i];
+	return NULL;
+}
+
 static void looked_up(void *ctx, const struct ip *v, size_t n)
 {
 	struct association *a = ctx;
-	struct ipport to = { .port = a->asked.at.port };
+	const struct proxy_server *p = a->c->server;
+	struct known *k = known(a, a->asked.name);
 
 	a->lookup = NULL;
 	if (n > 0) {
-		const size_t i = a->n_names++ % NAMES;
-
-		memcpy(a->names[i].name, a->asked.name, sizeof a->names[i].name);
-		a->names[i].ip = to.ip = v[0];
-		carry(a, to, bytes_of(a->waiting, a->waiting_len));
+		if (!k)
+			k = &a->names[a->next_name++ % NAMES];
+		memcpy(k->name, a->asked.name, sizeof k->name);
+		k->ip = v[0];
+		k->until = mono_add(loop_now(p->loop), SPAN_S(p->name_s));
+		if (a->waiting)
+			carry(a, (struct ipport){ v[0], a->asked.at.port },
+			      bytes_of(a->waiting, a->waiting_len));
+	} else if (k) {
+		k->name[0] = 0;
 	}
 	free(a->waiting);
 	a->waiting = NULL;
 }
 
+static void ask(struct association *a, const struct socks5_addr *to)
+{
+	a->asked = *to;
+	a->lookup = host_lookup(a->c->server->host, to->name, looked_up, a);
+	if (!a->lookup) {
+		free(a->waiting);
+		a->waiting = NULL;
+	}
+}
+
+/* A name that is in use is asked again while its datagrams go on to where it was; one that has
+ * rested for as long again is asked before anything goes. */
 static void by_name(struct association *a, const struct socks5_addr *to, struct bytes data)
 {
-	for (size_t i = 0; i < MIN_OF(a->n_names, (size_t)NAMES); i++)
-		if (strcmp(a->names[i].name, to->name) == 0) {
-			carry(a, (struct ipport){ a->names[i].ip, to->at.port }, data);
-			return;
-		}
+	const struct proxy_server *p = a->c->server;
+	const mono_t now = loop_now(p->loop);
+	const struct known *k = known(a, to->name);
+
+	if (k && !mono_due(mono_add(k->until, SPAN_S(p->name_s)), now)) {
+		const struct ipport at = { k->ip, to->at.port };
+
+		if (mono_due(k->until, now) && !a->lookup)
+			ask(a, to);
+		carry(a, at, data);
+		return;
+	}
 	if (a->lookup)
 		return;
 	a->waiting = malloc(data.len + 1);
@@ -203,12 +237,7 @@ static void by_name(struct association *a, const struct socks5_addr *to, struct 
 	if (data.len > 0)
 		memcpy(a->waiting, data.data, data.len);
 	a->waiting_len = data.len;
-	a->asked = *to;
-	a->lookup = host_lookup(a->c->server->host, to->name, looked_up, a);
-	if (!a->lookup) {
-		free(a->waiting);
-		a->waiting = NULL;
-	}
+	ask(a, to);
 }
 
 static void client_ready(void *ctx, int events)

@@ -126,7 +126,6 @@ bool proxy_client_hand_over(struct client *c)
 		proxy_client_free(c);
 	} else {
 		c->has_reached = false;
-		stream_keepalive(s, 60, 15, 4);
 		if (c->to.s) {
 			host_pipe_join(&p->pipes, s, buf_bytes(&early), c->to.s, buf_bytes(&left));
 		} else if (host_splice(p->host, c->to.id, s, buf_bytes(&early)) == 0 && c->ended) {
@@ -376,10 +375,14 @@ static void on_accept(void *ctx, int fd, const struct ipport *from)
 	loop_timer_init(p->loop, &c->timer, on_timer, c);
 	proxy_client_arm(c, PROXY_HANDSHAKE_S);
 	c->s = stream_adopt(p->loop, fd, &client_ops, c);
-	if (!c->s)
+	if (!c->s) {
 		client_forget(c);
-	else
-		pause_doors(p);
+		return;
+	}
+	/* also for an association or a long answer: who is gone without a word holds its place for
+	 * two minutes */
+	stream_keepalive(c->s, 60, 15, 4);
+	pause_doors(p);
 }
 
 /* --- the server --- */

@@ -426,6 +426,45 @@ TEST(a_name_of_an_association_is_asked_again_after_a_while)
 	stop();
 }
 
+/* Descriptors of this process whose other end is fd, and that look for a silent one */
+static int probing(int fd)
+{
+	struct sockaddr_in own, a;
+	socklen_t len = sizeof own, one;
+	int n = 0;
+
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&own, &len), 0);
+	for (int i = 3; i < 256; i++) {
+		int on = 0;
+
+		len = sizeof a;
+		one = sizeof on;
+		if (i != fd && getpeername(i, (struct sockaddr *)&a, &len) == 0 &&
+		    a.sin_family == AF_INET && a.sin_port == own.sin_port &&
+		    getsockopt(i, SOL_SOCKET, SO_KEEPALIVE, &on, &one) == 0)
+			n += on;
+	}
+	return n;
+}
+
+/* An association has no bytes by which an end without a word would be noticed, nor time limits. */
+TEST(a_client_that_is_gone_without_a_word_is_looked_for)
+{
+	uint8_t reply[10];
+	int c, h;
+
+	start(false);
+	c = loopback_dial(stat.socks5_port);
+	ck_assert_uint_eq(socks(c, 3, (const uint8_t[4]){ 0 }, 0, reply), 0);
+	ck_assert_int_eq(probing(c), 1);
+	h = loopback_dial(stat.http_port);
+	turns(5);
+	ck_assert_int_eq(probing(h), 1);
+	close(c);
+	close(h);
+	stop();
+}
+
 TEST(a_megabyte_each_way_through_a_pipe_arrives_whole_while_the_reader_is_slow)
 {
 	enum { TOTAL = 1 << 20 };

@@ -12,11 +12,35 @@
 
 static_assert(REACH_N <= ARRAY_LEN(((struct proxy_stat *)0)->failed), "a counter for each result");
 
+/* It has not asked for anything yet, or its last answer is through. */
+static bool owes_request(const struct client *c)
+{
+	if (c->reach || c->has_reached || c->udp || c->back.s)
+		return false;
+	return c->http ? httpproxy_client_owes(c->http) : c->socks.state < SOCKS5_AT_REPLY;
+}
+
+/* Many that are silent, or kept between two requests, shall not keep others out. */
+static bool make_room(struct proxy_server *p)
+{
+	struct client *longest = NULL;
+
+	for (struct client *c = p->clients; c; c = c->next)
+		if (owes_request(c) && (!longest || mono_before(c->since, longest->since)))
+			longest = c;
+	if (!longest || !mono_due(mono_add(longest->since, p->yields), loop_now(p->loop)))
+		return false;
+	proxy_client_free(longest);
+	return true;
+}
+
 static void pause_doors(struct proxy_server *p)
 {
-	const bool full = p->stat.clients >= PROXY_CLIENTS_MAX ||
+	const bool full = p->stat.clients >= p->clients_max ||
 			  p->stat.clients + p->pipes.n + host_n_splices(p->host) >= PROXY_CONNS_MAX;
 
+	if (p->stat.clients >= p->clients_max && make_room(p))
+		return; /* and was here again */
 	for (size_t i = 0; i < p->n_doors; i++)
 		listener_pause(p->doors[i].l, full);
 	if (full)
@@ -79,6 +103,7 @@ static void on_timer(void *ctx)
 
 void proxy_client_arm(struct client *c, unsigned seconds)
 {
+	c->since = loop_now(c->server->loop);
 	loop_timer_set(&c->timer,
 		       seconds ? mono_add(loop_now(c->server->loop), SPAN_S(seconds)) : MONO_NEVER);
 }
@@ -417,6 +442,9 @@ struct proxy_server *proxy_server_new(const struct proxy_conf *conf, struct err 
 	p->tailnet_only = conf->tailnet_only;
 	p->ended_s = conf->ended_s ? conf->ended_s : PROXY_ENDED_S;
 	p->name_s = conf->name_s ? conf->name_s : PROXY_NAME_S;
+	p->clients_max = PROXY_CLIENTS_MAX;
+	p->udp_max = PROXY_UDP_MAX;
+	p->yields = SPAN_S(PROXY_YIELDS_S);
 	loop_timer_init(p->loop, &p->again, look_again, p);
 	if (conf->socks5 && conf->http && strcmp(conf->socks5, conf->http) == 0) {
 		r = open_door(p, conf->socks5, LISTEN_SOCKS5 | LISTEN_HTTP, e);

@@ -17,6 +17,7 @@
 enum {
 	PROXY_CLIENTS_MAX = 4096, /* before their tunnel stands, or with an HTTP exchange */
 	PROXY_CONNS_MAX = 65536,  /* with all tunnels */
+	PROXY_YIELDS_S = 5, /* who has owed a request so long gives way when there are too many */
 	PROXY_HANDSHAKE_S = 15,
 	PROXY_IDLE_S = 75,    /* between two HTTP requests */
 	PROXY_ENDED_S = 120,  /* an HTTP client has sent its end, and no byte moves */

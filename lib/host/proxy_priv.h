@@ -29,6 +29,8 @@ struct proxy_server {
 	struct loop *loop;
 	bool tailnet_only;
 	unsigned ended_s, name_s;
+	size_t clients_max, udp_max;
+	span_t yields;
 	struct door doors[2];
 	size_t n_doors;
 	struct client *clients;
@@ -42,6 +44,7 @@ struct client {
 	struct client *next, *prev;
 	struct stream *s;
 	struct loop_timer timer;
+	mono_t since;   /* the timer was set */
 	unsigned kinds; /* narrowed to one by the first byte */
 	struct socks5 socks;
 	struct httpproxy *http;

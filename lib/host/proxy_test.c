@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "host/pipe.h"
+#include "host/proxy_priv.h"
 #include "tests/host_fixture.h"
 #include "tests/loopback.h"
 
@@ -495,5 +495,258 @@ TEST(a_megabyte_each_way_through_a_pipe_arrives_whole_while_the_reader_is_slow)
 	close(b);
 	close(c);
 	close(lfd);
+	stop();
+}
+
+/* Each byte alone, with the loop turning in between. */
+static void put_slowly(int fd, const void *data, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		put(fd, (const uint8_t *)data + i, 1);
+		loop_turn(loop, SPAN_MS(1));
+	}
+}
+
+TEST(a_handshake_may_come_byte_by_byte)
+{
+	uint8_t buf[16];
+	uint16_t port;
+	int lfd = loopback_listen(SOCK_STREAM, &port), c, b;
+	const uint8_t socks5[] = { 5,
+				   3,
+				   1,
+				   0,
+				   2,
+				   5,
+				   1,
+				   0,
+				   3,
+				   9,
+				   '1',
+				   '2',
+				   '7',
+				   '.',
+				   '0',
+				   '.',
+				   '0',
+				   '.',
+				   '1',
+				   (uint8_t)(port >> 8),
+				   (uint8_t)port,
+				   'h',
+				   'i' };
+	char text[256];
+
+	start(false);
+	c = loopback_dial(stat.socks5_port);
+	put_slowly(c, socks5, sizeof socks5);
+	b = accept_one(lfd);
+	ck_assert_uint_eq(get(c, buf, 12), 12);
+	ck_bytes_eq(buf, "\x05\x00\x05\x00", 4);
+	check_text(b, "hi");
+	close(b);
+	close(c);
+	c = loopback_dial(stat.http_port);
+	snprintf(text, sizeof text, "CONNECT 127.0.0.1:%u HTTP/1.1\r\nHost: x\r\n\r\nhi", port);
+	put_slowly(c, text, strlen(text));
+	b = accept_one(lfd);
+	check_text(c, "HTTP/1.1 200 Connection established\r\n\r\n");
+	check_text(b, "hi");
+	close(b);
+	close(c);
+	no_pipe_stays();
+	close(lfd);
+	stop();
+}
+
+/* One connection of a client to several servers in turn, with bodies of all framings. */
+TEST(one_client_connection_serves_several_hosts_with_bodies_and_interim_answers)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+				     "3\r\nyes\r\n0\r\n\r\n";
+	char text[512];
+	uint16_t port[2];
+	int lfd[2], c, b;
+
+	start(false);
+	for (int i = 0; i < 2; i++)
+		lfd[i] = loopback_listen(SOCK_STREAM, &port[i]);
+	c = loopback_dial(stat.http_port);
+	for (int i = 0; i < 6; i++) {
+		const bool slowly = i & 2, waits = i & 1;
+
+		snprintf(text, sizeof text,
+			 "POST http://127.0.0.1:%u/%d HTTP/1.1\r\nHost: other\r\n%s"
+			 "Transfer-Encoding: chunked\r\n\r\n",
+			 port[i % 2], i, waits ? "Expect: 100-continue\r\n" : "");
+		if (slowly)
+			put_slowly(c, text, strlen(text));
+		else
+			put_text(c, text);
+		if (!waits)
+			put_text(c, "4\r\nbody\r\n0\r\n\r\n");
+		b = accept_one(lfd[i % 2]);
+		snprintf(text, sizeof text,
+			 "POST /%d HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%sTransfer-Encoding: "
+			 "chunked\r\nConnection: close\r\n\r\n",
+			 i, port[i % 2], waits ? "Expect: 100-continue\r\n" : "");
+		check_text(b, text);
+		if (waits) {
+			put_text(b, "HTTP/1.1 100 Continue\r\n\r\n");
+			check_text(c, "HTTP/1.1 100 Continue\r\n\r\n");
+			put_text(c, "4\r\nbody\r\n0\r\n\r\n");
+		}
+		check_text(b, "4\r\nbody\r\n0\r\n\r\n");
+		put_text(b, answer);
+		close(b);
+		check_text(c, answer);
+	}
+	close(c);
+	for (int i = 0; i < 2; i++)
+		close(lfd[i]);
+	stop();
+}
+
+/* What the other side of fd takes while nobody reads behind it */
+static size_t fill(int fd)
+{
+	static const uint8_t block[16384];
+	size_t n = 0;
+
+	for (int quiet = 0; quiet < 20; quiet++) {
+		ssize_t k;
+
+		while ((k = send(fd, block, sizeof block, MSG_NOSIGNAL)) > 0) {
+			n += (size_t)k;
+			quiet = 0;
+		}
+		ck_assert_int_eq(errno, EAGAIN);
+		loop_turn(loop, SPAN_MS(1));
+	}
+	return n;
+}
+
+/* Reads until all has come; a small window opens by the kernel's timers. */
+static void drain(int fd, size_t want)
+{
+	uint8_t buf[16384];
+	size_t n = 0;
+
+	for (int i = 0; i < 20000 && n < want; i++) {
+		ssize_t k;
+
+		while ((k = recv(fd, buf, sizeof buf, 0)) > 0)
+			n += (size_t)k;
+		loop_turn(loop, SPAN_MS(1));
+	}
+	ck_assert_uint_eq(n, want);
+}
+
+TEST(who_does_not_read_stops_the_other_side_of_an_http_exchange_and_loses_nothing)
+{
+	enum { SMALL = 16384, HOLDS = 256 << 20 /* most of it the kernel's */ };
+	char text[256];
+	uint16_t port;
+	int lfd = loopback_listen(SOCK_STREAM, &port), c, b, size = SMALL;
+	size_t sent;
+
+	start(false);
+	ck_assert_int_eq(setsockopt(lfd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size), 0);
+	ck_assert_int_eq(setsockopt(lfd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
+	c = loopback_dial(stat.http_port);
+	ck_assert_int_eq(setsockopt(c, SOL_SOCKET, SO_RCVBUF, &size, sizeof size), 0);
+	snprintf(
+	    text, sizeof text,
+	    "POST http://127.0.0.1:%u/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n",
+	    port);
+	put_text(c, text);
+	b = accept_one(lfd);
+	snprintf(text, sizeof text,
+		 "POST / HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nContent-Length: 1000000000\r\n"
+		 "Connection: close\r\n\r\n",
+		 port);
+	check_text(b, text);
+	sent = fill(c); /* the server does not read: what stands in between is bounded */
+	printf(
+	    "figure: %zu KiB of a request stand between a client and a server that does not read\n",
+	    sent >> 10);
+	ck_assert_uint_lt(sent, HOLDS);
+	drain(b, sent);
+	put_text(b, "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+	check_text(c, "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+	sent = fill(b);
+	printf("figure: %zu KiB of an answer\n", sent >> 10);
+	fflush(stdout);
+	ck_assert_uint_lt(sent, HOLDS);
+	drain(c, sent);
+	close(b);
+	close(c);
+	close(lfd);
+	stop();
+}
+
+/* A few clients in place of 4096. */
+TEST(a_full_house_waits_and_who_owes_a_request_for_longest_gives_way)
+{
+	enum { FULL = 6 };
+	uint8_t reply[10], hello[2];
+	uint16_t port;
+	int lfd = loopback_listen(SOCK_STREAM, &port), silent[FULL], c;
+	ssize_t n;
+
+	start(false);
+	server->clients_max = FULL;
+	for (int i = 0; i < FULL; i++) {
+		silent[i] = loopback_dial(i & 1 ? stat.http_port : stat.socks5_port);
+		turns(3);
+	}
+	proxy_server_stat(server, &stat);
+	ck_assert_uint_eq(stat.clients, FULL);
+	c = loopback_dial(stat.socks5_port); /* in the kernel's queue */
+	put(c, "\x05\x01", 3);
+	turns(10);
+	ck_assert_int_lt(recv(c, hello, sizeof hello, 0), 0);
+	close(silent[3]); /* one place */
+	ck_assert_uint_eq(get(c, hello, 2), 2);
+	close(c);
+	turns(5);
+	silent[3] = loopback_dial(stat.socks5_port);
+	turns(3);
+	server->yields = SPAN_MS(1);
+	for (int i = 0; i < 2 * FULL; i++) { /* all are served, though nobody leaves */
+		c = loopback_dial(stat.socks5_port);
+		ck_assert_uint_eq(socks(c, 1, local, port, reply), 0);
+		close(accept_one(lfd));
+		close(c);
+	}
+	n = recv(silent[0], hello, 1, 0); /* the one that was silent for longest */
+	ck_assert_int_eq(n, 0);
+	for (int i = 0; i < FULL; i++)
+		close(silent[i]);
+	close(lfd);
+	stop();
+}
+
+TEST(associations_beyond_the_limit_are_refused_and_one_that_ends_makes_room)
+{
+	enum { FULL = 3 };
+	uint8_t reply[10];
+	int c[FULL + 1];
+
+	start(false);
+	server->udp_max = FULL;
+	for (int i = 0; i < FULL; i++) {
+		c[i] = loopback_dial(stat.socks5_port);
+		ck_assert_uint_eq(socks(c[i], 3, (const uint8_t[4]){ 0 }, 0, reply), 0);
+	}
+	c[FULL] = loopback_dial(stat.socks5_port);
+	ck_assert_uint_eq(socks(c[FULL], 3, (const uint8_t[4]){ 0 }, 0, reply), 1);
+	close(c[FULL]);
+	close(c[0]);
+	turns(5);
+	c[0] = loopback_dial(stat.socks5_port);
+	ck_assert_uint_eq(socks(c[0], 3, (const uint8_t[4]){ 0 }, 0, reply), 0);
+	for (int i = 0; i < FULL; i++)
+		close(c[i]);
 	stop();
 }

@@ -273,7 +273,7 @@ struct association *proxy_association_new(struct client *c, struct ipport *bound
 	socklen_t len = sizeof ss;
 	struct ipport remote;
 
-	if (p->stat.associations >= PROXY_UDP_MAX || !stream_local(c->s, bound) ||
+	if (p->stat.associations >= p->udp_max || !stream_local(c->s, bound) ||
 	    !stream_remote(c->s, &remote) || !(a = calloc(1, sizeof *a)))
 		return NULL;
 	a->c = c;

@@ -54,6 +54,10 @@ const uint8_t *known_shared(struct path *p, struct known *k)
 {
 	if (k->shared || k->bad_disco || key_is_zero(&k->disco))
 		return k->shared;
+	if (key_eq(&k->disco, &p->disco_pub)) { /* ours comes back from any echo */
+		k->bad_disco = true;
+		return NULL;
+	}
 	k->shared = locked_new(BOX_SHARED);
 	if (k->shared && !box_shared(k->shared, p->disco, &k->disco)) {
 		shared_drop(k);

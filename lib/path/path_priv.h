@@ -87,7 +87,7 @@ struct live { /* a peer that is or was in use; freed FORGET_S after */
 
 struct known { /* a peer of the netmap: small, since there may be 10,000 */
 	bool present, wireguard_only;
-	bool bad_disco; /* a low-order point: no box with it */
+	bool bad_disco; /* a low-order point, or our own: no box with it */
 	uint16_t n_eps, home_derp, heard_derp;
 	uint32_t netmap_disco; /* hash of the disco key that control gave last */
 	struct key_pub node, disco;

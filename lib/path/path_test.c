@@ -343,6 +343,33 @@ TEST(nodes_that_share_a_disco_key_are_told_apart_by_the_node_key_in_the_ping)
 
 /* --- 2.4, 2.5, 2.7: time and choice --- */
 
+/* Whoever sends our own packets back to us would seem to be that peer. */
+TEST(a_peer_that_claims_our_own_disco_key_is_reached_by_no_echo_of_ours)
+{
+	struct world *w = world_new(false);
+	struct ipport echo = at("192.0.2.7:7");
+	struct path_peer conf = { .node = w->r[0].node,
+				  .disco = w->disco_pub,
+				  .endpoints = &echo,
+				  .n_endpoints = 1,
+				  .home_derp = HOME };
+	struct path_route r;
+	struct path_send s;
+
+	ck_assert_int_eq(path_peer_set(w->p, w->now, 1, &conf), 0);
+	(void)path_route(w->p, w->now, 1);
+	for (int i = 0; i < 10 && path_pull(w->p, w->now, &s); i++) {
+		uint8_t back[DISCO_PACKET_MAX];
+
+		memcpy(back, s.data, s.len);
+		path_feed_udp(w->p, w->now, &echo, back, s.len);
+	}
+	r = path_route(w->p, w->now, 1);
+	ck_assert(ip_is_zero(&r.udp.ip));
+	ck_assert_uint_eq(r.derp, HOME);
+	world_free(w);
+}
+
 TEST(
     traffic_goes_to_udp_and_relay_while_trust_is_expired_and_only_to_the_relay_when_the_ping_timed_out)
 {

@@ -358,6 +358,32 @@ TEST(a_ping_concerns_at_most_16_peers_that_share_its_key)
 	world_free(w);
 }
 
+/* Sixteen nodes that claim a key (control does not look, and each may claim it by itself) would
+ * deafen us to its owner. */
+TEST(a_peer_is_heard_and_answered_however_many_claim_its_disco_key)
+{
+	struct world *w = world_new(false);
+	struct path_peer conf = { .disco = w->r[0].disco_pub, .home_derp = HOME };
+	struct ipport from = at("203.0.113.9:1234");
+	const uint32_t last = SHARED_DISCO_MAX + 4;
+	uint32_t peer;
+
+	for (uint32_t i = 0; i < last; i++) {
+		conf.node.b[0] = (uint8_t)(i + 1);
+		ck_assert_int_eq(path_peer_set(w->p, w->now, i, &conf), 0);
+	}
+	peer_set(w, last, 0, &from, 1);
+	feed_ping(w, 0, &from, 1);
+	ck_assert_uint_eq(n_udp(w, DISCO_PONG, &from), 1);
+	ck_assert(path_peer_at(w->p, &from, &peer));
+	ck_assert_uint_eq(peer, last);
+	send_to(w, last);
+	answer(w, 0, &from, 1);
+	ck_assert(ipport_eq(&(struct ipport){ send_to(w, last).udp.ip, 1234 }, &from));
+	ck_assert_uint_eq(send_to(w, last).derp, 0);
+	world_free(w);
+}
+
 TEST(a_peer_number_past_the_table_is_refused)
 {
 	struct world *w = world_new(false);

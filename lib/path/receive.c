@@ -9,6 +9,7 @@
 
 struct arrival {
 	size_t len;                /* of the datagram */
+	struct key_pub sender;     /* disco key */
 	const struct ipport *from; /* NULL: through a relay */
 	uint16_t derp;
 	uint32_t
@@ -114,12 +115,12 @@ static void proven(struct path *p, mono_t now, struct live *l, const struct arri
 static void got_pong(struct path *p, mono_t now, const struct arrival *a, const struct disco_msg *m)
 {
 	uint32_t slot = ping_find(p, m->txid);
-	bool is_theirs = false;
+	bool is_theirs = slot != NO_PING &&
+			 key_eq(&p->peers[p->pings[slot].peer].disco, &a->sender) &&
+			 (a->from || p->pings[slot].peer == a->peers[0]);
 	struct ping g;
 	struct live *l;
 
-	for (size_t i = 0; slot != NO_PING && i < a->n_peers; i++)
-		is_theirs |= p->pings[slot].peer == a->peers[i];
 	/* an answer by the other way proves nothing, and must not end the wait for the right one */
 	if (!is_theirs || (a->from == NULL) != (p->pings[slot].derp != 0)) {
 		path_drop(p, PATH_DROP_UNKNOWN_TXID);
@@ -185,8 +186,21 @@ static enum path_drop open_and_parse(struct path *p, const struct arrival *a, co
 	return PATH_DROP_TYPE;
 }
 
-static void feed(struct path *p, mono_t now, const struct arrival *a, const uint8_t *data,
-		 size_t len)
+/* Who is named is among them, or those who only claim its key could deafen us to it. */
+static void name_one(const struct path *p, struct arrival *a, const struct disco_msg *m)
+{
+	uint32_t named;
+	const struct known *k = m->has_node ? known_by_node(p, &m->node, &named) : NULL;
+
+	if (!k || !key_eq(&k->disco, &a->sender))
+		return;
+	for (size_t i = 0; i < a->n_peers; i++)
+		if (a->peers[i] == named)
+			return;
+	a->peers[a->n_peers - 1] = named;
+}
+
+static void feed(struct path *p, mono_t now, struct arrival *a, const uint8_t *data, size_t len)
 {
 	uint8_t plain[DISCO_PLAIN_MAX];
 	struct disco_msg m;
@@ -200,6 +214,8 @@ static void feed(struct path *p, mono_t now, const struct arrival *a, const uint
 		p->peers[a->peers[0]].heard_derp = a->derp;
 	switch (m.type) {
 	case DISCO_PING:
+		if (a->from)
+			name_one(p, a, &m);
 		got_ping(p, now, a, &m);
 		break;
 	case DISCO_PONG:
@@ -215,7 +231,6 @@ void path_feed_udp(struct path *p, mono_t now, const struct ipport *from, const 
 		   size_t len)
 {
 	struct arrival a = { .from = from, .len = len };
-	struct key_pub sender;
 
 	if (p->derp_only)
 		return;
@@ -223,8 +238,8 @@ void path_feed_udp(struct path *p, mono_t now, const struct ipport *from, const 
 		path_drop(p, PATH_DROP_SHAPE);
 		return;
 	}
-	sender = disco_sender(data);
-	a.n_peers = known_by_disco(p, &sender, a.peers, ARRAY_LEN(a.peers));
+	a.sender = disco_sender(data);
+	a.n_peers = known_by_disco(p, &a.sender, a.peers, ARRAY_LEN(a.peers));
 	if (a.n_peers == 0)
 		path_drop(p, PATH_DROP_UNKNOWN_SENDER);
 	else
@@ -236,17 +251,16 @@ void path_feed_derp(struct path *p, mono_t now, uint16_t region, const struct ke
 {
 	struct arrival a = { .derp = region, .n_peers = 1 };
 	const struct known *k;
-	struct key_pub sender;
 
 	if (!disco_is(data, len) || region == 0) {
 		path_drop(p, PATH_DROP_SHAPE);
 		return;
 	}
-	sender = disco_sender(data);
+	a.sender = disco_sender(data);
 	k = known_by_node(p, from, &a.peers[0]);
 	if (!k)
 		path_drop(p, PATH_DROP_UNKNOWN_SENDER);
-	else if (!key_eq(&k->disco, &sender)) /* 2.2: the relay's source must own the box's key */
+	else if (!key_eq(&k->disco, &a.sender)) /* 2.2: the relay's source must own the box's key */
 		path_drop(p, PATH_DROP_NODE_KEY);
 	else
 		feed(p, now, &a, data, len);

@@ -258,6 +258,62 @@ TEST(retry_after_is_obeyed_whatever_the_status)
 	}
 }
 
+enum silence { AT_KEY, AT_UPGRADE, AT_HANDSHAKE, AT_REGISTER, AT_STREAM };
+static enum silence silent_at;
+
+static bool falls_silent(struct world *w, const struct world_request *rq)
+{
+	(void)w;
+	return (silent_at == AT_REGISTER && world_is_register(rq)) ||
+	       (silent_at == AT_STREAM && world_is_stream(rq));
+}
+
+/* What it began to say counts as silence too: a byte now and then gains no time. */
+static void trickle(struct world *w)
+{
+	static const char key[] = "HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n        ";
+	static size_t n;
+
+	if (silent_at == AT_KEY && w->wire[0].is_open && n < sizeof key - 1)
+		ck_assert(buf_append(&w->wire[0].down, &key[n++], 1));
+}
+
+TEST(a_server_that_falls_silent_at_any_step_is_given_up_in_that_steps_time)
+{
+	static const int64_t seconds[] = { [AT_KEY] = CONTROL_ANSWER_S,
+					   [AT_UPGRADE] = CONTROL_ANSWER_S,
+					   [AT_HANDSHAKE] = CONTROL_ANSWER_S,
+					   [AT_REGISTER] = CONTROL_REGISTER_S,
+					   [AT_STREAM] = CONTROL_WATCHDOG_S };
+
+	for (silent_at = AT_KEY; silent_at <= AT_STREAM; silent_at++) {
+		struct world w;
+
+		world_init(&w, 59);
+		w.is_silent = silent_at == AT_KEY;
+		w.mute_handshake = silent_at == AT_UPGRADE || silent_at == AT_HANDSHAKE;
+		w.handle = falls_silent;
+		world_connect(&w, NULL);
+		world_run(&w);
+		if (silent_at == AT_HANDSHAKE)
+			ck_assert(upgrade_answer_emit(&w.wire[0].down));
+		for (int64_t s = 0; s < seconds[silent_at]; s++) {
+			ck_assert_msg(w.n_hangups == 0, "step %d: given up after %d s",
+				      (int)silent_at, (int)s);
+			trickle(&w);
+			world_pass(&w, SPAN_S(1));
+		}
+		ck_assert_msg(w.n_hangups == 1, "step %d: not given up", (int)silent_at);
+		world_pass(&w, SPAN_S(3600));
+		ck_assert_uint_le(w.n_dials, 3600 / 8);
+		w.is_silent = w.mute_handshake = false;
+		w.handle = NULL;
+		world_pass(&w, SPAN_S(180));
+		ck_assert_msg(is_streaming(&w), "step %d: no recovery", (int)silent_at);
+		world_fini(&w);
+	}
+}
+
 static bool ends_each_stream(struct world *w, const struct world_request *rq)
 {
 	if (!world_is_stream(rq))

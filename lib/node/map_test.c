@@ -4,13 +4,17 @@
 #include "tests/ts2021_world.h"
 
 static struct node *node;
+static unsigned relay_dials; /* each is refused */
 
 static void node_event(struct world *w, const struct node_effect *ef)
 {
 	uint8_t tmp[4096];
 	size_t n;
 
-	if (ef->type == NODE_DIAL && ef->stream == 0) {
+	if (ef->type == NODE_DIAL && ef->stream >= CONTROL_CONNS) {
+		relay_dials++;
+		node_stream_closed(node, w->now, ef->stream, "refused");
+	} else if (ef->type == NODE_DIAL && ef->stream == 0) {
 		ck_assert(!w->wire[0].is_open);
 		w->n_dials++;
 		w->wire[0].is_open = true;
@@ -197,6 +201,30 @@ TEST(what_is_left_out_of_a_map_is_said_once_and_the_rest_is_taken)
 	ck_assert_int_eq(loss_lines, 1);
 	stop(&w);
 	log_set(NULL, LOG_ERROR);
+}
+
+TEST(a_relay_that_cannot_be_reached_is_not_dialled_for_every_map_that_names_it)
+{
+	static const char relays[] =
+	    "{\"DERPMap\":{\"Regions\":{\"1\":{\"RegionID\":1,\"RegionCode\":\"a\",\"Nodes\":[{"
+	    "\"Name\":\"1a\",\"RegionID\":1,\"HostName\":\"relay.example\",\"IPv4\":\"192.0.2.1\"}]"
+	    "}}}}";
+	struct world w;
+
+	start(&w);
+	world_send_map(&w, relays);
+	for (int i = 0; i < 4; i++) { /* until the wait is at its longest */
+		pass(&w, SPAN_S(30));
+		world_send_map(&w, "{\"KeepAlive\":true}");
+	}
+	ck_assert_uint_ge(relay_dials, 10);
+	relay_dials = 0;
+	for (int i = 0; i < 200; i++) {
+		world_send_map(&w, relays);
+		pass(&w, SPAN_MS(100));
+	}
+	ck_assert_msg(relay_dials <= 5, "%u dials in twenty seconds", relay_dials);
+	stop(&w);
 }
 
 TEST(of_two_peers_with_one_key_the_one_told_last_counts_and_nothing_breaks)

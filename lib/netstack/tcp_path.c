@@ -14,6 +14,7 @@
 #include "netstack/stack.h"
 #include "wire/icmp.h"
 #include "wire/ip4.h"
+#include "wire/ip6.h"
 
 bool tcp_cut_to_fit(struct netstack *ns, struct tcp_conn *c)
 {
@@ -72,10 +73,12 @@ void tcp_icmp_error(struct netstack *ns, mono_t now, const struct packet *quoted
 		return;
 	}
 	if (mtu > 0) {
-		/* RFC 8200 5: an IPv6 link carries 1280; RFC 791: every one 68, but below 576 it is
-		 * an attack */
-		mtu = MAX_OF(mtu, ip_is_v4(&remote.ip) ? UINT32_C(576) : UINT32_C(1280));
-		if (mtu < c->mss_path + ip_head_len(&remote.ip) + TCP_HEAD_LEN)
+		/* RFC 791: every link carries 68, but below 576 it is an attack; RFC 8201 4: of
+		 * less than 1280 nothing is believed */
+		if (ip_is_v4(&remote.ip))
+			mtu = MAX_OF(mtu, UINT32_C(576));
+		if ((ip_is_v4(&remote.ip) || mtu >= IP6_MTU_MIN) &&
+		    mtu < c->mss_path + ip_head_len(&remote.ip) + TCP_HEAD_LEN)
 			tcp_path_mtu(ns, now, c, mtu);
 	} else if (is_hard && (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED)) {
 		tcp_end(ns, c, NS_END_UNREACHABLE); /* RFC 5927 5.2: only while opening */

@@ -146,6 +146,8 @@ void apply_external_name(struct work *w)
 	jsonw_obj(&o);
 	jsonw_key(&o, "metadata");
 	jsonw_obj(&o);
+	/* the name that is kept is the one that is replaced */
+	jsonw_kstr(&o, "resourceVersion", w->p.rv);
 	jsonw_key(&o, "annotations");
 	jsonw_obj(&o);
 	jsonw_kstr(&o, NOTE_EXTERNAL,

@@ -47,8 +47,12 @@ struct source { /* one watched collection */
 	enum source_kind what;
 	int index; /* enum kind or enum child */
 	unsigned epoch;
+	uint64_t rv; /* newest version that its watch has told of */
 	struct kube_watcher *watcher;
+	uint64_t dropped; /* by the watcher, when the list began */
 	bool synced, needed;
+	bool incomplete; /* since the list began something could not be taken in */
+	bool was_whole;  /* until this list */
 };
 
 struct operator_stats {
@@ -91,7 +95,12 @@ void operator_stop(struct operator *op, int exit_code);
 /* watch.c */
 MUST_USE bool operator_watch(struct operator *op);
 void operator_unwatch(struct operator *op);
-/* A reply's object, taken in before the watch tells; applied: it answers an apply of ours. */
+/* Is what it does not show really gone? Not where something was too much for it. */
+bool operator_source_is_whole(const struct source *s);
+/* What a watch says; ctx: its struct source. */
+void operator_source_event(void *ctx, enum kube_watch_ev ev, struct bytes object);
+/* A reply's object, taken in before the watch tells, and left out when that was faster; applied: it
+ * answers an apply of ours. */
 void operator_see_child(struct operator *op, enum child c, struct bytes object, bool applied);
 void operator_see_parent(struct operator *op, enum kind kind, struct bytes object);
 void operator_enqueue(struct operator *op, const char *key);

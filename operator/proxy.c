@@ -143,6 +143,16 @@ static void secret(struct proxy *x, const struct kube_object *o)
 		x->key_tags[0] = 0;
 }
 
+uint64_t proxy_child_state(const struct kube_object *o, enum child c)
+{
+	uint64_t rv = 0;
+
+	if (c == CHILD_SECRET) /* the proxy itself writes into it all the time */
+		return 1;
+	(void)!text_u64(bytes_str(o->rv), &rv);
+	return o->generation > 0 ? (uint64_t)o->generation : rv;
+}
+
 void proxy_see(struct proxy *x, enum child c, const struct kube_object *o, unsigned epoch)
 {
 	struct child_seen *s = &x->child[c];
@@ -155,9 +165,7 @@ void proxy_see(struct proxy *x, enum child c, const struct kube_object *o, unsig
 	s->exists = true;
 	s->is_deleting = o->is_deleting;
 	s->rv = rv;
-	s->state = o->generation > 0 ? (uint64_t)o->generation : rv;
-	if (c == CHILD_SECRET) /* the proxy itself writes into it all the time */
-		s->state = 1;
+	s->state = proxy_child_state(o, c);
 	if (!kube_member(o->annotations, NOTE_HASH, s->hash, sizeof s->hash, NULL))
 		s->hash[0] = 0;
 	if (c == CHILD_SECRET)

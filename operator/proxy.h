@@ -92,6 +92,8 @@ void proxy_name(char out[static PROXY_NAME_MAX + 1], const char *parent_name,
 MUST_USE bool proxy_of_child(const struct kube_object *o, enum child c,
 			     char name[static PROXY_NAME_MAX + 1],
 			     char parent[static PARENT_KEY_MAX], char uid[static KUBE_UID_MAX + 1]);
+/* child_seen.state of an object */
+uint64_t proxy_child_state(const struct kube_object *o, enum child c);
 /* Takes in what an object says; an older version than the one seen is left out. */
 void proxy_see(struct proxy *x, enum child c, const struct kube_object *o, unsigned epoch);
 void proxy_lose(struct proxy *x, enum child c); /* the object is gone */

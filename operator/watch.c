@@ -51,8 +51,22 @@ static void record_drop(struct operator *op, const char *key)
 	operator_enqueue(op, copy);
 }
 
-/* The answer to a write of ours may come after the watch has told of a later change by somebody
- * else. */
+/* The answer to a write of ours may come after the watch has told of what somebody else did later:
+ * another version, the end of the object, another one of its name. A watch tells in the order of
+ * versions, so what is not newer than its last word is known, or past. */
+static bool is_told(struct source *s, const char *rv, bool by_watch)
+{
+	uint64_t n;
+
+	if (!text_u64(bytes_str(rv), &n))
+		return false;
+	if (!by_watch)
+		return n <= s->rv;
+	s->rv = MAX_OF(s->rv, n);
+	return false;
+}
+
+/* A watch that goes on at another API server may go back a little. */
 static bool is_older(const struct parent *p, const struct parent *seen)
 {
 	uint64_t a, b;
@@ -61,22 +75,26 @@ static bool is_older(const struct parent *p, const struct parent *seen)
 	       text_u64(bytes_str(seen->rv), &b) && a < b;
 }
 
-static void see_parent(struct operator *op, enum kind kind, struct bytes object, unsigned epoch)
+static void see_parent(struct source *s, struct bytes object, bool by_watch)
 {
+	struct operator *op = s->op;
+	const enum kind kind = (enum kind)s->index;
 	char key[PARENT_KEY_MAX];
 	struct record *r;
 	struct parent *p = malloc(sizeof *p);
 
 	if (!p || !parent_parse(p, kind, object)) {
 		op->stats.dropped++;
+		s->incomplete = true;
 		log_warn("operator: a %s that makes no sense is left out", kinds[kind].kind);
 		free(p);
 		return;
 	}
 	parent_key(key, kind, p->ns, p->name);
 	r = kube_table_get(op->parents, key);
-	if (r && is_older(p, &r->p)) {
-		r->epoch = epoch;
+	if (is_told(s, p->rv, by_watch) || (r && is_older(p, &r->p))) {
+		if (r)
+			r->epoch = s->epoch;
 		parent_fini(p);
 		free(p);
 		return;
@@ -92,34 +110,38 @@ static void see_parent(struct operator *op, enum kind kind, struct bytes object,
 		if (!r || !kube_table_put(op->parents, key, r)) {
 			log_error("operator: no room for %s", key);
 			op->stats.dropped++;
+			s->incomplete = true;
 			free(r);
 			parent_fini(p);
 			free(p);
 			return;
 		}
 	} else {
+		if (strcmp(r->p.uid, p->uid) != 0)
+			r->noted = 0; /* the other one's Events */
 		parent_fini(&r->p);
 	}
 	r->p = *p;
-	r->epoch = epoch;
+	r->epoch = s->epoch;
 	free(p);
 	operator_enqueue(op, key);
 }
 
 void operator_see_parent(struct operator *op, enum kind kind, struct bytes object)
 {
-	see_parent(op, kind, object, op->source[kind].epoch);
+	see_parent(&op->source[kind], object, false);
 }
 
-static void lose_parent(struct operator *op, enum kind kind, struct bytes object)
+static void lose_parent(struct source *s, struct bytes object)
 {
 	struct kube_object o;
 	char key[PARENT_KEY_MAX];
 
 	if (!kube_object_parse(object, &o))
 		return;
-	parent_key(key, kind, o.ns, o.name);
-	record_drop(op, key);
+	(void)is_told(s, o.rv, true);
+	parent_key(key, (enum kind)s->index, o.ns, o.name);
+	record_drop(s->op, key);
 }
 
 /* --- proxies --- */
@@ -186,16 +208,25 @@ static void enqueue_slot(struct operator *op, const struct proxy *x)
 	}
 }
 
-static void see_child(struct operator *op, enum child c, struct bytes object, unsigned epoch,
-		      bool applied)
+static void see_child(struct source *s, struct bytes object, bool by_watch, bool applied)
 {
+	struct operator *op = s->op;
+	const enum child c = (enum child)s->index;
 	struct kube_object o;
 	char name[PROXY_NAME_MAX + 1], parent[PARENT_KEY_MAX], uid[KUBE_UID_MAX + 1];
 	char place[GROUP_TEXT] = "";
 	uint64_t before = 0;
 	struct proxy *x;
 
-	if (!kube_object_parse(object, &o) || !proxy_of_child(&o, c, name, parent, uid))
+	if (!kube_object_parse(object, &o))
+		return;
+	if (is_told(s, o.rv, by_watch)) {
+		if (applied && proxy_of_child(&o, c, name, parent, uid) &&
+		    (x = operator_proxy(op, name)) && x->child[c].exists)
+			x->child[c].applied = proxy_child_state(&o, c);
+		return;
+	}
+	if (!proxy_of_child(&o, c, name, parent, uid))
 		return; /* labelled so by somebody else: not ours */
 	x = operator_proxy_make(op, name);
 	if (!x)
@@ -206,31 +237,35 @@ static void see_child(struct operator *op, enum child c, struct bytes object, un
 		before = place_hash(x);
 		memcpy(place, x->group, sizeof place);
 	}
-	proxy_see(x, c, &o, epoch);
+	proxy_see(x, c, &o, s->epoch);
 	if (c == CHILD_SECRET && place_hash(x) != before) {
 		enqueue_group(op, place);
 		enqueue_group(op, x->group);
 		enqueue_slot(op, x);
 	}
 	if (applied)
-		x->child[c].applied = x->child[c].state;
+		x->child[c].applied = proxy_child_state(&o, c);
 	else
 		operator_enqueue(op, parent);
 }
 
 void operator_see_child(struct operator *op, enum child c, struct bytes object, bool applied)
 {
-	see_child(op, c, object, op->source[KIND_N + c].epoch, applied);
+	see_child(&op->source[KIND_N + c], object, false, applied);
 }
 
-static void lose_child(struct operator *op, enum child c, struct bytes object)
+static void lose_child(struct source *s, struct bytes object)
 {
+	struct operator *op = s->op;
+	const enum child c = (enum child)s->index;
 	struct kube_object o;
 	char name[PROXY_NAME_MAX + 1], parent[PARENT_KEY_MAX], uid[KUBE_UID_MAX + 1];
 	struct proxy *x;
 
-	if (!kube_object_parse(object, &o) || !proxy_of_child(&o, c, name, parent, uid) ||
-	    !(x = operator_proxy(op, name)))
+	if (!kube_object_parse(object, &o))
+		return;
+	(void)is_told(s, o.rv, true);
+	if (!proxy_of_child(&o, c, name, parent, uid) || !(x = operator_proxy(op, name)))
 		return;
 	if (c == CHILD_SECRET)
 		enqueue_group(op, x->group);
@@ -333,7 +368,9 @@ static void synced(struct source *s)
 
 	s->synced = true;
 	if (op->synced) {
-		if (is_first) /* of a kind that is not waited for: what it was needed for */
+		/* of a kind that is not waited for: what it was needed for; or what was left as it
+		 * was */
+		if (is_first || !s->was_whole)
 			operator_enqueue_all(op);
 		return;
 	}
@@ -346,7 +383,17 @@ static void synced(struct source *s)
 	operator_lead(op);
 }
 
-static void on_event(void *ctx, enum kube_watch_ev ev, struct bytes object)
+static uint64_t dropped(const struct source *s)
+{
+	return s->watcher ? kube_watcher_stats(s->watcher)->dropped : 0;
+}
+
+bool operator_source_is_whole(const struct source *s)
+{
+	return s->synced && !s->incomplete && dropped(s) == s->dropped;
+}
+
+void operator_source_event(void *ctx, enum kube_watch_ev ev, struct bytes object)
 {
 	struct source *s = ctx;
 	struct kube_object o;
@@ -354,20 +401,23 @@ static void on_event(void *ctx, enum kube_watch_ev ev, struct bytes object)
 	switch (ev) {
 	case KUBE_WATCH_BEGIN:
 		s->epoch++;
+		s->was_whole = operator_source_is_whole(s);
+		s->incomplete = false;
+		s->dropped = dropped(s);
 		break;
 	case KUBE_WATCH_PUT:
 		if (s->what == SOURCE_PARENT)
-			see_parent(s->op, (enum kind)s->index, object, s->epoch);
+			see_parent(s, object, true);
 		else if (s->what == SOURCE_CHILD)
-			see_child(s->op, (enum child)s->index, object, s->epoch, false);
+			see_child(s, object, true, false);
 		else
 			see_class(s->op, object, s->epoch);
 		break;
 	case KUBE_WATCH_DEL:
 		if (s->what == SOURCE_PARENT)
-			lose_parent(s->op, (enum kind)s->index, object);
+			lose_parent(s, object);
 		else if (s->what == SOURCE_CHILD)
-			lose_child(s->op, (enum child)s->index, object);
+			lose_child(s, object);
 		else if (kube_object_parse(object, &o))
 			class_drop(s->op, o.name);
 		break;
@@ -391,7 +441,7 @@ static bool watch(struct operator *op, size_t at, enum source_kind what, int ind
 	s->index = index;
 	if (!kube_path(path, sizeof path, group, resource, ns, NULL, NULL))
 		return false;
-	s->watcher = kube_watcher_new(op->kube, resource, path, selector, on_event, s);
+	s->watcher = kube_watcher_new(op->kube, resource, path, selector, operator_source_event, s);
 	return s->watcher != NULL;
 }
 

@@ -450,6 +450,9 @@ void operator_work(struct operator *op)
 		} else if (!op->source[kind].synced) {
 			finish(w); /* not to be taken for gone; comes again when the list is
 				      complete */
+		} else if (!kube_table_get(op->parents, key) &&
+			   !operator_source_is_whole(&op->source[kind])) {
+			finish(w); /* it may be one that was too much for us: what it has stays */
 		} else if (!load(w)) {
 			log_error("operator: %s: no memory", w->key);
 			w->failed = true;

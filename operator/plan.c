@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/ip.h"
 #include "operator/group.h"
@@ -342,8 +343,27 @@ static void status(struct plan *out, const struct parent *p, const struct want *
 		add(out, STEP_STATUS, NULL, CHILD_SECRET);
 }
 
+/* Two that want one name: the control server gives the second an ending, NAME-1 or NAME-x7gh2k1p.
+ */
+static void note_name(struct plan *out, const struct want *w, const struct proxy *x)
+{
+	const size_t n = strlen(w->hostname);
+	struct note *note;
+
+	if (w->is_invalid || !has_joined(x) || n == 0 ||
+	    strncasecmp(x->device_fqdn, w->hostname, n) != 0 || x->device_fqdn[n] != '-')
+		return;
+	note = &out->note[out->n_notes++];
+	note->is_warning = true;
+	(void)snprintf(note->reason, sizeof note->reason, "HostnameTaken");
+	(void)snprintf(note->message, sizeof note->message,
+		       "another node has the name %s: this one is %.200s", w->hostname,
+		       x->device_fqdn);
+}
+
 static void notes(struct plan *out, const struct want *w, const struct proxy *x)
 {
+	note_name(out, w, x);
 	for (size_t i = 0; i < w->n_notes; i++)
 		out->note[out->n_notes++] = w->note[i];
 	if (w->is_invalid) {

@@ -58,7 +58,7 @@ struct plan {
 	char external_name[256];
 	char external_saved[256]; /* noted beside it; "": the note goes */
 	mono_t again;             /* look again then, whatever happens; MONO_NEVER */
-	struct note note[NOTES_MAX + 2];
+	struct note note[NOTES_MAX + 3];
 	size_t n_notes;
 };
 

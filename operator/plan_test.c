@@ -592,3 +592,29 @@ TEST(every_step_and_child_has_its_row)
 	for (size_t i = 0; i < KIND_N; i++)
 		ck_assert_ptr_nonnull(kinds[i].resource);
 }
+
+TEST(a_name_that_another_node_has_is_told)
+{
+	static const struct {
+		const char *fqdn;
+		bool told;
+	} v[] = { { "shop-web.tail.test", false },
+		  { "Shop-Web.tail.test", false },
+		  { "shop-web-1.tail.test", true },
+		  { "shop-web-x7gh2k1p.tail.test", true },
+		  { "old.tail.test", false } /* it has not yet begun anew */ };
+	struct parent p =
+	    fixture_service(EXPOSE, ",\"finalizers\":[\"tailscale.com/finalizer\"]", CLUSTER_IP);
+	struct proxy x = whole(&p);
+	struct plan plan;
+	char got[1024];
+
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		(void)snprintf(x.device_fqdn, sizeof x.device_fqdn, "%s", v[i].fqdn);
+		plan_of(got, &p, &x, &plan, &fixture_settings);
+		ck_assert_uint_eq(plan.n_notes, v[i].told);
+		if (v[i].told)
+			ck_assert_str_eq(plan.note[0].reason, "HostnameTaken");
+	}
+	parent_fini(&p);
+}

@@ -8,6 +8,7 @@
 
 #include "base/ip.h"
 #include "base/json.h"
+#include "operator/proxy.h"
 
 /* --- checks --- */
 
@@ -137,8 +138,13 @@ static void tags_of(struct want *w, const struct parent *p, const struct setting
 		     "choose tags for each");
 }
 
+/* Long names that differ late are different when they are cut, by the end of the proxy's name. */
 static void hostname_of(struct want *w, const struct parent *p, const char *fallback)
 {
+	char proxy[PROXY_NAME_MAX + 1];
+	size_t max = sizeof w->hostname - 1;
+	const char *tail = "";
+
 	if (p->hostname[0]) {
 		(void)bytes_to_str(bytes_str(p->hostname), w->hostname, sizeof w->hostname);
 		if (!hostname_is_valid(p->hostname))
@@ -148,10 +154,16 @@ static void hostname_of(struct want *w, const struct parent *p, const char *fall
 				p->hostname);
 		return;
 	}
-	for (size_t i = 0; fallback[i] && i < sizeof w->hostname - 1; i++)
+	if (strlen(fallback) > max) {
+		proxy_name(proxy, p->name, p->uid);
+		tail = strrchr(proxy, '-');
+		max -= strlen(tail);
+	}
+	for (size_t i = 0; fallback[i] && i < max; i++)
 		w->hostname[i] = is_alnum(fallback[i]) ? fallback[i] : '-';
 	for (size_t n = strlen(w->hostname); n > 0 && w->hostname[n - 1] == '-'; n--)
 		w->hostname[n - 1] = 0;
+	memcpy(w->hostname + strlen(w->hostname), tail, strlen(tail) + 1);
 }
 
 static void check_class(struct want *w, const struct parent *p, const struct settings *s,

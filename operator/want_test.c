@@ -268,6 +268,30 @@ TEST(hostname_defaults_to_namespace_and_name_and_tags_to_the_operators)
 	parent_fini(&p);
 }
 
+TEST(long_names_that_differ_late_are_different_hostnames)
+{
+	static const char *const ends[] = { "-v1", "-v2", ".a", "-" };
+	char names[ARRAY_LEN(ends)][64], text[512];
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		struct parent p;
+		struct want w;
+
+		(void)snprintf(text, sizeof text,
+			       "{\"metadata\":{\"name\":\"%0*d%s\",\"uid\":\"u-%zu\"},\"spec\":{"
+			       "\"exitNode\":true}}",
+			       253 - (int)strlen(ends[i]), 1, ends[i], i);
+		ck_assert(parent_parse(&p, KIND_CONNECTOR, bytes_str(text)));
+		want_make(&w, &p, &fixture_settings, NULL, NULL);
+		ck_assert(!w.is_invalid && hostname_is_valid(w.hostname));
+		ck_assert_uint_eq(strlen(w.hostname), 63);
+		memcpy(names[i], w.hostname, sizeof names[i]);
+		for (size_t k = 0; k < i; k++)
+			ck_assert_str_ne(names[k], names[i]);
+		parent_fini(&p);
+	}
+}
+
 TEST(kinds_that_are_not_offered_are_answered_and_connectors_checked)
 {
 	static const struct {

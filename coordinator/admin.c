@@ -44,6 +44,23 @@ static int policy_put_in_force(struct serve *s, struct bytes text, struct err *e
 	return ret;
 }
 
+/* At a start there is no old one, and its tests may fail for a node that went or changed since it
+ * was set: no reason to leave the tailnet without a server. */
+static int policy_at_start(struct serve *s, struct bytes text, struct err *e)
+{
+	struct policy *p = NULL;
+	struct err why = { 0 };
+
+	if (text.len > 0 && !(p = policy_parse(text, e)))
+		return -(e->code ? e->code : EINVAL);
+	if (p && tailnet_policy_test(s->t, p, &why) != 0)
+		log_warn("%s; the policy is in force all the same", why.text);
+	tailnet_set_policy(s->t, loop_now(s->loop), p);
+	return 0;
+}
+
+typedef int put_fn(struct serve *s, struct bytes text, struct err *e);
+
 static int api_check_policy(void *ctx, struct bytes text, struct err *e)
 {
 	struct policy *p = NULL;
@@ -53,7 +70,7 @@ static int api_check_policy(void *ctx, struct bytes text, struct err *e)
 	return ret == 0 ? 0 : -EINVAL;
 }
 
-static int load_file(struct serve *s, struct err *e)
+static int load_file(struct serve *s, put_fn *put, struct err *e)
 {
 	AUTO_FREE char *text = NULL;
 	size_t len = 0;
@@ -61,7 +78,7 @@ static int load_file(struct serve *s, struct err *e)
 
 	if (ret != 0)
 		return err_wrap(e, "policy.path");
-	ret = policy_put_in_force(s, bytes_of(text, len), e);
+	ret = put(s, bytes_of(text, len), e);
 	if (ret != 0)
 		return err_wrap(e, "policy.path %s", s->conf->policy_path);
 	tailnet_audit(s->t, "policy set from %s, %zu bytes", s->conf->policy_path, len);
@@ -78,10 +95,12 @@ static int load_stored(struct serve *s, struct err *e)
 	if (ret == -ENOENT)
 		return 0;
 	if (ret == 0)
-		ret = policy_put_in_force(s, bytes_of(text, len), e);
+		ret = policy_at_start(s, bytes_of(text, len), e);
 	if (ret == 0 && store_get(s->store, "policy_at", &at, &len, e) == 0)
 		s->policy_at.ns = strtoll(at, NULL, 10);
-	return ret == 0 ? 0 : err_wrap(e, "the stored policy");
+	return ret == 0
+		   ? 0
+		   : err_wrap(e, "the stored policy (a file named by policy.path comes before it)");
 }
 
 static struct bytes api_policy(void *ctx, wall_t *when)
@@ -231,7 +250,8 @@ int admin_load(struct serve *s, struct err *e)
 	if (ret == 0)
 		ret = serve_setting(s, load_given_key(s, e));
 	if (ret == 0)
-		ret = from_file(s) ? serve_setting(s, load_file(s, e)) : load_stored(s, e);
+		ret = from_file(s) ? serve_setting(s, load_file(s, policy_at_start, e))
+				   : load_stored(s, e);
 	if (ret == 0 && !tailnet_policy(s->t))
 		log_warn("no policy is set: every node may reach every other");
 	return ret;
@@ -242,7 +262,7 @@ void admin_reload(struct serve *s)
 	struct err e = { 0 };
 	struct buf map;
 
-	if (s->t && from_file(s) && load_file(s, &e) != 0)
+	if (s->t && from_file(s) && load_file(s, policy_put_in_force, &e) != 0)
 		log_error("%s; the policy before stays in force", e.text);
 	else if (s->t && from_file(s))
 		log_info("policy %s is in force", s->conf->policy_path);

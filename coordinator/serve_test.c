@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include "coordinator/apikeys.h"
+#include "coordinator/store.h"
 #include "wire/stun.h"
 
 __attribute__((constructor)) static void longer(void)
@@ -444,6 +445,44 @@ TEST(each_policy_that_comes_from_the_file_leaves_an_audit_line_and_a_refused_one
 	ck_assert_uint_eq(said(first), 1);
 	ck_assert_uint_eq(said("audit: policy"), 2);
 	unlink(path);
+	server_clean();
+	srv.has_log = false;
+}
+
+/* Nodes come and go after a policy was set; the tailnet needs a server all the same. */
+TEST(a_policy_whose_tests_fail_does_not_keep_the_server_from_starting)
+{
+	static const char policy[] =
+	    "{\"acls\":[],\"tests\":[{\"src\":\"100.64.0.9\",\"accept\":[\"100.64.0.8:22\"]}]}";
+	char path[96], more[128];
+	struct err e = { 0 };
+	struct store *db;
+
+	snprintf(path, sizeof path, "/tmp/serve-test-tests-%d", (int)getpid());
+	write_text(path, policy);
+	snprintf(more, sizeof more, "policy: {path: %s}", path);
+	srv.has_log = true;
+	server_begin(more);
+	wait_until_said("test fails: 100.64.0.9 to 100.64.0.8:22");
+	ck_assert_uint_eq(server_request(true, "GET", "/api/v1/policy", "", ""), 200);
+	ck_assert_ptr_nonnull(strstr(reply, "100.64.0.8:22"));
+	kill(srv.pid, SIGHUP); /* while it runs the one before is better */
+	wait_until_said("the policy before stays in force");
+	server_stop(SIGTERM, true);
+	unlink(path);
+	server_clean();
+	server_prepare("");
+	snprintf(path, sizeof path, "%s/coordinator.db", srv.dir);
+	db = store_open(path, &e);
+	ck_assert_msg(db && store_set(db, "policy", bytes_str(policy), &e) == 0 &&
+			  store_commit(db, &e) == 0,
+		      "%s", e.text);
+	store_close(db);
+	server_run();
+	ck_assert_uint_eq(server_request(true, "GET", "/api/v1/policy", "", ""), 200);
+	ck_assert_ptr_nonnull(strstr(reply, "100.64.0.8:22"));
+	ck_assert_uint_ge(said("test fails: 100.64.0.9 to 100.64.0.8:22"), 1);
+	server_stop(SIGTERM, true);
 	server_clean();
 	srv.has_log = false;
 }

@@ -93,6 +93,14 @@ bool frame_send(struct tailnet *t, struct stream *s)
 
 /* --- the difference --- */
 
+/* A node that waits for approval is alone: whoever runs it may ask for a map and speak WireGuard
+ * all the same. */
+static bool meets(const struct tailnet *t, const struct stream *s, uint32_t slot)
+{
+	return t->nodes[s->slot].pub.approved && t->nodes[slot].pub.approved &&
+	       policy_sees(t->policy, s->slot, slot);
+}
+
 static struct delta delta_of(struct tailnet *t, const struct stream *s, uint32_t slot)
 {
 	const struct tnode *n = &t->nodes[slot];
@@ -101,7 +109,7 @@ static struct delta delta_of(struct tailnet *t, const struct stream *s, uint32_t
 
 	if (slot == s->slot || !n->used)
 		return d;
-	if (n->dead || !policy_sees(t->policy, s->slot, slot)) {
+	if (n->dead || !meets(t, s, slot)) {
 		d.what = known ? DELTA_REMOVE : DELTA_NONE;
 		return d;
 	}
@@ -398,6 +406,7 @@ bool frame_first(struct tailnet *t, mono_t now, wall_t wall, struct stream *s)
 	if (!finish(&w, wall) || !mark_deltas(t, s))
 		return false;
 	s->started = true;
+	s->is_alone = !t->nodes[s->slot].pub.approved;
 	s->self_dirty = false;
 	s->seen = t->seq;
 	s->keepalive_at = map_keepalive(t, now);
@@ -423,7 +432,8 @@ static bool tell(struct tailnet *t, mono_t now, wall_t wall, struct stream *s, b
 	} else {
 		ok = jsonw_ok(&w);
 	}
-	find_deltas(t, s, judge_all || (whole && t->policy));
+	find_deltas(t, s, judge_all || (whole && (t->policy || s->is_alone != !n->pub.approved)));
+	s->is_alone = !n->pub.approved;
 	if (ok && t->n_deltas > 0) {
 		any = true;
 		ok = mark_deltas(t, s) && send_deltas(t, s, wall);

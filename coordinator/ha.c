@@ -17,7 +17,7 @@ static const char path[] = "/machine/ping-response?id=";
 
 static bool serves(const struct tnode *n, const struct ipprefix *r)
 {
-	return node_has_route(n->pub.routes, n->pub.n_routes, r) &&
+	return n->pub.approved && node_has_route(n->pub.routes, n->pub.n_routes, r) &&
 	       node_has_route(n->pub.approved_routes, n->pub.n_approved, r);
 }
 

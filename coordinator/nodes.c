@@ -274,14 +274,14 @@ static bool is_before(const struct tailnet_node *a, const struct tailnet_node *b
 
 static bool is_primary(struct tailnet *t, const struct tnode *n, const struct ipprefix *route)
 {
-	if (!node_has_route(n->pub.routes, n->pub.n_routes, route))
+	if (!n->pub.approved || !node_has_route(n->pub.routes, n->pub.n_routes, route))
 		return false;
 	if (t->routers_stale)
 		node_find_routers(t);
 	for (size_t i = 0; i < t->n_routers; i++) {
 		const struct tnode *o = &t->nodes[t->routers[i]];
 
-		if (o != n && o->pub.online && is_before(&o->pub, &n->pub) &&
+		if (o != n && o->pub.approved && o->pub.online && is_before(&o->pub, &n->pub) &&
 		    node_has_route(o->pub.routes, o->pub.n_routes, route) &&
 		    node_has_route(o->pub.approved_routes, o->pub.n_approved, route))
 			return false;
@@ -473,6 +473,7 @@ int tailnet_node_approve(struct tailnet *t, mono_t now, wall_t wall, int64_t id,
 	if (!n)
 		return missing(id, e);
 	n->pub.approved = true;
+	t->routes_dirty |= n->pub.n_approved > 0;
 	tailnet_audit(t, "node %lld (%s) approved", (long long)id, n->pub.given);
 	node_changed(t, now, n);
 	return 0;

@@ -48,6 +48,7 @@ struct stream { /* one open map stream */
 	int32_t h2;
 	size_t slot; /* of the node */
 	bool zstd, started, self_dirty, gone;
+	bool is_alone; /* its node was not approved yet at the last frame */
 	uint64_t seen; /* tailnet.seq at the last frame */
 	mono_t keepalive_at;
 	uint8_t *sent; /* bitmap by slot: this stream knows that peer */
@@ -160,7 +161,7 @@ struct tailnet {
 		struct index by_list;
 	} kept;
 	mono_t flush_at, scan_at, told_at;
-	bool is_torn; /* tailnet_is_torn */
+	bool is_torn;      /* tailnet_is_torn */
 	uint64_t derp_seq; /* when the relay map changed */
 	bool policy_dirty; /* visibility or filters may have changed for anybody */
 

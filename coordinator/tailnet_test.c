@@ -570,6 +570,62 @@ TEST(new_node_that_needs_approval_is_told_so_and_let_in)
 	fleet_fini(f);
 }
 
+/* A map request of p without a stream, by its session */
+static void tells(struct fleet *f, struct party *p, const char *more)
+{
+	char key[KEY_TEXT_MAX], body[1024];
+
+	snprintf(body, sizeof body, "{\"Version\":119,\"NodeKey\":\"%s\",%s}",
+		 key_pub_text(KEY_NODE, &p->current, key), more);
+	map_request(f->t, f->now, f->wall, p->wire[0].session, 99999, bytes_str(body));
+}
+
+/* A hostile one with a good auth key would not care what it is told of itself. */
+static void waits_alone(uint64_t seed, const char *policy)
+{
+	static const char route[] =
+	    "\"Hostinfo\":{\"Hostname\":\"r\",\"RoutableIPs\":[\"10.9.0.0/16\"]}";
+	struct fleet *f = begin(seed);
+	struct party *a, *b, *c;
+	char key[AUTHKEY_TEXT_MAX];
+	struct ipprefix r;
+	struct err e = { 0 };
+	int64_t id;
+
+	fleet_key(f, KEY_REUSABLE, key);
+	a = fleet_join(f, "a", key);
+	c = fleet_join(f, "c", key);
+	fleet_pass(f, SPAN_S(1));
+	if (policy)
+		tailnet_set_policy(f->t, f->now, policy_parse(bytes_str(policy), &e));
+	f->t->conf.needs_approval = true;
+	b = fleet_join(f, "b", key);
+	fleet_pass(f, SPAN_S(1));
+	ck_assert(b->registered == 1 && !b->authorized);
+	id = fleet_node(f, b)->id;
+	ck_assert(ipprefix_parse(bytes_str("10.9.0.0/16"), &r));
+	ck_assert_int_eq(tailnet_node_approve_routes(f->t, f->now, f->wall, id, &r, 1, &e), 0);
+	tells(f, b, route);
+	fleet_pass(f, SPAN_S(1));
+	ck_assert_uint_eq(netmap_n_peers(a->nm), 1);
+	ck_assert_uint_eq(netmap_n_peers(c->nm), 1);
+	ck_assert_uint_eq(netmap_n_peers(b->nm), 0);
+	ck_assert_uint_eq(node_by_key(f->t, &b->current)->n_active, 0);
+	ck_assert_int_eq(tailnet_node_approve(f->t, f->now, f->wall, id, &e), 0);
+	fleet_pass(f, SPAN_S(1));
+	ck_assert_uint_eq(netmap_n_peers(a->nm), 2);
+	ck_assert_uint_eq(netmap_n_peers(c->nm), 2);
+	ck_assert_uint_eq(netmap_n_peers(b->nm), 2);
+	ck_assert_uint_eq(node_by_key(f->t, &b->current)->n_active, 1);
+	fleet_fini(f);
+}
+
+TEST(a_node_that_waits_for_approval_is_alone)
+{
+	waits_alone(78, NULL);
+	waits_alone(79, "{\"acls\":[{\"action\":\"accept\",\"src\":[\"*\"],\"dst\":[\"*:*\"]}]}");
+}
+
 TEST(deleted_node_is_forgotten_by_peers_and_cannot_stream)
 {
 	struct fleet *f = begin(17);
@@ -804,16 +860,6 @@ TEST(who_is_no_node_may_not_send_large_requests)
 	ck_assert(is_streaming(a)); /* a node may: it is read, and what is too much of it left */
 	ck_assert_str_eq(a->trouble, "");
 	fleet_fini(f);
-}
-
-/* A map request of p without a stream, by its session */
-static void tells(struct fleet *f, struct party *p, const char *more)
-{
-	char key[KEY_TEXT_MAX], body[1024];
-
-	snprintf(body, sizeof body, "{\"Version\":119,\"NodeKey\":\"%s\",%s}",
-		 key_pub_text(KEY_NODE, &p->current, key), more);
-	map_request(f->t, f->now, f->wall, p->wire[0].session, 99999, bytes_str(body));
 }
 
 TEST(types_belong_to_their_endpoints_and_a_change_of_them_alone_is_told_to_nobody)

@@ -49,7 +49,7 @@ static bool make_active(struct tnode *n)
 	free(n->active);
 	n->active = v;
 	n->n_active = 0;
-	for (size_t i = 0; i < p->n_approved; i++)
+	for (size_t i = 0; p->approved && i < p->n_approved; i++)
 		if (announces(p, &p->approved_routes[i]))
 			v[n->n_active++] = p->approved_routes[i];
 	return true;

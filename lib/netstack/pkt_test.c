@@ -316,6 +316,9 @@ static void act(struct script *s)
 		netstack_stat(s->ns, &st);
 		if (st.conns != 0)
 			FAIL(s, "%zu connections", st.conns);
+	} else if (!strcmp(w, "cwnd")) {
+		if (!ns_tcp_info(s->ns, s->id, &info) || info.cwnd != num(s->word[2]))
+			FAIL(s, "congestion window %u", info.cwnd);
 	} else if (!strcmp(w, "spurious")) {
 		struct netstack_stat st;
 

@@ -114,13 +114,16 @@ static void newreno_lost(struct tcp_conn *c, const struct tcp_ack_facts *f)
 		txq_move(&c->tx, c->tx.head, TX_LOST);
 }
 
-/* RFC 8985 7.4: the probe was a retransmission, and it alone repaired a loss of the tail */
+/* RFC 8985 7.4.2: the probe was a retransmission, and it alone repaired a loss of the tail, unless
+ * a DSACK says that both arrived. It may come with the next ACK; a time stamp tells at once. */
 static void check_tlp(struct netstack *ns, struct tcp_conn *c, mono_t now,
 		      const struct tcp_ack_facts *f)
 {
 	struct rack *r = &c->rack;
 
 	if (!r->tlp_outstanding || seq_lt(c->snd_una, r->tlp_end_seq))
+		return;
+	if (r->tlp_is_retrans && !c->has_ts && !f->is_dsack && c->snd_una == r->tlp_end_seq)
 		return;
 	r->tlp_outstanding = false;
 	if (!r->tlp_is_retrans || f->is_dsack || c->rec.state != CA_OPEN || !f->una_moved)

@@ -198,9 +198,13 @@ static bool is_window_limited(const struct tcp_conn *c, const struct tcp_ack_fac
 /* RFC 5681 2: what counts as a duplicate acknowledgement */
 static void count_dup(struct tcp_conn *c, const struct tcp_in *in, uint32_t wnd_before)
 {
-	if (in->len == 0 && !(in->h.flags & (TCP_SYN | TCP_FIN)) && in->h.ack == c->snd_una &&
-	    !txq_is_empty(&c->tx) && c->snd_wnd == wnd_before && !c->has_sack)
-		c->snd_dup++;
+	if (in->len > 0 || in->h.flags & (TCP_SYN | TCP_FIN) || in->h.ack != c->snd_una ||
+	    c->snd_wnd != wnd_before)
+		return;
+	if (!c->has_sack)
+		c->snd_dup += !txq_is_empty(&c->tx);
+	else if (in->h.n_sack == 0 && c->snd_una == c->rack.tlp_end_seq)
+		c->rack.tlp_outstanding = false; /* RFC 8985 7.4.2, of a peer without DSACK */
 }
 
 /* The window is open (again): what probed it, or was sent again into a window that had been taken

@@ -157,7 +157,7 @@ static bool read_url(struct reading *rd, const struct member *m)
 		return false;
 	if (!*url)
 		memcpy(url, PREFS_CONTROL_URL_DEFAULT, sizeof PREFS_CONTROL_URL_DEFAULT);
-	return checked(rd, check_url(m->name, url, &e), &e);
+	return checked(rd, check_server(m->name, url, &e), &e);
 }
 
 static bool read_hostname(struct reading *rd, const struct member *m)

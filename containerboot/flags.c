@@ -181,7 +181,7 @@ static int apply(const struct flag *f, void *flags, const char *what, const char
 		return apply_tun(what, value, e);
 	switch (f->kind) {
 	case FLAG_URL:
-		r = check_url(what, value, e);
+		r = check_server(what, value, e);
 		break;
 	case FLAG_HOSTNAME:
 		r = check_hostname(what, value, e);
@@ -216,6 +216,10 @@ static int no_such(const struct flag_set *set, struct bytes name, const char *wh
 {
 	const char *names[FLAGS_MAX], *near;
 
+	if (memchr(name.data, ' ', name.len))
+		return err_say(e, EINVAL,
+			       "%s: quotation marks make one word of several flags; leave them out",
+			       set->variable);
 	for (size_t i = 0; i < set->n; i++)
 		names[i] = set->v[i].name;
 	near = text_nearest(name, names, set->n);
@@ -233,8 +237,11 @@ static int one(const struct flag_set *set, void *flags, char **v, size_t *i, str
 	char what[128];
 
 	if (arg[0] != '-' || !*name) /* not repeated: it may be a key that lost its flag */
-		return err_say(e, EINVAL, "%s: word %zu is not a flag (flags begin with --)",
-			       set->variable, *i);
+		return err_say(
+		    e, EINVAL,
+		    "%s: word %zu is not a flag (flags begin with --; a boolean takes its value "
+		    "behind =)",
+		    set->variable, *i);
 	eq = strchr(name, '=');
 	key = bytes_of(name, eq ? (size_t)(eq - name) : strlen(name));
 	snprintf(what, sizeof what, "%s: --%.*s", set->variable, (int)MIN_OF(key.len, 64), name);

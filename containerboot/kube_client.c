@@ -62,7 +62,9 @@ static int read_one(const struct kube_client *c, const char *name, size_t max, c
 	}
 	r = file_read(path, max, out, &len, e);
 	if (r < 0)
-		return err_wrap(e, "service account (automountServiceAccountToken off?)");
+		return err_wrap(
+		    e, "service account (automountServiceAccountToken off? TS_KUBE_SECRET= "
+		       "with nothing behind does without)");
 	trim(*out);
 	for (const char *p = *out; *p; p++)
 		if (*p < ' ' || *p > '~') { /* it becomes part of a request's head */

@@ -29,7 +29,7 @@ const struct option option_table[] = {
         ROW("TS_HOSTNAME", NULL, OPTION_TEXT, OPTION_NODE, NULL, hostname,
             "Name of the node in the tailnet. Default: the host name of the container."),
         ROW("TS_ADVERTISE_TAGS", "TS_TAGS", OPTION_TAGS, OPTION_OURS | OPTION_NODE, NULL, tags,
-            "Comma-separated tags to ask for (`tag:web,tag:prod`). Headscale gives tags to the key instead and refuses requested ones: the node then joins without and warns."),
+            "Comma-separated tags to ask for (`tag:web,tag:prod`; `tag:` may be left out). Headscale gives tags to the key instead and refuses requested ones: the node then joins without and warns."),
         ROW("TS_AUTH_ONCE", NULL, OPTION_BOOL, OPTION_NODE, "false", auth_once,
             "true: a stored preference that the environment does not mention stays as it is. false: it goes back to its default at each start. A registered node logs in again only when it must, either way."),
         ROW("TS_EXTRA_ARGS", NULL, OPTION_TEXT, OPTION_SECRET | OPTION_NODE, NULL, extra_args,

@@ -16,6 +16,7 @@ enum { OPTION_ROWS_MAX = 128, OPTION_SIZE_MIN = 1 << 20 };
 struct scan {
 	struct options *o;
 	const char *raw[OPTION_ROWS_MAX]; /* by row; NULL: not in the environment */
+	char *own[OPTION_ROWS_MAX];       /* of raw: without the white space around it */
 	bool by_alias[OPTION_ROWS_MAX];   /* raw came by the row's other name */
 	options_warn_fn *warn;
 	void *ctx;
@@ -89,6 +90,10 @@ static void collect(struct scan *s, char *const *env)
 			continue;
 		}
 		i = (size_t)(row - option_table);
+		if (s->raw[i] && *s->raw[i] && eq[1] && strcmp(s->raw[i], eq + 1) != 0 &&
+		    s->by_alias[i] == bytes_eq_str(name, row->name))
+			warn(s, "%s is ignored: %s is set too, and to something else", row->alias,
+			     row->name);
 		/* the name wins over the alias, the first of equal ones over the rest; an empty
 		 * name does not win */
 		if (!s->raw[i] || (s->by_alias[i] && bytes_eq_str(name, row->name) && eq[1])) {
@@ -99,6 +104,31 @@ static void collect(struct scan *s, char *const *env)
 			s->by_alias[i] = true;
 		}
 	}
+}
+
+/* An env file with the line ends of Windows, a trailing blank: nobody sees them, and no value ends
+ * in them. Secrets are trimmed where they are copied. */
+static int trim(struct scan *s)
+{
+	static const char blanks[] = " \t\r\n";
+
+	for (size_t i = 0; i < option_table_n; i++) {
+		const char *v = s->raw[i];
+		size_t len;
+
+		if (!v || option_table[i].flags & OPTION_SECRET)
+			continue;
+		v += strspn(v, blanks);
+		len = strlen(v);
+		while (len > 0 && strchr(blanks, v[len - 1]))
+			len--;
+		if (len == strlen(s->raw[i]))
+			continue;
+		s->raw[i] = s->own[i] = strndup(v, len);
+		if (!s->own[i])
+			return err_set(s->e, ENOMEM, "environment");
+	}
+	return 0;
 }
 
 static const char *raw_of(const struct scan *s, const char *name) /* NULL when absent or empty */
@@ -123,7 +153,8 @@ static int bad(const struct scan *s, const struct option *row, const char *what)
 
 static bool size_parse(const char *text, uint64_t *out)
 {
-	static const char *const units[] = { "", "K", "M", "G", "KiB", "MiB", "GiB" };
+	static const char *const units[] = { "",   "K",  "M",   "G",   "Ki",
+					     "Mi", "Gi", "KiB", "MiB", "GiB" };
 	size_t digits = strspn(text, "0123456789");
 	uint64_t v;
 
@@ -131,7 +162,7 @@ static bool size_parse(const char *text, uint64_t *out)
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(units); i++)
 		if (strcmp(text + digits, units[i]) == 0) {
-			unsigned shift = (unsigned)(i > 3 ? i - 3 : i) * 10;
+			unsigned shift = (unsigned)(i == 0 ? 0 : 1 + (i - 1) % 3) * 10;
 
 			if (v > UINT64_MAX >> shift)
 				return false;
@@ -179,7 +210,7 @@ static int set_number(const struct scan *s, const struct option *row, const char
 static int set_size(const struct scan *s, const struct option *row, const char *v)
 {
 	if (!size_parse(v, slot(s, row)) || *(uint64_t *)slot(s, row) < OPTION_SIZE_MIN)
-		return bad(s, row, "wanted a size of at least 1M, such as 64M");
+		return bad(s, row, "wanted a size of at least 1M, such as 64M or 64Mi");
 	return 0;
 }
 
@@ -195,7 +226,7 @@ static int set_value(const struct scan *s, const struct option *row, const char 
 			   : bad(s, row, "wanted a duration such as 60s or 2m");
 	case OPTION_IP:
 		if (!ip_parse(bytes_str(v), slot(s, row)))
-			return bad(s, row, "wanted an IP address");
+			return bad(s, row, "wanted an IP address, without port and brackets");
 		return 0;
 	case OPTION_MKEY:
 		if (!key_pub_parse(KEY_MACHINE, bytes_str(v), slot(s, row)))
@@ -221,7 +252,7 @@ static int set_value(const struct scan *s, const struct option *row, const char 
 		r = check_tags(called(s, row), v, s->e);
 		break;
 	case OPTION_URL:
-		r = check_url(called(s, row), v, s->e);
+		r = check_server(called(s, row), v, s->e);
 		break;
 	default:
 		break;
@@ -472,6 +503,23 @@ static void warn_key(const struct scan *s)
 		warn(s, "%s %s", called(s, row), what);
 }
 
+/* No shell has been there. */
+static int check_home(const struct scan *s)
+{
+	static const char *const paths[] = { "TS_STATE_DIR", "TS_SOCKET", "TS_SERVE_CONFIG",
+					     "TS_NODES_FILE" };
+
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		const char *v = raw_of(s, paths[i]);
+
+		if (v && *v == '~')
+			return err_say(s->e, EINVAL,
+				       "%s: nobody replaces the ~ here; write the whole path",
+				       paths[i]);
+	}
+	return 0;
+}
+
 static int check_own(const struct scan *s)
 {
 	struct options *o = s->o;
@@ -483,6 +531,8 @@ static int check_own(const struct scan *s)
 	o->no_kube_secret = s->raw[row_named(bytes_str("TS_KUBE_SECRET")) - option_table] &&
 			    !o->kube_secret; /* given and empty */
 	r = check_target(s);
+	if (r == 0)
+		r = check_home(s);
 	if (r == 0 && o->serve_tls_dir && !o->serve_config)
 		r = err_say(s->e, EINVAL, "TS_SERVE_TLS_DIR needs TS_SERVE_CONFIG");
 	if (r == 0 && o->kube_secret)
@@ -537,11 +587,17 @@ int options_parse(struct options *o, char *const *env, options_warn_fn *warn_fn,
 		  struct err *e)
 {
 	struct scan s = { .o = o, .warn = warn_fn, .ctx = ctx, .e = e };
+	int r;
 
 	assert(option_table_n <= OPTION_ROWS_MAX);
 	*o = (struct options){ 0 };
 	collect(&s, env);
-	return validate(&s);
+	r = trim(&s);
+	if (r == 0)
+		r = validate(&s);
+	for (size_t i = 0; i < ARRAY_LEN(s.own); i++)
+		free(s.own[i]);
+	return r;
 }
 
 void options_fini(struct options *o)

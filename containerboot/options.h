@@ -186,6 +186,7 @@ MUST_USE int check_hostname(const char *what, const char *text, struct err *e);
 /* as Kubernetes has names of objects (RFC 1123 subdomain) */
 MUST_USE int check_object_name(const char *what, const char *text, struct err *e);
 MUST_USE int check_url(const char *what, const char *text, struct err *e);
+MUST_USE int check_server(const char *what, const char *text, struct err *e); /* of control */
 MUST_USE int check_listen(const char *what, const char *text, struct err *e);
 
 #endif

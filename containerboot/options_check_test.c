@@ -73,14 +73,19 @@ TEST(tags_are_a_list_without_empty_places)
 	takes(check_tags, "");
 	takes(check_tags, "tag:a");
 	takes(check_tags, "tag:a,tag:B-2");
+	takes(check_tags, "a"); /* as the stock client */
 	refuses(check_tags, "tag:");
 	refuses(check_tags, "tag:a,");
-	refuses(check_tags, "a");
+	refuses(check_tags, "tag:a,,tag:b");
+	refuses(check_tags, "tag:9a");
+	refuses(check_tags, "tag:-a");
 	refuses(check_tags, "tag:a b");
 	refuses(check_tags, "tag:a\ntag:b");
 	refuses(check_tags, "TAG:a");
 	takes(check_tags, repeat("tag:", "a", PREFS_TAGS_MAX - 5, ""));
 	refuses(check_tags, repeat("tag:", "a", PREFS_TAGS_MAX - 4, ""));
+	takes(check_tags, repeat("", "a", PREFS_TAGS_MAX - 5, "")); /* tag: comes in front */
+	refuses(check_tags, repeat("", "a", PREFS_TAGS_MAX - 4, ""));
 }
 
 TEST(routes_are_whole_subnets_and_a_default_route_has_its_other_half)
@@ -123,6 +128,17 @@ TEST(a_url_names_a_host_and_no_user)
 	refuses(check_url, "https://h\r\nX: y");
 	takes(check_url, repeat("https://", "a", PREFS_URL_MAX - 9, ""));
 	refuses(check_url, repeat("https://", "a", PREFS_URL_MAX - 8, ""));
+}
+
+TEST(a_server_has_no_path)
+{
+	takes(check_server, "https://h");
+	takes(check_server, "https://h/");
+	takes(check_server, "http://[fd00::1]:8080");
+	refuses(check_server, "https://h/x");
+	refuses(check_server, "https://h:65536");
+	refuses(check_server, "https://fd00::1:8080");
+	refuses(check_server, "h:8080");
 }
 
 TEST(a_place_to_listen_has_a_port)

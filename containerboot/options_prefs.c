@@ -1,6 +1,7 @@
 /* containerboot/options_prefs.c - the preferences that the settings ask for, over the stored ones
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,27 @@ static int text(char *out, size_t cap, const char *flag, const char *variable, b
 
 	if (v && !bytes_to_str(bytes_str(v), out, cap))
 		return err_say(e, EINVAL, "a value is longer than %zu bytes", cap - 1);
+	return 0;
+}
+
+/* As the stock client has it, a tag may be written without "tag:". */
+static int tags(struct prefs *w, const char *flag, const char *variable, bool keep, struct err *e)
+{
+	const char *v = flag ? flag : variable ? variable : keep ? NULL : "";
+	struct bytes left = bytes_str(v ? v : ""), one;
+	char tag[PREFS_TAGS_MAX];
+
+	if (!v)
+		return 0;
+	w->tags[0] = 0;
+	while (prefs_list_next(&left, &one)) {
+		snprintf(tag, sizeof tag, "%s%.*s",
+			 memchr(one.data, ':', one.len) ? "" : "tag:", (int)one.len,
+			 (const char *)one.data);
+		if (!prefs_list_add(w->tags, sizeof w->tags, bytes_str(tag)))
+			return err_say(e, EINVAL, "the tags are longer than %zu bytes",
+				       sizeof w->tags - 1);
+	}
 	return 0;
 }
 
@@ -89,7 +111,7 @@ int options_prefs(const struct options *o, const struct prefs *stored, struct pr
 	if (r == 0)
 		r = text(w->hostname, sizeof w->hostname, up->hostname, o->hostname, keep, e);
 	if (r == 0)
-		r = text(w->tags, sizeof w->tags, up->tags, o->tags, keep, e);
+		r = tags(w, up->tags, o->tags, keep, e);
 	if (r == 0)
 		r = text(w->routes, sizeof w->routes, up->routes, o->routes, true, e);
 	if (r == 0)

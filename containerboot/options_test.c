@@ -91,8 +91,10 @@ TEST(white_space_around_a_secret_is_cut_off)
 
 TEST(an_error_names_the_variable_as_it_was_written_and_the_subnet_that_was_meant)
 {
-	check_refused("TS_TAGS: each tag", ENV("TS_TAGS=web"));
-	check_refused("TS_ADVERTISE_TAGS: each tag", ENV("TS_ADVERTISE_TAGS=web"));
+	check_refused("TS_TAGS: 'tag:9' is no tag", ENV("TS_TAGS=web,tag:9"));
+	check_refused("TS_ADVERTISE_TAGS: 'tag:a_b' is no tag", ENV("TS_ADVERTISE_TAGS=tag:a_b"));
+	check_refused("TS_ADVERTISE_TAGS: '...' is no tag", /* it got into the wrong variable */
+		      ENV("TS_ADVERTISE_TAGS=tskey_auth_x"));
 	check_refused("TS_ROUTES: 10.0.0.9/24 has bits beyond its length; the subnet is "
 		      "10.0.0.0/24",
 		      ENV("TS_ROUTES=10.1.0.0/16,10.0.0.9/24"));
@@ -168,6 +170,61 @@ TEST(of_a_name_and_its_alias_the_name_wins_unless_it_is_empty)
 	options_fini(&o);
 }
 
+/* an env file with the line ends of Windows, a blank that nobody sees */
+TEST(white_space_around_a_value_is_no_part_of_it)
+{
+	ck_assert_int_eq(ENV("TS_LOGIN_SERVER=https://a\r", "TS_ACCEPT_ROUTES=true ",
+			     "TS_SOCKS5_SERVER=\t:1055\r\n",
+			     "TS_ROUTES= ", "TS_AUTHKEY= tskey-x\r\n"),
+			 0);
+	ck_assert_str_eq(warnings, "");
+	ck_assert_str_eq(o.login_server, "https://a");
+	ck_assert_int_eq(o.accept_routes, 1);
+	ck_assert_str_eq(o.socks5, ":1055");
+	ck_assert_str_eq(o.routes, "");
+	ck_assert_str_eq(o.auth_key, "tskey-x");
+	options_fini(&o);
+}
+
+TEST(one_of_two_names_of_a_variable_counts_and_that_is_said)
+{
+	ck_assert_int_eq(ENV("TS_AUTHKEY=one", "TS_AUTH_KEY=two"), 0);
+	ck_assert_str_eq(o.auth_key, "one");
+	ck_assert_str_eq(warnings,
+			 "TS_AUTH_KEY is ignored: TS_AUTHKEY is set too, and to something else\n");
+	ck_assert_int_eq(ENV("TS_AUTH_KEY=two", "TS_AUTHKEY=one"), 0);
+	ck_assert_str_eq(o.auth_key, "one");
+	ck_assert_ptr_nonnull(strstr(warnings, "TS_AUTH_KEY is ignored"));
+	ck_assert_int_eq(
+	    ENV("TS_AUTHKEY=one", "TS_AUTH_KEY=one", "TS_TAGS=tag:a", "TS_ADVERTISE_TAGS="), 0);
+	ck_assert_str_eq(warnings, "");
+	options_fini(&o);
+}
+
+TEST(a_tag_may_be_written_without_tag_as_in_the_stock_client)
+{
+	struct prefs w;
+
+	ck_assert_int_eq(ENV("TS_ADVERTISE_TAGS=web,tag:db"), 0);
+	ck_assert_int_eq(options_prefs(&o, NULL, &w, &e), 0);
+	ck_assert_str_eq(w.tags, "tag:web,tag:db");
+	ck_assert_int_eq(ENV("TS_EXTRA_ARGS=--advertise-tags=a"), 0);
+	ck_assert_int_eq(options_prefs(&o, NULL, &w, &e), 0);
+	ck_assert_str_eq(w.tags, "tag:a");
+	options_fini(&o);
+}
+
+TEST(sizes_have_the_units_of_kubernetes_too)
+{
+	ck_assert_int_eq(ENV("TS_MEMORY_LIMIT=64Mi"), 0);
+	ck_assert_uint_eq(o.memory_limit, 64 << 20);
+	ck_assert_int_eq(ENV("TS_MEMORY_LIMIT=2048Ki"), 0);
+	ck_assert_uint_eq(o.memory_limit, 2 << 20);
+	ck_assert_int_eq(ENV("TS_MEMORY_LIMIT=1GiB"), 0);
+	ck_assert_uint_eq(o.memory_limit, 1 << 30);
+	options_fini(&o);
+}
+
 TEST(malformed_values_stop_with_one_line_that_names_the_variable)
 {
 	check_refused("TS_BOOT_TIMEOUT", ENV("TS_BOOT_TIMEOUT=soon"));
@@ -177,8 +234,15 @@ TEST(malformed_values_stop_with_one_line_that_names_the_variable)
 	check_refused("TS_LOGIN_SERVER", ENV("TS_LOGIN_SERVER=headscale.example.com"));
 	check_refused("TS_LOGIN_SERVER", ENV("TS_LOGIN_SERVER=https://user:pw@a"));
 	check_refused("TS_CONTROL_KEY", ENV("TS_CONTROL_KEY=mkey:12"));
-	check_refused("TS_TAGS", ENV("TS_TAGS=web"));
-	check_refused("TS_HOSTNAME", ENV("TS_HOSTNAME=my_host"));
+	check_refused("TS_TAGS", ENV("TS_TAGS=tag:"));
+	check_refused("TS_LOGIN_SERVER: https:// (or http://) is missing",
+		      ENV("TS_LOGIN_SERVER=10.0.0.1:8443"));
+	check_refused("TS_LOGIN_SERVER: wanted scheme", ENV("TS_LOGIN_SERVER=https://a/web"));
+	check_refused("TS_LOGIN_SERVER: wanted scheme", ENV("TS_LOGIN_SERVER=https://a:84433"));
+	check_refused("without blanks", ENV("TS_ROUTES=10.0.0.0/8, 192.168.0.0/16"));
+	check_refused("of one address it is fd00::1/128", ENV("TS_ROUTES=fd00::1"));
+	check_refused("TS_STATE_DIR: nobody replaces the ~", ENV("TS_STATE_DIR=~/state"));
+	check_refused("'_' is none of them", ENV("TS_HOSTNAME=my_host"));
 	check_refused("TS_HOSTNAME", ENV("TS_HOSTNAME=-a"));
 	check_refused("PORT", ENV("PORT=70000"));
 	check_refused("TS_MEMORY_LIMIT", ENV("TS_MEMORY_LIMIT=1000"));
@@ -373,7 +437,10 @@ TEST(flags_that_do_not_exist_or_cannot_be_honoured_are_refused_without_their_val
 	check_refused("--hostname: needs a value", ENV("TS_EXTRA_ARGS=--hostname"));
 	check_refused("--accept-dns: wanted true or false",
 		      ENV("TS_EXTRA_ARGS=--accept-dns=maybe"));
-	check_refused("--advertise-tags", ENV("TS_EXTRA_ARGS=--advertise-tags=x"));
+	check_refused("--advertise-tags", ENV("TS_EXTRA_ARGS=--advertise-tags=x_y"));
+	check_refused("one word of several flags",
+		      ENV("TS_EXTRA_ARGS=\"--accept-dns --hostname=x\""));
+	check_refused("a boolean takes its value behind =", ENV("TS_EXTRA_ARGS=--accept-dns true"));
 	check_refused("--client-secret", ENV("TS_EXTRA_ARGS=--client-secret=tskey-secret"));
 	ck_assert_ptr_null(strstr(e.text, "tskey"));
 	options_fini(&o);

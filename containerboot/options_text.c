@@ -95,16 +95,16 @@ static bool markdown_row(struct buf *out, const struct option *row)
 
 bool options_markdown(struct buf *out)
 {
-	if (!buf_printf(out,
-			"# Environment of containerboot\n\n"
-			"<!-- made by `make docs` from containerboot/option_table.c -->\n\n"
-			"The environment is the wanted state at each start: what differs from "
-			"the stored preferences is logged and applied.\n"
-			"A boolean is one of 1 t T TRUE true True 0 f F FALSE false False; "
-			"anything else warns and counts as the default. Any other\n"
-			"malformed value stops the program with one line. An unknown `TS_*` "
-			"warns. Rows marked * are additions to the stock image, those marked + "
-			"may stand in TS_NODES_FILE.\n"))
+	if (!buf_printf(out, "# Environment of containerboot\n\n"
+			     "<!-- made by `make docs` from containerboot/option_table.c -->\n\n"
+			     "The environment is the wanted state at each start: what differs from "
+			     "the stored preferences is logged and applied.\n"
+			     "A boolean is one of 1 t T TRUE true True 0 f F FALSE false False; "
+			     "anything else warns and counts as the default. Any other\n"
+			     "malformed value stops the program with one line. White space around "
+			     "a value is cut off. An unknown `TS_*` warns. Rows marked * are "
+			     "additions to the stock image, those marked + "
+			     "may stand in TS_NODES_FILE.\n"))
 		return false;
 	for (size_t i = 0; i < option_table_n; i++)
 		if (!markdown_row(out, &option_table[i]))

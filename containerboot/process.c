@@ -436,6 +436,13 @@ static int check_shared(const struct options *o, struct err *e)
 	return 0;
 }
 
+static const char *given(const char *name) /* NULL when empty too, as a Compose file leaves it */
+{
+	const char *v = getenv(name);
+
+	return v && *v ? v : NULL;
+}
+
 static bool is_below(const char *dir, const char *top)
 {
 	size_t n = top ? strlen(top) : 0;
@@ -467,8 +474,8 @@ static int make_socket_dir(const struct options *o, struct err *e)
 
 static int start_shared(struct process *s, struct err *e)
 {
-	struct tls_client_conf tls = { .ca_file = getenv("SSL_CERT_FILE"),
-				       .ca_dir = getenv("SSL_CERT_DIR") };
+	struct tls_client_conf tls = { .ca_file = given("SSL_CERT_FILE"),
+				       .ca_dir = given("SSL_CERT_DIR") };
 	int r;
 
 	s->resolver = resolver_new(s->loop, NULL);
@@ -483,7 +490,7 @@ static int start_shared(struct process *s, struct err *e)
 	if (r < 0)
 		return r;
 	s->tls = tls_client_new(&tls, e);
-	return s->tls ? 0 : -EIO;
+	return s->tls ? 0 : err_wrap(e, tls.ca_file ? "SSL_CERT_FILE" : "trusted certificates");
 }
 
 static int start_one(struct process *s, struct err *e)

@@ -523,7 +523,9 @@ static int open_listeners(struct program *p, struct err *e)
 	if (!*p->label)
 		link_socket(socket);
 	if ((proxy.socks5 || proxy.http) && !(p->proxy = proxy_server_new(&proxy, e)))
-		return -EIO;
+		return err_wrap(e, proxy.socks5 && strstr(e->text, proxy.socks5)
+				       ? "TS_SOCKS5_SERVER"
+				       : "TS_OUTBOUND_HTTP_PROXY_LISTEN");
 	if (open_egress(p, e) < 0)
 		return -EIO;
 	if (o->dest_dns_name &&
@@ -577,6 +579,9 @@ static int open_store(struct program *p, const char *dir, struct err *e)
 {
 	const int r = store_open(&p->store, dir, e);
 
+	if (r == -EACCES || r == -EPERM || r == -EROFS)
+		return err_wrap(e, "TS_STATE_DIR (uid %u must be able to write there)",
+				(unsigned)geteuid());
 	return r < 0 && dir && !strstr(e->text, "TS_STATE_DIR") ? err_wrap(e, "TS_STATE_DIR") : r;
 }
 

@@ -19,6 +19,8 @@ one "TS_USERSPACE=false" TS_USERSPACE=false
 one "no such flag" TS_EXTRA_ARGS=--hostnam=x
 one "TS_SOCKS5_SERVER" TS_SOCKS5_SERVER=nowhere
 one "/no/such/key" TS_AUTHKEY=file:/no/such/key
+one "TS_SOCKS5_SERVER: listen on 192.0.2.1:1055" TS_SOCKS5_SERVER=192.0.2.1:1055
+one "SSL_CERT_FILE: CA file /no/such/ca" SSL_CERT_FILE=/no/such/ca
 mkdir "$T/torn"; echo '{"_machinekey": "cHJp' > "$T/torn/tailscaled.state"
 one "torn or malformed" TS_STATE_DIR="$T/torn"
 [ "$(cat "$T/torn/tailscaled.state")" = '{"_machinekey": "cHJp' ] || die "a torn state was overwritten"
@@ -30,6 +32,7 @@ say "bad settings, torn state, full disk"
 
 key=$(authkey --reusable)
 one "TS_BOOT_TIMEOUT" TS_AUTHKEY="$key" TS_LOGIN_SERVER=https://$IP_hs:9 TS_BOOT_TIMEOUT=3s
+one "certificate of $IP_hs: .*SSL_CERT_FILE" SSL_CERT_FILE= TS_AUTHKEY="$key" TS_BOOT_TIMEOUT=3s # empty is as if it were not set
 want=3 one "refuses the auth key" TS_AUTHKEY=nonsense TS_BOOT_TIMEOUT=5s
 grep -q nonsense "$T/one.log" && die "the key is in the log"
 say "boot timeout and a bad key say why"

@@ -419,7 +419,7 @@ static int open_door(struct proxy_server *p, const char *addr, unsigned kinds, s
 	*d = (struct door){ .server = p, .kinds = kinds };
 	d->l = listen_tcp(p->loop, addr, on_accept, d, e);
 	if (!d->l)
-		return err_wrap(e, "proxy at %s", addr);
+		return -EIO;
 	p->n_doors++;
 	if (kinds & LISTEN_SOCKS5)
 		p->stat.socks5_port = listener_port(d->l);

@@ -69,7 +69,7 @@ for n in 5 6 7 8 9 10 11 12 13 14 15 16; do
 	ends "$n descriptors" "Too many open files" bash -c "$few" x "$n"
 done
 ends "a state directory that cannot be made" "TS_STATE_DIR: make directory /proc/nowhere: No such file" env TS_STATE_DIR=/proc/nowhere
-ends "a state directory that cannot be written" "TS_STATE_DIR: lock /sys/tailpod.lock: Permission denied" env TS_STATE_DIR=/sys
+ends "a state directory that cannot be written" "TS_STATE_DIR (uid 0 must be able to write there): lock /sys/tailpod.lock: Permission denied" env TS_STATE_DIR=/sys
 ends "a state that cannot be made durable" "TS_STATE_DIR .* cannot be written: .*Operation not permitted" "$deny" fsync
 ends "a socket that cannot be made" "TS_SOCKET: listen on /proc/s: " env TS_SOCKET=/proc/s
 ends "a socket in no directory" "TS_SOCKET=/nowhere/s: there is no directory /nowhere; make it, or choose a place below" env TS_SOCKET=/nowhere/s

@@ -43,6 +43,7 @@ void serve_client_add(struct serve_server *v, struct serve_client *c, const stru
 	c->remote = ev->remote;
 	c->id = ev->id;
 	c->still_since = loop_now(v->loop);
+	c->is_counted = shares_take(&v->shares, &c->remote.ip);
 	link_first(c);
 	v->stat.clients++;
 }
@@ -50,6 +51,8 @@ void serve_client_add(struct serve_server *v, struct serve_client *c, const stru
 void serve_client_del(struct serve_client *c)
 {
 	unlink_client(c);
+	if (c->is_counted)
+		shares_give(&c->server->shares, &c->remote.ip);
 	c->server->stat.clients--;
 }
 
@@ -111,12 +114,17 @@ static bool is_old(const struct serve_client *c)
 	return mono_due(mono_add(c->still_since, v->conf.give_way), loop_now(v->loop));
 }
 
-/* Who is found moving goes first: each is looked at once in conf.give_way. */
-static bool make_room(struct serve_server *v)
+/* Who is found moving goes first: each is looked at once in conf.give_way. A peer that has its
+ * share gets a place of its own only, one that has none anybody's. */
+static bool make_room(struct serve_server *v, const struct ip *who)
 {
-	struct serve_client *c;
+	const bool has_none = shares_held(&v->shares, who) == 0;
+	struct serve_client *c = v->last, *prev;
 
-	while ((c = v->last) && is_old(c)) {
+	for (int i = 0; i < SERVE_ROOM_LOOKS && c && is_old(c); i++, c = prev) {
+		prev = c->prev;
+		if (!has_none && !ip_eq(&c->remote.ip, who))
+			continue;
 		look(c);
 		if (!is_old(c))
 			continue;
@@ -125,6 +133,12 @@ static bool make_room(struct serve_server *v)
 		return true;
 	}
 	return false;
+}
+
+static bool has_room(struct serve_server *v, const struct ip *who)
+{
+	return shares_allow(&v->shares, who, v->conf.clients_max - v->stat.clients) ||
+	       make_room(v, who);
 }
 
 static void refuse(struct serve_server *v, struct ns_id id)
@@ -321,8 +335,7 @@ static bool incoming(void *ctx, const struct ns_event *ev)
 		host_forward(v->conf.host, ev, &conf.dial, p->proxy_protocol);
 		return true;
 	}
-	if ((p->kind != SERVE_HTTP && !v->cert) ||
-	    (v->stat.clients >= v->conf.clients_max && !make_room(v))) {
+	if ((p->kind != SERVE_HTTP && !v->cert) || !has_room(v, &ev->remote.ip)) {
 		refuse(v, ev->id);
 		return true;
 	}
@@ -350,6 +363,7 @@ struct serve_server *serve_server_new(const struct serve_server_conf *conf)
 	if (v->conf.give_way.ns == 0)
 		v->conf.give_way = SPAN_S(SERVE_GIVE_WAY_S);
 	v->loop = host_loop(conf->host);
+	v->shares.seed = conf->host->udp_seed;
 	host_set_incoming(conf->host, incoming, v);
 	return v;
 }
@@ -368,6 +382,7 @@ void serve_server_free(struct serve_server *v)
 	host_set_incoming(v->conf.host, NULL, NULL);
 	while (v->clients)
 		v->clients->drop(v->clients);
+	shares_fini(&v->shares);
 	host_pipes_close(&v->pipes);
 	serve_free(v->serve);
 	free(v);

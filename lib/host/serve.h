@@ -36,6 +36,7 @@ enum {
 	/* With all connections taken a new one gets the place of the client that owes something and
 	 * has been still for longest, at least this long. */
 	SERVE_GIVE_WAY_S = 5,
+	SERVE_ROOM_LOOKS = 256, /* at clients, to find it */
 };
 
 struct serve_server_conf {

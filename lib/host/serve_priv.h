@@ -3,6 +3,7 @@
 #define HOST_SERVE_PRIV_H
 
 #include "base/log.h"
+#include "base/shares.h"
 #include "host/http_end.h"
 #include "host/pipe.h"
 #include "host/serve.h"
@@ -21,6 +22,7 @@ struct serve_client { /* a connection that ends here; the first member of what i
 	uint64_t seen;        /* all that had moved when last looked at */
 	mono_t still_since;   /* it owes, and nothing moved since */
 	unsigned still_looks; /* so often was that found */
+	bool is_counted;      /* in the share of its peer */
 };
 
 struct serve_server {
@@ -29,6 +31,7 @@ struct serve_server {
 	struct serve *serve; /* NULL: nothing is served */
 	struct tls_server *cert;
 	struct serve_client *clients, *last; /* by still_since, the latest first */
+	struct shares shares;                /* by peer */
 	struct host_pipes pipes;
 	struct serve_stat stat;
 };

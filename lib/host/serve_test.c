@@ -98,17 +98,19 @@ static void turn(struct ns_id id)
 	netstack_tick(ours, loop_now(loop));
 }
 
+static struct ipport caller; /* who connects */
+
 /* Connects and says `text`. */
 static struct ns_id call(uint16_t port, const char *text)
 {
-	const struct ipport any = { 0 }, to = { ip_v4(100, 64, 0, 1), port };
+	const struct ipport to = { ip_v4(100, 64, 0, 1), port };
 	struct ns_id id;
 	size_t sent = 0;
 
 	said_len = 0;
 	said[0] = 0;
 	has_ended = false;
-	ck_assert_int_eq(ns_tcp_connect(theirs, loop_now(loop), &any, &to, &id), 0);
+	ck_assert_int_eq(ns_tcp_connect(theirs, loop_now(loop), &caller, &to, &id), 0);
 	for (int i = 0; i < 20000 && !has_ended && sent < strlen(text); i++) {
 		turn(id);
 		if (!has_ended)
@@ -138,14 +140,14 @@ static void pass(struct ns_id id, span_t time)
 /* Connects to a port, says `text` and reads until `want` is there, or the connection is over. */
 static void talk(uint16_t port, const char *text, const char *want)
 {
-	const struct ipport any = { 0 }, to = { ip_v4(100, 64, 0, 1), port };
+	const struct ipport to = { ip_v4(100, 64, 0, 1), port };
 	struct ns_id id;
 	size_t sent = 0;
 
 	said_len = 0;
 	said[0] = 0;
 	has_ended = false;
-	ck_assert_int_eq(ns_tcp_connect(theirs, loop_now(loop), &any, &to, &id), 0);
+	ck_assert_int_eq(ns_tcp_connect(theirs, loop_now(loop), &caller, &to, &id), 0);
 	for (int i = 0; i < 4000 && !has_ended && (!want || !strstr(said, want)); i++) {
 		carry(theirs, ours);
 		events_of_ours();
@@ -173,7 +175,7 @@ static void talk(uint16_t port, const char *text, const char *want)
 static void begin(void)
 {
 	struct netstack_conf nc = { .rng = &os_rng, .mtu = 1280 };
-	const struct ip their_ip = ip_v4(100, 64, 0, 2);
+	const struct ip their_ip = ip_v4(100, 64, 0, 2), other_ip = ip_v4(100, 64, 0, 3);
 	struct serve_server_conf sc;
 
 	snprintf(dir, sizeof dir, "/tmp/host-serve-XXXXXX");
@@ -183,6 +185,8 @@ static void begin(void)
 	ours = stack();
 	theirs = netstack_new(&nc);
 	ck_assert_int_eq(netstack_addr_add(theirs, &their_ip), 0);
+	ck_assert_int_eq(netstack_addr_add(theirs, &other_ip), 0);
+	caller = (struct ipport){ their_ip, 0 };
 	sc = (struct serve_server_conf){ .host = host,
 					 .resolver = resolver,
 					 .tls = tls,
@@ -588,7 +592,7 @@ TEST(serve_with_all_places_taken_gives_the_place_of_who_stalled_longest)
 {
 	struct ns_id held[3];
 
-	clients_max = 3;
+	clients_max = 6;       /* a peer alone has half of them */
 	give_way = SPAN_S(20); /* nobody is old yet */
 	is_silent = true;
 	begin_behind(app);
@@ -602,6 +606,8 @@ TEST(serve_with_all_places_taken_gives_the_place_of_who_stalled_longest)
 	talk(80, "GET / HTTP/1.1\r\nHost: web\r\n\r\n", NULL);
 	ck_assert(has_ended && ended == NS_END_REFUSED);
 	ck_assert_uint_eq(stat_now().gave_way, 0);
+	caller.ip = ip_v4(100, 64, 0, 3); /* another peer has room */
+	talk(80, "nonsense\r\n\r\n", "HTTP/1.1 400 ");
 	for (int i = 0; i < 3; i++)
 		ns_tcp_abort(theirs, loop_now(loop), held[i]);
 	end_behind();

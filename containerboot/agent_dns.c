@@ -323,6 +323,16 @@ static void set_timer(struct agent_dns *d)
 	loop_timer_set(&d->timer, at);
 }
 
+/* Of one pod as many may wait as are left (base/shares.h): one that asks and asks leaves places. */
+static bool has_share(const struct agent_dns *d, const struct ip *pod)
+{
+	size_t own = 0;
+
+	for (const struct upstream *q = d->waiting; q; q = q->next)
+		own += ip_eq(&q->from.remote.ip, pod);
+	return own < AGENT_DNS_UPSTREAM_MAX - d->n_waiting;
+}
+
 /* false: nobody can be asked. All named resolvers are asked at once; the first answer counts. */
 static bool ask_upstream(struct agent_dns *d, const struct asker *from, struct bytes query,
 			 const struct magicdns_answer *fwd)
@@ -330,7 +340,7 @@ static bool ask_upstream(struct agent_dns *d, const struct asker *from, struct b
 	struct upstream *q;
 	struct wr w;
 
-	if (d->n_waiting == AGENT_DNS_UPSTREAM_MAX)
+	if (!has_share(d, &from->remote.ip))
 		return false;
 	q = calloc(1, sizeof *q + query.len);
 	if (!q)

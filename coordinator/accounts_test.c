@@ -113,3 +113,21 @@ TEST(a_name_of_a_user_is_one_word_that_stands_in_a_policy)
 	ck_assert_int_eq(tailnet_user_named(fleet.t, "new")->id, id);
 	fleet_fini(&fleet);
 }
+
+/* A file that somebody has written into: no number is left behind the last one. */
+TEST(what_is_stored_under_the_last_number_there_is_is_refused)
+{
+	char text[64];
+	int64_t id;
+
+	begin();
+	snprintf(text, sizeof text, "{\"id\":%lld,\"name\":\"a\"}", (long long)INT64_MAX);
+	ck_assert_int_eq(tailnet_user_load(fleet.t, bytes_str(text), &e), -EBADMSG);
+	snprintf(text, sizeof text, "{\"user\":%lld}", (long long)INT64_MAX);
+	ck_assert_int_eq(tailnet_ids_load(fleet.t, bytes_str(text), &e), -EBADMSG);
+	snprintf(text, sizeof text, "{\"id\":%lld,\"name\":\"a\"}", (long long)INT64_MAX - 2);
+	ck_assert_int_eq(tailnet_user_load(fleet.t, bytes_str(text), &e), 0);
+	ck_assert_int_eq(add_user("b", &id), 0);
+	ck_assert_int_eq(id, INT64_MAX - 1);
+	fleet_fini(&fleet);
+}

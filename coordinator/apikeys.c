@@ -159,7 +159,8 @@ int apikeys_load(struct apikeys *k, struct bytes text, struct err *e)
 		else
 			json_skip(&j);
 	}
-	if (!json_done(&j) || key.id <= 0 || !hex_parse(bytes_str(hash), key.hash, HASH_LEN))
+	if (!json_done(&j) || key.id <= 0 || key.id == INT64_MAX ||
+	    !hex_parse(bytes_str(hash), key.hash, HASH_LEN))
 		return err_say(e, EBADMSG, "a stored API key is malformed");
 	to = room(k);
 	if (!to)

@@ -163,6 +163,12 @@ static int bad(struct err *e, const char *what)
 	return err_say(e, EBADMSG, "a stored %s is malformed", what);
 }
 
+/* Another one must be left to give. */
+static bool is_id(int64_t id)
+{
+	return id > 0 && id < INT64_MAX;
+}
+
 int tailnet_user_load(struct tailnet *t, struct bytes text, struct err *e)
 {
 	struct json j = json_of(text);
@@ -182,7 +188,7 @@ int tailnet_user_load(struct tailnet *t, struct bytes text, struct err *e)
 		else
 			json_skip(&j);
 	}
-	if (!json_done(&j) || u.id <= 0)
+	if (!json_done(&j) || !is_id(u.id))
 		return bad(e, "user");
 	if (!user_new(t, &u))
 		return err_set(e, ENOMEM, "load users");
@@ -195,6 +201,10 @@ static void id_in(struct json *j, int64_t *next)
 {
 	int64_t id = json_i64(j);
 
+	if (!is_id(id)) {
+		j->failed = true;
+		return;
+	}
 	if (id > *next)
 		*next = id;
 }
@@ -259,7 +269,7 @@ int tailnet_authkey_load(struct tailnet *t, struct bytes text, struct err *e)
 		else
 			json_skip(&j);
 	}
-	if (!json_done(&j) || k.id <= 0)
+	if (!json_done(&j) || !is_id(k.id))
 		return bad(e, "auth key");
 	if (!authkey_new(t, &k))
 		return err_set(e, ENOMEM, "load auth keys");
@@ -375,7 +385,7 @@ int tailnet_node_load(struct tailnet *t, struct bytes text, struct err *e)
 	json_obj(&j);
 	while (json_key(&j, &key))
 		node_member(&j, key, &n, &hostinfo);
-	if (!json_done(&j) || n.pub.id <= 0 || key_is_zero(&n.pub.machine)) {
+	if (!json_done(&j) || !is_id(n.pub.id) || key_is_zero(&n.pub.machine)) {
 		node_fini(&n);
 		return bad(e, "node");
 	}

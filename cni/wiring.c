@@ -34,6 +34,7 @@ struct claims {
 	const struct rule *rules;
 	size_t n;
 	bool *claimed;
+	bool *unread; /* set when there is a file that cannot be read; NULL: no matter */
 };
 
 static bool is_same(const struct attachment *a, const struct attachment *b)
@@ -46,6 +47,8 @@ static bool note_claims(void *ctx, const struct attachment *a, bool ok)
 {
 	const struct claims *c = ctx;
 
+	if (!ok && c->unread)
+		*c->unread = true;
 	if (!ok || (c->self && is_same(c->self, a)))
 		return true;
 	for (size_t i = 0; i < c->n; i++)
@@ -59,7 +62,7 @@ static bool note_claims(void *ctx, const struct attachment *a, bool ok)
 int wiring_take(struct netlink *nl, const char *state_dir, const struct attachment *a)
 {
 	bool claimed[RULE_MAX] = { 0 };
-	struct claims c = { a, a->rules, a->n_rules, claimed };
+	struct claims c = { a, a->rules, a->n_rules, claimed, NULL };
 	int r = attachment_each(state_dir, NULL, note_claims, &c), first = 0;
 
 	if (r < 0)
@@ -101,6 +104,7 @@ int wiring_sweep(struct netlink *nl, const char *state_dir, uint8_t protocol, si
 {
 	AUTO_FREE struct rule *have = NULL;
 	AUTO_FREE bool *claimed = NULL;
+	bool unread = false;
 	size_t n_have;
 	int r;
 
@@ -112,8 +116,9 @@ int wiring_sweep(struct netlink *nl, const char *state_dir, uint8_t protocol, si
 		r = -ENOMEM;
 	if (r == 0)
 		r = attachment_each(state_dir, NULL, note_claims,
-				    &(struct claims){ NULL, have, n_have, claimed });
-	for (size_t i = 0; r == 0 && i < n_have; i++)
+				    &(struct claims){ NULL, have, n_have, claimed, &unread });
+	/* the guards of a running pod may be named by that file alone */
+	for (size_t i = 0; r == 0 && !unread && i < n_have; i++)
 		if (!claimed[i]) {
 			r = netlink_rule_del(nl, &have[i], protocol);
 			*n += r == 0;

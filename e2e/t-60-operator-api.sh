@@ -182,6 +182,32 @@ kc delete svc sick --timeout=120s > /dev/null
 until_ok 40 nothing_left
 say "a failing control server is told and outlived"
 
+# --- the API key is revoked: a new Service is told so, one that goes is not forgotten; with another key in the file both go on,
+# without a restart
+has() { [ -n "$(proxy_of "$@")" ]; }
+kc create service clusterip staying --tcp=80:80 > /dev/null
+kc annotate svc staying tailscale.com/expose=true > /dev/null
+until_ok 30 has svc default staying
+joins "$(proxy_of svc default staying)" 77 staying.tail.test 100.64.0.77
+until_ok 40 is_reason ProxyCreated svc staying
+echo hskey-api-revoked > "$T/api-key"
+kc delete svc staying --wait=false > /dev/null
+kc create service clusterip late --tcp=80:80 > /dev/null
+kc annotate svc late tailscale.com/expose=true > /dev/null
+refused() { kc get svc "$1" -o json | jq -e '.status.conditions[0] | .reason == "ProxyFailed" and (.message | contains("401"))'; }
+told_of() { kc get events -o json | jq -e --arg n "$1" --arg r "$2" 'any(.items[]; .involvedObject.name == $n and .reason == $r)'; }
+until_ok 30 refused late
+until_ok 30 told_of late KeyFailed
+until_ok 30 told_of staying CleanupFailed
+kc get svc staying > /dev/null || die "a Service went while its device could not be deleted"
+echo hskey-api-test > "$T/api-key"
+until_ok 60 is_reason ProxyPending svc late
+until_ok 60 grep -q '^DELETE /api/v1/node/77' "$T/keys"
+kc wait --for=delete svc/staying --timeout=60s > /dev/null
+kc delete svc late --timeout=120s > /dev/null
+until_ok 40 nothing_left
+say "a revoked key is told, and another one taken up"
+
 # --- devices that nothing leads to: deleted if they are who they were, and only then
 orphan_told() { kc -n tailpod get events -o json | jq -e 'any(.items[]; .reason == "OrphanDeleted" and (.message | contains("907")))' > /dev/null; }
 until_ok 150 orphan_told

@@ -18,6 +18,7 @@ for v in loginServer=https://x,coordinator.enabled=true coordinator.enabled=true
 	coordinator.service.nodePort=30443,coordinator.enabled=true coordinator.service.nodePort=0,coordinator.service.type=NodePort,coordinator.enabled=true,coordinator.host=h,coordinator.service.stunPort=30478 \
 	coordinator.service.stunPort=3478,coordinator.service.type=NodePort,coordinator.enabled=true,coordinator.host=h,coordinator.service.nodePort=30443 \
 	credentials.existingSecret=s,credentials.apiKey=x cni.existingSecret=s,cni.authKey=k,cni.enabled=true,cni.namespaces={a},credentials.apiKey=x \
+	operatorConfig.image.repository=ghcr.io/tailscale/k8s-operator,credentials.apiKey=x proxyConfig.image.tag=,proxyConfig.image.repository=tailscale/tailscale,credentials.apiKey=x \
 	cni.namespaces={},cni.enabled=true,cni.authKey=k,credentials.apiKey=x cni.settings.table=7,credentials.apiKey=x; do
 	name=${v%%=*} name=${name%.table}
 	"$HELM" template $C --kube-version 1.35.0 --set "$v" > "$T/lint.log" 2>&1 && die "$v is accepted"
@@ -40,13 +41,21 @@ cat > "$T/stock.yaml" <<'END'
 oauth: {clientId: id, clientSecret: secret}
 oauthSecretVolume: {}
 installCRDs: true
-operatorConfig: {defaultTags: ["tag:k8s-operator"], logging: info, hostname: tailscale-operator, nodeSelector: {kubernetes.io/os: linux}, resources: {}, podAnnotations: {},
+operatorConfig: {defaultTags: ["tag:k8s-operator"], sharedACMEAccountKey: false, logging: info, hostname: tailscale-operator, nodeSelector: {kubernetes.io/os: linux}, resources: {}, podAnnotations: {},
   podLabels: {}, serviceAccountAnnotations: {}, tolerations: [], affinity: {}, podSecurityContext: {}, securityContext: {}, extraEnv: []}
 ingressClass: {name: tailscale, enabled: true}
 proxyConfig: {defaultTags: "tag:k8s", firewallMode: auto, defaultProxyClass: ""}
 apiServerProxyConfig: {allowImpersonation: "false", mode: "false"}
 END
 "$HELM" lint --strict $C -f "$T/stock.yaml" > "$T/lint.log" || die "stock values: $(cat "$T/lint.log")"
+# what the pages for users say is right as it stands: options, values and all
+sed -n 's/^    \(helm \)/\1/; t x; b; :x; /\\$/{N; s/\\\n */ /; b x}; p' docs/operations/*.md > "$T/commands"
+[ "$(grep -c '^helm \(install\|upgrade\)' "$T/commands")" -ge 3 ] || die "the pages have lost their commands: $(cat "$T/commands")"
+while read -r line; do
+	[[ $line =~ ^helm\ (install|upgrade)\  ]] || continue
+	line=${line%%   *#*} line=${line/--reuse-values/--set credentials.apiKey=x}
+	eval "\"$HELM\" template --kube-version 1.35.0 ${line#helm * }" > "$T/lint.log" 2>&1 || die "$line: $(cat "$T/lint.log")"
+done < "$T/commands"
 say "linted"
 
 kube_api
@@ -167,6 +176,7 @@ for what in "get secrets -n kube-system" "create pods -n tailpod" "delete servic
 	! kc auth can-i --as "$SA" $what > /dev/null 2>&1 || die "the operator may $what"
 done
 OPERATOR_KUBECONFIG=$T/kubeconfig-op kept op OPERATOR_LEASE=op-tailpod-operator
+KEPT=$PID
 cat > "$T/all.yaml" <<-'END'
 	apiVersion: v1
 	kind: Service
@@ -220,6 +230,18 @@ kc delete -f "$T/all.yaml" --timeout=100s > /dev/null
 until_ok 40 nothing_left
 never grep -E 'status 40[13]' "$T/op.log"
 say "at work with the chart's rights"
+
+# objects of an operator that is gone: the command of the page takes its finalizer off each kind, and no other's
+stop "$KEPT"
+kc apply -f "$T/all.yaml" > /dev/null
+for o in svc/web ingress/ing connector/cn; do kc patch $o --type merge -p '{"metadata":{"finalizers":["tailscale.com/finalizer","example.com/other"]}}' > /dev/null; done
+sed -n '/hang in$/,/^CRDs stay/s/^    //p' docs/operations/operator.md > "$T/take-off"
+(kubectl() { kc "$@"; }; . "$T/take-off") > "$T/took-off"
+[ "$(grep -c replaced "$T/took-off")" = 3 ] || die "$(cat "$T/took-off")"
+for o in svc/web ingress/ing connector/cn; do [ "$(kc get $o -o jsonpath='{.metadata.finalizers}')" = '["example.com/other"]' ] || die "$o: $(kc get $o -o yaml)"; done
+for o in svc/web ingress/ing connector/cn; do kc patch $o --type merge -p '{"metadata":{"finalizers":null}}' > /dev/null; done
+kc delete -f "$T/all.yaml" --timeout=100s > /dev/null
+say "finalizers are taken off as the page says"
 
 # the image trusts authorities by hash alone, without a bundle
 certificate "$T/web" IP:127.0.0.1

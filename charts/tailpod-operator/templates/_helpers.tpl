@@ -35,6 +35,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- /* values that are each in order and do not go together */ -}}
 {{- define "tailpod.check" -}}
 {{- $v := .Values -}}{{- $c := $v.coordinator -}}{{- $s := $c.service -}}
+{{- range $key, $part := dict "operatorConfig" $v.operatorConfig "proxyConfig" $v.proxyConfig }}
+{{- if regexMatch "(^|/)(k8s-operator|k8s-nameserver|k8s-proxy)$" $part.image.repository }}{{ fail (printf "%s.image.repository: %s is the Go operator's: name an image of tailpod" $key $part.image.repository) }}{{ end -}}
+{{- end -}}
+{{- if and (regexMatch "(^|/)tailscale/tailscale$" $v.proxyConfig.image.repository) (not (or $v.proxyConfig.image.tag $v.proxyConfig.image.digest)) }}{{ fail "proxyConfig.image.tag: which release of tailscale/tailscale, such as v1.94.1?" }}{{ end -}}
 {{- if and $v.credentials.existingSecret (or $v.credentials.apiKey $v.credentials.authKey $v.oauth.clientSecret) }}{{ fail "credentials.existingSecret excludes credentials.apiKey, credentials.authKey and oauth.clientSecret: the Secret holds them" }}{{ end -}}
 {{- if and $v.cni.enabled $v.cni.existingSecret $v.cni.authKey }}{{ fail "cni.existingSecret excludes cni.authKey: the Secret holds it" }}{{ end -}}
 {{- if $c.enabled }}

@@ -44,7 +44,8 @@ enum { /* seconds; watchdog: control-protocol.md 4.3, ping: 5.2, the others ours
        CONTROL_WATCHDOG_S = 120,
        CONTROL_SILENT_S = 600, /* without news a lite update asks whether we still exist */
        CONTROL_PING_S = 15,
-       CONTROL_USEFUL_S = 60, /* a stream that brought a map and lived so long ends the back-off */
+       CONTROL_USEFUL_S = 15, /* a stream that lived so long after its first map ends the back-off:
+				proxies cut streams every minute or half */
 };
 enum { CONTROL_NEWS_MIN = 64 };   /* a shorter frame is a keep-alive */
 enum { CONTROL_EVENTS_MAX = 32 }; /* queued; the oldest is dropped */

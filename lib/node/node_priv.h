@@ -43,6 +43,7 @@ struct relay {
 	bool tls, insecure;
 	struct derp_client *client; /* NULL: waiting for retry_at */
 	bool probed;                /* a ping of netcheck is under way */
+	bool for_probe;             /* nothing was sent by it yet: it may give way to the next */
 	bool told;                  /* that it is there, in the log */
 	bool flaps;                 /* the connection before ended soon after it was ready */
 	mono_t retry_at, last_used, dialed_at, ready_at;
@@ -88,6 +89,8 @@ struct node {
 	struct netcheck *netcheck;
 	struct netstack *netstack;
 	struct relay relays[NODE_RELAYS_MAX];
+	uint16_t to_probe[NETCHECK_REGIONS_MAX]; /* regions that wait for a place in relays */
+	size_t n_to_probe;
 
 	enum node_state state;
 	bool want_running, started, registered, authorized, needs_login, have_map, map_is_live,

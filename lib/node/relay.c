@@ -70,7 +70,8 @@ static void drop_client(struct node *n, struct relay *r)
 		return;
 	derp_client_free(r->client);
 	r->client = NULL;
-	r->want_close = r->dialing || r->open; /* the host may still hold a stream */
+	/* the host may still hold a stream, of this one or of one before */
+	r->want_close |= (r->dialing && !r->want_dial) || r->open;
 	r->dialing = r->open = r->ready = r->want_dial = r->want_output = r->probed = false;
 	(void)n;
 }
@@ -154,6 +155,7 @@ void node_relay_send(struct node *n, mono_t now, uint16_t region, const struct k
 		return;
 	}
 	r->last_used = now;
+	r->for_probe = false;
 	if (r->open)
 		r->want_output = true;
 	n->counters.out_packets[NODE_DERP]++;
@@ -183,16 +185,52 @@ void node_relay_ensure_home(struct node *n, mono_t now)
 		dial(n, r, now);
 }
 
+static bool has_place(const struct node *n)
+{
+	for (size_t i = 0; i < NODE_RELAYS_MAX; i++)
+		if (n->relays[i].region == 0 && !n->relays[i].want_close)
+			return true;
+	return false;
+}
+
 /* The time to be ready is what regions are compared by; an open connection proves with a ping that
- * it is alive and counts with what it took then. */
+ * it is alive and counts with what it took then. Where there are more regions than places they
+ * wait: one that was measured and carries nothing gives way. */
 void node_relay_probe(struct node *n, mono_t now, uint16_t region)
 {
-	struct relay *r = n->want_running ? slot_for(n, now, region) : NULL;
+	struct relay *r = find(n, region);
 
+	if (!n->want_running)
+		return;
+	if (!r && !has_place(n)) {
+		if (n->n_to_probe < ARRAY_LEN(n->to_probe))
+			n->to_probe[n->n_to_probe++] = region;
+		return;
+	}
+	if (!r && (r = slot_for(n, now, region)))
+		r->for_probe = region != n->home;
 	if (!r || !r->ready)
 		return;
 	derp_client_ping(r->client, now);
 	r->probed = r->want_output = true;
+}
+
+static void probe_waiting(struct node *n, mono_t now)
+{
+	if (!netcheck_running(n->netcheck))
+		n->n_to_probe = 0; /* the round is over */
+	while (n->n_to_probe > 0 && has_place(n))
+		node_relay_probe(n, now, n->to_probe[--n->n_to_probe]);
+	for (size_t i = 0; i < NODE_RELAYS_MAX && n->n_to_probe > 0; i++) {
+		struct relay *r = &n->relays[i];
+
+		if (!r->for_probe || r->region == 0 || r->region == n->home ||
+		    (r->client && (!r->ready || r->probed)))
+			continue;
+		drop_client(n, r);
+		r->region = 0; /* a place as soon as its stream is closed */
+		return;
+	}
 }
 
 void node_relays_map_changed(struct node *n, mono_t now)
@@ -274,7 +312,8 @@ static void failed(struct node *n, mono_t now, struct relay *r, const char *why)
 	r->failures++;
 	r->node_index++;
 	if (r->region == n->home ||
-	    mono_before(now, mono_add(r->last_used, SPAN_S(NODE_RELAY_IDLE_S))))
+	    (!(r->for_probe && n->n_to_probe > 0) &&
+	     mono_before(now, mono_add(r->last_used, SPAN_S(NODE_RELAY_IDLE_S)))))
 		back_off(n, r, now);
 	else
 		r->region = 0;
@@ -338,6 +377,7 @@ static void relay_event(struct node *n, mono_t now, wall_t wall, struct relay *r
 		break;
 	case DERP_EV_PACKET:
 		r->last_used = now;
+		r->for_probe = false;
 		netcheck_derp_heard(n->netcheck, now, r->region);
 		node_relay_packet(n, now, wall, r->region, &ev->from, ev->data);
 		break;
@@ -392,6 +432,7 @@ static bool relay_effect(struct node *n, struct relay *r, struct node_effect *ef
 
 bool node_relays_next(struct node *n, mono_t now, wall_t wall, struct node_effect *ef)
 {
+	probe_waiting(n, now);
 	for (size_t i = 0; i < NODE_RELAYS_MAX; i++) {
 		struct relay *r = &n->relays[i];
 		struct derp_event ev;

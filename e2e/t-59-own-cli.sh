@@ -92,7 +92,8 @@ until_ok 60 own healthcheck
 is Hostname '{"Hostname":"again"}'
 own logout
 until_ok 30 sh -c "ip netns exec tp$ID-a $T/own/tailscale --socket=$T/a.sock status | grep -q 'Logged out.'"
-code status; code logout
+same status; code logout; code ip; code "ip b"; code "whois $ip_b"
+[ "$(ts a status --json | jq -c '[.TailscaleIPs, .Peer | length]')" = '[0,0]' ] || die "a node that is logged out has addresses or peers"
 for c in status "ping -c 1 b" "ping -c 1 $ip_b" "nc b 80"; do off "Logged out." $c; done
 own up --timeout 30s || die "up after a logout: $(own status)"
 own healthcheck || die "up after a logout says 0, yet: $(own status)"

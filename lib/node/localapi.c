@@ -121,7 +121,7 @@ static void get_whois(struct call *c)
 		    "invalid 'addr' parameter: wanted an address, address:port or nodekey");
 		return;
 	}
-	if (!who)
+	if (!who || c->v->self->prefs.logged_out)
 		say(c->a, 404, "no match for IP:port");
 	else
 		checked(c->a, localapi_whois_json(c->v, who, &c->a->body) == 0);

@@ -190,13 +190,13 @@ static void put_records(struct jsonw *w, const struct netmap_dns *dns)
 	jsonw_arr_end(w);
 }
 
-static void put_tailnet(struct jsonw *w, const struct netmap *nm)
+static void put_tailnet(struct jsonw *w, const struct netmap *nm, const struct netmap_node *self)
 {
-	const struct netmap_dns *dns = netmap_dns(nm);
+	const struct netmap_dns *dns = self ? netmap_dns(nm) : NULL;
 
-	jsonw_kstr(w, "MagicDNSSuffix", netmap_magic_suffix(nm));
+	jsonw_kstr(w, "MagicDNSSuffix", self ? netmap_magic_suffix(nm) : "");
 	jsonw_key(w, "CurrentTailnet");
-	if (!netmap_self(nm)) {
+	if (!self) {
 		jsonw_null(w);
 	} else {
 		jsonw_obj(w);
@@ -236,9 +236,10 @@ static void put_user_entry(struct jsonw *w, const struct netmap *nm, int64_t id)
 
 /* Users of the nodes shown. Peers mostly come in runs of one owner, so a short memory keeps doubles
  * away; a double that slips through is harmless in JSON (the last one counts). */
-static void put_users(struct jsonw *w, const struct netmap *nm, bool with_peers)
+static void put_users(struct jsonw *w, const struct netmap *nm, const struct netmap_node *self,
+		      bool with_peers)
 {
-	const struct netmap_node *self = netmap_self(nm), *p;
+	const struct netmap_node *p;
 	int64_t seen[64];
 	size_t n = 0;
 
@@ -279,7 +280,8 @@ bool localapi_status_json(const struct localapi_view *v, bool with_peers, struct
 {
 	static const struct key_priv none;
 	const struct netmap *nm = node_netmap(v->node);
-	const struct netmap_node *self = netmap_self(nm);
+	const bool is_out = v->self->prefs.logged_out; /* what it last knew is no longer its own */
+	const struct netmap_node *self = is_out ? NULL : netmap_self(nm);
 	struct jsonw w;
 
 	jsonw_init(&w, out);
@@ -292,9 +294,9 @@ bool localapi_status_json(const struct localapi_view *v, bool with_peers, struct
 	put_addresses(&w, "TailscaleIPs", self);
 	put_self(&w, v, self);
 	put_health(&w, v->node);
-	put_tailnet(&w, nm);
-	put_peers(&w, v, with_peers);
-	put_users(&w, nm, with_peers);
+	put_tailnet(&w, nm, self);
+	put_peers(&w, v, with_peers && !is_out);
+	put_users(&w, nm, self, with_peers && !is_out);
 	jsonw_key(&w, "ClientVersion");
 	jsonw_null(&w);
 	jsonw_obj_end(&w);

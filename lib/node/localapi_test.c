@@ -116,6 +116,21 @@ TEST(status_shows_self_peer_user_and_can_leave_peers_out)
 	teardown();
 }
 
+TEST(a_node_that_logged_out_has_no_addresses_and_no_peers)
+{
+	setup();
+	self.prefs.logged_out = true;
+	ck_assert_int_eq(ask("GET", "status", ""), 200);
+	check_json();
+	ck_assert(body_has("\"TailscaleIPs\":[],\"Self\"") && body_has("\"Peer\":null"));
+	ck_assert(body_has("\"CurrentTailnet\":null") && !body_has("tail.test"));
+	ck_assert(body_has("\"User\":{}"));
+	ck_assert_int_eq(ask("GET", "whois?addr=100.64.0.2", ""), 404);
+	self.prefs.logged_out = false;
+	ck_assert_int_eq(ask("GET", "whois?addr=100.64.0.2", ""), 200);
+	teardown();
+}
+
 /* status shows the problem of the exit node `name`, or none when words is "" */
 static void check_exit(const char *name, const char *words)
 {

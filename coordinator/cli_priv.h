@@ -37,7 +37,8 @@ bool cli_has_server(const struct cli *c); /* named by URL, or its socket is ther
 /* cli_table.c */
 struct cli_column {
 	const char *title, *key; /* "user.name" looks into an object */
-	const char *flag, *word; /* where flag is true the cell is that word; NULL: none */
+	const char *flag,
+	    *word; /* where flag is true ("!flag": false) the cell is that word; NULL: none */
 };
 int cli_table(struct bytes json, const char *list, const struct cli_column *v,
 	      size_t n);                                                     /* exit code */

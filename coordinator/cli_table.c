@@ -91,7 +91,10 @@ bool cli_field(struct bytes object, const char *key, char *out, size_t cap)
 
 static void cell_of(struct bytes object, const struct cli_column *c, char *out, size_t cap)
 {
-	if (c->flag && cli_field(object, c->flag, out, cap) && strcmp(out, "true") == 0)
+	bool no = c->flag && c->flag[0] == '!';
+
+	if (c->flag && cli_field(object, c->flag + no, out, cap) &&
+	    strcmp(out, no ? "false" : "true") == 0)
 		snprintf(out, cap, "%s", c->word);
 	else
 		(void)cli_field(object, c->key, out, cap);

@@ -111,7 +111,7 @@ TEST(without_a_server_one_line_says_where_it_was_looked_for)
 
 /* --- tables --- */
 
-static const struct cli_column columns[] = { { "ID", "id" },
+static const struct cli_column columns[] = { { "ID", "id", "!there", "not there" },
 					     { "NAME", "name" },
 					     { "USER", "user.name", "away", "gone away" },
 					     { "TAGS", "tags" } };
@@ -138,16 +138,18 @@ TEST(tables_line_up_join_lists_and_look_into_objects)
 	    "\"name\":\"me\"},\"tags\":[\"tag:a\",\"tag:b\"]},{\"id\":22,\"user\":null,"
 	    "\"name\":\"\",\"tags\":[]}]}";
 	static const char away[] = "{\"things\":[{\"user\":{\"name\":\"me\"},\"away\":true},"
-				   "{\"away\":false,\"user\":{\"name\":\"me\"}}]}";
+				   "{\"away\":false,\"there\":false,\"user\":{\"name\":\"me\"}},"
+				   "{\"there\":true,\"id\":7}]}";
 
 	ck_assert_int_eq(table_of(json, sizeof json - 1), 0);
 	ck_assert_str_eq(heard_out, "ID  NAME         USER  TAGS\n"
 				    "1   a long name  me    tag:a,tag:b\n"
 				    "22  -            -     -\n");
 	ck_assert_int_eq(table_of(away, sizeof away - 1), 0);
-	ck_assert_str_eq(heard_out, "ID  NAME  USER       TAGS\n"
-				    "-   -     gone away  -\n"
-				    "-   -     me         -\n");
+	ck_assert_str_eq(heard_out, "ID         NAME  USER       TAGS\n"
+				    "-          -     gone away  -\n"
+				    "not there  -     me         -\n"
+				    "7          -     -          -\n");
 	ck_assert_int_eq(table_of("{\"things\":[]}", 13), 0);
 	ck_assert_str_eq(heard_out, "ID  NAME  USER  TAGS\n");
 	for (size_t i = 0; i < sizeof json - 1; i++) { /* cut: one line, no table of halves */

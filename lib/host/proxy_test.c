@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "host/proxy_priv.h"
+#include "netstack/stack.h"
 #include "tests/host_fixture.h"
 #include "tests/loopback.h"
 
@@ -748,5 +749,49 @@ TEST(associations_beyond_the_limit_are_refused_and_one_that_ends_makes_room)
 	ck_assert_uint_eq(socks(c[0], 3, (const uint8_t[4]){ 0 }, 0, reply), 0);
 	for (int i = 0; i < FULL; i++)
 		close(c[i]);
+	stop();
+}
+
+/* A dial into the tailnet that nobody answers */
+static int dial_peer(bool http)
+{
+	static const uint8_t req[] = { 5, 1, 0, 5, 1, 0, 1, 100, 64, 0, 2, 0, 80 };
+	int c = loopback_dial(http ? stat.http_port : stat.socks5_port);
+
+	if (http)
+		put_text(c, "CONNECT 100.64.0.2:80 HTTP/1.1\r\nHost: x\r\n\r\n");
+	else
+		put(c, req, sizeof req);
+	turns(5);
+	return c;
+}
+
+/* The stack has no place for one more connection: the newest is told at once, those that are there
+ * stay, and who leaves makes room. */
+TEST(a_stack_that_is_full_refuses_the_newest_and_recovers)
+{
+	uint8_t reply[12];
+	int first, c;
+
+	start(false);
+	host_fixture_load_pair("\"100.64.0.2/32\"", NULL);
+	stack()->conf.max_conns = 1;
+	first = dial_peer(false);
+	ck_assert_uint_eq(stack()->table.n, 1);
+	c = dial_peer(false);
+	ck_assert_uint_eq(get(c, reply, 12), 12);
+	ck_assert_uint_eq(reply[3], 1); /* RFC 1928 section 6: general failure */
+	close(c);
+	c = dial_peer(true);
+	check_text(c, "HTTP/1.1 502 ");
+	close(c);
+	ck_assert_uint_eq(stack()->table.n, 1);
+	close(first);
+	turns(5);
+	ck_assert_uint_eq(stack()->table.n, 0);
+	c = dial_peer(true);
+	ck_assert_uint_eq(stack()->table.n, 1);
+	ck_assert_int_lt(recv(c, reply, sizeof reply, 0), 0);
+	close(c);
 	stop();
 }

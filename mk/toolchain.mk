@@ -19,7 +19,7 @@ endif
 ifeq ($(SAN),)
 OPT := -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
 else
-OPT := -O1 -g1 -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all
+OPT := -Og -g1 -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all
 SANLD := -fsanitize=$(SAN)
 endif
 

@@ -68,7 +68,7 @@ define fuzz_rule
 $$(FB)/bin/$(1): $$(FB)/$$(patsubst %.c,%.o,$$(call fuzzsrc,$(1))) $$(patsubst %.c,$$(FB)/%.o,$$(FUZZLIBSRC)) \
 		$$(if $$(filter lib/%,$$(call fuzzsrc,$(1))),,$$(patsubst %.c,$$(FB)/%.o,$$(filter-out %/main.c,$$(call srcs,$$(firstword $$(subst /, ,$$(call fuzzsrc,$(1))))))))
 	@mkdir -p $$(@D)
-	$$(Q)$$(CLANG) -fsanitize=fuzzer,address,undefined -o $$@ $$^ $$(TESTPKG) -lm
+	$$(Q)$$(CLANG) -fsanitize=fuzzer,address,undefined $$(GOLD) -o $$@ $$^ $$(TESTPKG) -lm
 fuzz-$(1): $$(FB)/bin/$(1)
 	$$(Q)mkdir -p fuzz/corpus/$(1) build/fuzz/found/$(1)
 	$$(Q)cd build/fuzz && ./bin/$(1) -max_total_time=$$(FUZZTIME) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
@@ -85,6 +85,8 @@ check-corpus: $(FUZZNAMES:%=$(B)/replay/%) ## every fuzz corpus, replayed
 	$(Q)tools/replay-corpora $(B)/replay fuzz/corpus $(FUZZNAMES)
 
 fuzz-bins: $(FUZZNAMES:%=$(FB)/bin/%) ## every fuzz target, built
+check-fuzz: fuzz-bins ## every fuzz corpus, replayed under clang's sanitizers, which see some things that gcc's do not
+	$(Q)tools/replay-corpora $(FB)/bin fuzz/corpus $(FUZZNAMES)
 fuzz-all: fuzz-bins ## all fuzz targets share MIN minutes
 	$(Q)tools/fuzz-all $(MIN) $(FUZZNAMES)
 
@@ -152,4 +154,4 @@ bench-nat: programs $(B)/e2e/natbox ## who meets whom behind NAT boxes, beside t
 bench: programs $(B)/e2e/natbox $(B)/e2e/fleet ## figures, with the peer measured in the same run
 	$(Q)bench/run
 
-.PHONY: sim sim-faults check check-unit check-corpus check-bins check-san check-netns deps test demo e2e bench bench-nat fuzz-bins fuzz-all $(FUZZNAMES:%=fuzz-%)
+.PHONY: sim sim-faults check check-unit check-corpus check-bins check-san check-netns deps test demo e2e bench bench-nat fuzz-bins check-fuzz fuzz-all $(FUZZNAMES:%=fuzz-%)

@@ -14,8 +14,8 @@ MUST_USE int wiring_put(struct netlink *nl, const struct attachment *a, const st
 MUST_USE int wiring_take(struct netlink *nl, const char *state_dir, const struct attachment *a);
 /* The first rule that is missing, NULL: none; *r gets -errno when the kernel could not be asked. */
 const struct rule *wiring_missing(struct netlink *nl, const struct attachment *a, int *r);
-/* Rules of this protocol that no file names are removed, none while a file cannot be read; *n counts
- * them. 0 or -errno */
+/* Rules of this protocol that no file names are removed, none while a file cannot be read; *n
+ * counts them. 0 or -errno */
 MUST_USE int wiring_sweep(struct netlink *nl, const char *state_dir, uint8_t protocol, size_t *n);
 
 /* The pod's side: routes to the ranges with the tunnel's MTU; families that the pod has no way out

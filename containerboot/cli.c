@@ -672,9 +672,11 @@ static const struct cli_command commands[] = {
           { cli_whois_flags }, 1, 1, false, whois },
         { "netcheck", "[FLAGS]", "What the running node last found out about the network it is in.",
           { cli_netcheck_flags }, 0, 0, false, netcheck },
-        { "metrics", "[print | write FILE]", "Counters of the node, in the format of Prometheus.",
+        { "metrics", "[print | write FILE]", "Counters of the node, in the format of Prometheus: on standard output, or into a file.\n\n"
+          "    tailpod metrics write /var/lib/node_exporter/tailpod.prom",
           { cli_no_flags }, 0, 2, false, metrics },
-        { "nc", "NODE PORT", "Joins standard input and output with a port of a node: ssh -o ProxyCommand='tailpod nc %h %p' web",
+        { "nc", "NODE PORT", "Joins standard input and output with a port of a node.\n\n"
+          "    ssh -o ProxyCommand='tailpod nc %h %p' web",
           { cli_no_flags }, 2, 2, false, nc },
         { "up", "[FLAGS]", "Takes the node up again after down or logout, and changes what flags of set name.",
           { cli_up_flags, cli_set_flags }, 0, 0, true, up },
@@ -683,9 +685,10 @@ static const struct cli_command commands[] = {
           "again (TS_AUTH_ONCE=true keeps what it does not mention).",
           { cli_set_flags }, 0, 0, true, set },
         { "logout", "[FLAGS]", "Gives the node's key up: it must log in again.", { cli_logout_flags }, 0, 0, false, logout },
-        { "debug", "derp-map | prefs", "Relay map or preferences as JSON.", { cli_no_flags }, 0, 1, false, debug },
+        { "debug", "derp-map | prefs", "Relay map or preferences as JSON.\n\n    tailpod debug derp-map", { cli_no_flags }, 0, 1, false, debug },
         { "version", "[FLAGS]", "Versions of the local API and of this program.", { cli_version_flags }, 0, 0, false, version },
-        { "healthcheck", "", "For exec probes: succeeds while the node runs, else says why not.",
+        { "healthcheck", "", "For exec probes: ends with 0 while the node runs, else with 1 and one line that says why not.\n\n"
+          "    readinessProbe: { exec: { command: [containerboot, healthcheck] } }",
           { cli_no_flags }, 0, 0, false, healthcheck },
 };
 /* clang-format on */

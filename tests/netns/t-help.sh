@@ -8,7 +8,7 @@ trap 'rm -r "$T"' EXIT
 fail() { echo "FAILED: $*"; exit 1; }
 tell() { # PROGRAM ARGUMENTS...: helps
 	timeout 20 "$BIN/$1" "${@:2}" > "$T/out" 2> "$T/err" < /dev/null || fail "$* ended with $?: $(head -n 2 "$T/err")"
-	[ "$(wc -l < "$T/out")" -ge 3 ] || fail "$* says nothing: $(cat "$T/out")"
+	[ "$(wc -l < "$T/out")" -ge 5 ] || fail "$* says nothing: $(cat "$T/out")"
 	[ ! -s "$T/err" ] || fail "$* has an error: $(cat "$T/err")"
 }
 refuse() { # CODE PROGRAM ARGUMENTS...: does not know them

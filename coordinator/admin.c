@@ -9,78 +9,88 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "coordinator/serve_priv.h"
+#include "crypto/hash.h"
 #include "os/file.h"
 
 /* --- the policy --- */
+
+static const char file_name[] = "policy_file"; /* hash of the last text from there */
 
 static bool from_file(const struct serve *s)
 {
 	return s->conf->policy_path[0];
 }
 
-/* Parsed and tried against the nodes there are; out NULL: an empty text, which allows all. */
-static int policy_try(struct serve *s, struct bytes text, struct policy **out, struct err *e)
-{
-	struct policy *p = NULL;
-
-	if (text.len > 0 && !(p = policy_parse(text, e)))
-		return -(e->code ? e->code : EINVAL);
-	if (p && tailnet_policy_test(s->t, p, e) != 0) {
-		policy_free(p);
-		return -EINVAL;
-	}
-	*out = p;
-	return 0;
-}
-
-/* After a failure the old one stays in force. */
-static int policy_put_in_force(struct serve *s, struct bytes text, struct err *e)
-{
-	struct policy *p;
-	int ret = policy_try(s, text, &p, e);
-
-	if (ret == 0)
-		tailnet_set_policy(s->t, loop_now(s->loop), p);
-	return ret;
-}
-
-/* At a start there is no old one, and its tests may fail for a node that went or changed since it
- * was set: no reason to leave the tailnet without a server. */
-static int policy_at_start(struct serve *s, struct bytes text, struct err *e)
+/* Parsed and tried against the nodes there are; out NULL: an empty text, which allows all.
+ * was_in_force: once its tests held, and fail now for a node that went or changed since; that is no
+ * reason to leave a tailnet without a server. */
+static int policy_try(struct serve *s, struct bytes text, bool was_in_force, struct policy **out,
+		      struct err *e)
 {
 	struct policy *p = NULL;
 	struct err why = { 0 };
 
 	if (text.len > 0 && !(p = policy_parse(text, e)))
 		return -(e->code ? e->code : EINVAL);
-	if (p && tailnet_policy_test(s->t, p, &why) != 0)
-		log_warn("%s; the policy is in force all the same", why.text);
-	tailnet_set_policy(s->t, loop_now(s->loop), p);
+	if (p && tailnet_policy_test(s->t, p, &why) != 0) {
+		if (!was_in_force) {
+			*e = why;
+			policy_free(p);
+			return -EINVAL;
+		}
+		log_warn("%s; the policy is in force all the same, as before", why.text);
+	}
+	*out = p;
 	return 0;
 }
 
-typedef int put_fn(struct serve *s, struct bytes text, struct err *e);
+/* After a failure the old one stays in force. */
+static int policy_put_in_force(struct serve *s, struct bytes text, bool was_in_force, struct err *e)
+{
+	struct policy *p;
+	int ret = policy_try(s, text, was_in_force, &p, e);
+
+	if (ret == 0)
+		tailnet_set_policy(s->t, loop_now(s->loop), p);
+	return ret;
+}
 
 static int api_check_policy(void *ctx, struct bytes text, struct err *e)
 {
 	struct policy *p = NULL;
-	int ret = policy_try(ctx, text, &p, e);
+	int ret = policy_try(ctx, text, false, &p, e);
 
 	policy_free(p);
 	return ret == 0 ? 0 : -EINVAL;
 }
 
-static int load_file(struct serve *s, put_fn *put, struct err *e)
+static bool is_last_of_file(struct serve *s, const uint8_t hash[static HASH_LEN])
+{
+	AUTO_FREE char *kept = NULL;
+	struct err e = { 0 };
+	size_t len = 0;
+
+	return store_get(s->store, file_name, &kept, &len, &e) == 0 && len == HASH_LEN &&
+	       memcmp(kept, hash, HASH_LEN) == 0;
+}
+
+/* At a start a file that was never in force has no old one behind it: what its tests refuse does
+ * not begin to rule because somebody restarts the server. */
+static int load_file(struct serve *s, bool is_start, struct err *e)
 {
 	AUTO_FREE char *text = NULL;
+	uint8_t hash[HASH_LEN];
 	size_t len = 0;
 	int ret = file_read(s->conf->policy_path, POLICY_TEXT_MAX, &text, &len, e);
 
 	if (ret != 0)
 		return err_wrap(e, "policy.path");
-	ret = put(s, bytes_of(text, len), e);
+	hash256(hash, bytes_of(text, len));
+	ret = policy_put_in_force(s, bytes_of(text, len), is_start && is_last_of_file(s, hash), e);
 	if (ret != 0)
 		return err_wrap(e, "policy.path %s", s->conf->policy_path);
+	if (store_set(s->store, file_name, bytes_of(hash, sizeof hash), &s->why) != 0)
+		s->failed = true;
 	tailnet_audit(s->t, "policy set from %s, %zu bytes", s->conf->policy_path, len);
 	s->policy_at = loop_wall();
 	return 0;
@@ -95,7 +105,7 @@ static int load_stored(struct serve *s, struct err *e)
 	if (ret == -ENOENT)
 		return 0;
 	if (ret == 0)
-		ret = policy_at_start(s, bytes_of(text, len), e);
+		ret = policy_put_in_force(s, bytes_of(text, len), true, e);
 	if (ret == 0 && store_get(s->store, "policy_at", &at, &len, e) == 0)
 		s->policy_at.ns = strtoll(at, NULL, 10);
 	return ret == 0
@@ -122,7 +132,7 @@ static int api_set_policy(void *ctx, struct bytes text, struct err *e)
 		return err_say(
 		    e, EPERM,
 		    "the policy comes from a file (policy.path): change that, then send SIGHUP");
-	ret = policy_put_in_force(s, text, e);
+	ret = policy_put_in_force(s, text, false, e);
 	if (ret != 0)
 		return -EINVAL;
 	s->policy_at = loop_wall();
@@ -250,8 +260,7 @@ int admin_load(struct serve *s, struct err *e)
 	if (ret == 0)
 		ret = serve_setting(s, load_given_key(s, e));
 	if (ret == 0)
-		ret = from_file(s) ? serve_setting(s, load_file(s, policy_at_start, e))
-				   : load_stored(s, e);
+		ret = from_file(s) ? serve_setting(s, load_file(s, true, e)) : load_stored(s, e);
 	if (ret == 0 && !tailnet_policy(s->t))
 		log_warn("no policy is set: every node may reach every other");
 	return ret;
@@ -262,7 +271,7 @@ void admin_reload(struct serve *s)
 	struct err e = { 0 };
 	struct buf map;
 
-	if (s->t && from_file(s) && load_file(s, policy_put_in_force, &e) != 0)
+	if (s->t && from_file(s) && load_file(s, false, &e) != 0)
 		log_error("%s; the policy before stays in force", e.text);
 	else if (s->t && from_file(s))
 		log_info("policy %s is in force", s->conf->policy_path);

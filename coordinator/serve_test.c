@@ -6,6 +6,7 @@
 
 #include "coordinator/apikeys.h"
 #include "coordinator/store.h"
+#include "crypto/hash.h"
 #include "wire/stun.h"
 
 __attribute__((constructor)) static void longer(void)
@@ -449,41 +450,51 @@ TEST(each_policy_that_comes_from_the_file_leaves_an_audit_line_and_a_refused_one
 	srv.has_log = false;
 }
 
+/* In the database of a server that does not run */
+static void kept_before(const char *name, struct bytes value)
+{
+	char path[96];
+	struct err e = { 0 };
+	struct store *db;
+
+	snprintf(path, sizeof path, "%s/coordinator.db", srv.dir);
+	db = store_open(path, &e);
+	ck_assert_msg(db && store_set(db, name, value, &e) == 0 && store_commit(db, &e) == 0, "%s",
+		      e.text);
+	store_close(db);
+}
+
 /* Nodes come and go after a policy was set; the tailnet needs a server all the same. */
-TEST(a_policy_whose_tests_fail_does_not_keep_the_server_from_starting)
+TEST(a_policy_that_was_in_force_starts_the_server_though_its_tests_fail_now)
 {
 	static const char policy[] =
 	    "{\"acls\":[],\"tests\":[{\"src\":\"100.64.0.9\",\"accept\":[\"100.64.0.8:22\"]}]}";
+	uint8_t hash[HASH_LEN];
 	char path[96], more[128];
-	struct err e = { 0 };
-	struct store *db;
 
 	snprintf(path, sizeof path, "/tmp/serve-test-tests-%d", (int)getpid());
 	write_text(path, policy);
 	snprintf(more, sizeof more, "policy: {path: %s}", path);
+	hash256(hash, bytes_str(policy));
 	srv.has_log = true;
-	server_begin(more);
-	wait_until_said("test fails: 100.64.0.9 to 100.64.0.8:22");
-	ck_assert_uint_eq(server_request(true, "GET", "/api/v1/policy", "", ""), 200);
-	ck_assert_ptr_nonnull(strstr(reply, "100.64.0.8:22"));
-	kill(srv.pid, SIGHUP); /* while it runs the one before is better */
-	wait_until_said("the policy before stays in force");
-	server_stop(SIGTERM, true);
+	for (int from_file = 0; from_file < 2; from_file++) {
+		server_prepare(from_file ? more : "");
+		if (from_file)
+			kept_before("policy_file", bytes_of(hash, sizeof hash));
+		else
+			kept_before("policy", bytes_str(policy));
+		server_run();
+		wait_until_said("test fails: 100.64.0.9 to 100.64.0.8:22");
+		ck_assert_uint_eq(server_request(true, "GET", "/api/v1/policy", "", ""), 200);
+		ck_assert_ptr_nonnull(strstr(reply, "100.64.0.8:22"));
+		if (from_file) {
+			kill(srv.pid, SIGHUP); /* while it runs the one before is better */
+			wait_until_said("the policy before stays in force");
+		}
+		server_stop(SIGTERM, true);
+		server_clean();
+	}
 	unlink(path);
-	server_clean();
-	server_prepare("");
-	snprintf(path, sizeof path, "%s/coordinator.db", srv.dir);
-	db = store_open(path, &e);
-	ck_assert_msg(db && store_set(db, "policy", bytes_str(policy), &e) == 0 &&
-			  store_commit(db, &e) == 0,
-		      "%s", e.text);
-	store_close(db);
-	server_run();
-	ck_assert_uint_eq(server_request(true, "GET", "/api/v1/policy", "", ""), 200);
-	ck_assert_ptr_nonnull(strstr(reply, "100.64.0.8:22"));
-	ck_assert_uint_ge(said("test fails: 100.64.0.9 to 100.64.0.8:22"), 1);
-	server_stop(SIGTERM, true);
-	server_clean();
 	srv.has_log = false;
 }
 
@@ -663,6 +674,46 @@ TEST(what_is_wrong_in_a_file_that_a_setting_names_ends_the_start_with_78)
 	if (getuid() == 0) /* else it stays who it is */
 		start_ends("user: nobody-of-this-name", SERVE_EXIT_CONFIG,
 			   "user: there is no nobody-of-this-name");
+}
+
+TEST(a_policy_file_that_was_never_in_force_and_whose_tests_fail_ends_the_start)
+{
+	char path[96], more[128];
+
+	snprintf(path, sizeof path, "/tmp/serve-test-never-%d", (int)getpid());
+	write_text(
+	    path,
+	    "{\"acls\":[],\"tests\":[{\"src\":\"100.64.0.9\",\"accept\":[\"100.64.0.8:22\"]}]}");
+	snprintf(more, sizeof more, "policy: {path: %s}", path);
+	start_ends(more, SERVE_EXIT_CONFIG, "test fails: 100.64.0.9 to 100.64.0.8:22");
+	unlink(path);
+}
+
+TEST(a_policy_file_that_was_in_force_is_known_at_the_next_start)
+{
+	static const char policy[] = "{\"acls\":[]}";
+	uint8_t hash[HASH_LEN];
+	char path[96], more[128];
+	AUTO_FREE char *kept = NULL;
+	struct err e = { 0 };
+	struct store *db;
+	size_t len = 0;
+
+	snprintf(path, sizeof path, "/tmp/serve-test-known-%d", (int)getpid());
+	write_text(path, policy);
+	snprintf(more, sizeof more, "policy: {path: %s}", path);
+	server_begin(more);
+	ck_assert_uint_eq(server_request(true, "GET", "/api/v1/policy", "", ""), 200);
+	server_stop(SIGTERM, true);
+	unlink(path);
+	snprintf(path, sizeof path, "%s/coordinator.db", srv.dir);
+	db = store_open(path, &e);
+	ck_assert_msg(db && store_get(db, "policy_file", &kept, &len, &e) == 0, "%s", e.text);
+	store_close(db);
+	hash256(hash, bytes_str(policy));
+	ck_assert_uint_eq(len, sizeof hash);
+	ck_assert_mem_eq(kept, hash, sizeof hash);
+	server_clean();
 }
 
 static void relay_ends(const char *more, const char *words)

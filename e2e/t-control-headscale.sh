@@ -1,6 +1,7 @@
 #!/bin/bash
 # Our control client against a real Headscale: pre-auth key, first map (zstd and plain), lite updates, logout; tags that
 # Headscale refuses; a bad key; another key than the pinned one; interactive login; a restart of Headscale; a deleted node.
+# waits: 60
 set -u
 cd "$(dirname "$0")/.." || exit 1
 work=$(mktemp -d) || exit 1

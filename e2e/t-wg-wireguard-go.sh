@@ -3,6 +3,8 @@
 # echo of all sizes inside; the peer's interface is a TUN device, so the kernel answers and asks.
 #
 #   wg_probe (10.9.0.2) -- UDP 127.0.0.1:51821 / 127.0.0.1:51820 -- wireguard-go -- wgt0 (10.9.0.1)
+#
+# waits: 130
 set -eu
 flow=${WG_FLOW_SECONDS:-125}
 cd "$(dirname "$0")/.."

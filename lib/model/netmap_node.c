@@ -125,7 +125,7 @@ static void read_tags(struct json *j, struct nm_scratch *s)
 		}
 		if (!nm_text(j, s->tag_text[n], sizeof s->tag_text[n])) {
 			/* the node is a tagged one all the same, not its user's */
-			strcpy(s->tag_text[n], "tag:");
+			memcpy(s->tag_text[n], "tag:", sizeof "tag:");
 			s->left_out++;
 		}
 		s->tags[n] = s->tag_text[n];

@@ -248,7 +248,7 @@ TEST(retry_after_is_obeyed_whatever_the_status)
 		w.handle = of_map ? map_503_once : register_500_once;
 		world_connect(&w, NULL);
 		world_run(&w);
-		strcpy(w.c->h2->rq[of_map ? H2_MAP : H2_REGISTER].retry_after, "120");
+		memcpy(w.c->h2->rq[of_map ? H2_MAP : H2_REGISTER].retry_after, "120", sizeof "120");
 		ck_assert_int_eq(ts2021_server_send(w.wire[0].s, w.map_stream, "busy", 4, true), 0);
 		world_pass(&w, SPAN_S(119));
 		ck_assert_uint_eq(world_count(&w, of_map ? world_is_stream : world_is_register), 1);

@@ -119,7 +119,7 @@ static void check(struct world *w, int day, size_t *memory, size_t *rows, uint64
 TEST(after_months_everything_is_as_it_was_after_ten_days)
 {
 	const char *text = getenv("SIM_DAYS");
-	int days = text ? atoi(text) : DAYS;
+	int days = text ? (int)strtol(text, NULL, 10) : DAYS;
 	struct world *w = world_new(90);
 	size_t memory = 0, rows = 0;
 	uint64_t sent = 0;
